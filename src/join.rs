@@ -1,0 +1,233 @@
+//! The caller's side of a join: lazy, and safe to drop at any moment.
+
+use std::{
+    fmt,
+    hash::{BuildHasher, Hash},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use crate::{
+    error::{JoinError, TryJoinError},
+    handle::Handle,
+    live::{Answer, Key, Value, post},
+    panics::{catch, drop_contained},
+    shard::{self, Message},
+    work,
+};
+
+/// The future of [`Handle::join_shared`], and under the other joins' futures.
+///
+/// Nothing happens before it is first polled. It may be dropped at any moment, and needs no further polling for anyone
+/// but its own caller (G2). It keeps the coalescer alive.
+#[must_use = "joining is lazy: nothing happens before the future is polled"]
+pub struct JoinShared<K, V, F, S>
+where
+    K: Eq + Send + 'static,
+    V: Send + Sync + 'static,
+{
+    handle: Handle<K, V, S>,
+    is_error: fn(&V) -> bool,
+    stage: Stage<K, V, F>,
+}
+
+enum Stage<K: Key, V: Value, F> {
+    /// Not polled yet; the key and the work are still the caller's.
+    Idle {
+        key: K,
+        work: F,
+    },
+    /// The shard has been told, and answers here.
+    Waiting {
+        hash: u64,
+        answer: oneshot::AsyncReceiver<Answer<K, V>>,
+    },
+    Done,
+}
+
+impl<K, V, F, S> JoinShared<K, V, F, S>
+where
+    K: Eq + Send + 'static,
+    V: Send + Sync + 'static,
+{
+    pub(crate) fn new(handle: Handle<K, V, S>, key: K, work: F, is_error: fn(&V) -> bool) -> Self {
+        Self { handle, is_error, stage: Stage::Idle { key, work } }
+    }
+
+    fn board<Fut>(&mut self, key: K, work: F) -> Result<(), JoinError>
+    where
+        K: Hash,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = V> + Send + 'static,
+        S: BuildHasher,
+    {
+        let hash = match catch(|| self.handle.hash(&key)) {
+            Ok(hash) => hash,
+            Err(panic) => {
+                drop_contained((key, work));
+                return Err(JoinError::Panicked(panic));
+            }
+        };
+        let (caller, answer) = oneshot::async_channel();
+        let work = work::pack(work, self.is_error);
+        // Waiting before the message is out: from then on a drop has to tell the shard.
+        self.stage = Stage::Waiting { hash, answer };
+        post(self.handle.lane(hash), Message::Join(shard::Join { hash, key, work, caller }));
+        Ok(())
+    }
+}
+
+// The future of the work is pinned in a box of its own; nothing in here is pinned.
+impl<K, V, F, S> Unpin for JoinShared<K, V, F, S>
+where
+    K: Eq + Send + 'static,
+    V: Send + Sync + 'static,
+{
+}
+
+impl<K, V, F, Fut, S> Future for JoinShared<K, V, F, S>
+where
+    K: Hash + Eq + Send + 'static,
+    V: Send + Sync + 'static,
+    F: FnOnce() -> Fut + Send + 'static,
+    Fut: Future<Output = V> + Send + 'static,
+    S: BuildHasher,
+{
+    type Output = Result<Arc<V>, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Stage::Idle { .. } = self.stage
+            && let Stage::Idle { key, work } = std::mem::replace(&mut self.stage, Stage::Done)
+        {
+            self.board(key, work)?;
+        }
+        let Stage::Waiting { answer, .. } = &mut self.stage else {
+            panic!("a join was polled after it had given its answer");
+        };
+        let answer = ready!(Pin::new(answer).poll(cx));
+        self.stage = Stage::Done;
+        // A sender dropped without a word belonged to a shard that is gone (G5).
+        let Answer { outcome, leftovers } = answer.map_err(|_| JoinError::Closed)?;
+        drop_contained(leftovers);
+        Poll::Ready(outcome)
+    }
+}
+
+impl<K, V, F, S> Drop for JoinShared<K, V, F, S>
+where
+    K: Eq + Send + 'static,
+    V: Send + Sync + 'static,
+{
+    fn drop(&mut self) {
+        if let Stage::Waiting { hash, answer } = std::mem::replace(&mut self.stage, Stage::Done)
+            && !answer.has_message()
+        {
+            // Leave first, then say so: the shard looks for us when it hears, and must not find us still here.
+            drop(answer);
+            post(self.handle.lane(hash), Message::Cancel { hash });
+        }
+    }
+}
+
+impl<K, V, F, S> fmt::Debug for JoinShared<K, V, F, S>
+where
+    K: Eq + Send + 'static,
+    V: Send + Sync + 'static,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stage = match self.stage {
+            Stage::Idle { .. } => "idle",
+            Stage::Waiting { .. } => "waiting",
+            Stage::Done => "done",
+        };
+        f.debug_tuple("JoinShared").field(&stage).finish()
+    }
+}
+
+/// The future of [`Handle::join`]; see [`JoinShared`] for how it behaves.
+#[derive(Debug)]
+#[must_use = "joining is lazy: nothing happens before the future is polled"]
+pub struct Join<K, V, F, S>
+where
+    K: Eq + Send + 'static,
+    V: Send + Sync + 'static,
+{
+    shared: JoinShared<K, V, F, S>,
+}
+
+impl<K, V, F, S> Join<K, V, F, S>
+where
+    K: Eq + Send + 'static,
+    V: Send + Sync + 'static,
+{
+    pub(crate) fn new(shared: JoinShared<K, V, F, S>) -> Self {
+        Self { shared }
+    }
+}
+
+impl<K, V, F, Fut, S> Future for Join<K, V, F, S>
+where
+    K: Hash + Eq + Send + 'static,
+    V: Clone + Send + Sync + 'static,
+    F: FnOnce() -> Fut + Send + 'static,
+    Fut: Future<Output = V> + Send + 'static,
+    S: BuildHasher,
+{
+    type Output = Result<V, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let value = ready!(Pin::new(&mut self.shared).poll(cx))?;
+        Poll::Ready(own(value, V::clone))
+    }
+}
+
+/// The future of [`Handle::try_join`]; see [`JoinShared`] for how it behaves.
+#[derive(Debug)]
+#[must_use = "joining is lazy: nothing happens before the future is polled"]
+pub struct TryJoin<K, T, E, F, S>
+where
+    K: Eq + Send + 'static,
+    T: Send + Sync + 'static,
+    E: Send + Sync + 'static,
+{
+    shared: JoinShared<K, Result<T, E>, F, S>,
+}
+
+impl<K, T, E, F, S> TryJoin<K, T, E, F, S>
+where
+    K: Eq + Send + 'static,
+    T: Send + Sync + 'static,
+    E: Send + Sync + 'static,
+{
+    pub(crate) fn new(shared: JoinShared<K, Result<T, E>, F, S>) -> Self {
+        Self { shared }
+    }
+}
+
+impl<K, T, E, F, Fut, S> Future for TryJoin<K, T, E, F, S>
+where
+    K: Hash + Eq + Send + 'static,
+    T: Clone + Send + Sync + 'static,
+    E: Clone + Send + Sync + 'static,
+    F: FnOnce() -> Fut + Send + 'static,
+    Fut: Future<Output = Result<T, E>> + Send + 'static,
+    S: BuildHasher,
+{
+    type Output = Result<T, TryJoinError<E>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let value = ready!(Pin::new(&mut self.shared).poll(cx))?;
+        Poll::Ready(own(value, Result::clone)?.map_err(TryJoinError::Work))
+    }
+}
+
+/// A value of the caller's own: the shared one if nobody else holds it any more, else a clone, made here in the
+/// caller's own task. A panicking `Clone` or `Drop` costs this caller its value and nobody anything else (G13).
+fn own<V>(shared: Arc<V>, clone: fn(&V) -> V) -> Result<V, JoinError> {
+    Arc::try_unwrap(shared).or_else(|shared| {
+        let own = catch(|| clone(&shared)).map_err(JoinError::Panicked);
+        drop_contained(shared);
+        own
+    })
+}

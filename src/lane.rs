@@ -1,0 +1,91 @@
+//! The way into a shard: one FIFO queue, and how its shard is woken.
+//!
+//! A flume queue carries the messages. Around it stands a flag and a waker, in place of flume's own async receive,
+//! which allocates at every idle wait.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    task::Waker,
+};
+
+use futures_util::task::AtomicWaker;
+
+/// Above this many queued messages the queue's memory is given back once it has run empty.
+const BURST: usize = 4096;
+
+pub(crate) struct Lane<T> {
+    sender: flume::Sender<T>,
+    /// On this side of the shard too, so that a sender who finds the lane closed can take back what it just put in.
+    receiver: flume::Receiver<T>,
+    waker: AtomicWaker,
+    /// Whether the shard is going to look at the queue without being woken.
+    awake: AtomicBool,
+    closed: AtomicBool,
+}
+
+/// The shard behind the lane takes no more messages. What it holds was in the lane and is the finder's to refuse.
+#[must_use]
+pub(crate) struct Stranded<T>(pub(crate) Vec<T>);
+
+impl<T> Lane<T> {
+    pub(crate) fn new() -> Self {
+        let (sender, receiver) = flume::unbounded();
+        Self {
+            sender,
+            receiver,
+            waker: AtomicWaker::new(),
+            awake: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    /// Puts a message in and sees to it that the shard will look.
+    pub(crate) fn send(&self, message: T) -> Result<(), Stranded<T>> {
+        if self.sender.send(message).is_err() {
+            unreachable!("the lane holds a receiver of its own queue");
+        }
+        // The queue's own lock orders this load: either `close` came to the queue after our message and takes it out,
+        // or its flag was set before our message went in, and we see it here (G5: no message stays behind unanswered).
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(Stranded(self.receiver.try_iter().collect()));
+        }
+        // Swap, not store: of all the senders that find the shard asleep, one pays for waking it.
+        if !self.awake.swap(true, Ordering::SeqCst) {
+            self.waker.wake();
+        }
+        Ok(())
+    }
+
+    pub(crate) fn take(&self) -> Option<T> {
+        self.receiver.try_recv().ok()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.receiver.len()
+    }
+
+    /// Arranges for `waker` to be woken by the next message. True if one is there already, and nothing was arranged.
+    pub(crate) fn sleep(&self, waker: &Waker) -> bool {
+        self.waker.register(waker);
+        // First the flag, then the queue. A sender does it the other way round, so at least one of us sees the other's
+        // message: it finds the flag down and wakes us, or we find its message here.
+        self.awake.store(false, Ordering::SeqCst);
+        if self.receiver.is_empty() {
+            return false;
+        }
+        self.awake.store(true, Ordering::SeqCst);
+        true
+    }
+
+    /// Refuses all messages from now on, and hands over those that are in.
+    pub(crate) fn close(&self) -> Vec<T> {
+        self.closed.store(true, Ordering::SeqCst);
+        self.receiver.try_iter().collect()
+    }
+
+    /// Gives the memory of a past burst back: a drained queue starts again from nothing (G6). What came in meanwhile
+    /// is handed over.
+    pub(crate) fn relax(&self, longest: usize) -> Vec<T> {
+        if longest > BURST { self.receiver.drain().collect() } else { Vec::new() }
+    }
+}

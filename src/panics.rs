@@ -1,0 +1,39 @@
+//! User code may panic anywhere: in closures, `Hash`, `Eq`, `Clone`, `Drop`, and in the drop of a panic's own payload.
+//! Everything of the user's that runs on somebody else's behalf runs through here (G13).
+
+use std::{
+    any::Any,
+    mem,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use crate::error::CaughtPanic;
+
+/// Runs user code; a panic becomes its message.
+///
+/// Unwind safety is asserted because each caller either drops what the closure touched or only read through it.
+pub(crate) fn catch<T>(user_code: impl FnOnce() -> T) -> Result<T, CaughtPanic> {
+    catch_unwind(AssertUnwindSafe(user_code)).map_err(|payload| {
+        let panic = CaughtPanic::new(message_of(payload.as_ref()));
+        drop_contained(payload);
+        panic
+    })
+}
+
+/// Drops a value of the user's; a panic in its `Drop` ends here. The panic hook has already reported it.
+pub(crate) fn drop_contained<T>(value: T) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+        // A payload can panic in its own drop, and the payload of that panic in its own again; leaking ends it.
+        mem::forget(payload);
+    }
+}
+
+fn message_of(payload: &(dyn Any + Send)) -> &str {
+    if let Some(message) = payload.downcast_ref::<&'static str>() {
+        message
+    } else if let Some(message) = payload.downcast_ref::<String>() {
+        message
+    } else {
+        "a payload that is not a string"
+    }
+}

@@ -1,0 +1,23 @@
+//! What the state machine is made over. The crate's own world has real callers and tasks; a test's has numbers.
+
+/// The types a shard moves about without ever looking inside, apart from comparing keys.
+pub(crate) trait World: 'static {
+    /// What identifies identical requests. Its `Eq` is the only user code a shard runs, and runs guarded.
+    type Key: Eq;
+    /// A caller's work, not yet started.
+    type Work;
+    /// What a flight's callers share. Cloning it must not run user code.
+    type Value: Clone;
+    /// Where one caller's answer goes.
+    type Caller: Caller;
+    /// The way to drop running work.
+    type Task;
+}
+
+/// Somebody waiting for an answer.
+pub(crate) trait Caller {
+    /// Whether the caller has gone away, so that an answer would reach nobody.
+    ///
+    /// Once true it stays true, and a caller that leaves makes it true *before* it sends its `Cancel`.
+    fn has_left(&self) -> bool;
+}

@@ -1,0 +1,80 @@
+//! What a coalescer has done and what it is doing.
+
+use std::time::Duration;
+
+/// Counters and gauges of a coalescer, or of one of its shards (G14).
+///
+/// Counters only grow until [`Handle::reset_stats`](crate::Handle::reset_stats). At quiescence
+/// `joins == executions + coalesced + rejections + bypasses`; a caller that left before its shard saw it is in none of
+/// them. Each shard's part is exact at the moment that shard answered; the shards answer one after the other.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Joins that reached a shard.
+    pub joins: u64,
+    /// Flights started: how often work really ran.
+    pub executions: u64,
+    /// Joins that shared a flight somebody else led. A leader is never one of them.
+    pub coalesced: u64,
+    /// Flights whose work returned an error, counted where the join can tell: those led through
+    /// [`try_join`](crate::Handle::try_join).
+    pub errors: u64,
+    /// Flights whose work panicked.
+    pub panics: u64,
+    /// Flights that outlived their deadline.
+    pub timeouts: u64,
+    /// Joins that were refused.
+    pub rejections: u64,
+    /// Callers that left before their answer.
+    pub departures: u64,
+    /// Flights whose work was dropped before it ended.
+    pub aborts: u64,
+    /// Flights detached by [`forget`](crate::Handle::forget) or [`forget_all`](crate::Handle::forget_all).
+    pub forgets: u64,
+    /// Joins that ran their own work beside the shards.
+    pub bypasses: u64,
+    /// Gauge: flights under way, detached ones included.
+    pub flights: usize,
+    /// Gauge: live callers awaiting an answer, leaders included.
+    pub waiters: usize,
+    /// Gauge: the age of the oldest flight under way.
+    pub oldest_flight: Option<Duration>,
+    shards: Vec<Stats>,
+}
+
+impl Stats {
+    pub(crate) fn sum(shards: Vec<Stats>) -> Self {
+        let mut sum = shards.iter().fold(Self::default(), Self::add);
+        sum.shards = shards;
+        sum
+    }
+
+    fn add(mut self, shard: &Self) -> Self {
+        self.joins += shard.joins;
+        self.executions += shard.executions;
+        self.coalesced += shard.coalesced;
+        self.errors += shard.errors;
+        self.panics += shard.panics;
+        self.timeouts += shard.timeouts;
+        self.rejections += shard.rejections;
+        self.departures += shard.departures;
+        self.aborts += shard.aborts;
+        self.forgets += shard.forgets;
+        self.bypasses += shard.bypasses;
+        self.flights += shard.flights;
+        self.waiters += shard.waiters;
+        self.oldest_flight = self.oldest_flight.max(shard.oldest_flight);
+        self
+    }
+
+    /// The share of joins that cost no execution of their own, from 0.0 to 1.0; 0.0 before the first join.
+    #[expect(clippy::cast_precision_loss, reason = "a ratio of counters beyond 2^53 loses nothing a reader could see")]
+    pub fn coalescing_rate(&self) -> f64 {
+        if self.joins == 0 { 0.0 } else { self.coalesced as f64 / self.joins as f64 }
+    }
+
+    /// The same figures shard by shard, in the order of the shards; empty for a shard's own.
+    pub fn per_shard(&self) -> &[Stats] {
+        &self.shards
+    }
+}

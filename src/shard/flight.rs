@@ -43,6 +43,11 @@ impl<W: World> Flight<W> {
         self.waiters.len()
     }
 
+    #[cfg(test)]
+    pub(super) fn seats(&self) -> usize {
+        self.waiters.capacity()
+    }
+
     /// Takes note that a caller of our hash left, and says whether it is time to [`reap`](Self::reap).
     ///
     /// A `Cancel` names a hash, so it may be about another flight's caller; a hint too many only makes us look. None is

@@ -1,1 +1,442 @@
+//! One test per transition of the table at the head of `shard/mod.rs`.
 
+use std::{
+    cell::Cell,
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use super::{Caller, Complete, Effect, FlightId, Join, Message, Remains, SHRINK_FLOOR, Shard, World};
+use crate::{error::JoinError, policy::OnAbandon};
+
+/// A world of numbers, in which a test sees everything.
+struct Numbers;
+
+impl World for Numbers {
+    type Key = Name;
+    type Work = WorkOf;
+    type Value = u64;
+    type Caller = Person;
+    type Task = FlightId;
+}
+
+/// A key with a panic button.
+#[derive(Debug)]
+struct Name(u64);
+
+const UNCOMPARABLE: u64 = 666;
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        assert!(self.0 != UNCOMPARABLE && other.0 != UNCOMPARABLE, "compared the uncomparable");
+        self.0 == other.0
+    }
+}
+
+impl Eq for Name {}
+
+/// Work that knows whose it is.
+struct WorkOf(u64);
+
+#[derive(Clone)]
+struct Person {
+    number: u64,
+    left: Rc<Cell<bool>>,
+}
+
+impl Person {
+    fn leave(&self) {
+        self.left.set(true);
+    }
+}
+
+thread_local! {
+    /// How often this thread's shards have asked a caller whether it has left.
+    static LOOKS: Cell<u64> = const { Cell::new(0) };
+}
+
+impl Caller for Person {
+    fn has_left(&self) -> bool {
+        LOOKS.set(LOOKS.get() + 1);
+        self.left.get()
+    }
+}
+
+/// What came out of a shard, in a form to compare.
+#[derive(Debug, PartialEq)]
+enum Seen {
+    Launched(FlightId, u64),
+    /// Caller, answer, whether its own work came back to it.
+    Answered(u64, Result<u64, &'static str>, bool),
+    Aborted(FlightId),
+    DiscardedWorkOf(u64),
+    DiscardedKey,
+    DiscardedValue(u64),
+}
+
+struct Bench {
+    shard: Shard<Numbers>,
+    now: Instant,
+    next_person: u64,
+}
+
+impl Bench {
+    fn new(on_abandon: OnAbandon) -> Self {
+        Self { shard: Shard::new(on_abandon), now: Instant::now(), next_person: 0 }
+    }
+
+    fn handle(&mut self, message: Message<Numbers>) -> Vec<Seen> {
+        let mut effects = Vec::new();
+        self.shard.handle(message, self.now, &mut effects);
+        self.carry_out(effects)
+    }
+
+    fn carry_out(&mut self, effects: Vec<Effect<Numbers>>) -> Vec<Seen> {
+        let mut seen = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Launch { hash, flight, work } => {
+                    self.shard.launched(hash, flight, flight);
+                    seen.push(Seen::Launched(flight, work.0));
+                }
+                Effect::Land(mut landing) => {
+                    for (caller, outcome, leftovers) in &mut landing {
+                        let outcome = outcome.map_err(|error| match error {
+                            JoinError::Panicked(_) => "panicked",
+                            JoinError::Aborted => "aborted",
+                            JoinError::Closed => "closed",
+                        });
+                        let work_back = leftovers.is_some_and(|leftovers| leftovers.work.is_some());
+                        seen.push(Seen::Answered(caller.number, outcome, work_back));
+                    }
+                    seen.extend(landing.remains().map(discarded));
+                }
+                Effect::Abort(task) => seen.push(Seen::Aborted(task)),
+                Effect::Discard(remains) => seen.push(discarded(remains)),
+            }
+        }
+        seen
+    }
+
+    fn person(&mut self) -> Person {
+        self.next_person += 1;
+        Person { number: self.next_person, left: Rc::default() }
+    }
+
+    /// A join of key `name`, whose hash is the name itself.
+    fn join(&mut self, name: u64) -> (Person, Vec<Seen>) {
+        self.join_hashed(name, name)
+    }
+
+    fn join_hashed(&mut self, hash: u64, name: u64) -> (Person, Vec<Seen>) {
+        let caller = self.person();
+        let seen = self.join_as(&caller, hash, name);
+        (caller, seen)
+    }
+
+    fn join_as(&mut self, caller: &Person, hash: u64, name: u64) -> Vec<Seen> {
+        let work = WorkOf(caller.number);
+        self.handle(Message::Join(Join { hash, key: Name(name), work, caller: caller.clone() }))
+    }
+
+    fn complete(&mut self, hash: u64, flight: u64, outcome: Result<u64, JoinError>) -> Vec<Seen> {
+        self.handle(Message::Complete(Complete { hash, flight: FlightId(flight), outcome, is_error: false }))
+    }
+
+    fn leave(&mut self, person: &Person, hash: u64) -> Vec<Seen> {
+        person.leave();
+        self.handle(Message::Cancel { hash })
+    }
+
+    fn stats(&mut self) -> crate::Stats {
+        let mut effects = Vec::new();
+        let stats = self.shard.stats(self.now, &mut effects);
+        self.carry_out(effects);
+        stats
+    }
+}
+
+fn discarded(remains: Remains<Numbers>) -> Seen {
+    match remains {
+        Remains::Leftovers(leftovers) => {
+            leftovers.work.map_or(Seen::DiscardedKey, |work| Seen::DiscardedWorkOf(work.0))
+        }
+        Remains::Value(value) => Seen::DiscardedValue(value),
+    }
+}
+
+use Seen::{Aborted, Answered, DiscardedKey, DiscardedValue, DiscardedWorkOf, Launched};
+
+const FIRST: FlightId = FlightId(0);
+const SECOND: FlightId = FlightId(1);
+
+#[test]
+fn the_first_join_of_a_key_launches_its_work() {
+    let mut bench = Bench::new(OnAbandon::Finish);
+    let (_leader, seen) = bench.join(7);
+    assert_eq!(seen, [Launched(FIRST, 1)]);
+}
+
+#[test]
+fn a_join_of_a_key_in_flight_boards_and_launches_nothing() {
+    let mut bench = Bench::new(OnAbandon::Finish);
+    let _leader = bench.join(7);
+    let (_follower, seen) = bench.join(7);
+    assert_eq!(seen, []);
+    assert_eq!(bench.stats().waiters, 2);
+}
+
+#[test]
+fn a_join_of_another_key_launches_a_flight_of_its_own() {
+    let mut bench = Bench::new(OnAbandon::Finish);
+    let _one = bench.join(7);
+    let (_other, seen) = bench.join(8);
+    assert_eq!(seen, [Launched(SECOND, 2)]);
+}
+
+#[test]
+fn keys_of_equal_hash_keep_apart() {
+    let mut bench = Bench::new(OnAbandon::Finish);
+    let _one = bench.join_hashed(1, 7);
+    let (_other, seen) = bench.join_hashed(1, 8);
+    assert_eq!(seen, [Launched(SECOND, 2)]);
+    assert_eq!(bench.complete(1, 0, Ok(70)), [Answered(1, Ok(70), false)]);
+    assert_eq!(bench.complete(1, 1, Ok(80)), [Answered(2, Ok(80), false)]);
+}
+
+#[test]
+fn a_completion_answers_everyone_in_the_order_they_came_and_gives_followers_their_work_back() {
+    let mut bench = Bench::new(OnAbandon::Finish);
+    let _callers: Vec<_> = (0..3).map(|_| bench.join(7)).collect();
+    assert_eq!(
+        bench.complete(7, 0, Ok(70)),
+        [Answered(1, Ok(70), false), Answered(2, Ok(70), true), Answered(3, Ok(70), true)]
+    );
+    assert_eq!(bench.stats().flights, 0);
+}
+
+#[test]
+fn a_join_after_the_completion_launches_anew() {
+    let mut bench = Bench::new(OnAbandon::Finish);
+    let _leader = bench.join(7);
+    bench.complete(7, 0, Ok(70));
+    let (_next, seen) = bench.join(7);
+    assert_eq!(seen, [Launched(SECOND, 2)]);
+}
+
+#[test]
+fn an_error_or_panic_reaches_everyone_and_the_key_works_again() {
+    let mut bench = Bench::new(OnAbandon::Finish);
+    let _callers = (bench.join(7), bench.join(7));
+    assert_eq!(
+        bench.complete(7, 0, Err(JoinError::Aborted)),
+        [Answered(1, Err("aborted"), false), Answered(2, Err("aborted"), true)]
+    );
+    assert_eq!(bench.join(7).1, [Launched(SECOND, 3)]);
+}
+
+#[test]
+fn a_completion_of_a_flight_that_is_not_there_only_discards_its_value() {
+    let mut bench = Bench::new(OnAbandon::Finish);
+    assert_eq!(bench.complete(7, 0, Ok(70)), [DiscardedValue(70)]);
+}
+
+#[test]
+fn a_completion_leaves_a_newer_flight_of_its_key_alone() {
+    let mut bench = Bench::new(OnAbandon::Finish);
+    let _old = bench.join(7);
+    assert!(bench.shard.forget(7, &Name(7)).unwrap());
+    let (_new, seen) = bench.join(7);
+    assert_eq!(seen, [Launched(SECOND, 2)]);
+    assert_eq!(bench.complete(7, 0, Ok(70)), [Answered(1, Ok(70), false)]);
+    assert_eq!(bench.join(7).1, [], "the new flight is still there to board");
+    assert_eq!(bench.complete(7, 1, Ok(71)), [Answered(2, Ok(71), false), Answered(3, Ok(71), true)]);
+}
+
+#[test]
+fn forgetting_a_key_that_is_not_in_flight_says_so() {
+    let mut bench = Bench::new(OnAbandon::Finish);
+    assert!(!bench.shard.forget(7, &Name(7)).unwrap());
+    let _flight = bench.join(7);
+    assert!(bench.shard.forget(7, &Name(7)).unwrap());
+    assert!(!bench.shard.forget(7, &Name(7)).unwrap(), "a flight is forgotten once");
+    assert_eq!(bench.stats().forgets, 1);
+}
+
+#[test]
+fn forgetting_all_detaches_each_flight_once() {
+    let mut bench = Bench::new(OnAbandon::Finish);
+    let _flights = (bench.join(7), bench.join(8), bench.join(9));
+    bench.shard.forget(7, &Name(7)).unwrap();
+    assert_eq!(bench.shard.forget_all(), 2);
+    assert_eq!(bench.shard.forget_all(), 0);
+    assert_eq!(bench.stats().forgets, 3);
+    assert_eq!(bench.stats().flights, 3, "they fly on");
+}
+
+#[test]
+fn a_join_of_a_caller_that_has_left_counts_nowhere_and_launches_nothing() {
+    let mut bench = Bench::new(OnAbandon::Finish);
+    let gone = bench.person();
+    gone.leave();
+    assert_eq!(bench.join_as(&gone, 7, 7), [DiscardedWorkOf(1)]);
+    let stats = bench.stats();
+    assert_eq!((stats.joins, stats.executions, stats.departures, stats.flights), (0, 0, 0, 0));
+}
+
+#[test]
+fn work_goes_on_under_finish_when_everyone_has_left_and_later_joins_share_it() {
+    let mut bench = Bench::new(OnAbandon::Finish);
+    let (leader, _) = bench.join(7);
+    assert_eq!(bench.leave(&leader, 7), []);
+    assert_eq!((bench.stats().waiters, bench.stats().flights), (0, 1));
+    assert_eq!(bench.join(7).1, []);
+    assert_eq!(bench.complete(7, 0, Ok(70)), [Answered(2, Ok(70), true), DiscardedKey]);
+}
+
+#[test]
+fn an_abandoned_flight_leaves_its_key_and_value_to_be_discarded() {
+    let mut bench = Bench::new(OnAbandon::Finish);
+    let (leader, _) = bench.join(7);
+    bench.leave(&leader, 7);
+    assert_eq!(bench.complete(7, 0, Ok(70)), [DiscardedKey, DiscardedValue(70)]);
+}
+
+#[test]
+fn work_is_aborted_and_its_key_unmapped_in_one_step_when_everyone_has_left() {
+    let mut bench = Bench::new(OnAbandon::Abort);
+    let (leader, _) = bench.join(7);
+    let (follower, _) = bench.join(7);
+    assert_eq!(bench.leave(&leader, 7), [], "somebody is still there");
+    assert_eq!(bench.leave(&follower, 7), [DiscardedWorkOf(2), Aborted(FIRST), DiscardedKey]);
+    assert_eq!(bench.stats().aborts, 1);
+    assert_eq!(bench.join(7).1, [Launched(SECOND, 3)]);
+    assert_eq!(bench.complete(7, 0, Err(JoinError::Aborted)), [], "the aborted task's own report comes late");
+    assert_eq!(bench.stats().aborts, 1);
+}
+
+#[test]
+fn a_forgotten_flight_is_aborted_too_when_everyone_has_left() {
+    let mut bench = Bench::new(OnAbandon::Abort);
+    let (old, _) = bench.join(7);
+    bench.shard.forget(7, &Name(7)).unwrap();
+    let (new, _) = bench.join(7);
+    assert_eq!(bench.leave(&old, 7), [Aborted(FIRST), DiscardedKey]);
+    assert_eq!(bench.leave(&new, 7), [Aborted(SECOND), DiscardedKey]);
+}
+
+#[test]
+fn a_cancel_that_is_about_somebody_else_aborts_nobody() {
+    let mut bench = Bench::new(OnAbandon::Abort);
+    let _staying = bench.join_hashed(1, 7);
+    let (leaving, _) = bench.join_hashed(1, 8);
+    assert_eq!(bench.leave(&leaving, 1), [Aborted(SECOND), DiscardedKey]);
+    assert_eq!(bench.stats().waiters, 1);
+}
+
+#[test]
+fn every_departure_is_noticed_in_whatever_order_they_leave() {
+    for step in [1, 3, 7, 9] {
+        let mut bench = Bench::new(OnAbandon::Abort);
+        let callers: Vec<_> = (0..10).map(|_| bench.join(7).0).collect();
+        let mut last = Vec::new();
+        for index in 0..10 {
+            assert_eq!(bench.stats().waiters, 10 - index);
+            last = bench.leave(&callers[(index * step) % 10], 7);
+        }
+        assert!(last.contains(&Aborted(FIRST)), "step {step}: {last:?}");
+        assert_eq!(bench.stats().departures, 10);
+    }
+}
+
+#[test]
+fn the_seats_of_a_herd_that_left_are_given_back_while_the_flight_goes_on() {
+    let mut bench = Bench::new(OnAbandon::Finish);
+    let _staying = bench.join(7);
+    let herd: Vec<_> = (0..1000).map(|_| bench.join(7).0).collect();
+    let mut discarded = 0;
+    for person in &herd {
+        discarded += bench.leave(person, 7).len();
+    }
+    assert_eq!(discarded, 1000, "each one's work was let go");
+    let flight = bench.shard.flights.iter().next().unwrap();
+    assert_eq!(flight.waiters(), 1);
+    assert!(flight.seats() < 100, "{} seats", flight.seats());
+}
+
+#[test]
+fn the_cost_of_looking_for_the_departed_stays_proportional_to_their_number() {
+    let mut bench = Bench::new(OnAbandon::Finish);
+    let herd: Vec<_> = (0..4096).map(|_| bench.join(7).0).collect();
+    let before = LOOKS.get();
+    for person in &herd {
+        bench.leave(person, 7);
+    }
+    let looks = LOOKS.get() - before;
+    assert!(looks <= 2 * 4096, "{looks} looks for 4096 departures");
+}
+
+#[test]
+fn a_key_that_panics_when_compared_fails_its_own_join_alone() {
+    let mut bench = Bench::new(OnAbandon::Finish);
+    let _good = bench.join_hashed(1, 7);
+    let (_bad, seen) = bench.join_hashed(1, UNCOMPARABLE);
+    assert_eq!(seen, [Answered(2, Err("panicked"), true)]);
+    assert_eq!(bench.join_hashed(1, 7).1, [], "the flight is as joinable as before");
+    let stats = bench.stats();
+    assert_eq!((stats.joins, stats.executions, stats.coalesced, stats.rejections), (3, 1, 1, 1));
+}
+
+#[test]
+fn a_key_that_panics_when_forgotten_forgets_nothing() {
+    let mut bench = Bench::new(OnAbandon::Finish);
+    let _flight = bench.join_hashed(1, 7);
+    let panic = bench.shard.forget(1, &Name(UNCOMPARABLE)).unwrap_err();
+    assert_eq!(panic.message(), "compared the uncomparable");
+    assert!(bench.shard.forget(1, &Name(7)).unwrap());
+}
+
+#[test]
+fn counters_say_what_happened_and_gauges_what_is() {
+    let mut bench = Bench::new(OnAbandon::Finish);
+    let _callers = (bench.join(1), bench.join(1), bench.join(2), bench.join(3));
+    bench.complete(2, 1, Err(JoinError::Panicked(crate::CaughtPanic::new("no"))));
+    bench.handle(Message::Complete(Complete { hash: 3, flight: FlightId(2), outcome: Ok(30), is_error: true }));
+    bench.now += Duration::from_secs(3);
+    let stats = bench.stats();
+    assert_eq!((stats.joins, stats.executions, stats.coalesced), (4, 3, 1));
+    assert_eq!((stats.errors, stats.panics, stats.aborts), (1, 1, 0));
+    assert_eq!((stats.flights, stats.waiters, stats.oldest_flight), (1, 2, Some(Duration::from_secs(3))));
+    bench.shard.reset_stats();
+    let stats = bench.stats();
+    assert_eq!((stats.joins, stats.executions, stats.coalesced, stats.errors, stats.panics), (0, 0, 0, 0, 0));
+    assert_eq!((stats.flights, stats.waiters), (1, 2));
+}
+
+#[test]
+fn closing_answers_everyone_and_aborts_only_where_abandoned_work_is_unwanted() {
+    for (on_abandon, aborted) in [(OnAbandon::Finish, 0), (OnAbandon::Abort, 2)] {
+        let mut bench = Bench::new(on_abandon);
+        let _callers = (bench.join(7), bench.join(7), bench.join(8));
+        let mut effects = Vec::new();
+        bench.shard.close(&mut effects);
+        let seen = bench.carry_out(effects);
+        let closed = seen.iter().filter(|seen| matches!(seen, Answered(_, Err("closed"), _))).count();
+        assert_eq!(closed, 3);
+        assert_eq!(seen.iter().filter(|seen| matches!(seen, Aborted(_))).count(), aborted);
+        assert_eq!((bench.stats().flights, bench.stats().waiters), (0, 0));
+    }
+}
+
+#[test]
+fn the_map_of_a_herd_that_has_passed_shrinks() {
+    let mut bench = Bench::new(OnAbandon::Finish);
+    for name in 0..100_000 {
+        bench.join(name);
+    }
+    assert!(bench.shard.flights.capacity() >= 100_000);
+    for name in 0..100_000 {
+        bench.complete(name, name, Ok(0));
+    }
+    assert!(bench.shard.flights.capacity() <= 2 * SHRINK_FLOOR, "{}", bench.shard.flights.capacity());
+}

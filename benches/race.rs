@@ -246,7 +246,7 @@ impl Zipf {
         Self(cumulated)
     }
 
-    /// SplitMix64 (Steele, Lea and Flood, 2014) draws, the table ranks.
+    /// `SplitMix64` (Steele, Lea and Flood, 2014) draws, the table ranks.
     fn sample(&self, seed: &mut u64) -> u64 {
         *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = *seed;

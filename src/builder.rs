@@ -69,7 +69,7 @@ impl<K, V, S> Builder<K, V, S> {
     ///
     /// # Default
     ///
-    /// [`RandomState`]: SipHash 1-3 under random keys, one set per coalescer.
+    /// [`RandomState`]: `SipHash` 1-3 under random keys, one set per coalescer.
     pub fn hasher<S2>(self, hasher: S2) -> Builder<K, V, S2> {
         Builder { shards: self.shards, on_abandon: self.on_abandon, hasher, types: PhantomData }
     }

@@ -49,7 +49,7 @@ where
     /// and its tags by the top seven; bits that chose the shard would be the same for all keys in its map.
     fn port(&self, hash: u64) -> &Port<K, V> {
         let ports = &self.inner.ports;
-        let spread = u64::from((hash >> 25) as u32);
+        let spread = (hash >> 25) & u64::from(u32::MAX);
         &ports[((spread * ports.len() as u64) >> 32) as usize]
     }
 

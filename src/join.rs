@@ -231,3 +231,45 @@ fn own<V>(shared: Arc<V>, clone: fn(&V) -> V) -> Result<V, JoinError> {
         own
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{Mutex, PoisonError},
+        task::{Wake, Waker},
+    };
+
+    use super::*;
+    use crate::{Coalescer, live::Live, shard::Caller};
+
+    /// Stands where the shard's task would be woken, and looks at once.
+    struct Onlooker {
+        caller: Mutex<Option<oneshot::Sender<Answer<u64, u64>>>>,
+        found_it_gone: Mutex<Option<bool>>,
+    }
+
+    impl Wake for Onlooker {
+        fn wake(self: Arc<Self>) {
+            let caller = self.caller.lock().unwrap_or_else(PoisonError::into_inner);
+            *self.found_it_gone.lock().unwrap() = caller.as_ref().map(Caller::has_left);
+        }
+    }
+
+    #[test]
+    fn a_caller_has_left_by_the_time_its_shard_hears_of_it() {
+        // A runtime that is never driven: the test plays the shard.
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let _inside = runtime.enter();
+        let handle = Coalescer::<u64, u64>::builder().shards(1).build().unwrap().handle();
+        let mut join = handle.join(7_u64, || async { 7 });
+        assert!(Pin::new(&mut join).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        let Some(Message::<Live<u64, u64>>::Join(sent)) = handle.lane(0).take() else {
+            panic!("the first poll sends a join");
+        };
+
+        let onlooker = Arc::new(Onlooker { caller: Mutex::new(Some(sent.caller)), found_it_gone: Mutex::new(None) });
+        assert!(!handle.lane(0).sleep(&Waker::from(Arc::clone(&onlooker))));
+        drop(join);
+        assert_eq!(*onlooker.found_it_gone.lock().unwrap(), Some(true));
+    }
+}

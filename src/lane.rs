@@ -89,3 +89,76 @@ impl<T> Lane<T> {
         if longest > BURST { self.receiver.drain().collect() } else { Vec::new() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn a_sleeping_shard_is_woken_once_by_however_many_messages() {
+        let (lane, count) = (Lane::new(), Arc::new(Count::default()));
+        assert!(!lane.sleep(&Arc::clone(&count).into()));
+        for message in 0..10 {
+            assert!(lane.send(message).is_ok());
+        }
+        assert_eq!(count.0.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn a_shard_does_not_sleep_over_a_message() {
+        let lane = Lane::new();
+        assert!(lane.send(1).is_ok());
+        assert!(lane.sleep(Waker::noop()));
+    }
+
+    #[test]
+    fn messages_come_out_in_the_order_they_went_in() {
+        let lane = Lane::new();
+        (0..10).for_each(|message| assert!(lane.send(message).is_ok()));
+        assert!((0..10).eq(std::iter::from_fn(|| lane.take())));
+    }
+
+    #[test]
+    fn closing_hands_over_what_is_in_and_strands_what_comes_later_with_its_sender() {
+        let lane = Lane::new();
+        assert!(lane.send(1).is_ok());
+        assert_eq!(lane.close(), [1]);
+        assert!(matches!(lane.send(2), Err(Stranded(messages)) if messages == [2]));
+        assert_eq!(lane.len(), 0);
+    }
+
+    #[test]
+    fn a_message_that_slips_in_beside_the_closing_is_found_by_one_of_the_two() {
+        for _ in 0..1_000 {
+            let lane = Lane::new();
+            let found = std::thread::scope(|scope| {
+                let sender = scope.spawn(|| lane.send(1).err().map_or(0, |Stranded(messages)| messages.len()));
+                lane.close().len() + sender.join().unwrap()
+            });
+            assert_eq!(found, 1);
+        }
+    }
+
+    #[test]
+    fn the_queue_of_a_past_burst_is_given_back_without_losing_what_came_since() {
+        let lane = Lane::new();
+        assert!(lane.send(1).is_ok());
+        assert!(lane.relax(BURST).is_empty());
+        assert_eq!(lane.relax(BURST + 1), [1]);
+    }
+}

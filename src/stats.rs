@@ -68,7 +68,6 @@ impl Stats {
     }
 
     /// The share of joins that cost no execution of their own, from 0.0 to 1.0; 0.0 before the first join.
-    #[expect(clippy::cast_precision_loss, reason = "a ratio of counters beyond 2^53 loses nothing a reader could see")]
     pub fn coalescing_rate(&self) -> f64 {
         if self.joins == 0 { 0.0 } else { self.coalesced as f64 / self.joins as f64 }
     }

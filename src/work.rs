@@ -126,3 +126,55 @@ impl<K: Key, V: Value> Drop for Report<K, V> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn execution(work: Work<u64>) -> (Execution<u64, u64>, Arc<LiveLane<u64, u64>>) {
+        let lane = Arc::new(LiveLane::new());
+        (Execution::new(Arc::clone(&lane), 7, FlightId::default(), work), lane)
+    }
+
+    fn reported(lane: &LiveLane<u64, u64>) -> Option<Result<u64, JoinError>> {
+        match lane.take()? {
+            Message::Complete(complete) => Some(complete.outcome.map(|value| *value)),
+            _ => panic!("work sends nothing but completions"),
+        }
+    }
+
+    #[test]
+    fn work_that_is_dropped_before_its_end_is_reported_as_aborted() {
+        let (execution, lane) = execution(pack(|| async { 7 }, |_| false));
+        drop(execution);
+        assert!(matches!(reported(&lane), Some(Err(JoinError::Aborted))));
+        assert!(reported(&lane).is_none());
+    }
+
+    #[test]
+    fn work_that_ended_is_reported_once() {
+        let (mut execution, lane) = execution(pack(|| async { 7 }, |_| false));
+        let waker = std::task::Waker::noop();
+        assert!(Pin::new(&mut execution).poll(&mut Context::from_waker(waker)).is_ready());
+        drop(execution);
+        assert!(matches!(reported(&lane), Some(Ok(7))));
+        assert!(reported(&lane).is_none());
+    }
+
+    #[test]
+    fn what_work_holds_is_free_before_its_end_is_reported() {
+        struct Looks(Arc<LiveLane<u64, u64>>);
+        impl Drop for Looks {
+            fn drop(&mut self) {
+                assert_eq!(self.0.len(), 0, "reported too early");
+            }
+        }
+        let lane = Arc::new(LiveLane::new());
+        let held = Looks(Arc::clone(&lane));
+        // A future of the kind that keeps what it holds until it is itself dropped.
+        let work = pack(move || std::future::poll_fn(move |_| Poll::Ready(held.0.len() as u64)), |_| false);
+        let mut execution = Execution::new(Arc::clone(&lane), 7, FlightId::default(), work);
+        assert!(Pin::new(&mut execution).poll(&mut Context::from_waker(std::task::Waker::noop())).is_ready());
+        assert!(matches!(reported(&lane), Some(Ok(0))));
+    }
+}

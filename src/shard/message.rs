@@ -8,7 +8,7 @@ use crate::error::JoinError;
 /// Tells one flight from all others of its shard, for as long as the shard lives.
 ///
 /// A completion names its flight by this, never by key alone: the key may belong to a newer flight by then (G9).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FlightId(pub(super) u64);
 
 /// How a flight ended.

@@ -98,18 +98,18 @@ impl Trial {
         Self { shard: Shard::new(on_abandon), on_abandon, flights: vec![], people: vec![], cancels: vec![] }
     }
 
-    fn take(&mut self, step: Step) -> Result<(), TestCaseError> {
-        match step {
+    fn take(&mut self, step: &Step) -> Result<(), TestCaseError> {
+        match *step {
             Step::Join(key) => self.join(key)?,
-            Step::Leave(index) => self.leave(index),
+            Step::Leave(ref index) => self.leave(index),
             Step::Cancel => self.cancel()?,
-            Step::Complete(index, ok) => {
+            Step::Complete(ref index, ok) => {
                 let running: Vec<_> = (0..self.flights.len()).filter(|&flight| !self.flights[flight].over).collect();
                 if !running.is_empty() {
                     self.complete(*index.get(&running), ok)?;
                 }
             }
-            Step::CompleteAgain(index) => {
+            Step::CompleteAgain(ref index) => {
                 let over: Vec<_> = self.flights.iter().filter(|flight| flight.over).map(|f| (f.key, f.id)).collect();
                 if !over.is_empty() {
                     let (key, id) = *index.get(&over);
@@ -163,7 +163,7 @@ impl Trial {
         Ok(())
     }
 
-    fn leave(&mut self, index: prop::sample::Index) {
+    fn leave(&mut self, index: &prop::sample::Index) {
         let there = |person: &&Person| !person.answered && !person.seat.left.get();
         let there: Vec<_> = self.people.iter().filter(there).map(|person| person.seat.clone()).collect();
         if !there.is_empty() {
@@ -271,7 +271,7 @@ proptest! {
         steps in prop::collection::vec(step(), 1..120),
     ) {
         let mut trial = Trial::new(if abort { OnAbandon::Abort } else { OnAbandon::Finish });
-        for step in steps {
+        for step in &steps {
             trial.take(step)?;
         }
         trial.land_everything()?;

@@ -3,15 +3,16 @@
 use std::{
     fmt,
     hash::{BuildHasher, Hash},
+    mem,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use crate::{
     error::{JoinError, TryJoinError},
     handle::Handle,
-    live::{Answer, Key, Value, post},
+    live::{Answer, Key, Value, let_go, post},
     panics::{catch, drop_contained},
     shard::{self, Message},
     work,
@@ -65,7 +66,8 @@ where
         let hash = match catch(|| self.handle.hash(&key)) {
             Ok(hash) => hash,
             Err(panic) => {
-                drop_contained((key, work));
+                drop_contained(key);
+                drop_contained(work);
                 return Err(JoinError::Panicked(panic));
             }
         };
@@ -98,7 +100,7 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if let Stage::Idle { .. } = self.stage
-            && let Stage::Idle { key, work } = std::mem::replace(&mut self.stage, Stage::Done)
+            && let Stage::Idle { key, work } = mem::replace(&mut self.stage, Stage::Done)
         {
             self.board(key, work)?;
         }
@@ -109,7 +111,7 @@ where
         self.stage = Stage::Done;
         // A sender dropped without a word belonged to a shard that is gone (G5).
         let Answer { outcome, leftovers } = answer.map_err(|_| JoinError::Closed)?;
-        drop_contained(leftovers);
+        leftovers.into_iter().for_each(let_go);
         Poll::Ready(outcome)
     }
 }
@@ -120,12 +122,16 @@ where
     V: Send + Sync + 'static,
 {
     fn drop(&mut self) {
-        if let Stage::Waiting { hash, answer } = std::mem::replace(&mut self.stage, Stage::Done)
-            && !answer.has_message()
-        {
-            // Leave first, then say so: the shard looks for us when it hears, and must not find us still here.
-            drop(answer);
-            post(self.handle.lane(hash), Message::Cancel { hash });
+        if let Stage::Waiting { hash, mut answer } = mem::replace(&mut self.stage, Stage::Done) {
+            match Pin::new(&mut answer).poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(Ok(unread)) => unread.let_go(),
+                Poll::Ready(Err(_)) => {}
+                Poll::Pending => {
+                    // Leave first, then say so: the shard looks for us when it hears, and must not find us still here.
+                    drop(answer);
+                    post(self.handle.lane(hash), Message::Cancel { hash });
+                }
+            }
         }
     }
 }
@@ -236,7 +242,7 @@ fn own<V>(shared: Arc<V>, clone: fn(&V) -> V) -> Result<V, JoinError> {
 mod tests {
     use std::{
         sync::{Mutex, PoisonError},
-        task::{Wake, Waker},
+        task::Wake,
     };
 
     use super::*;

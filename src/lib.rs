@@ -1,4 +1,132 @@
-//! placeholder
+//! Coalesces concurrent identical requests: when a thousand callers want the same key at once, the work runs once and
+//! all of them get the result.
+//!
+//! ```
+//! use shardflight::Coalescer;
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), shardflight::JoinError> {
+//! let coalescer = Coalescer::<String, u64>::new();
+//! let handle = coalescer.handle(); // clone it into every task that asks
+//!
+//! let answer = handle.join("user:7", || async { /* ask the database */ 42 }).await?;
+//! assert_eq!(answer, 42);
+//! # Ok(()) }
+//! ```
+//!
+//! The first caller of a key is the **leader** of a **flight**: its work starts, as a task of its own. Whoever joins
+//! before that work's result is published is a **follower** and shares it. After that the flight is forgotten, and the
+//! next join starts a new one. The time in which a flight can be joined is its **window**.
+//!
+//! # When not to use it
+//!
+//! - **For writes.** Two requests to charge a card are not one request. Coalesce what may be answered by somebody else's
+//!   reading.
+//! - **When the key leaves something out.** All that the answer depends on (tenant, user, language, permissions) belongs
+//!   in the key, or callers get each other's answers.
+//! - **As a cache.** Nothing is kept once a flight has landed: a join a moment later runs its work again.
+//! - **Across processes.** Each process coalesces for itself; a hundred replicas may still run the same work a hundred
+//!   times.
+//! - **For work that borrows.** It runs detached from its caller, so closure, future and value are `Send + 'static`.
+//! - **Around work cheaper than a task switch.** A lonely call costs the hop to its shard and a task; where callers rarely
+//!   collide and work takes less than microseconds, do it directly.
+//!
+//! # Guarantees
+//!
+//! The numbers are used throughout the documentation and the tests.
+//!
+//! - **G1 Exactly once.** While a flight for a key is live, no second execution for that key starts, unless the key was
+//!   forgotten.
+//! - **G2 Callers can't hurt each other.** Any caller may be dropped at any await point, the leader included: work that
+//!   has live callers runs on undisturbed and never restarts, and everyone else gets its result. A caller that stays
+//!   alive but isn't polled stalls nobody.
+//! - **G3 Fresh.** Nobody gets a result that was published before their join was first polled.
+//! - **G4 Isolated.** Different keys never wait for each other's work.
+//! - **G5 Always answered.** Every live caller gets exactly one answer, whatever fails.
+//! - **G6 Nothing retained.** A published result is held by nobody but its callers; at quiescence every map is empty.
+//!   The memory of callers that left is reclaimed while their flight still runs.
+//! - **G8 Failures are shared, never remembered.** An error or panic reaches every caller of that flight; the next join
+//!   starts afresh.
+//! - **G9 Forget detaches.** After [`Handle::forget`] returns, the next join starts a new flight; the old flight's
+//!   callers still get the old result, and its completion never touches the new flight.
+//! - **G10 Abandoned.** When the last caller leaves a live flight, its work ends in peace or is dropped, as
+//!   [`OnAbandon`] says; nobody ever joins a dying flight.
+//! - **G13 Hostile types are contained.** A panic in the key's `Hash`, `Eq` or `Drop`, or the value's `Clone` or `Drop`,
+//!   reaches at most the callers of that key.
+//! - **G14 Honest numbers.** A leader is never counted as coalesced, and [`Stats`] agree with what ran.
+//!
+//! # Cancellation
+//!
+//! Every future of this crate may be dropped at any moment. A caller gives up by dropping its join, so
+//! [`tokio::time::timeout`] and `select!` around one are safe:
+//!
+//! ```
+//! # use shardflight::Coalescer;
+//! use std::time::Duration;
+//! use tokio::time::timeout;
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+//! # let handle = Coalescer::<String, u64>::new().handle();
+//! let slow = || async {
+//!     tokio::time::sleep(Duration::from_secs(1)).await;
+//!     42
+//! };
+//! let (impatient, patient) = tokio::join!(
+//!     timeout(Duration::from_millis(10), handle.join("key", slow)), // leads, and leaves
+//!     handle.join("key", slow),                                     // still gets the answer
+//! );
+//! assert!(impatient.is_err());
+//! assert_eq!(patient.unwrap(), 42);
+//! # }
+//! ```
+//!
+//! The shard learns of a departure by a message; half of a flight's callers may have left before it looks for them, and
+//! the last one's leaving is noticed at once.
+//!
+//! # Panics
+//!
+//! A panic in the work, in its closure as in its future, is caught in the work's task and reaches every caller of the
+//! flight as [`JoinError::Panicked`] with its message. So does one in `Hash`, `Eq` or `Clone`, for the one caller that
+//! ran it. A panic in the `Drop` of a key, value or closure that the crate drops on your behalf ends there, reported by
+//! the panic hook alone. With `panic = "abort"` none of this can be.
+//!
+//! # Freshness
+//!
+//! A key's joins and completions travel through one queue to the one shard that owns the key. A result is published by
+//! putting its completion into that queue, so a join that comes after it finds no flight to board (G3). What a follower
+//! gets may have been *read* before it joined, by as much as the flight's age: after a write, call [`Handle::forget`].
+//!
+//! # Blocking
+//!
+//! Work runs on the runtime's worker threads as any task does: move what blocks to [`tokio::task::spawn_blocking`]. A
+//! task that polls a join and then blocks its thread in the same poll may keep the shard that it just woke from running
+//! until it lets go, as Tokio runs the task woken last on the same thread.
+//!
+//! # Memory
+//!
+//! A waiting caller costs its future, an allocation each for its boxed work and its reply channel, and a seat in its
+//! flight. A flight costs its map entry and its task. All of it is freed when the flight lands; the maps and queues of a
+//! burst shrink when it has passed. Work that holds a [`Handle`] keeps the coalescer it belongs to alive while it runs.
+//!
+//! # Types
+//!
+//! - Keys are `Eq + Hash + Send + 'static`, neither `Clone` nor `Sync`. Anything `Into<K>` serves: a `&str` for a
+//!   `String`.
+//! - Values are `Send + Sync + 'static`, and `Clone` for [`Handle::join`]. [`Handle::join_shared`] hands out the `Arc`
+//!   that all callers share, for values that can't or shouldn't be cloned.
+//! - `Eq` is the only code of yours that runs inside a shard, once or seldom more per join. It must not block.
+//!
+//! # Shard count
+//!
+//! Each shard is an actor that alone owns the flights of its share of the keys; there are no locks around them, and no
+//! two shards share anything. By default there are as many as the machine has cores to offer, and at most 16. More spread
+//! the load of many cores joining many keys; fewer batch better and cost fewer wake-ups when traffic is sparse. See
+//! [`Builder::shards`].
+//!
+//! # Runtimes
+//!
+//! Shards and work run on the Tokio runtime on which the coalescer was built. A join may be awaited anywhere, under any
+//! executor. When that runtime shuts down, whoever still waits gets [`JoinError::Closed`] or [`JoinError::Aborted`]; a
+//! `current_thread` runtime that nobody drives answers nobody.
 
 mod actor;
 mod builder;
@@ -22,3 +150,8 @@ pub use handle::Handle;
 pub use join::{Join, JoinShared, TryJoin};
 pub use policy::OnAbandon;
 pub use stats::Stats;
+
+/// Compiles what the README shows.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

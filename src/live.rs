@@ -48,6 +48,20 @@ pub(crate) struct Answer<K: Key, V: Value> {
     pub(crate) leftovers: Option<Leftovers<Live<K, V>>>,
 }
 
+impl<K: Key, V: Value> Answer<K, V> {
+    /// Drops an answer that reaches nobody.
+    pub(crate) fn let_go(self) {
+        drop_contained(self.outcome);
+        self.leftovers.into_iter().for_each(let_go);
+    }
+}
+
+/// Drops the key and the work one by one: of two panics in one drop, the second would end the process.
+pub(crate) fn let_go<K: Key, V: Value>(leftovers: Leftovers<Live<K, V>>) {
+    drop_contained(leftovers.key);
+    drop_contained(leftovers.work);
+}
+
 impl<K: Key, V: Value> Caller for oneshot::Sender<Answer<K, V>> {
     fn has_left(&self) -> bool {
         self.is_closed()
@@ -70,10 +84,10 @@ pub(crate) fn refuse<K: Key, V: Value>(message: Message<Live<K, V>>) {
         Message::Join(Join { key, work, caller, .. }) => {
             let leftovers = Some(Leftovers { key, work: Some(work) });
             if let Err(unheard) = caller.send(Answer { outcome: Err(JoinError::Closed), leftovers }) {
-                drop_contained(unheard.into_inner());
+                unheard.into_inner().let_go();
             }
         }
-        Message::Complete(complete) => drop_contained(complete),
+        Message::Complete(complete) => drop_contained(complete.outcome),
         Message::Cancel { .. } => {}
     }
 }

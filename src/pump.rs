@@ -5,7 +5,7 @@ use std::{collections::VecDeque, mem, sync::Arc, task::Context, time::Instant};
 use tokio::runtime::Handle as Runtime;
 
 use crate::{
-    live::{Answer, Key, Live, LiveLane, Value, refuse},
+    live::{Answer, Key, Live, LiveLane, Value, let_go, refuse},
     panics::drop_contained,
     shard::{Effect, Landing, Leftovers, Message, Remains, Shard},
     work::Execution,
@@ -148,7 +148,7 @@ impl<K: Key, V: Value> Pump<K, V> {
     fn dispose(&mut self) {
         if !self.remains.is_empty() {
             let remains = mem::take(&mut self.remains);
-            self.runtime.spawn(async move { remains.into_iter().for_each(drop_contained) });
+            self.runtime.spawn(async move { remains.into_iter().for_each(let_go_of) });
         }
     }
 
@@ -166,7 +166,7 @@ impl<K: Key, V: Value> Pump<K, V> {
             self.answer();
         }
         // Here and now: the runtime may be gone, and there are no other keys left to wait for this.
-        mem::take(&mut self.remains).into_iter().for_each(drop_contained);
+        mem::take(&mut self.remains).into_iter().for_each(let_go_of);
     }
 }
 
@@ -175,6 +175,13 @@ impl<K: Key, V: Value> Pump<K, V> {
 impl<K: Key, V: Value> Drop for Pump<K, V> {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+fn let_go_of<K: Key, V: Value>(remains: Remains<Live<K, V>>) {
+    match remains {
+        Remains::Leftovers(leftovers) => let_go(leftovers),
+        Remains::Value(value) => drop_contained(value),
     }
 }
 

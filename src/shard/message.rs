@@ -63,7 +63,6 @@ pub(crate) struct Waiter<W: World> {
 }
 
 /// A caller's own property, on its way back to it so that its `Drop` runs there.
-#[expect(dead_code, reason = "nobody reads them: they are carried only to be dropped in the right place")]
 pub(crate) struct Leftovers<W: World> {
     pub(crate) key: W::Key,
     /// `None` where the work was used: the caller was the leader.

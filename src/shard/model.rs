@@ -101,7 +101,7 @@ impl Trial {
     fn take(&mut self, step: &Step) -> Result<(), TestCaseError> {
         match *step {
             Step::Join(key) => self.join(key)?,
-            Step::Leave(ref index) => self.leave(index),
+            Step::Leave(index) => self.leave(index),
             Step::Cancel => self.cancel()?,
             Step::Complete(ref index, ok) => {
                 let running: Vec<_> = (0..self.flights.len()).filter(|&flight| !self.flights[flight].over).collect();
@@ -163,7 +163,7 @@ impl Trial {
         Ok(())
     }
 
-    fn leave(&mut self, index: &prop::sample::Index) {
+    fn leave(&mut self, index: prop::sample::Index) {
         let there = |person: &&Person| !person.answered && !person.seat.left.get();
         let there: Vec<_> = self.people.iter().filter(there).map(|person| person.seat.clone()).collect();
         if !there.is_empty() {

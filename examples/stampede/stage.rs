@@ -82,7 +82,7 @@ impl Stage {
 
     pub(crate) fn description(&self) -> String {
         format!(
-            "{} database connections. A page costs {}, by {} comments × {LIKES} likes and no index; viral ones {}.",
+            "{} database connections. A page costs {}, by {} comments × {LIKES} likes and no index; a viral one about {}.",
             self.pool_size,
             human(self.query),
             self.comments,

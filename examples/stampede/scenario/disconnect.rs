@@ -79,7 +79,13 @@ async fn run_arm(stage: &Stage, report: &mut Report, arm: Arm, all: usize) -> Fa
             report.claims.check(arm, stats.flights == 0 && stats.waiters == 0, text);
         }
     }
-    report.claims.check(arm, is_idle, format!("{} of {} connections are back", pool.idle(), pool.size()));
+    let text = format!(
+        "{} of {} database connections are back, {} requests are left",
+        pool.idle(),
+        pool.size(),
+        server.requests().current()
+    );
+    report.claims.check(arm, is_idle, text);
     check_growth(report, arm, resident_before);
     report.add(arm, clients < all, pool.queries(), &stats, rush);
     drop(crowd);

@@ -31,7 +31,7 @@ type Callers = JoinSet<(Answer, Duration)>;
 pub(super) async fn run(stage: &Stage) -> Fallible<Report> {
     let clients = stage.requests(CLIENTS);
     let headline =
-        format!("{clients} clients, of whom {} hang up, the first to come being the first", leavers(clients));
+        format!("{clients} clients, of whom {} hang up, the first to come before all others", leavers(clients));
     let mut report = Report::new(Scenario::Disconnect, headline);
     for arm in Arm::BOTH {
         run_arm(stage, &mut report, arm, clients).await?;

@@ -1,0 +1,49 @@
+//! Why the server has no page to give.
+
+use std::fmt;
+
+use axum::{
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use shardflight::TryJoinError;
+
+/// `Clone`, because every caller of a failed flight gets its own.
+#[derive(Clone, Debug)]
+pub(crate) enum Failure {
+    Database(String),
+    Upstream(String),
+    RateLimited,
+    Coalescer(String),
+}
+
+impl From<TryJoinError<Failure>> for Failure {
+    fn from(error: TryJoinError<Failure>) -> Self {
+        match error {
+            TryJoinError::Work(failure) => failure,
+            other => Self::Coalescer(other.to_string()),
+        }
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let status = match self {
+            Self::Database(_) | Self::Coalescer(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Upstream(_) => StatusCode::BAD_GATEWAY,
+            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        };
+        (status, self.to_string()).into_response()
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Database(cause) => write!(f, "database: {cause}"),
+            Self::Upstream(cause) => write!(f, "upstream: {cause}"),
+            Self::RateLimited => f.write_str("upstream: too many requests"),
+            Self::Coalescer(cause) => write!(f, "coalescer: {cause}"),
+        }
+    }
+}

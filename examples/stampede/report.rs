@@ -1,0 +1,78 @@
+//! What a scenario has found.
+
+use std::{fmt, time::Duration};
+
+use shardflight::Stats;
+
+use crate::{arm::Arm, claims::Claims, gauge::Gauge, rush::Rush, scenario::Scenario};
+
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) scenario: Scenario,
+    headline: String,
+    pub(crate) arms: Vec<ArmReport>,
+    pub(crate) claims: Claims,
+    pub(crate) notes: Vec<String>,
+}
+
+/// One row of the table.
+#[derive(Debug)]
+pub(crate) struct ArmReport {
+    pub(crate) arm: Arm,
+    /// Fewer requests than the other arm has: all of them would take too long.
+    pub(crate) is_sample: bool,
+    pub(crate) queries: usize,
+    /// Flights, where there were any.
+    pub(crate) windows: u64,
+    pub(crate) rush: Rush,
+}
+
+impl Report {
+    pub(crate) fn new(scenario: Scenario, headline: String) -> Self {
+        Self { scenario, headline, arms: Vec::new(), claims: Claims::default(), notes: Vec::new() }
+    }
+
+    pub(crate) fn add(&mut self, arm: Arm, is_sample: bool, queries: &Gauge, stats: &Stats, rush: Rush) {
+        self.arms.push(ArmReport { arm, is_sample, queries: queries.total(), windows: stats.executions, rush });
+    }
+
+    pub(crate) fn note(&mut self, note: impl Into<String>) {
+        self.notes.push(note.into());
+    }
+
+    /// How many times the wall time that a coalesced request takes a direct one does. Per request, so that a sample
+    /// compares.
+    pub(crate) fn ratio(&self) -> Option<f64> {
+        let per_request = |arm| {
+            let found = self.arms.iter().find(|report| report.arm == arm)?;
+            let requests = u32::try_from(found.rush.requests()).ok()?;
+            Some(found.rush.wall.checked_div(requests)?.as_secs_f64())
+        };
+        let coalesced = per_request(Arm::Coalesced).filter(|seconds| *seconds > 0.0)?;
+        Some(per_request(Arm::Direct)? / coalesced)
+    }
+
+    pub(crate) fn broken_claims(&self) -> impl Iterator<Item = String> {
+        let name = self.scenario.name();
+        self.claims.iter().filter(|claim| !claim.holds).map(move |claim| format!("{name}: {}", claim.text))
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.scenario.name(), self.headline)?;
+        for note in &self.notes {
+            write!(f, "\n  · {note}")?;
+        }
+        for claim in self.claims.iter() {
+            write!(f, "\n  {claim}")?;
+        }
+        Ok(())
+    }
+}
+
+/// In the unit that reads best.
+pub(crate) fn human(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    if seconds >= 1.0 { format!("{seconds:.2} s") } else { format!("{:.1} ms", seconds * 1e3) }
+}

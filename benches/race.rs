@@ -1,5 +1,7 @@
 //! Ours and the peers' cost per join, side by side in one run: `cargo bench --bench race`.
 //!
+//! Names after `--` run those alone: `cargo bench --bench race -- shardflight tokio::spawn`.
+//!
 //! Every round runs every contender once on every workload, so that whatever the machine does meanwhile happens to all
 //! of them. The table holds the medians in nanoseconds per join and, below each, the ratio to ours. Absolute times mean
 //! little beyond the machine and the minute they were taken on; the ratios are the result.
@@ -8,7 +10,9 @@
 //! detached.
 
 use std::{
+    env,
     future::Future,
+    process,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -305,15 +309,24 @@ const WORKLOADS: [Workload; 7] = [
 ];
 
 fn main() {
+    // Cargo adds a flag of its own.
+    let named: Vec<_> = env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let field: Vec<_> =
+        FIELD.into_iter().filter(|(name, _)| named.is_empty() || named.iter().any(|named| named == name)).collect();
+    if field.is_empty() {
+        let known: Vec<_> = FIELD.iter().map(|(name, _)| *name).collect();
+        eprintln!("nobody in the race is called {}; there are {}", named.join(" or "), known.join(", "));
+        process::exit(1);
+    }
     for flavor in [Flavor::MultiThread, Flavor::CurrentThread] {
         println!("\n{}, ns per join (times ours), median of {ROUNDS} interleaved rounds\n", flavor.name());
         print!("{:<58}", "");
-        FIELD.iter().for_each(|(name, _)| print!("{name:>20}"));
+        field.iter().for_each(|(name, _)| print!("{name:>20}"));
         println!();
         for workload in WORKLOADS {
-            let mut samples = vec![Vec::new(); FIELD.len()];
+            let mut samples = vec![Vec::new(); field.len()];
             for _ in 0..ROUNDS {
-                for (samples, (_, run)) in samples.iter_mut().zip(FIELD) {
+                for (samples, (_, run)) in samples.iter_mut().zip(&field) {
                     samples.push(run(flavor, workload));
                 }
             }

@@ -1,6 +1,6 @@
 //! The kameo actor around a pump: the lane is its data plane, kameo's mailbox its control plane.
 
-use std::{convert::Infallible, future::poll_fn, ops::ControlFlow, sync::Arc, task::Poll};
+use std::{convert::Infallible, future::poll_fn, ops::ControlFlow, task::Poll, time::Instant};
 
 use kameo::{
     Actor,
@@ -9,34 +9,34 @@ use kameo::{
     mailbox::{self, MailboxReceiver, Signal},
     message::{Context, Message},
 };
-use tokio::runtime::Handle as Runtime;
+use tokio::runtime::{Handle as Runtime, RuntimeFlavor};
 
 use crate::{
+    bell::Bell,
+    drain::Drained,
     error::{CaughtPanic, Closed},
-    lane::Lane,
-    live::{Key, LiveLane, Value},
-    policy::OnAbandon,
+    live::{Key, Value},
     pump::Pump,
-    shard::Shard,
+    shard::{Shard, Sighting},
+    sight,
     stats::Stats,
 };
 
-/// One shard, from outside.
+/// One shard's control plane, from outside. Owning it is what keeps the actor alive.
 pub(crate) struct Port<K: Key, V: Value> {
-    pub(crate) lane: Arc<LiveLane<K, V>>,
-    /// Owning it is what keeps the actor alive.
     actor: ActorRef<ShardActor<K, V>>,
 }
 
 impl<K: Key, V: Value> Port<K, V> {
     /// Spawns a shard's actor on `runtime`.
-    pub(crate) fn open(runtime: &Runtime, on_abandon: OnAbandon) -> Self {
-        let lane = Arc::new(Lane::new());
-        let pump = Pump::new(Arc::clone(&lane), Shard::new(on_abandon), runtime.clone());
+    pub(crate) fn open(runtime: &Runtime, pump: Pump<K, V>) -> Self {
         // Unbounded, so that asking never waits; whoever asks waits for its answer, which bounds the queue by callers.
         let actor = PreparedActor::new(mailbox::unbounded());
-        let port = Self { lane, actor: actor.actor_ref().clone() };
+        let port = Self { actor: actor.actor_ref().clone() };
         let _inside = runtime.enter();
+        if runtime.runtime_flavor() != RuntimeFlavor::CurrentThread {
+            runtime.spawn(pump.decoy());
+        }
         actor.spawn(pump);
         port
     }
@@ -53,6 +53,8 @@ pub(crate) enum Control<K> {
     ForgetAll { reply: oneshot::Sender<usize> },
     Stats { reply: oneshot::Sender<Stats> },
     ResetStats { reply: oneshot::Sender<()> },
+    Inspect { most: usize, reply: oneshot::Sender<Inspected> },
+    Drain { deadline: Option<Instant>, reply: oneshot::Sender<Drained> },
 }
 
 pub(crate) struct Forgotten<K> {
@@ -61,8 +63,22 @@ pub(crate) struct Forgotten<K> {
     pub(crate) key: K,
 }
 
+/// The flights with the most waiters and the oldest ones, of one shard.
+pub(crate) struct Inspected {
+    pub(crate) crowded: Vec<Sighting>,
+    pub(crate) oldest: Vec<Sighting>,
+}
+
 pub(crate) struct ShardActor<K: Key, V: Value> {
+    /// Boxed, with all else: the future that kameo wraps around an actor returns the actor in the end, and moves room for
+    /// it at every poll until then.
+    inside: Box<Inside<K, V>>,
+}
+
+struct Inside<K: Key, V: Value> {
     pump: Pump<K, V>,
+    /// The mailbox's: it is hardly ever what the actor is woken for, and asking it each time is not for free.
+    bell: Bell,
 }
 
 impl<K: Key, V: Value> Actor for ShardActor<K, V> {
@@ -74,22 +90,22 @@ impl<K: Key, V: Value> Actor for ShardActor<K, V> {
     }
 
     async fn on_start(pump: Self::Args, _: ActorRef<Self>) -> Result<Self, Self::Error> {
-        Ok(Self { pump })
+        Ok(Self { inside: Box::new(Inside { pump, bell: Bell::new() }) })
     }
 
     /// Pumps the lane for as long as kameo has nothing to say. Both polls only ever take what is there, so this future
-    /// may be dropped between polls and loses nothing.
+    /// may be dropped between polls and loses nothing. Ends the actor when the pump has been drained.
     async fn next(
         &mut self,
         _: WeakActorRef<Self>,
         mailbox: &mut MailboxReceiver<Self>,
     ) -> Result<Option<Signal<Self>>, Self::Error> {
+        let Inside { pump, bell } = &mut *self.inside;
         poll_fn(|cx| {
-            if let Poll::Ready(signal) = mailbox.poll_recv(cx) {
+            if let Poll::Ready(signal) = bell.poll(cx, |cx| mailbox.poll_recv(cx)) {
                 return Poll::Ready(Ok(signal));
             }
-            self.pump.poll(cx);
-            Poll::Pending
+            pump.poll(cx).map(|()| Ok(None))
         })
         .await
     }
@@ -98,13 +114,15 @@ impl<K: Key, V: Value> Actor for ShardActor<K, V> {
     async fn on_panic(
         &mut self,
         _: WeakActorRef<Self>,
-        _: PanicError,
+        panic: PanicError,
     ) -> Result<ControlFlow<ActorStopReason>, Self::Error> {
+        let message = panic.with_str(CaughtPanic::new).unwrap_or_else(|| CaughtPanic::new("not a string"));
+        sight::recovered(self.inside.pump.number(), &message);
         Ok(ControlFlow::Continue(()))
     }
 
     async fn on_stop(&mut self, _: WeakActorRef<Self>, _: ActorStopReason) -> Result<(), Self::Error> {
-        self.pump.close();
+        self.inside.pump.close();
         Ok(())
     }
 }
@@ -113,27 +131,35 @@ impl<K: Key, V: Value> Message<Control<K>> for ShardActor<K, V> {
     type Reply = ();
 
     async fn handle(&mut self, control: Control<K>, _: &mut Context<Self, ()>) {
-        self.pump.catch_up().await;
+        let pump = &mut self.inside.pump;
+        pump.catch_up().await;
         // Whoever no longer waits for its reply has lost nothing but the reply.
         match control {
             Control::Forget { hash, key, reply } => {
-                let was_live = self.pump.control(|shard, _, _| shard.forget(hash, &key));
+                let was_live = pump.control(|shard, _, _| shard.forget(hash, &key));
                 if let Err(unheard) = reply.send(Forgotten { was_live, key }) {
-                    self.pump.discard(unheard.into_inner().key);
+                    pump.discard(unheard.into_inner().key);
                 }
             }
             Control::ForgetAll { reply } => {
-                let forgotten = self.pump.control(|shard, _, _| shard.forget_all());
+                let forgotten = pump.control(|shard, _, _| shard.forget_all());
                 let _ = reply.send(forgotten);
             }
             Control::Stats { reply } => {
-                let stats = self.pump.control(Shard::stats);
+                let stats = pump.control(Shard::stats);
                 let _ = reply.send(stats);
             }
             Control::ResetStats { reply } => {
-                self.pump.control(|shard, _, _| shard.reset_stats());
+                pump.control(|shard, _, _| shard.reset_stats());
                 let _ = reply.send(());
             }
+            Control::Inspect { most, reply } => {
+                let describe = pump.describe();
+                let (crowded, oldest) =
+                    pump.control(|shard, now, _| shard.inspect(most, now, describe.as_deref().map(|d| d as _)));
+                let _ = reply.send(Inspected { crowded, oldest });
+            }
+            Control::Drain { deadline, reply } => pump.drain(deadline, reply),
         }
     }
 }

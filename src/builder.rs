@@ -4,53 +4,134 @@ use std::{
     fmt,
     hash::{BuildHasher, RandomState},
     marker::PhantomData,
-    thread,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
 };
 
 use tokio::runtime::Handle as Runtime;
 
-use crate::{actor::Port, coalescer::Coalescer, error::BuildError, handle::Handle, policy::OnAbandon};
+use crate::{
+    actor::Port,
+    choices::{self, Choices},
+    coalescer::Coalescer,
+    error::BuildError,
+    handle::Handle,
+    live::Lanes,
+    policy::{OnAbandon, OnExpiry},
+    pump::{Describe, Pump},
+    rollout::Rollout,
+    router::{Bypasses, Router},
+    scope::{Domains, Scope, Topology},
+    shard::Shard,
+    timers,
+};
 
 /// Builds a [`Coalescer`].
+///
+/// Values that make no sense are refused by [`build`](Self::build), with the value and the limit in the error.
 ///
 /// # Examples
 ///
 /// ```
 /// use shardflight::{Coalescer, OnAbandon};
+/// use std::time::Duration;
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), shardflight::BuildError> {
-/// let coalescer = Coalescer::<String, u64>::builder().shards(4).on_abandon(OnAbandon::Abort).build()?;
+/// let coalescer = Coalescer::<String, u64>::builder()
+///     .shards(4)
+///     .max_waiters_per_flight(10_000)
+///     .max_flight_duration(Duration::from_secs(5))
+///     .on_abandon(OnAbandon::Abort)
+///     .build()?;
 /// # Ok(()) }
 /// ```
 #[must_use = "nothing runs before `build`"]
 pub struct Builder<K, V, S = RandomState> {
-    shards: Option<usize>,
-    on_abandon: OnAbandon,
+    choices: Choices,
+    describe: Option<Describe<K>>,
     hasher: S,
-    types: PhantomData<fn(K) -> V>,
+    value: PhantomData<fn() -> V>,
 }
 
 impl<K, V> Builder<K, V> {
-    /// The most shards there can be. Each is an actor with a map of its own; thousands cost memory and wake-ups and
-    /// win nothing on any machine there is.
-    pub const MAX_SHARDS: usize = 4096;
+    /// The most shards there can be, in all domains of a scope together. Each is an actor with a map of its own;
+    /// thousands cost memory and wake-ups and win nothing on any machine there is.
+    pub const MAX_SHARDS: usize = choices::MAX_SHARDS;
 
     pub(crate) fn new() -> Self {
-        Self { shards: None, on_abandon: OnAbandon::default(), hasher: RandomState::new(), types: PhantomData }
+        Self { choices: Choices::default(), describe: None, hasher: RandomState::new(), value: PhantomData }
     }
 }
 
 impl<K, V, S> Builder<K, V, S> {
-    /// How many shards the keys are spread over.
+    /// How many shards the keys are spread over, in each domain of the [`scope`](Self::scope).
     ///
     /// Shards serve their keys in parallel, but each one that is idle has to be woken: more of them help when many
     /// cores join many keys at once, and cost when traffic is sparse.
     ///
     /// # Default
     ///
-    /// [`std::thread::available_parallelism`], at most 16.
+    /// [`std::thread::available_parallelism`] divided by the scope's domains, at least 1 and at most 16.
     pub fn shards(mut self, shards: usize) -> Self {
-        self.shards = Some(shards);
+        self.choices.shards = Some(shards);
+        self
+    }
+
+    /// The most live callers that a flight may have, its leader included; one more gets
+    /// [`TooManyWaiters`](crate::JoinError::TooManyWaiters) at once (G7).
+    ///
+    /// Exact: callers that have left don't count. Finding them out when a full flight is joined takes a look at each of
+    /// its waiters, if anyone has left since the last look.
+    ///
+    /// # Default
+    ///
+    /// 1,000,000.
+    pub fn max_waiters_per_flight(mut self, limit: usize) -> Self {
+        self.choices.max_waiters_per_flight = limit;
+        self
+    }
+
+    /// The most flights that may be under way in the whole coalescer, forgotten and abandoned ones included; a join
+    /// that would start one more gets [`TooManyFlights`](crate::JoinError::TooManyFlights) at once (G7).
+    ///
+    /// Exact over all shards, at the price of one shared count that starting and ending a flight touch. Followers
+    /// don't.
+    ///
+    /// # Default
+    ///
+    /// 1,000,000.
+    pub fn max_flights(mut self, limit: usize) -> Self {
+        self.choices.max_flights = limit;
+        self
+    }
+
+    /// How long a flight may take (G11); what then happens is [`on_expiry`](Self::on_expiry)'s to say: by default its
+    /// callers get [`TimedOut`](crate::JoinError::TimedOut) and its work is dropped, though a thread that it blocks runs on.
+    ///
+    /// Counted from the moment the shard takes the work. One timer per shard serves all flights, so there is neither a
+    /// sweeper task nor a cleanup interval to set: what is due goes when it is due.
+    ///
+    /// # Default
+    ///
+    /// 30 seconds.
+    pub fn max_flight_duration(mut self, limit: Duration) -> Self {
+        self.choices.max_flight_duration = Some(limit);
+        self
+    }
+
+    /// Lets flights take as long as they like. Work that never ends then holds its key, and whoever joins it, for ever.
+    pub fn no_flight_deadline(mut self) -> Self {
+        self.choices.max_flight_duration = None;
+        self
+    }
+
+    /// What happens to a flight that outlives [`max_flight_duration`](Self::max_flight_duration) (G11).
+    ///
+    /// # Default
+    ///
+    /// [`OnExpiry::Fail`].
+    pub fn on_expiry(mut self, on_expiry: OnExpiry) -> Self {
+        self.choices.on_expiry = on_expiry;
         self
     }
 
@@ -60,7 +141,64 @@ impl<K, V, S> Builder<K, V, S> {
     ///
     /// [`OnAbandon::Finish`].
     pub fn on_abandon(mut self, on_abandon: OnAbandon) -> Self {
-        self.on_abandon = on_abandon;
+        self.choices.on_abandon = on_abandon;
+        self
+    }
+
+    /// A flight that comes to have so many waiters is worth a warning, once: the tracing event
+    /// [`flight crowded`](crate#observing).
+    ///
+    /// # Default
+    ///
+    /// 1,000.
+    pub fn crowd_threshold(mut self, waiters: usize) -> Self {
+        self.choices.crowd_threshold = waiters;
+        self
+    }
+
+    /// The fraction of the keys that is coalesced at first, from 0.0 to 1.0; changed later with
+    /// [`Handle::set_rollout`].
+    ///
+    /// # Default
+    ///
+    /// 1.0: all of them.
+    pub fn rollout(mut self, fraction: f64) -> Self {
+        self.choices.rollout = fraction;
+        self
+    }
+
+    /// Among whom identical requests are coalesced: the process, or each core or NUMA node for itself, with shards of
+    /// its own.
+    ///
+    /// Where the machine can't tell its cores or nodes, or has but one, it is the process; if it can't tell, that is
+    /// said once, by the tracing event `scope falls back to the process`.
+    ///
+    /// # Default
+    ///
+    /// [`Scope::PerProcess`].
+    pub fn scope(mut self, scope: Scope) -> Self {
+        self.choices.scope = scope;
+        self
+    }
+
+    /// The cores and nodes that [`scope`](Self::scope) goes by.
+    ///
+    /// # Default
+    ///
+    /// [`Machine`](crate::Machine): those of the machine.
+    pub fn topology(mut self, topology: impl Topology) -> Self {
+        self.choices.topology = Arc::new(topology);
+        self
+    }
+
+    /// What [`inspect`](Coalescer::inspect) may say of a key. It runs inside a shard, for the few keys inspected, under
+    /// guard against panics; it must not block.
+    ///
+    /// # Default
+    ///
+    /// Nothing is said: keys may be secrets.
+    pub fn describe(mut self, describe: impl Fn(&K) -> String + Send + Sync + 'static) -> Self {
+        self.describe = Some(Arc::new(describe));
         self
     }
 
@@ -71,42 +209,50 @@ impl<K, V, S> Builder<K, V, S> {
     ///
     /// [`RandomState`]: `SipHash` 1-3 under random keys, one set per coalescer.
     pub fn hasher<S2>(self, hasher: S2) -> Builder<K, V, S2> {
-        Builder { shards: self.shards, on_abandon: self.on_abandon, hasher, types: PhantomData }
+        Builder { choices: self.choices, describe: self.describe, hasher, value: self.value }
     }
 
     /// Spawns the shards on the current Tokio runtime.
     ///
-    /// Work that callers bring runs there too, whichever runtime they themselves are on.
+    /// Work that callers bring runs there too, whichever runtime they themselves are on. A runtime built without its
+    /// timers will do: deadlines and waits are then kept by a thread of the crate's own, started with the first such
+    /// coalescer. (Tokio tells whether a runtime has timers only by a panic, which is caught, and which the panic hook
+    /// reports all the same.)
     pub fn build(self) -> Result<Coalescer<K, V, S>, BuildError>
     where
         K: Eq + Send + 'static,
         V: Send + Sync + 'static,
         S: BuildHasher,
     {
-        let shards = self.shards.unwrap_or_else(default_shards);
-        let limit = Builder::<K, V>::MAX_SHARDS;
-        if shards == 0 {
-            return Err(BuildError::ZeroShards);
-        }
-        if shards > limit {
-            return Err(BuildError::TooManyShards { shards, limit });
-        }
+        self.choices.check()?;
         let runtime = Runtime::try_current().map_err(|_| BuildError::NoRuntime)?;
-        let ports = (0..shards).map(|_| Port::open(&runtime, self.on_abandon)).collect();
-        Ok(Coalescer::with_handle(Handle::new(ports, self.hasher)))
+        let timers = timers::find(&runtime).map_err(|error| BuildError::NoTimers { reason: error.to_string() })?;
+        let domains = self.choices.domains();
+        let shards_per_domain = self.choices.shards_per_domain(domains.as_ref())?;
+        let shards = domains.as_ref().map_or(1, Domains::count) * shards_per_domain;
+
+        let (lanes, rules) = (Lanes::new(shards), self.choices.rules());
+        let open = |number| {
+            let shard = Shard::new(number, rules.clone());
+            let pump = Pump::new(number, lanes.clone(), shard, runtime.clone(), timers.clone(), self.describe.clone());
+            Port::open(&runtime, pump)
+        };
+        Ok(Coalescer::with_handle(Handle::new(Router {
+            ports: (0..shards).map(open).collect(),
+            lanes,
+            domains,
+            shards_per_domain,
+            hasher: self.hasher,
+            rollout: Rollout::new(self.choices.rollout),
+            bypasses: (0..shards).map(|_| Bypasses::default()).collect(),
+            closing: AtomicBool::new(false),
+            timers: timers.clone(),
+        })))
     }
 }
 
 impl<K, V, S> fmt::Debug for Builder<K, V, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder")
-            .field("shards", &self.shards)
-            .field("on_abandon", &self.on_abandon)
-            .finish_non_exhaustive()
+        f.debug_struct("Builder").field("choices", &self.choices).finish_non_exhaustive()
     }
-}
-
-/// A shard serves several cores' joins, and every further one costs sparse traffic a wake-up.
-fn default_shards() -> usize {
-    thread::available_parallelism().map_or(1, usize::from).min(16)
 }

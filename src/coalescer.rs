@@ -1,8 +1,8 @@
-//! The owner's side: build it, hand out handles.
+//! The owner's side: build it, hand out handles, shut it down.
 
-use std::{fmt, hash::RandomState};
+use std::{fmt, hash::RandomState, time::Duration};
 
-use crate::{builder::Builder, handle::Handle};
+use crate::{builder::Builder, drain::Drained, error::Closed, handle::Handle, inspection::Inspection};
 
 /// Runs concurrent identical requests once.
 ///
@@ -25,7 +25,8 @@ where
     ///
     /// # Panics
     ///
-    /// Outside a Tokio runtime. [`Builder::build`] returns an error instead.
+    /// Outside a Tokio runtime, or on one without timers. [`Builder::build`] returns an error instead.
+    #[track_caller]
     pub fn new() -> Self {
         match Self::builder().build() {
             Ok(coalescer) => coalescer,
@@ -52,6 +53,55 @@ where
     pub fn handle(&self) -> Handle<K, V, S> {
         self.handle.clone()
     }
+
+    /// [`Handle::inspect`].
+    pub async fn inspect(&self, most: usize) -> Result<Inspection, Closed> {
+        self.handle.inspect(most).await
+    }
+
+    /// Drains: refuses joins from now on with [`Closed`](crate::JoinError::Closed), gives the flights under way this long
+    /// to land, then answers whoever still waits with `Closed` and drops the work. Returns when the shards have stopped
+    /// taking anything, and says how many flights finished and how many were cut.
+    ///
+    /// `Duration::ZERO` cuts at once; a time beyond what the clock can express waits for every flight. Flights' own
+    /// deadlines go on counting. Flights that nobody waits for any more are given time too. Until the drain is over,
+    /// [`stats`](Handle::stats) and [`inspect`](Self::inspect) answer; afterwards they are `Closed`, as joins are.
+    ///
+    /// May be called from several places at once: the earliest deadline counts, and all of them are told the same. Once
+    /// it is over there is nothing left to finish or to cut, and a further call says so at once.
+    ///
+    /// # Cancellation
+    ///
+    /// Once polled it goes on even if its future is dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use shardflight::{Coalescer, JoinError};
+    /// use std::time::Duration;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let coalescer = Coalescer::<u64, u64>::new();
+    /// let handle = coalescer.handle();
+    /// let shutdown = coalescer.shutdown(Duration::from_secs(5)).await;
+    /// assert_eq!((shutdown.finished, shutdown.cut), (0, 0));
+    /// assert!(matches!(handle.join(7_u64, || async { 7 }).await, Err(JoinError::Closed)));
+    /// # }
+    /// ```
+    pub async fn shutdown(&self, deadline: Duration) -> Shutdown {
+        let Drained { finished, cut } = self.handle.drain(deadline).await;
+        Shutdown { finished, cut }
+    }
+}
+
+/// What became of the flights that were under way when [`Coalescer::shutdown`] was called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Shutdown {
+    /// Flights that came to an end in time, well or badly: by a value, a panic or their own deadline.
+    pub finished: usize,
+    /// Flights whose callers were answered `Closed` and whose work was dropped.
+    pub cut: usize,
 }
 
 impl<K, V> Default for Coalescer<K, V>

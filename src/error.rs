@@ -1,6 +1,6 @@
 //! What can go wrong, in the words of the caller that has to act on it.
 
-use std::{error::Error, fmt, sync::Arc};
+use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 /// Why a join ended without a value.
 ///
@@ -13,16 +13,59 @@ pub enum JoinError {
     ///
     /// The panic's message is in the `Display` output. The key is usable again at once.
     Panicked(CaughtPanic),
-    /// The work was dropped before it ended: the runtime it ran on is shutting down (G5).
+    /// The flight has as many live callers as `max_waiters_per_flight` allows (G7). Shed this request, or retry later.
+    TooManyWaiters {
+        /// The cap.
+        limit: usize,
+    },
+    /// The coalescer has as many flights under way as `max_flights` allows (G7). Shed this request, or retry later.
+    TooManyFlights {
+        /// The cap.
+        limit: usize,
+    },
+    /// The flight outlived `max_flight_duration` (G11), or this caller its own
+    /// [`max_wait`](crate::Handle::with_max_wait). The next join starts afresh, or joins what still runs, respectively.
+    TimedOut {
+        /// The limit that was passed.
+        after: Duration,
+    },
+    /// The work was dropped before it ended, as the runtime it ran on is shutting down (G5).
     Aborted,
-    /// The coalescer is gone: the runtime it was built on has shut down (G5).
+    /// Work waited for its own flight, directly or by way of others (G12). The join that closed the circle gets this; the
+    /// others go on. Have the work compute what it wanted to join, or join a different key. A circle of more than 64
+    /// flights is left to their deadlines.
+    Reentrant,
+    /// The coalescer takes no more joins: it was shut down, or the runtime it was built on was (G5).
     Closed,
+}
+
+impl JoinError {
+    /// The variant's name, for logs and metrics.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Panicked(_) => "panicked",
+            Self::TooManyWaiters { .. } => "too_many_waiters",
+            Self::TooManyFlights { .. } => "too_many_flights",
+            Self::TimedOut { .. } => "timed_out",
+            Self::Aborted => "aborted",
+            Self::Reentrant => "reentrant",
+            Self::Closed => "closed",
+        }
+    }
 }
 
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Panicked(panic) => panic.fmt(f),
+            Self::TooManyWaiters { limit } => {
+                write!(f, "the flight already has {limit} callers, the most that max_waiters_per_flight allows")
+            }
+            Self::TooManyFlights { limit } => {
+                write!(f, "{limit} flights are under way already, the most that max_flights allows")
+            }
+            Self::TimedOut { after } => write!(f, "no answer within {after:?}"),
+            Self::Reentrant => f.write_str("the work waits for its own flight, and neither could ever end"),
             Self::Aborted => f.write_str("the work was dropped before it ended; its runtime is shutting down"),
             Self::Closed => Closed.fmt(f),
         }
@@ -97,21 +140,35 @@ impl fmt::Display for CaughtPanic {
 
 impl Error for CaughtPanic {}
 
-/// The coalescer's shards have stopped.
+/// The coalescer's shards have stopped: it was shut down, or the runtime it was built on was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Closed;
 
 impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the coalescer is closed; the runtime it was built on has shut down")
+        f.write_str("the coalescer is closed: it was shut down, or the runtime it was built on was")
     }
 }
 
 impl Error for Closed {}
 
+/// A rollout that isn't a fraction between 0.0 and 1.0.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct InvalidRollout {
+    /// What was asked for.
+    pub fraction: f64,
+}
+
+impl fmt::Display for InvalidRollout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a rollout of {} was asked for; it has to be between 0.0 and 1.0", self.fraction)
+    }
+}
+
+impl Error for InvalidRollout {}
+
 /// Why a [`Builder`](crate::Builder) refused to build.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum BuildError {
     /// `shards(0)`: with no shard, no key has an owner. Ask for at least one, or leave it at the default.
@@ -123,6 +180,27 @@ pub enum BuildError {
         /// The most there can be.
         limit: usize,
     },
+    /// `max_waiters_per_flight(0)`: even the leader of a flight waits for it, so the least is 1.
+    ZeroWaiters,
+    /// `max_flights(0)`: nothing could ever run; the least is 1. To turn coalescing off, use
+    /// [`Builder::rollout`](crate::Builder::rollout).
+    ZeroFlights,
+    /// `max_flight_duration(0)`: every flight would be late. For no limit, use
+    /// [`Builder::no_flight_deadline`](crate::Builder::no_flight_deadline).
+    ZeroFlightDuration,
+    /// `crowd_threshold(0)`: no flight is empty when it starts; the least is 1.
+    ZeroCrowdThreshold,
+    /// A rollout that isn't a fraction between 0.0 and 1.0.
+    InvalidRollout {
+        /// What was asked for.
+        fraction: f64,
+    },
+    /// The Tokio runtime here was built without its timers, and a thread to keep time in their place could not be
+    /// started. Build the runtime with `enable_time` or `enable_all`.
+    NoTimers {
+        /// Why there is no thread.
+        reason: String,
+    },
     /// There is no Tokio runtime here to spawn the shards on. Build inside one, or within `Runtime::enter`.
     NoRuntime,
 }
@@ -133,6 +211,16 @@ impl fmt::Display for BuildError {
             Self::ZeroShards => f.write_str("0 shards were asked for; the least is 1"),
             Self::TooManyShards { shards, limit } => {
                 write!(f, "{shards} shards were asked for; the most is {limit}")
+            }
+            Self::ZeroWaiters => f.write_str("max_waiters_per_flight is 0; the least is 1, a flight's leader"),
+            Self::ZeroFlights => f.write_str("max_flights is 0; the least is 1"),
+            Self::ZeroFlightDuration => {
+                f.write_str("max_flight_duration is 0; for no limit there is no_flight_deadline")
+            }
+            Self::ZeroCrowdThreshold => f.write_str("crowd_threshold is 0; the least is 1"),
+            Self::InvalidRollout { fraction } => InvalidRollout { fraction: *fraction }.fmt(f),
+            Self::NoTimers { reason } => {
+                write!(f, "the runtime has no timers, and no thread for them could be started: {reason}")
             }
             Self::NoRuntime => f.write_str(
                 "no Tokio runtime to spawn the shards on; build inside an async fn, or hold `runtime.enter()`",

@@ -4,32 +4,32 @@ use std::{
     fmt,
     hash::{BuildHasher, Hash, RandomState},
     sync::Arc,
+    time::Duration,
 };
 
 use crate::{
-    actor::{Control, Forgotten, Port},
-    error::Closed,
+    actor::{Control, Forgotten, Inspected},
+    drain::Drained,
+    error::{Closed, InvalidRollout},
+    inspection::Inspection,
     join::{Join, JoinShared, TryJoin},
-    live::{Key, LiveLane, Value},
     panics::drop_contained,
+    rollout,
+    router::{Bypasses, Router},
     stats::Stats,
 };
 
 /// A way into a [`Coalescer`](crate::Coalescer), cheap to clone and to share.
 ///
 /// It is as strong as the coalescer itself: the shards live for as long as either does. A clone costs one atomic
-/// increment.
+/// increment. To shut down, keep the coalescer: a handle can't.
 pub struct Handle<K, V, S = RandomState>
 where
     K: Eq + Send + 'static,
     V: Send + Sync + 'static,
 {
-    inner: Arc<Inner<K, V, S>>,
-}
-
-struct Inner<K: Key, V: Value, S> {
-    ports: Box<[Port<K, V>]>,
-    hasher: S,
+    router: Arc<Router<K, V, S>>,
+    max_wait: Option<Duration>,
 }
 
 impl<K, V, S> Handle<K, V, S>
@@ -37,34 +37,60 @@ where
     K: Eq + Send + 'static,
     V: Send + Sync + 'static,
 {
-    pub(crate) fn new(ports: Box<[Port<K, V>]>, hasher: S) -> Self {
-        Self { inner: Arc::new(Inner { ports, hasher }) }
+    pub(crate) fn new(router: Router<K, V, S>) -> Self {
+        Self { router: Arc::new(router), max_wait: None }
     }
 
-    pub(crate) fn lane(&self, hash: u64) -> &LiveLane<K, V> {
-        &self.port(hash).lane
+    pub(crate) fn router(&self) -> &Arc<Router<K, V, S>> {
+        &self.router
     }
 
-    /// The shard of a hash, from its bits 25 to 56 by multiply and shift. The map's buckets are chosen by the low bits
-    /// and its tags by the top seven; bits that chose the shard would be the same for all keys in its map.
-    fn port(&self, hash: u64) -> &Port<K, V> {
-        let ports = &self.inner.ports;
-        let spread = (hash >> 25) & u64::from(u32::MAX);
-        &ports[((spread * ports.len() as u64) >> 32) as usize]
+    pub(crate) fn max_wait(&self) -> Option<Duration> {
+        self.max_wait
     }
 
-    async fn ask_all<T>(&self, question: impl Fn(oneshot::Sender<T>) -> Control<K>) -> Result<Vec<T>, Closed> {
-        let mut replies = Vec::with_capacity(self.inner.ports.len());
-        for port in &self.inner.ports {
-            let (reply, answer) = oneshot::async_channel();
-            port.ask(question(reply))?;
-            replies.push(answer);
+    /// The same handle, but with joins that wait at most so long for their answer and then end in
+    /// [`TimedOut`](crate::JoinError::TimedOut).
+    ///
+    /// It is this caller alone that gives up: it leaves as if it had dropped its join, and the flight goes on for the
+    /// others. [`tokio::time::timeout`] around a join is equally safe. The time runs from the first poll, on the clock
+    /// of the coalescer's runtime. A wait of zero still starts or joins the flight. The error is that of a flight's own
+    /// deadline; its `after` tells whose time was up.
+    ///
+    /// # Default
+    ///
+    /// A handle from [`Coalescer::handle`](crate::Coalescer::handle) waits for as long as its flight may take.
+    #[must_use = "the handle it is called on stays as it is"]
+    pub fn with_max_wait(&self, max_wait: Duration) -> Self {
+        Self { router: Arc::clone(&self.router), max_wait: Some(max_wait) }
+    }
+
+    /// Coalesces this fraction of the keys from now on, for all handles of the coalescer; the others' joins run their own
+    /// work in place, count as [`bypasses`](Stats::bypasses) and touch no shard.
+    ///
+    /// A bypassed join has no flight: no cap, no `max_flight_duration` and no re-entrancy check holds for it. It runs in
+    /// its caller's task, on its caller's runtime, and ends when its caller is dropped. The caller's own
+    /// [`max_wait`](Self::with_max_wait) holds, and a panic is [`Panicked`](crate::JoinError::Panicked) as ever.
+    ///
+    /// The key's hash decides, so a key is wholly in or wholly out, and one that is in stays in while the fraction
+    /// grows. Flights under way go on. To have several processes choose the same keys, give their builders the same
+    /// [`hasher`](crate::Builder::hasher).
+    ///
+    /// # Errors
+    ///
+    /// If it isn't between 0.0 and 1.0; the fraction then stays what it was.
+    pub fn set_rollout(&self, fraction: f64) -> Result<(), InvalidRollout> {
+        if !rollout::is_fraction(fraction) {
+            return Err(InvalidRollout { fraction });
         }
-        let mut answers = Vec::with_capacity(replies.len());
-        for reply in replies {
-            answers.push(reply.await.map_err(|_| Closed)?);
-        }
-        Ok(answers)
+        self.router.rollout.set_fraction(fraction);
+        Ok(())
+    }
+
+    /// The switch: `false` bypasses every join from now on, of all handles; `true` goes back to the rollout's fraction.
+    /// See [`set_rollout`](Self::set_rollout) for what a bypassed join goes without.
+    pub fn set_enabled(&self, enabled: bool) {
+        self.router.rollout.switch(enabled);
     }
 
     /// Detaches every flight under way, and says how many there were.
@@ -72,20 +98,78 @@ where
     /// As [`forget`](Self::forget) for each key: those who wait still get their flight's result, joins made after this
     /// returns start anew.
     pub async fn forget_all(&self) -> Result<usize, Closed> {
-        Ok(self.ask_all(|reply| Control::ForgetAll { reply }).await?.into_iter().sum())
+        Ok(self.router.ask_all(|reply| Control::ForgetAll { reply }).await?.into_iter().sum())
     }
 
     /// What the coalescer has done and is doing (G14).
     ///
-    /// Each shard answers for itself, after all that was sent to it before. It looks at each of its flights once, so
-    /// the cost grows with the flights under way, about as a map's iteration does.
+    /// Each shard answers for itself, after all that was sent to it before: a join that was polled before `stats` is in
+    /// it. Joins wait no longer for it than for the departures that it finds on the way.
     pub async fn stats(&self) -> Result<Stats, Closed> {
-        Ok(Stats::sum(self.ask_all(|reply| Control::Stats { reply }).await?))
+        let mut shards = self.router.ask_all(|reply| Control::Stats { reply }).await?;
+        for (shard, bypasses) in shards.iter_mut().zip(&self.router.bypasses) {
+            shard.bypasses = bypasses.count();
+            shard.joins += shard.bypasses;
+        }
+        Ok(Stats::sum(shards))
     }
 
-    /// Sets the counters to zero. The gauges say what is, and stay.
+    /// Sets the counters to zero, shard by shard. The gauges say what is, and stay. For rates, take the difference of two
+    /// [`stats`](Self::stats) rather than reset.
     pub async fn reset_stats(&self) -> Result<(), Closed> {
-        self.ask_all(|reply| Control::ResetStats { reply }).await.map(drop)
+        self.router.bypasses.iter().for_each(Bypasses::reset);
+        self.router.ask_all(|reply| Control::ResetStats { reply }).await.map(drop)
+    }
+
+    /// The `most` flights with the most waiters and the `most` oldest: where to look when something hangs.
+    ///
+    /// Flights that are detached already are among them. Each shard looks at all its flights for this, about as long as
+    /// iterating over a map takes; it is for people, not for every second.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use shardflight::Coalescer;
+    ///
+    /// let coalescer = Coalescer::<u64, u64>::builder().describe(|order| format!("order {order}")).build()?;
+    /// let handle = coalescer.handle();
+    /// let waiting = tokio::spawn(async move { handle.join(7_u64, std::future::pending).await });
+    /// tokio::task::yield_now().await;
+    ///
+    /// let inspection = coalescer.inspect(10).await?;
+    /// assert_eq!(inspection.oldest[0].description.as_deref(), Some("order 7"));
+    /// # waiting.abort();
+    /// # Ok(()) }
+    /// ```
+    pub async fn inspect(&self, most: usize) -> Result<Inspection, Closed> {
+        let shards = self.router.ask_all(|reply| Control::Inspect { most, reply }).await?;
+        let mut all = Inspected { crowded: Vec::new(), oldest: Vec::new() };
+        for shard in shards {
+            all.crowded.extend(shard.crowded);
+            all.oldest.extend(shard.oldest);
+        }
+        Ok(Inspection::new(all.crowded, all.oldest, most))
+    }
+
+    pub(crate) async fn drain(&self, within: Duration) -> Drained {
+        self.router.close();
+        let deadline = tokio::time::Instant::now().into_std().checked_add(within);
+        let mut replies = Vec::with_capacity(self.router.ports.len());
+        for port in &self.router.ports {
+            let (reply, answer) = oneshot::async_channel();
+            // A shard that is closed already has nothing left to finish or to cut.
+            if port.ask(Control::Drain { deadline, reply }).is_ok() {
+                replies.push(answer);
+            }
+        }
+        let mut sum = Drained::default();
+        for reply in replies {
+            let Drained { finished, cut } = reply.await.unwrap_or_default();
+            sum.finished += finished;
+            sum.cut += cut;
+        }
+        sum
     }
 }
 
@@ -95,15 +179,11 @@ where
     V: Send + Sync + 'static,
     S: BuildHasher,
 {
-    pub(crate) fn hash(&self, key: &K) -> u64 {
-        self.inner.hasher.hash_one(key)
-    }
-
     /// Joins the key's flight, or starts one with `work`; gives a clone of the result.
     ///
     /// Lazy: before the first poll nothing happens but the key's conversion. `work` is called if this join starts the
     /// flight, and otherwise dropped uncalled by this very future. It runs as a task of its own on the coalescer's
-    /// runtime, under the tracing span that is current at the first poll.
+    /// runtime, under a span below the one that is current at the first poll.
     ///
     /// The value is cloned in the caller's own task; whoever is last to ask for it gets it without a clone.
     ///
@@ -141,7 +221,7 @@ where
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = V> + Send + 'static,
     {
-        JoinShared::new(self.clone(), key.into(), work, |_| false)
+        JoinShared::new(Arc::clone(&self.router), self.max_wait, key.into(), work, |_| false)
     }
 
     /// Detaches the key's flight: those who wait for it still get its result, a join made after this returns starts
@@ -151,19 +231,39 @@ where
     ///
     /// # Cancellation
     ///
-    /// Takes effect even if its future is dropped after its first poll.
+    /// Takes effect even if its future is dropped after its first poll, except under a smaller [`Scope`](crate::Scope)
+    /// than the process: its domains are asked one after the other.
     ///
     /// # Panics
     ///
-    /// If the key's `Hash` or `Eq` does; no flight is detached then, and no other caller notices.
+    /// If the key's `Hash` or `Eq` does; no other caller notices.
     pub async fn forget(&self, key: impl Into<K>) -> Result<bool, Closed> {
-        let key = key.into();
-        let hash = self.hash(&key);
-        let (reply, answer) = oneshot::async_channel();
-        self.port(hash).ask(Control::Forget { hash, key, reply })?;
-        let Forgotten { was_live, key } = answer.await.map_err(|_| Closed)?;
+        let mut key = key.into();
+        let hash = match self.router.hash(&key) {
+            Ok(hash) => hash,
+            Err(panic) => {
+                // Before ours: of two panics at once, the second would end the process.
+                drop_contained(key);
+                panic!("hashing a key to forget {panic}");
+            }
+        };
+        let mut was_live = false;
+        // One domain after the other, as there is but one key to compare with.
+        for port in self.router.ports(hash) {
+            let (reply, answer) = oneshot::async_channel();
+            port.ask(Control::Forget { hash, key, reply })?;
+            let forgotten: Forgotten<K> = answer.await.map_err(|_| Closed)?;
+            key = forgotten.key;
+            match forgotten.was_live {
+                Ok(live) => was_live |= live,
+                Err(panic) => {
+                    drop_contained(key);
+                    panic!("comparing a key to forget {panic}");
+                }
+            }
+        }
         drop_contained(key);
-        Ok(was_live.unwrap_or_else(|panic| panic!("comparing a key to forget {panic}")))
+        Ok(was_live)
     }
 }
 
@@ -195,7 +295,7 @@ where
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<T, E>> + Send + 'static,
     {
-        TryJoin::new(JoinShared::new(self.clone(), key.into(), work, Result::is_err))
+        TryJoin::new(JoinShared::new(Arc::clone(&self.router), self.max_wait, key.into(), work, Result::is_err))
     }
 }
 
@@ -205,7 +305,7 @@ where
     V: Send + Sync + 'static,
 {
     fn clone(&self) -> Self {
-        Self { inner: Arc::clone(&self.inner) }
+        Self { router: Arc::clone(&self.router), max_wait: self.max_wait }
     }
 }
 
@@ -215,6 +315,9 @@ where
     V: Send + Sync + 'static,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle").field("shards", &self.inner.ports.len()).finish_non_exhaustive()
+        f.debug_struct("Handle")
+            .field("shards", &self.router.ports.len())
+            .field("max_wait", &self.max_wait)
+            .finish_non_exhaustive()
     }
 }

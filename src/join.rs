@@ -7,18 +7,20 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker, ready},
+    time::Duration,
 };
 
 use crate::{
     error::{JoinError, TryJoinError},
-    handle::Handle,
-    live::{Answer, Key, Value, let_go, post},
+    live::{Answer, Key, Parts, Value, Work, let_go, post},
     panics::{catch, drop_contained},
+    patience::Patience,
+    router::{Router, Seat},
     shard::{self, Message},
-    work,
+    sight, work,
 };
 
-/// The future of [`Handle::join_shared`], and under the other joins' futures.
+/// The future of [`Handle::join_shared`](crate::Handle::join_shared), and under the other joins' futures.
 ///
 /// Nothing happens before it is first polled. It may be dropped at any moment, and needs no further polling for anyone
 /// but its own caller (G2). It keeps the coalescer alive.
@@ -28,7 +30,8 @@ where
     K: Eq + Send + 'static,
     V: Send + Sync + 'static,
 {
-    handle: Handle<K, V, S>,
+    router: Arc<Router<K, V, S>>,
+    max_wait: Option<Duration>,
     is_error: fn(&V) -> bool,
     stage: Stage<K, V, F>,
 }
@@ -41,8 +44,14 @@ enum Stage<K: Key, V: Value, F> {
     },
     /// The shard has been told, and answers here.
     Waiting {
-        hash: u64,
+        seat: Seat,
         answer: oneshot::AsyncReceiver<Answer<K, V>>,
+        patience: Option<Patience>,
+    },
+    /// The key is outside the rollout: its work runs here and now, for this caller alone.
+    Bypassing {
+        work: Option<Work<V>>,
+        patience: Option<Patience>,
     },
     Done,
 }
@@ -52,32 +61,61 @@ where
     K: Eq + Send + 'static,
     V: Send + Sync + 'static,
 {
-    pub(crate) fn new(handle: Handle<K, V, S>, key: K, work: F, is_error: fn(&V) -> bool) -> Self {
-        Self { handle, is_error, stage: Stage::Idle { key, work } }
+    pub(crate) fn new(
+        router: Arc<Router<K, V, S>>,
+        max_wait: Option<Duration>,
+        key: K,
+        work: F,
+        is_error: fn(&V) -> bool,
+    ) -> Self {
+        Self { router, max_wait, is_error, stage: Stage::Idle { key, work } }
     }
 
-    fn board<Fut>(&mut self, key: K, work: F) -> Result<(), JoinError>
+    fn begin<Fut>(&mut self, key: K, work: F) -> Result<(), JoinError>
     where
         K: Hash,
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = V> + Send + 'static,
         S: BuildHasher,
     {
-        let hash = match catch(|| self.handle.hash(&key)) {
+        let hash = match self.router.admit(&key) {
             Ok(hash) => hash,
-            Err(panic) => {
+            Err(error) => {
                 drop_contained(key);
                 drop_contained(work);
-                return Err(JoinError::Panicked(panic));
+                return Err(error);
             }
         };
-        let (caller, answer) = oneshot::async_channel();
+        let patience = self.max_wait.map(|limit| Patience::new(limit, &self.router.timers));
+        let seat = self.router.seat(hash);
+        if !self.router.coalesces(hash) {
+            self.router.count_bypass(seat);
+            drop_contained(key);
+            self.stage = Stage::Bypassing { work: Some(work::pack_in_place(work)), patience };
+            return Ok(());
+        }
         let work = work::pack(work, self.is_error);
+        let (caller, answer) = oneshot::async_channel();
+        let origin = self.router.origin();
         // Waiting before the message is out: from then on a drop has to tell the shard.
-        self.stage = Stage::Waiting { hash, answer };
-        post(self.handle.lane(hash), Message::Join(shard::Join { hash, key, work, caller }));
+        self.stage = Stage::Waiting { seat, answer, patience };
+        post(self.router.lane(seat), Message::Join(shard::Join { hash, key, work, caller, origin }));
         Ok(())
     }
+}
+
+/// What an answer says. Runs in the caller, whose own the leftovers are.
+pub(crate) fn settle<K: Key, V: Value>(answer: Result<Answer<K, V>, oneshot::RecvError>) -> Result<Arc<V>, JoinError> {
+    // A sender dropped without a word belonged to a shard that is gone (G5).
+    let parts = answer.ok().and_then(Answer::into_parts).ok_or(JoinError::Closed)?;
+    let Parts { outcome, flight, leftovers } = parts;
+    if let Some(leftovers) = leftovers {
+        if leftovers.work.is_some() {
+            sight::followed(flight);
+        }
+        let_go(leftovers);
+    }
+    outcome
 }
 
 // The future of the work is pinned in a box of its own; nothing in here is pinned.
@@ -102,16 +140,21 @@ where
         if let Stage::Idle { .. } = self.stage
             && let Stage::Idle { key, work } = mem::replace(&mut self.stage, Stage::Done)
         {
-            self.board(key, work)?;
+            self.begin(key, work)?;
         }
-        let Stage::Waiting { answer, .. } = &mut self.stage else {
-            panic!("a join was polled after it had given its answer");
+        let (ended, patience) = match &mut self.stage {
+            Stage::Waiting { answer, patience, .. } => (Pin::new(answer).poll(cx).map(settle), patience),
+            Stage::Bypassing { work, patience } => {
+                (work::poll_contained(work, cx).map(|product| product.map(|product| product.value)), patience)
+            }
+            Stage::Idle { .. } | Stage::Done => panic!("a join was polled after it had given its answer"),
         };
-        let answer = ready!(Pin::new(answer).poll(cx));
+        let Poll::Ready(outcome) = ended else {
+            let after = ready!(Patience::poll(patience, cx));
+            self.leave();
+            return Poll::Ready(Err(JoinError::TimedOut { after }));
+        };
         self.stage = Stage::Done;
-        // A sender dropped without a word belonged to a shard that is gone (G5).
-        let Answer { outcome, leftovers } = answer.map_err(|_| JoinError::Closed)?;
-        leftovers.into_iter().for_each(let_go);
         Poll::Ready(outcome)
     }
 }
@@ -122,16 +165,31 @@ where
     V: Send + Sync + 'static,
 {
     fn drop(&mut self) {
-        if let Stage::Waiting { hash, mut answer } = mem::replace(&mut self.stage, Stage::Done) {
-            match Pin::new(&mut answer).poll(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(Ok(unread)) => unread.let_go(),
-                Poll::Ready(Err(_)) => {}
-                Poll::Pending => {
-                    // Leave first, then say so: the shard looks for us when it hears, and must not find us still here.
-                    drop(answer);
-                    post(self.handle.lane(hash), Message::Cancel { hash });
+        self.leave();
+    }
+}
+
+impl<K, V, F, S> JoinShared<K, V, F, S>
+where
+    K: Eq + Send + 'static,
+    V: Send + Sync + 'static,
+{
+    /// Ends this caller's part, wherever it stands.
+    fn leave(&mut self) {
+        match mem::replace(&mut self.stage, Stage::Done) {
+            Stage::Waiting { seat, mut answer, .. } => {
+                match Pin::new(&mut answer).poll(&mut Context::from_waker(Waker::noop())) {
+                    Poll::Ready(unread) => drop(unread),
+                    Poll::Pending => {
+                        // Leave first, then say so: the shard looks for us when it hears, and must not find us still
+                        // here.
+                        drop(answer);
+                        post(self.router.lane(seat), Message::Cancel { hash: seat.hash });
+                    }
                 }
             }
+            Stage::Bypassing { work, .. } => drop_contained(work),
+            Stage::Idle { .. } | Stage::Done => {}
         }
     }
 }
@@ -145,14 +203,14 @@ where
         let stage = match self.stage {
             Stage::Idle { .. } => "idle",
             Stage::Waiting { .. } => "waiting",
+            Stage::Bypassing { .. } => "bypassing",
             Stage::Done => "done",
         };
         f.debug_tuple("JoinShared").field(&stage).finish()
     }
 }
 
-/// The future of [`Handle::join`]; see [`JoinShared`] for how it behaves.
-#[derive(Debug)]
+/// The future of [`Handle::join`](crate::Handle::join); see [`JoinShared`] for how it behaves.
 #[must_use = "joining is lazy: nothing happens before the future is polled"]
 pub struct Join<K, V, F, S>
 where
@@ -188,8 +246,7 @@ where
     }
 }
 
-/// The future of [`Handle::try_join`]; see [`JoinShared`] for how it behaves.
-#[derive(Debug)]
+/// The future of [`Handle::try_join`](crate::Handle::try_join); see [`JoinShared`] for how it behaves.
 #[must_use = "joining is lazy: nothing happens before the future is polled"]
 pub struct TryJoin<K, T, E, F, S>
 where
@@ -228,9 +285,30 @@ where
     }
 }
 
+impl<K, V, F, S> fmt::Debug for Join<K, V, F, S>
+where
+    K: Eq + Send + 'static,
+    V: Send + Sync + 'static,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Join").field(&self.shared).finish()
+    }
+}
+
+impl<K, T, E, F, S> fmt::Debug for TryJoin<K, T, E, F, S>
+where
+    K: Eq + Send + 'static,
+    T: Send + Sync + 'static,
+    E: Send + Sync + 'static,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TryJoin").field(&self.shared).finish()
+    }
+}
+
 /// A value of the caller's own: the shared one if nobody else holds it any more, else a clone, made here in the
 /// caller's own task. A panicking `Clone` or `Drop` costs this caller its value and nobody anything else (G13).
-fn own<V>(shared: Arc<V>, clone: fn(&V) -> V) -> Result<V, JoinError> {
+pub(crate) fn own<V>(shared: Arc<V>, clone: fn(&V) -> V) -> Result<V, JoinError> {
     Arc::try_unwrap(shared).or_else(|shared| {
         let own = catch(|| clone(&shared)).map_err(JoinError::Panicked);
         drop_contained(shared);
@@ -264,17 +342,20 @@ mod tests {
     #[test]
     fn a_caller_has_left_by_the_time_its_shard_hears_of_it() {
         // A runtime that is never driven: the test plays the shard.
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let _inside = runtime.enter();
         let handle = Coalescer::<u64, u64>::builder().shards(1).build().unwrap().handle();
         let mut join = handle.join(7_u64, || async { 7 });
         assert!(Pin::new(&mut join).poll(&mut Context::from_waker(Waker::noop())).is_pending());
-        let Some(Message::<Live<u64, u64>>::Join(sent)) = handle.lane(0).take() else {
+        let router = Arc::clone(handle.router());
+        let seat = router.seat(0);
+        let Some(Message::<Live<u64, u64>>::Join(join_sent)) = router.lane(seat).take() else {
             panic!("the first poll sends a join");
         };
 
-        let onlooker = Arc::new(Onlooker { caller: Mutex::new(Some(sent.caller)), found_it_gone: Mutex::new(None) });
-        assert!(!handle.lane(0).sleep(&Waker::from(Arc::clone(&onlooker))));
+        let onlooker =
+            Arc::new(Onlooker { caller: Mutex::new(Some(join_sent.caller)), found_it_gone: Mutex::new(None) });
+        assert!(!router.lane(seat).sleep(&Waker::from(Arc::clone(&onlooker))));
         drop(join);
         assert_eq!(*onlooker.found_it_gone.lock().unwrap(), Some(true));
     }

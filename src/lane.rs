@@ -5,7 +5,7 @@
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
-    task::Waker,
+    task::{Context, Poll, Waker},
 };
 
 use futures_util::task::AtomicWaker;
@@ -13,6 +13,8 @@ use futures_util::task::AtomicWaker;
 /// Above this many queued messages the queue's memory is given back once it has run empty.
 const BURST: usize = 4096;
 
+/// Lanes lie side by side in memory; each has its cache lines to itself.
+#[repr(align(128))]
 pub(crate) struct Lane<T> {
     sender: flume::Sender<T>,
     /// On this side of the shard too, so that a sender who finds the lane closed can take back what it just put in.
@@ -21,6 +23,8 @@ pub(crate) struct Lane<T> {
     /// Whether the shard is going to look at the queue without being woken.
     awake: AtomicBool,
     closed: AtomicBool,
+    /// Woken right after the shard; see [`Lane::decoy`].
+    decoy: AtomicWaker,
 }
 
 /// The shard behind the lane takes no more messages. What it holds was in the lane and is the finder's to refuse.
@@ -36,6 +40,7 @@ impl<T> Lane<T> {
             waker: AtomicWaker::new(),
             awake: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            decoy: AtomicWaker::new(),
         }
     }
 
@@ -52,6 +57,7 @@ impl<T> Lane<T> {
         // Swap, not store: of all the senders that find the shard asleep, one pays for waking it.
         if !self.awake.swap(true, Ordering::SeqCst) {
             self.waker.wake();
+            self.decoy.wake();
         }
         Ok(())
     }
@@ -77,9 +83,21 @@ impl<T> Lane<T> {
         true
     }
 
+    /// The task of the shard's decoy. It does nothing, and ends when the lane is closed.
+    ///
+    /// A worker of Tokio's multi-thread scheduler keeps the task that it woke last in a slot of its own, from which no
+    /// other worker can take it. A caller that wakes its shard and then blocks its thread would keep the shard from
+    /// running, and with it all of the shard's keys (G2, G4). Waking the decoy right after the shard puts the decoy into
+    /// that slot and the shard where others find it.
+    pub(crate) fn poll_decoy(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.decoy.register(cx.waker());
+        if self.closed.load(Ordering::SeqCst) { Poll::Ready(()) } else { Poll::Pending }
+    }
+
     /// Refuses all messages from now on, and hands over those that are in.
     pub(crate) fn close(&self) -> Vec<T> {
         self.closed.store(true, Ordering::SeqCst);
+        self.decoy.wake();
         self.receiver.try_iter().collect()
     }
 

@@ -35,7 +35,7 @@
 //! The numbers are used throughout the documentation and the tests.
 //!
 //! - **G1 Exactly once.** While a flight for a key is live, no second execution for that key starts, unless the key was
-//!   forgotten.
+//!   forgotten or the flight expired.
 //! - **G2 Callers can't hurt each other.** Any caller may be dropped at any await point, the leader included: work that
 //!   has live callers runs on undisturbed and never restarts, and everyone else gets its result. A caller that stays
 //!   alive but isn't polled stalls nobody.
@@ -44,12 +44,19 @@
 //! - **G5 Always answered.** Every live caller gets exactly one answer, whatever fails.
 //! - **G6 Nothing retained.** A published result is held by nobody but its callers; at quiescence every map is empty.
 //!   The memory of callers that left is reclaimed while their flight still runs.
+//! - **G7 Bounded.** [`Builder::max_waiters_per_flight`] and [`Builder::max_flights`] hold exactly, count live callers
+//!   only, and answer with an error at once.
 //! - **G8 Failures are shared, never remembered.** An error or panic reaches every caller of that flight; the next join
 //!   starts afresh.
 //! - **G9 Forget detaches.** After [`Handle::forget`] returns, the next join starts a new flight; the old flight's
 //!   callers still get the old result, and its completion never touches the new flight.
 //! - **G10 Abandoned.** When the last caller leaves a live flight, its work ends in peace or is dropped, as
 //!   [`OnAbandon`] says; nobody ever joins a dying flight.
+//! - **G11 Expired.** Past [`Builder::max_flight_duration`] a flight's callers are answered
+//!   [`TimedOut`](JoinError::TimedOut) and its work is dropped, or it is detached, as [`OnExpiry`] says. A late result
+//!   changes nothing.
+//! - **G12 No self-deadlock.** Work that would wait for its own flight, directly or by way of other keys of the same
+//!   coalescer, gets [`Reentrant`](JoinError::Reentrant).
 //! - **G13 Hostile types are contained.** A panic in the key's `Hash`, `Eq` or `Drop`, or the value's `Clone` or `Drop`,
 //!   reaches at most the callers of that key.
 //! - **G14 Honest numbers.** A leader is never counted as coalesced, and [`Stats`] agree with what ran.
@@ -57,7 +64,8 @@
 //! # Cancellation
 //!
 //! Every future of this crate may be dropped at any moment. A caller gives up by dropping its join, so
-//! [`tokio::time::timeout`] and `select!` around one are safe:
+//! [`tokio::time::timeout`] and `select!` around one are safe, and [`Handle::with_max_wait`] does the same for all joins of a
+//! handle:
 //!
 //! ```
 //! # use shardflight::Coalescer;
@@ -97,15 +105,63 @@
 //!
 //! # Blocking
 //!
-//! Work runs on the runtime's worker threads as any task does: move what blocks to [`tokio::task::spawn_blocking`]. A
-//! task that polls a join and then blocks its thread in the same poll may keep the shard that it just woke from running
-//! until it lets go, as Tokio runs the task woken last on the same thread.
+//! Work runs on the runtime's worker threads as any task does: move what blocks to [`tokio::task::spawn_blocking`], or
+//! use [`Handle::blocking_join`], whose work runs there by itself. Work or a caller that blocks its thread all the same
+//! keeps that thread from everyone, but not its shard: on a multi-thread runtime another worker takes the shard over.
+//!
+//! # Limits and deadlines
+//!
+//! A flight takes at most [`Builder::max_waiters_per_flight`] callers, the coalescer at most [`Builder::max_flights`]
+//! flights; what is beyond is refused at once, to be shed or retried. A flight ends or is detached after
+//! [`Builder::max_flight_duration`], which one timer per shard sees to, so there is no sweeper and no cleanup interval.
+//! A caller's own patience is [`Handle::with_max_wait`]'s, or that of any timeout around its join.
+//!
+//! # Work that joins
+//!
+//! Work may join other keys. If that closes a circle of flights that wait for each other, the join that closed it gets
+//! [`JoinError::Reentrant`], whoever leads them. It is the work's own task that is known; a task that the work spawns is
+//! a caller like any other, and a circle through one ends at its deadline. The same goes for a circle through two
+//! coalescers.
+//!
+//! # Shutdown
+//!
+//! [`Coalescer::shutdown`] refuses joins, gives flights time to land, then answers whoever still waits with
+//! [`JoinError::Closed`] and drops their work. Without it, the shards stop when the last [`Coalescer`], [`Handle`] and
+//! pending join is gone, and what still runs then is finished or dropped as [`OnAbandon`] says.
+//!
+//! # Rollout
+//!
+//! [`Builder::rollout`] and [`Handle::set_rollout`] coalesce a fraction of the keys, and [`Handle::set_enabled`] turns
+//! coalescing off and on again. A join that is bypassed runs its own work in place, in the caller's task: none of the
+//! guarantees about detached work hold for it, as if the crate were not there.
+//!
+//! # Observing
+//!
+//! [`Handle::stats`] counts; [`Handle::inspect`] shows the most crowded and the oldest flights. Tracing hears of what
+//! follows, under the target `shardflight`; the names are stable, times are in seconds, and with no subscriber it costs a
+//! check.
+//!
+//! | level | message | fields |
+//! | --- | --- | --- |
+//! | debug | `flight started`, inside the span `flight` | – |
+//! | debug | `flight landed` | `flight`, `outcome` (`value` or the error's kind), `latency`, `waiters` |
+//! | debug | `flight followed`, in the follower's span | `flight` |
+//! | debug | `join rejected` | `reason` |
+//! | warn | `flight crowded`, once per flight at [`Builder::crowd_threshold`] | `flight`, `waiters` |
+//! | warn | `flight overdue` | `flight`, `age`, `waiters` |
+//! | warn | `scope falls back to the process` | `scope`, `reason` |
+//! | error | `shard recovered from a panic` | `shard`, `panic` |
+//!
+//! `outcome` and `reason` are among `value`, `panicked`, `too_many_waiters`, `too_many_flights`, `timed_out`, `aborted`,
+//! `reentrant` and `closed`. Work runs inside a debug span `flight` with the field `flight`, below the span that was current when its leader first
+//! polled its join.
 //!
 //! # Memory
 //!
 //! A waiting caller costs its future, an allocation each for its boxed work and its reply channel, and a seat in its
 //! flight. A flight costs its map entry and its task. All of it is freed when the flight lands; the maps and queues of a
-//! burst shrink when it has passed. Work that holds a [`Handle`] keeps the coalescer it belongs to alive while it runs.
+//! burst shrink when it has passed. A caller that has left is let go of when half of its flight's callers have, or sooner.
+//! Work that holds a [`Handle`] keeps the coalescer it belongs to alive while it runs.
 //!
 //! # Types
 //!
@@ -113,42 +169,59 @@
 //!   `String`.
 //! - Values are `Send + Sync + 'static`, and `Clone` for [`Handle::join`]. [`Handle::join_shared`] hands out the `Arc`
 //!   that all callers share, for values that can't or shouldn't be cloned.
-//! - `Eq` is the only code of yours that runs inside a shard, once or seldom more per join. It must not block.
+//! - `Eq` runs inside a shard, once or seldom more per join, and must not block. So does what
+//!   [`Builder::describe`] is given, for the few keys that are inspected. Nothing else of yours does.
 //!
 //! # Shard count
 //!
 //! Each shard is an actor that alone owns the flights of its share of the keys; there are no locks around them, and no
-//! two shards share anything. By default there are as many as the machine has cores to offer, and at most 16. More spread
+//! two shards share anything but the count that `max_flights` is checked against. By default there are as many as the machine has cores to offer, and at most 16. More spread
 //! the load of many cores joining many keys; fewer batch better and cost fewer wake-ups when traffic is sparse. See
-//! [`Builder::shards`].
+//! [`Builder::shards`]. Under [`Builder::scope`], each core or NUMA node has shards and windows of its own.
 //!
 //! # Runtimes
 //!
 //! Shards and work run on the Tokio runtime on which the coalescer was built. A join may be awaited anywhere, under any
-//! executor. When that runtime shuts down, whoever still waits gets [`JoinError::Closed`] or [`JoinError::Aborted`]; a
+//! executor. Timers are that runtime's too; one built without them is kept time for by a thread of the crate's own. When
+//! that runtime shuts down, whoever still waits gets [`JoinError::Closed`] or [`JoinError::Aborted`]; a
 //! `current_thread` runtime that nobody drives answers nobody.
 
 mod actor;
+mod alarm;
+mod bell;
+mod blocking;
 mod builder;
+mod choices;
 mod coalescer;
+mod drain;
 mod error;
 mod handle;
+mod inspection;
 mod join;
 mod lane;
 mod live;
 mod panics;
+mod patience;
 mod policy;
 mod pump;
+mod rollout;
+mod router;
+mod running;
+mod scope;
 mod shard;
+mod sight;
 mod stats;
+mod timers;
 mod work;
 
 pub use builder::Builder;
-pub use coalescer::Coalescer;
-pub use error::{BuildError, CaughtPanic, Closed, JoinError, TryJoinError};
+pub use coalescer::{Coalescer, Shutdown};
+pub use error::{BuildError, CaughtPanic, Closed, InvalidRollout, JoinError, TryJoinError};
 pub use handle::Handle;
+pub use inspection::{FlightInfo, Inspection};
 pub use join::{Join, JoinShared, TryJoin};
-pub use policy::OnAbandon;
+pub use policy::{OnAbandon, OnExpiry};
+pub use scope::{Machine, Scope, Topology};
 pub use stats::Stats;
 
 /// Compiles what the README shows.

@@ -1,14 +1,14 @@
 //! The world that the shards of a real coalescer are made over.
 
-use std::{marker::PhantomData, pin::Pin, sync::Arc};
+use std::{marker::PhantomData, ops::Deref, pin::Pin, sync::Arc};
 
 use tokio::task::AbortHandle;
 
 use crate::{
     error::JoinError,
     lane::{Lane, Stranded},
-    panics::drop_contained,
-    shard::{Caller, Join, Leftovers, Message, World},
+    panics::{catch, drop_contained},
+    shard::{Caller, FlightId, Join, Leftovers, Message, World},
 };
 
 /// What a coalescer asks of its keys. `Hash` is the caller's side's business alone.
@@ -22,7 +22,9 @@ impl<V: Send + Sync + 'static> Value for V {}
 /// Real keys and values, work as boxed futures, callers behind oneshots, tasks on Tokio.
 pub(crate) struct Live<K, V>(PhantomData<fn() -> (K, V)>);
 
-impl<K: Key, V: Value> World for Live<K, V> {
+// No more is asked of `K` and `V` than the trait needs: a caller's future holds these types, and with `Send + 'static`
+// among the bounds the compiler could not show, for keys or values with references in them, that it may be spawned.
+impl<K: Eq, V> World for Live<K, V> {
     type Key = K;
     type Work = Work<V>;
     type Value = Arc<V>;
@@ -32,7 +34,7 @@ impl<K: Key, V: Value> World for Live<K, V> {
 
 /// Work on its way from a caller to its task. Boxed together with its closure, so that a follower's closure is
 /// carried but never called.
-pub(crate) type Work<V> = Pin<Box<dyn Future<Output = Product<V>> + Send>>;
+pub(crate) type Work<V> = Pin<Box<dyn Future<Output = Result<Product<V>, JoinError>> + Send>>;
 
 /// What work ends in.
 pub(crate) struct Product<V> {
@@ -41,28 +43,56 @@ pub(crate) struct Product<V> {
 }
 
 /// The one thing that a caller ever receives.
-pub(crate) struct Answer<K: Key, V: Value> {
+///
+/// One that nobody reads drops its parts one by one, each contained, wherever that happens to be.
+pub(crate) struct Answer<K: Eq, V>(Option<Parts<K, V>>);
+
+pub(crate) struct Parts<K: Eq, V> {
     pub(crate) outcome: Result<Arc<V>, JoinError>,
+    /// The flight that the outcome is of, if it is one's.
+    pub(crate) flight: Option<FlightId>,
     /// What is the caller's own and wasn't needed: dropped by the caller, where a slow or panicking `Drop` hurts
     /// nobody else.
     pub(crate) leftovers: Option<Leftovers<Live<K, V>>>,
 }
 
-impl<K: Key, V: Value> Answer<K, V> {
-    /// Drops an answer that reaches nobody.
-    pub(crate) fn let_go(self) {
-        drop_contained(self.outcome);
-        self.leftovers.into_iter().for_each(let_go);
+impl<K: Eq, V> Answer<K, V> {
+    pub(crate) fn new(parts: Parts<K, V>) -> Self {
+        Self(Some(parts))
+    }
+
+    /// `None` only where somebody has taken them before, and nobody does so twice.
+    pub(crate) fn into_parts(mut self) -> Option<Parts<K, V>> {
+        self.0.take()
+    }
+
+    /// Sends it off. Comes back if the caller has left.
+    ///
+    /// Sending wakes the caller, whose waker may be anybody's: a panic in it ends here, with the answer delivered.
+    pub(crate) fn send(self, caller: oneshot::Sender<Self>) -> Result<(), Self> {
+        match catch(|| caller.send(self)) {
+            Ok(sent) => sent.map_err(oneshot::SendError::into_inner),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+impl<K: Eq, V> Drop for Answer<K, V> {
+    fn drop(&mut self) {
+        if let Some(Parts { outcome, leftovers, .. }) = self.0.take() {
+            drop_contained(outcome);
+            leftovers.into_iter().for_each(let_go);
+        }
     }
 }
 
 /// Drops the key and the work one by one: of two panics in one drop, the second would end the process.
-pub(crate) fn let_go<K: Key, V: Value>(leftovers: Leftovers<Live<K, V>>) {
+pub(crate) fn let_go<K: Eq, V>(leftovers: Leftovers<Live<K, V>>) {
     drop_contained(leftovers.key);
     drop_contained(leftovers.work);
 }
 
-impl<K: Key, V: Value> Caller for oneshot::Sender<Answer<K, V>> {
+impl<K: Eq, V> Caller for oneshot::Sender<Answer<K, V>> {
     fn has_left(&self) -> bool {
         self.is_closed()
     }
@@ -70,6 +100,34 @@ impl<K: Key, V: Value> Caller for oneshot::Sender<Answer<K, V>> {
 
 /// The way into one real shard.
 pub(crate) type LiveLane<K, V> = Lane<Message<Live<K, V>>>;
+
+/// The ways into all shards of a coalescer, in their order.
+pub(crate) struct Lanes<K: Key, V: Value>(Arc<[LiveLane<K, V>]>);
+
+impl<K: Key, V: Value> Lanes<K, V> {
+    pub(crate) fn new(shards: usize) -> Self {
+        Self((0..shards).map(|_| Lane::new()).collect())
+    }
+
+    /// Tells this coalescer from all others that there are.
+    pub(crate) fn identity(&self) -> usize {
+        self.0.as_ptr().addr()
+    }
+}
+
+impl<K: Key, V: Value> Clone for Lanes<K, V> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<K: Key, V: Value> Deref for Lanes<K, V> {
+    type Target = [LiveLane<K, V>];
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
 
 /// Sends a message. If the shard has stopped, everything found in its lane is refused instead (G5).
 pub(crate) fn post<K: Key, V: Value>(lane: &LiveLane<K, V>, message: Message<Live<K, V>>) {
@@ -83,11 +141,11 @@ pub(crate) fn refuse<K: Key, V: Value>(message: Message<Live<K, V>>) {
     match message {
         Message::Join(Join { key, work, caller, .. }) => {
             let leftovers = Some(Leftovers { key, work: Some(work) });
-            if let Err(unheard) = caller.send(Answer { outcome: Err(JoinError::Closed), leftovers }) {
-                unheard.into_inner().let_go();
-            }
+            let parts = Parts { outcome: Err(JoinError::Closed), flight: None, leftovers };
+            // Whoever has left doesn't miss it.
+            let _ = Answer::new(parts).send(caller);
         }
         Message::Complete(complete) => drop_contained(complete.outcome),
-        Message::Cancel { .. } => {}
+        Message::Cancel { .. } | Message::Probe(_) | Message::Circle(_) => {}
     }
 }

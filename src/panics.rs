@@ -13,11 +13,14 @@ use crate::error::CaughtPanic;
 ///
 /// Unwind safety is asserted because each caller either drops what the closure touched or only read through it.
 pub(crate) fn catch<T>(user_code: impl FnOnce() -> T) -> Result<T, CaughtPanic> {
-    catch_unwind(AssertUnwindSafe(user_code)).map_err(|payload| {
-        let panic = CaughtPanic::new(message_of(payload.as_ref()));
-        drop_contained(payload);
-        panic
-    })
+    catch_unwind(AssertUnwindSafe(user_code)).map_err(from_payload)
+}
+
+/// The message of a panic that was caught elsewhere.
+pub(crate) fn from_payload(payload: Box<dyn Any + Send>) -> CaughtPanic {
+    let panic = CaughtPanic::new(message_of(payload.as_ref()));
+    drop_contained(payload);
+    panic
 }
 
 /// Drops a value of the user's; a panic in its `Drop` ends here. The panic hook has already reported it.

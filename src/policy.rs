@@ -13,3 +13,19 @@ pub enum OnAbandon {
     /// blocks is not interrupted.
     Abort,
 }
+
+/// What happens to a flight that outlives the coalescer's `max_flight_duration` (G11).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnExpiry {
+    /// Answer every caller with [`JoinError::TimedOut`](crate::JoinError::TimedOut), drop the work at its next await
+    /// point, and let the next join start anew.
+    #[default]
+    Fail,
+    /// Let the next join start anew, and leave the work running and its callers waiting for it: they get its late answer,
+    /// and only their own [`max_wait`](crate::Handle::with_max_wait) ends their wait.
+    ///
+    /// Work that never ends then piles up, one execution per `max_flight_duration` and key, until `max_flights` refuses
+    /// more. Choose it where slow answers are still worth having.
+    Detach,
+}

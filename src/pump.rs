@@ -1,76 +1,166 @@
 //! Between a lane and its shard: feeds messages in, carries out what comes back, in bounded turns.
 
-use std::{collections::VecDeque, mem, sync::Arc, task::Context, time::Instant};
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    mem,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
 
 use tokio::runtime::Handle as Runtime;
 
 use crate::{
-    live::{Answer, Key, Live, LiveLane, Value, let_go, refuse},
+    alarm::Alarm,
+    drain::{Drain, Drained},
+    live::{Answer, Key, Lanes, Live, LiveLane, Parts, Value, let_go, post, refuse},
     panics::drop_contained,
     shard::{Effect, Landing, Leftovers, Message, Remains, Shard},
+    sight,
     work::Execution,
 };
 
-/// The most messages taken, and the most callers answered, before the runtime's other tasks get their turn. flume and
-/// oneshot spend nothing of tokio's cooperative budget, so the bound has to be ours.
+/// The most messages taken, the most flights expired and the most callers answered before the runtime's other tasks get
+/// their turn. flume and oneshot spend nothing of tokio's cooperative budget, so the bound has to be ours.
 const BATCH: usize = 256;
+
+/// Says what a key is, for [`inspect`](crate::Coalescer::inspect).
+pub(crate) type Describe<K> = Arc<dyn Fn(&K) -> String + Send + Sync>;
 
 /// Owns a shard and everything on its way out of it. All of it is in here, never in a local variable: a panic in the
 /// middle of a turn loses what was being handled at that moment, and nothing else (G5).
 pub(crate) struct Pump<K: Key, V: Value> {
-    lane: Arc<LiveLane<K, V>>,
+    number: usize,
+    lanes: Lanes<K, V>,
     shard: Shard<Live<K, V>>,
     runtime: Runtime,
+    describe: Option<Describe<K>>,
     /// What the last message asked for; carried out before the next is taken.
     effects: Vec<Effect<Live<K, V>>>,
     /// Flights that are over and whose callers are being answered, the first of them perhaps in part.
     landings: VecDeque<Landing<Live<K, V>>>,
     /// What nobody wants, until the turn's end.
     remains: Vec<Remains<Live<K, V>>>,
+    alarm: Alarm,
+    drain: Option<Drain>,
+    /// The time of this turn.
+    now: Instant,
     handled: u64,
     longest_queue: usize,
 }
 
 impl<K: Key, V: Value> Pump<K, V> {
-    pub(crate) fn new(lane: Arc<LiveLane<K, V>>, shard: Shard<Live<K, V>>, runtime: Runtime) -> Self {
+    pub(crate) fn new(
+        number: usize,
+        lanes: Lanes<K, V>,
+        shard: Shard<Live<K, V>>,
+        runtime: Runtime,
+        timers: Runtime,
+        describe: Option<Describe<K>>,
+    ) -> Self {
         Self {
-            lane,
+            number,
+            lanes,
             shard,
             runtime,
+            describe,
             effects: Vec::new(),
             landings: VecDeque::new(),
             remains: Vec::new(),
+            alarm: Alarm::new(timers),
+            drain: None,
+            now: now(),
             handled: 0,
             longest_queue: 0,
         }
     }
 
-    /// Does one turn's work, and sees to it that the task is polled again when there is more.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) {
-        if self.turn() || self.lane.sleep(cx.waker()) {
+    /// The task that keeps the shard's task out of a worker's slot; see [`Lane::poll_decoy`](crate::lane::Lane::poll_decoy).
+    pub(crate) fn decoy(&self) -> impl Future<Output = ()> + Send + use<K, V> {
+        let (lanes, number) = (self.lanes.clone(), self.number);
+        poll_fn(move |cx| lanes[number].poll_decoy(cx))
+    }
+
+    pub(crate) fn number(&self) -> usize {
+        self.number
+    }
+
+    fn lane(&self) -> &LiveLane<K, V> {
+        &self.lanes[self.number]
+    }
+
+    /// Does one turn's work, and sees to it that the task is polled again when there is more. Ready when the shard is
+    /// drained and has nothing left to do.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let more = self.turn();
+        if self.drain.is_some() && self.is_drained() {
+            return Poll::Ready(());
+        }
+        if !self.alarm.is_set() {
+            let drain = self.drain.as_ref().and_then(Drain::deadline);
+            self.alarm.set([self.shard.next_deadline(), drain].into_iter().flatten().min());
+        }
+        let rings = self.alarm.poll(cx).is_ready();
+        if more || rings || self.lane().sleep(cx.waker()) {
             cx.waker().wake_by_ref();
         }
+        Poll::Pending
     }
 
     /// Takes everything that was in the lane when this was called: what is asked of the shard from outside the lane
     /// comes after what was sent by the lane before.
     pub(crate) async fn catch_up(&mut self) {
-        let target = self.handled + self.lane.len() as u64;
+        let target = self.handled + self.lane().len() as u64;
         while self.handled < target {
             self.turn();
-            tokio::task::yield_now().await;
+            yield_now().await;
         }
     }
 
-    /// The shard, for whoever controls it. Its effects go into the next turn.
+    /// The shard, for whoever controls it.
     pub(crate) fn control<T>(
         &mut self,
         control: impl FnOnce(&mut Shard<Live<K, V>>, Instant, &mut Vec<Effect<Live<K, V>>>) -> T,
     ) -> T {
-        let reply = control(&mut self.shard, now(), &mut self.effects);
+        self.now = now();
+        let reply = control(&mut self.shard, self.now, &mut self.effects);
         self.carry_out();
         self.dispose();
         reply
+    }
+
+    pub(crate) fn describe(&self) -> Option<Describe<K>> {
+        self.describe.clone()
+    }
+
+    /// Refuses joins from now on, and stops when the last flight has landed or at the deadline, whichever is first.
+    /// Asked again, the earlier deadline counts, and everyone who asked is told.
+    pub(crate) fn drain(&mut self, deadline: Option<Instant>, reply: oneshot::Sender<Drained>) {
+        self.shard.drain();
+        let flights = self.shard.flights();
+        self.drain.get_or_insert_with(|| Drain::new(flights)).ask(deadline, reply);
+        self.alarm.clear();
+    }
+
+    /// Whether the drain is over: cuts what is left once its time is up, and has everyone answered before it says so.
+    fn is_drained(&mut self) -> bool {
+        let Some(drain) = &self.drain else { return false };
+        let flights = self.shard.flights();
+        if flights > 0 && !drain.is_due(self.now) {
+            return false;
+        }
+        let drained = drain.ends(flights);
+        self.shard.close(true, &mut self.effects);
+        self.carry_out();
+        while !self.landings.is_empty() {
+            self.answer();
+        }
+        self.dispose();
+        if let Some(drain) = &mut self.drain {
+            drain.tell(drained);
+        }
+        true
     }
 
     /// Drops something of a user's where that hurts nobody.
@@ -81,43 +171,66 @@ impl<K: Key, V: Value> Pump<K, V> {
 
     /// One bounded portion of work. True if there is more.
     fn turn(&mut self) -> bool {
-        let now = now();
+        self.now = now();
         let mut taken = 0;
         while taken < BATCH
-            && let Some(message) = self.lane.take()
+            && let Some(message) = self.lane().take()
         {
             taken += 1;
-            self.handle(message, now);
+            self.handle(message);
         }
+        let overdue = self.alarm.is_due(self.now) && self.expire();
         self.answer();
         self.dispose();
         if taken == BATCH {
-            self.longest_queue = self.longest_queue.max(self.lane.len());
+            self.longest_queue = self.longest_queue.max(self.lane().len());
             return true;
         }
-        for message in self.lane.relax(mem::take(&mut self.longest_queue)) {
-            self.handle(message, now);
+        let longest = mem::take(&mut self.longest_queue);
+        for message in self.lane().relax(longest) {
+            self.handle(message);
         }
-        !self.landings.is_empty()
+        overdue || !self.landings.is_empty()
     }
 
-    fn handle(&mut self, message: Message<Live<K, V>>, now: Instant) {
+    fn handle(&mut self, message: Message<Live<K, V>>) {
         self.handled += 1;
-        self.shard.handle(message, now, &mut self.effects);
+        self.shard.handle(message, self.now, &mut self.effects);
         self.carry_out();
+    }
+
+    /// Ends or detaches flights whose time is up. True if there may be more.
+    fn expire(&mut self) -> bool {
+        for _ in 0..BATCH {
+            let expired = self.shard.expire(self.now, &mut self.effects);
+            self.carry_out();
+            if !expired {
+                self.alarm.clear();
+                return false;
+            }
+        }
+        true
     }
 
     fn carry_out(&mut self) {
         for effect in self.effects.drain(..) {
             match effect {
-                Effect::Launch { hash, flight, work } => {
-                    let execution = Execution::new(Arc::clone(&self.lane), hash, flight, work);
+                Effect::Launch { flight, work } => {
+                    let execution = Execution::new(self.lanes.clone(), flight, work);
                     let task = self.runtime.spawn(execution).abort_handle();
-                    self.shard.launched(hash, flight, task);
+                    self.shard.launched(flight, task);
                 }
-                Effect::Land(landing) => self.landings.push_back(landing),
+                Effect::Land(landing) => {
+                    if let (Some(flown), Some(outcome)) = (landing.flight, landing.outcome()) {
+                        let latency = || self.now.saturating_duration_since(flown.started);
+                        sight::landed(flown.id, latency, outcome.as_ref().err(), landing.waiters());
+                    }
+                    self.landings.push_back(landing);
+                }
                 Effect::Abort(task) => task.abort(),
                 Effect::Discard(remains) => self.remains.push(remains),
+                Effect::Send { shard, message } => post(&self.lanes[shard], message),
+                Effect::Report(report) => sight::report(&report),
             }
         }
     }
@@ -126,21 +239,25 @@ impl<K: Key, V: Value> Pump<K, V> {
     fn answer(&mut self) {
         let mut left = BATCH;
         while let Some(landing) = self.landings.front_mut() {
+            let flight = landing.flight.map(|flown| flown.id);
             while left > 0
                 && let Some((caller, outcome, leftovers)) = landing.next()
             {
                 left -= 1;
-                if let Err(unheard) = caller.send(Answer { outcome, leftovers }) {
+                if let Err(unheard) = Answer::new(Parts { outcome, flight, leftovers }).send(caller) {
                     self.shard.count_departures(1);
-                    let Answer { outcome, leftovers } = unheard.into_inner();
-                    self.remains.extend(outcome.ok().map(Remains::Value));
-                    self.remains.extend(leftovers.map(Remains::Leftovers));
+                    if let Some(Parts { outcome, leftovers, .. }) = unheard.into_parts() {
+                        self.remains.extend(outcome.ok().map(Remains::Value));
+                        self.remains.extend(leftovers.map(Remains::Leftovers));
+                    }
                 }
             }
             if !landing.is_over() {
                 return;
             }
-            self.remains.extend(self.landings.pop_front().into_iter().flat_map(Landing::remains));
+            if let Some(landing) = self.landings.pop_front() {
+                landing.remains(&mut self.remains);
+            }
         }
     }
 
@@ -154,13 +271,14 @@ impl<K: Key, V: Value> Pump<K, V> {
 
     /// Answers everyone, on the flights and in the lane, and refuses whoever comes later. Idempotent.
     pub(crate) fn close(&mut self) {
-        for message in self.lane.close() {
+        for message in self.lane().close() {
             match message {
                 join @ Message::Join(_) => refuse(join),
-                other => self.handle(other, now()),
+                other => self.handle(other),
             }
         }
-        self.shard.close(&mut self.effects);
+        let abort = self.shard.aborts_abandoned() || self.drain.is_some();
+        self.shard.close(abort, &mut self.effects);
         self.carry_out();
         while !self.landings.is_empty() {
             self.answer();
@@ -176,6 +294,20 @@ impl<K: Key, V: Value> Drop for Pump<K, V> {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+/// Lets the runtime's other tasks run. Unlike Tokio's, which keeps the waker on the worker that is about to run them,
+/// this leaves the shard where another worker can take it, should one of them block (G4).
+async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 fn let_go_of<K: Key, V: Value>(remains: Remains<Live<K, V>>) {

@@ -10,7 +10,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Joins that reached a shard.
+    /// Joins that a shard took note of, and [`bypasses`](Self::bypasses).
     pub joins: u64,
     /// Flights started: how often work really ran.
     pub executions: u64,
@@ -31,7 +31,7 @@ pub struct Stats {
     pub aborts: u64,
     /// Flights detached by [`forget`](crate::Handle::forget) or [`forget_all`](crate::Handle::forget_all).
     pub forgets: u64,
-    /// Joins that ran their own work beside the shards.
+    /// Joins that ran their own work beside the shards. What became of that work is in no counter.
     pub bypasses: u64,
     /// Gauge: flights under way, detached ones included.
     pub flights: usize,

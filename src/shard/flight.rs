@@ -3,49 +3,64 @@
 use std::time::Instant;
 
 use super::{
-    message::{FlightId, Landing, Leftovers, Outcome, Waiter},
+    message::{FlightRef, Flown, Landing, Leftovers, Outcome, Waiter},
     world::{Caller, World},
 };
 
 pub(super) struct Flight<W: World> {
-    pub(super) hash: u64,
-    pub(super) id: FlightId,
+    pub(super) itself: FlightRef,
     pub(super) key: W::Key,
     pub(super) started: Instant,
-    /// False once the key was forgotten: the flight flies on for those aboard, and nobody else may board (G9).
+    /// False once the key was forgotten or the flight is overdue: it flies on for those aboard, and nobody else may
+    /// board (G9, G11).
     pub(super) joinable: bool,
     /// `None` only between the flight's launch and its task being handed back.
     pub(super) task: Option<W::Task>,
     waiters: Vec<Waiter<W>>,
     /// `Cancel`s since the last reaping that may have come from our waiters.
     hints: usize,
+    /// How many waiters, at most, are the work of other flights.
+    nested: usize,
+    /// That it is crowded has been said.
+    crowded: bool,
+    /// It is on the shard's list of flights to ask before it tells its gauges.
+    pub(super) to_ask: bool,
 }
 
 impl<W: World> Flight<W> {
-    pub(super) fn new(hash: u64, id: FlightId, key: W::Key, leader: W::Caller, now: Instant) -> Self {
+    pub(super) fn new(itself: FlightRef, key: W::Key, leader: Waiter<W>, now: Instant) -> Self {
         Self {
-            hash,
-            id,
+            itself,
             key,
             started: now,
             joinable: true,
             task: None,
-            waiters: vec![Waiter { caller: leader, leftovers: None }],
+            nested: usize::from(leader.origin.is_some()),
+            waiters: vec![leader],
             hints: 0,
+            crowded: false,
+            to_ask: false,
         }
     }
 
-    pub(super) fn board(&mut self, follower: W::Caller, leftovers: Leftovers<W>) {
-        self.waiters.push(Waiter { caller: follower, leftovers: Some(leftovers) });
+    pub(super) fn is(&self, flight: FlightRef) -> bool {
+        self.itself.id == flight.id
+    }
+
+    pub(super) fn board(&mut self, follower: Waiter<W>) {
+        self.nested += usize::from(follower.origin.is_some());
+        self.waiters.push(follower);
     }
 
     pub(super) fn waiters(&self) -> usize {
         self.waiters.len()
     }
 
-    #[cfg(test)]
-    pub(super) fn seats(&self) -> usize {
-        self.waiters.capacity()
+    /// The first time that there are as many waiters as `crowd`: true.
+    pub(super) fn becomes_crowded(&mut self, crowd: usize) -> bool {
+        let becomes = !self.crowded && self.waiters.len() >= crowd;
+        self.crowded |= becomes;
+        becomes
     }
 
     /// Takes note that a caller of our hash left, and says whether it is time to [`reap`](Self::reap).
@@ -68,6 +83,7 @@ impl<W: World> Flight<W> {
         self.hints = 0;
         let before = self.waiters.len();
         for departed in self.waiters.extract_if(.., |waiter| waiter.caller.has_left()) {
+            self.nested -= usize::from(departed.origin.is_some());
             if let Some(leftovers) = departed.leftovers {
                 discard(leftovers);
             }
@@ -79,7 +95,27 @@ impl<W: World> Flight<W> {
         before - self.waiters.len()
     }
 
+    /// The flights whose work waits for this one.
+    pub(super) fn awaited_by(&self) -> impl Iterator<Item = FlightRef> {
+        // Hardly any flight is awaited by work, and those that aren't may have very many waiters.
+        let waiters = if self.nested == 0 { &[] } else { self.waiters.as_slice() };
+        waiters.iter().filter(|waiter| !waiter.caller.has_left()).filter_map(|waiter| waiter.origin.as_deref().copied())
+    }
+
+    /// Takes those off who are the work of `origin`.
+    pub(super) fn put_off(&mut self, origin: FlightRef) -> Vec<Waiter<W>> {
+        let off: Vec<_> = self.waiters.extract_if(.., |waiter| waiter.origin.as_deref() == Some(&origin)).collect();
+        self.nested -= off.len();
+        off
+    }
+
     pub(super) fn land(self, outcome: Outcome<W>) -> (Landing<W>, Option<W::Task>) {
-        (Landing::new(self.waiters, Some(self.key), outcome), self.task)
+        let flown = Flown { id: self.itself.id, started: self.started };
+        (Landing::new(flown, self.waiters, self.key, outcome), self.task)
+    }
+
+    #[cfg(test)]
+    pub(super) fn seats(&self) -> usize {
+        self.waiters.capacity()
     }
 }

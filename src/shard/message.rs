@@ -1,15 +1,53 @@
 //! What goes into a shard, and what comes out.
 
-use std::vec;
+use std::{
+    fmt,
+    time::{Duration, Instant},
+    vec,
+};
 
 use super::world::World;
 use crate::error::JoinError;
 
-/// Tells one flight from all others of its shard, for as long as the shard lives.
+/// Tells one flight from all others of its coalescer, for good.
 ///
-/// A completion names its flight by this, never by key alone: the key may belong to a newer flight by then (G9).
+/// A completion names its flight by this, never by key alone: the key may belong to a newer flight by then (G9). The
+/// lowest 12 bits are the shard's number, the rest counts its flights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct FlightId(pub(super) u64);
+pub(crate) struct FlightId(u64);
+
+impl FlightId {
+    const SHARDS: u64 = crate::choices::MAX_SHARDS as u64;
+
+    pub(super) const fn first_of(shard: usize) -> Self {
+        Self(shard as u64)
+    }
+
+    pub(super) const fn next(self) -> Self {
+        Self(self.0 + Self::SHARDS)
+    }
+
+    pub(crate) fn shard(self) -> usize {
+        usize::try_from(self.0 % Self::SHARDS).expect("no more than MAX_SHARDS")
+    }
+
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for FlightId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A flight's identity, and where to look for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FlightRef {
+    pub(crate) hash: u64,
+    pub(crate) id: FlightId,
+}
 
 /// How a flight ended.
 pub(crate) type Outcome<W> = Result<<W as World>::Value, JoinError>;
@@ -25,6 +63,11 @@ pub(crate) enum Message<W: World> {
         /// The hash of the key that the caller had joined.
         hash: u64,
     },
+    /// Another flight's work has come to wait for a flight, and it is to be seen whether that makes a circle.
+    /// Boxed, as it is rare and the lane's messages are as large as the largest of them.
+    Probe(Box<Probe>),
+    /// It does (G12).
+    Circle(Wait),
 }
 
 pub(crate) struct Join<W: World> {
@@ -32,26 +75,60 @@ pub(crate) struct Join<W: World> {
     pub(crate) key: W::Key,
     pub(crate) work: W::Work,
     pub(crate) caller: W::Caller,
+    /// The flight whose work is the caller, if one is. Boxed, as few callers are work and all of them have a seat.
+    pub(crate) origin: Option<Box<FlightRef>>,
 }
 
 pub(crate) struct Complete<W: World> {
-    pub(crate) hash: u64,
-    pub(crate) flight: FlightId,
+    pub(crate) flight: FlightRef,
     pub(crate) outcome: Outcome<W>,
     /// Whether the value is the work's own error, where the join could tell (`try_join`).
     pub(crate) is_error: bool,
 }
 
+/// The work of one flight waits for another flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wait {
+    pub(crate) waiting: FlightRef,
+    pub(crate) awaited: FlightRef,
+}
+
+/// Goes from a flight to those that wait for it, against the direction of their waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Probe {
+    /// What may have closed a circle.
+    pub(crate) suspect: Wait,
+    /// The flight whose waiters are to be looked at.
+    pub(crate) at: FlightRef,
+    /// How many flights it may still be passed on to.
+    pub(crate) hops: u8,
+}
+
 /// What the world outside has to do, in this order, before the shard takes its next message.
 pub(crate) enum Effect<W: World> {
     /// Start the work as a task of its own, and hand the task back by [`Shard::launched`](super::Shard::launched).
-    Launch { hash: u64, flight: FlightId, work: W::Work },
+    Launch { flight: FlightRef, work: W::Work },
     /// Answer everyone in it.
     Land(Landing<W>),
     /// Drop the running work. Its flight is already unmapped.
     Abort(W::Task),
     /// Drop this where its `Drop` can hurt nobody.
     Discard(Remains<W>),
+    /// Put a message into another shard's lane.
+    Send { shard: usize, message: Message<W> },
+    /// Tell whoever listens.
+    Report(Report),
+}
+
+/// What an operator may want to hear of.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Report {
+    /// A flight has come to have many callers. Said once per flight.
+    Crowded { flight: FlightId, waiters: usize },
+    /// A flight has outlived its deadline.
+    Overdue { flight: FlightId, age: Duration, waiters: usize },
+    /// A caller was turned away.
+    Rejected { error: &'static str },
 }
 
 /// A caller on a flight.
@@ -60,6 +137,7 @@ pub(crate) struct Waiter<W: World> {
     /// What the caller sent and the flight had no use for. `None` for the leader: its key is in the map and its work
     /// is running.
     pub(crate) leftovers: Option<Leftovers<W>>,
+    pub(crate) origin: Option<Box<FlightRef>>,
 }
 
 /// A caller's own property, on its way back to it so that its `Drop` runs there.
@@ -71,6 +149,8 @@ pub(crate) struct Leftovers<W: World> {
 
 /// A flight that is over, and everyone who is to hear of it, in the order in which they came.
 pub(crate) struct Landing<W: World> {
+    /// `None` where there never was a flight: callers that were turned away.
+    pub(crate) flight: Option<Flown>,
     waiters: vec::IntoIter<Waiter<W>>,
     /// The key that was in the map: the leader's, for as long as it is to be had.
     key: Option<W::Key>,
@@ -78,20 +158,43 @@ pub(crate) struct Landing<W: World> {
     outcome: Option<Outcome<W>>,
 }
 
+/// What there is to say of a flight that is over.
+#[derive(Clone, Copy)]
+pub(crate) struct Flown {
+    pub(crate) id: FlightId,
+    pub(crate) started: Instant,
+}
+
 impl<W: World> Landing<W> {
-    pub(super) fn new(waiters: Vec<Waiter<W>>, key: Option<W::Key>, outcome: Outcome<W>) -> Self {
-        Self { waiters: waiters.into_iter(), key, outcome: Some(outcome) }
+    pub(super) fn new(flown: Flown, waiters: Vec<Waiter<W>>, key: W::Key, outcome: Outcome<W>) -> Self {
+        Self { flight: Some(flown), waiters: waiters.into_iter(), key: Some(key), outcome: Some(outcome) }
+    }
+
+    /// The answer to callers who never got a flight.
+    pub(super) fn refusal(waiters: Vec<Waiter<W>>, error: JoinError) -> Self {
+        Self { flight: None, waiters: waiters.into_iter(), key: None, outcome: Some(Err(error)) }
+    }
+
+    pub(crate) fn waiters(&self) -> usize {
+        self.waiters.len()
     }
 
     pub(crate) fn is_over(&self) -> bool {
-        self.waiters.len() == 0
+        self.waiters() == 0
+    }
+
+    pub(crate) fn outcome(&self) -> Option<&Outcome<W>> {
+        self.outcome.as_ref()
     }
 
     /// What is left when nobody is left to answer.
-    pub(crate) fn remains(self) -> impl Iterator<Item = Remains<W>> {
-        let key = self.key.map(|key| Remains::Leftovers(Leftovers { key, work: None }));
-        let value = self.outcome.and_then(Result::ok).map(Remains::Value);
-        key.into_iter().chain(value)
+    pub(crate) fn remains(self, remains: &mut Vec<Remains<W>>) {
+        if let Some(key) = self.key {
+            remains.push(Remains::Leftovers(Leftovers { key, work: None }));
+        }
+        if let Some(Ok(value)) = self.outcome {
+            remains.push(Remains::Value(value));
+        }
     }
 }
 
@@ -99,7 +202,7 @@ impl<W: World> Iterator for Landing<W> {
     type Item = (W::Caller, Outcome<W>, Option<Leftovers<W>>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let Waiter { caller, leftovers } = self.waiters.next()?;
+        let Waiter { caller, leftovers, .. } = self.waiters.next()?;
         // The last one gets the value itself, not a clone: a lonely caller then owns it alone and need not clone it,
         // and no clone is left here whose drop could be the value's last.
         let outcome = if self.is_over() { self.outcome.take() } else { self.outcome.clone() }?;

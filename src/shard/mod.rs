@@ -3,15 +3,24 @@
 //! It is pure and synchronous. It takes a message and the time and gives back what to do; it knows no runtime, no
 //! channel and no actor, and the only user code it runs is the key's `Eq`, guarded.
 //!
-//! | | no flight for the key | a joinable flight | a forgotten flight |
+//! | | no flight for the key | a joinable flight | a flight no longer joinable |
 //! | --- | --- | --- | --- |
-//! | `Join` | launch | board | (not found: launch) |
+//! | `Join` | launch, or refuse at the cap | board, or refuse at the cap | (not found: launch) |
 //! | `Complete` of that flight | discard the outcome | unmap, land | unmap, land |
 //! | `Cancel` | – | reap; empty and `Abort`: unmap, abort | the same |
-//! | `forget` | false | forgotten, true | (not found: false) |
+//! | `Probe` of that flight | – | pass on to those who wait for it, or report a circle | the same |
+//! | `Circle` | – | put the waiter off: `Reentrant` | the same |
+//! | `forget` | false | no longer joinable, true | (not found: false) |
+//! | `expire` | – | `Fail`: unmap, abort, land; `Detach`: no longer joinable | the same |
+//! | draining | refuse | refuse; otherwise as above | as above |
+//! | `close` | – | unmap, land, abort | the same |
 
+mod circles;
 mod flight;
 mod message;
+mod roster;
+mod rules;
+mod sight;
 mod world;
 
 #[cfg(test)]
@@ -23,15 +32,22 @@ use std::time::Instant;
 
 use hashbrown::HashTable;
 
-use self::flight::Flight;
+use self::{
+    flight::Flight,
+    roster::{Entry, Roster},
+};
 pub(crate) use self::{
-    message::{Complete, Effect, FlightId, Join, Landing, Leftovers, Message, Remains, Waiter},
+    message::{
+        Complete, Effect, FlightId, FlightRef, Join, Landing, Leftovers, Message, Probe, Remains, Report, Wait, Waiter,
+    },
+    rules::{Budget, Rules},
+    sight::Sighting,
     world::{Caller, World},
 };
 use crate::{
     error::{CaughtPanic, JoinError},
     panics,
-    policy::OnAbandon,
+    policy::{OnAbandon, OnExpiry},
     stats::Stats,
 };
 
@@ -39,18 +55,36 @@ use crate::{
 const SHRINK_FLOOR: usize = 1024;
 
 pub(crate) struct Shard<W: World> {
-    /// Joinable and forgotten flights alike, under their key's hash. At most one flight per key is joinable (G1).
+    /// All flights under their key's hash, joinable or not. At most one flight per key is joinable (G1).
     flights: HashTable<Flight<W>>,
-    on_abandon: OnAbandon,
-    next_id: u64,
+    rules: Rules,
+    next_id: FlightId,
     waiters: usize,
+    /// Flights that have their time before them, in the order of their deadlines.
+    roster: Roster,
+    /// Flights that are past it and fly on all the same, under [`OnExpiry::Detach`].
+    overdue: Roster,
+    /// Flights that may have lost callers since they were last looked at.
+    to_ask: Vec<FlightRef>,
+    /// No flight starts and nobody boards any more.
+    draining: bool,
     /// Counters only; the gauges are filled in when somebody asks.
     counters: Stats,
 }
 
 impl<W: World> Shard<W> {
-    pub(crate) fn new(on_abandon: OnAbandon) -> Self {
-        Self { flights: HashTable::new(), on_abandon, next_id: 0, waiters: 0, counters: Stats::default() }
+    pub(crate) fn new(number: usize, rules: Rules) -> Self {
+        Self {
+            flights: HashTable::new(),
+            rules,
+            next_id: FlightId::first_of(number),
+            waiters: 0,
+            roster: Roster::default(),
+            overdue: Roster::default(),
+            to_ask: Vec::new(),
+            draining: false,
+            counters: Stats::default(),
+        }
     }
 
     /// Takes one message; what there is to do about it is appended to `effects`.
@@ -59,53 +93,84 @@ impl<W: World> Shard<W> {
             Message::Join(join) => self.join(join, now, effects),
             Message::Complete(complete) => self.complete(complete, effects),
             Message::Cancel { hash } => self.cancel(hash, effects),
+            Message::Probe(probe) => self.probe(*probe, effects),
+            Message::Circle(wait) => self.circle(wait, effects),
         }
     }
 
     fn join(&mut self, join: Join<W>, now: Instant, effects: &mut Vec<Effect<W>>) {
-        let Join { hash, key, work, caller } = join;
+        let Join { hash, key, work, caller, origin } = join;
         if caller.has_left() {
             effects.push(Effect::Discard(Remains::Leftovers(Leftovers { key, work: Some(work) })));
             return;
         }
         self.counters.joins += 1;
         // Looking up changes nothing, so a panic in `Eq` leaves the map as it was.
-        let found = panics::catch(|| {
-            self.flights.find_mut(hash, |flight| flight.hash == hash && flight.joinable && flight.key == key)
-        });
-        match found {
+        let found = panics::catch(|| self.flights.find_mut(hash, |flight| flight.boards(hash, &key)));
+        let admitted = match found {
+            Ok(_) if self.draining => Err(JoinError::Closed),
+            Ok(Some(flight)) => match admit(flight, origin.as_deref(), &self.rules, &mut self.counters, effects) {
+                Ok(departed) => {
+                    self.waiters -= departed;
+                    Ok(Some(flight))
+                }
+                Err(error) => Err(error),
+            },
+            Ok(None) if self.rules.budget.take() => Ok(None),
+            Ok(None) => Err(JoinError::TooManyFlights { limit: self.rules.budget.limit() }),
+            Err(panic) => Err(JoinError::Panicked(panic)),
+        };
+        match admitted {
             Ok(Some(flight)) => {
-                flight.board(caller, Leftovers { key, work: Some(work) });
+                let suspect = origin.as_deref().map(|&waiting| Wait { waiting, awaited: flight.itself });
+                flight.board(Waiter { caller, leftovers: Some(Leftovers { key, work: Some(work) }), origin });
                 self.waiters += 1;
                 self.counters.coalesced += 1;
+                if flight.becomes_crowded(self.rules.crowd) {
+                    let (flight, waiters) = (flight.itself.id, flight.waiters());
+                    effects.push(Effect::Report(Report::Crowded { flight, waiters }));
+                }
+                effects.extend(suspect.map(circles::suspect));
             }
             Ok(None) => {
-                let id = FlightId(self.next_id);
-                self.next_id += 1;
-                let flight = Flight::new(hash, id, key, caller, now);
-                self.flights.insert_unique(hash, flight, |flight| flight.hash);
-                self.waiters += 1;
-                self.counters.executions += 1;
-                effects.push(Effect::Launch { hash, flight: id, work });
+                let leader = Waiter { caller, leftovers: None, origin };
+                let flight = self.launch(hash, key, leader, now);
+                effects.push(Effect::Launch { flight, work });
             }
-            Err(panic) => {
-                self.counters.rejections += 1;
-                let refused = Waiter { caller, leftovers: Some(Leftovers { key, work: Some(work) }) };
-                effects.push(Effect::Land(Landing::new(vec![refused], None, Err(JoinError::Panicked(panic)))));
+            Err(error) => {
+                let waiter = Waiter { caller, leftovers: Some(Leftovers { key, work: Some(work) }), origin };
+                self.refuse(vec![waiter], error, effects);
             }
         }
     }
 
+    fn launch(&mut self, hash: u64, key: W::Key, leader: Waiter<W>, now: Instant) -> FlightRef {
+        let itself = FlightRef { hash, id: self.next_id };
+        self.next_id = self.next_id.next();
+        self.flights.insert_unique(hash, Flight::new(itself, key, leader, now), |flight| flight.itself.hash);
+        let flights = &self.flights;
+        self.roster.enter(Entry { flight: itself, started: now }, flights.len(), |flight| is_live(flights, flight));
+        self.waiters += 1;
+        self.counters.executions += 1;
+        itself
+    }
+
+    fn refuse(&mut self, waiters: Vec<Waiter<W>>, error: JoinError, effects: &mut Vec<Effect<W>>) {
+        self.counters.rejections += waiters.len() as u64;
+        effects.push(Effect::Report(Report::Rejected { error: error.kind() }));
+        effects.push(Effect::Land(Landing::refusal(waiters, error)));
+    }
+
     /// Takes the task of a flight that was just launched.
-    pub(crate) fn launched(&mut self, hash: u64, id: FlightId, task: W::Task) {
-        if let Some(flight) = self.flights.find_mut(hash, |flight| flight.id == id) {
+    pub(crate) fn launched(&mut self, flight: FlightRef, task: W::Task) {
+        if let Some(flight) = self.find(flight) {
             flight.task = Some(task);
         }
     }
 
     fn complete(&mut self, complete: Complete<W>, effects: &mut Vec<Effect<W>>) {
-        let Complete { hash, flight: id, outcome, is_error } = complete;
-        let Some(flight) = self.unmap(hash, id) else {
+        let Complete { flight, outcome, is_error } = complete;
+        let Some(flight) = self.unmap(flight) else {
             // The flight was aborted while its work was ending. A late result changes nothing.
             if let Ok(value) = outcome {
                 effects.push(Effect::Discard(Remains::Value(value)));
@@ -122,48 +187,56 @@ impl<W: World> Shard<W> {
 
     fn cancel(&mut self, hash: u64, effects: &mut Vec<Effect<W>>) {
         let mut abandoned = Vec::new();
-        for flight in self.flights.iter_hash_mut(hash).filter(|flight| flight.hash == hash) {
+        for flight in self.flights.iter_hash_mut(hash).filter(|flight| flight.itself.hash == hash) {
             if flight.hint_departure() {
-                let departed = reap(flight, effects);
-                self.waiters -= departed;
-                self.counters.departures += departed as u64;
-                if flight.waiters() == 0 && self.on_abandon == OnAbandon::Abort {
-                    abandoned.push(flight.id);
+                self.waiters -= reap(flight, &mut self.counters, effects);
+                if flight.waiters() == 0 && self.rules.on_abandon == OnAbandon::Abort {
+                    abandoned.push(flight.itself);
                 }
+            } else if !flight.to_ask {
+                flight.to_ask = true;
+                self.to_ask.push(flight.itself);
             }
         }
-        for id in abandoned {
-            self.abort(hash, id, effects);
+        if self.to_ask.len() > 2 * self.flights.len() + roster::SWEEP_FLOOR {
+            let flights = &self.flights;
+            self.to_ask.retain(|&flight| is_live(flights, flight));
+        }
+        for flight in abandoned {
+            self.counters.aborts += 1;
+            self.cut_short(flight, JoinError::Aborted, effects);
         }
     }
 
-    /// Unmaps the flight and has its work dropped, in one step as far as any message can tell (G10).
-    fn abort(&mut self, hash: u64, id: FlightId, effects: &mut Vec<Effect<W>>) {
-        if let Some(flight) = self.unmap(hash, id) {
-            self.counters.aborts += 1;
-            let (landing, task) = flight.land(Err(JoinError::Aborted));
+    /// Unmaps the flight and has its work dropped, in one step as far as any message can tell (G10, G11).
+    fn cut_short(&mut self, flight: FlightRef, error: JoinError, effects: &mut Vec<Effect<W>>) {
+        if let Some(flight) = self.unmap(flight) {
+            let (landing, task) = flight.land(Err(error));
             effects.extend(task.map(Effect::Abort));
             effects.push(Effect::Land(landing));
         }
     }
 
     /// Takes a flight out of the map, by its identity: the same key may have a newer one (G9).
-    fn unmap(&mut self, hash: u64, id: FlightId) -> Option<Flight<W>> {
-        let entry = self.flights.find_entry(hash, |flight| flight.id == id).ok()?;
+    fn unmap(&mut self, flight: FlightRef) -> Option<Flight<W>> {
+        let entry = self.flights.find_entry(flight.hash, |candidate| candidate.is(flight)).ok()?;
         let (flight, _) = entry.remove();
         self.waiters -= flight.waiters();
+        self.rules.budget.give_back();
         // The map of a herd that has passed must not stay as large as the herd was (G6).
         if self.flights.capacity() > SHRINK_FLOOR && self.flights.len() < self.flights.capacity() / 8 {
-            self.flights.shrink_to(self.flights.len() * 2, |flight| flight.hash);
+            self.flights.shrink_to(self.flights.len() * 2, |flight| flight.itself.hash);
         }
         Some(flight)
     }
 
+    fn find(&mut self, flight: FlightRef) -> Option<&mut Flight<W>> {
+        self.flights.find_mut(flight.hash, |candidate| candidate.is(flight))
+    }
+
     /// Detaches the key's flight, if it has one: those aboard still get its result, the next join starts anew (G9).
     pub(crate) fn forget(&mut self, hash: u64, key: &W::Key) -> Result<bool, CaughtPanic> {
-        let found = panics::catch(|| {
-            self.flights.find_mut(hash, |flight| flight.hash == hash && flight.joinable && flight.key == *key)
-        })?;
+        let found = panics::catch(|| self.flights.find_mut(hash, |flight| flight.boards(hash, key)))?;
         Ok(found.is_some_and(|flight| {
             flight.joinable = false;
             self.counters.forgets += 1;
@@ -182,40 +255,56 @@ impl<W: World> Shard<W> {
         forgotten
     }
 
-    /// Takes note of callers that turned out to have left when their answer came.
-    pub(crate) fn count_departures(&mut self, departed: u64) {
-        self.counters.departures += departed;
+    /// When the next flight's time is up, if one's ever is.
+    pub(crate) fn next_deadline(&mut self) -> Option<Instant> {
+        let limit = self.rules.max_flight_duration?;
+        let flights = &self.flights;
+        let oldest = self.roster.oldest(|flight| is_live(flights, flight))?;
+        // A limit beyond what the clock can express is as good as none.
+        oldest.started.checked_add(limit)
     }
 
-    /// Counters and gauges as of now. Reaps first, so that `waiters` counts nobody who has left.
-    pub(crate) fn stats(&mut self, now: Instant, effects: &mut Vec<Effect<W>>) -> Stats {
-        let mut oldest: Option<Instant> = None;
-        for flight in &mut self.flights {
-            if flight.has_hints() {
-                let departed = reap(flight, effects);
-                self.waiters -= departed;
-                self.counters.departures += departed as u64;
-            }
-            oldest = Some(oldest.map_or(flight.started, |oldest| oldest.min(flight.started)));
+    /// Ends or detaches the oldest flight if its time is up (G11). True if it was: there may be more.
+    pub(crate) fn expire(&mut self, now: Instant, effects: &mut Vec<Effect<W>>) -> bool {
+        let (Some(limit), Some(deadline)) = (self.rules.max_flight_duration, self.next_deadline()) else {
+            return false;
+        };
+        if deadline > now {
+            return false;
         }
-        let mut stats = self.counters.clone();
-        stats.flights = self.flights.len();
-        stats.waiters = self.waiters;
-        stats.oldest_flight = oldest.map(|started| now.saturating_duration_since(started));
-        stats
+        let Some(entry) = self.roster.remove_oldest() else { return false };
+        self.counters.timeouts += 1;
+        if let Some(flight) = self.find(entry.flight) {
+            let age = now.saturating_duration_since(entry.started);
+            let waiters = flight.waiters();
+            flight.joinable = false;
+            effects.push(Effect::Report(Report::Overdue { flight: entry.flight.id, age, waiters }));
+        }
+        match self.rules.on_expiry {
+            OnExpiry::Fail => self.cut_short(entry.flight, JoinError::TimedOut { after: limit }, effects),
+            OnExpiry::Detach => {
+                let flights = &self.flights;
+                self.overdue.enter(entry, flights.len(), |flight| is_live(flights, flight));
+            }
+        }
+        true
     }
 
-    /// Counters to zero; the gauges say what is, and stay.
-    pub(crate) fn reset_stats(&mut self) {
-        self.counters = Stats::default();
+    /// From now on joins are refused with `Closed`; what is under way goes on.
+    pub(crate) fn drain(&mut self) {
+        self.draining = true;
     }
 
-    /// Ends every flight: whoever is aboard is answered `Closed` (G5), and work is dropped where nobody would have
-    /// wanted it finished.
-    pub(crate) fn close(&mut self, effects: &mut Vec<Effect<W>>) {
+    pub(crate) fn flights(&self) -> usize {
+        self.flights.len()
+    }
+
+    /// Ends every flight: whoever is aboard is answered `Closed` (G5). The work is dropped if `abort` says so.
+    pub(crate) fn close(&mut self, abort: bool, effects: &mut Vec<Effect<W>>) {
         for flight in self.flights.drain() {
+            self.rules.budget.give_back();
             let (landing, task) = flight.land(Err(JoinError::Closed));
-            if self.on_abandon == OnAbandon::Abort {
+            if abort {
                 self.counters.aborts += 1;
                 effects.extend(task.map(Effect::Abort));
             }
@@ -223,8 +312,53 @@ impl<W: World> Shard<W> {
         }
         self.waiters = 0;
     }
+
+    /// Whether abandoned work is to be dropped.
+    pub(crate) fn aborts_abandoned(&self) -> bool {
+        self.rules.on_abandon == OnAbandon::Abort
+    }
+
+    /// Takes note of callers that turned out to have left when their answer came.
+    pub(crate) fn count_departures(&mut self, departed: u64) {
+        self.counters.departures += departed;
+    }
 }
 
-fn reap<W: World>(flight: &mut Flight<W>, effects: &mut Vec<Effect<W>>) -> usize {
-    flight.reap(|leftovers| effects.push(Effect::Discard(Remains::Leftovers(leftovers))))
+impl<W: World> Flight<W> {
+    /// Whether a join of `key` may board. Compares the key last, as it alone is user code.
+    fn boards(&self, hash: u64, key: &W::Key) -> bool {
+        self.itself.hash == hash && self.joinable && self.key == *key
+    }
+}
+
+/// Whether a flight takes one more caller, and how many it turned out to have lost.
+fn admit<W: World>(
+    flight: &mut Flight<W>,
+    origin: Option<&FlightRef>,
+    rules: &Rules,
+    counters: &mut Stats,
+    effects: &mut Vec<Effect<W>>,
+) -> Result<usize, JoinError> {
+    if origin == Some(&flight.itself) {
+        return Err(JoinError::Reentrant);
+    }
+    let mut departed = 0;
+    // Only the living count (G7). Without a hint nobody can have left before this join came.
+    if flight.waiters() >= rules.max_waiters && flight.has_hints() {
+        departed = reap(flight, counters, effects);
+    }
+    if flight.waiters() >= rules.max_waiters {
+        return Err(JoinError::TooManyWaiters { limit: rules.max_waiters });
+    }
+    Ok(departed)
+}
+
+fn reap<W: World>(flight: &mut Flight<W>, counters: &mut Stats, effects: &mut Vec<Effect<W>>) -> usize {
+    let departed = flight.reap(|leftovers| effects.push(Effect::Discard(Remains::Leftovers(leftovers))));
+    counters.departures += departed as u64;
+    departed
+}
+
+fn is_live<W: World>(flights: &HashTable<Flight<W>>, flight: FlightRef) -> bool {
+    flights.find(flight.hash, |candidate| candidate.is(flight)).is_some()
 }

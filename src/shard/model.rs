@@ -7,7 +7,7 @@ use std::{cell::Cell, rc::Rc, time::Instant};
 
 use proptest::prelude::*;
 
-use super::{Caller, Complete, Effect, FlightId, Join, Message, Shard, World};
+use super::{Caller, Complete, Effect, FlightId, FlightRef, Join, Message, Shard, World, tests::rules};
 use crate::{error::JoinError, policy::OnAbandon};
 
 struct Plain;
@@ -17,7 +17,7 @@ impl World for Plain {
     type Work = usize;
     type Value = FlightId;
     type Caller = Seat;
-    type Task = FlightId;
+    type Task = FlightRef;
 }
 
 #[derive(Clone)]
@@ -95,7 +95,7 @@ struct Trial {
 
 impl Trial {
     fn new(on_abandon: OnAbandon) -> Self {
-        Self { shard: Shard::new(on_abandon), on_abandon, flights: vec![], people: vec![], cancels: vec![] }
+        Self { shard: Shard::new(0, rules(on_abandon)), on_abandon, flights: vec![], people: vec![], cancels: vec![] }
     }
 
     fn take(&mut self, step: &Step) -> Result<(), TestCaseError> {
@@ -141,7 +141,7 @@ impl Trial {
     fn join(&mut self, key: u8) -> Result<(), TestCaseError> {
         let caller = self.people.len();
         let seat = Seat { caller, left: Rc::default() };
-        let message = Join { hash: hash_of(key), key, work: caller, caller: seat.clone() };
+        let message = Join { hash: hash_of(key), key, work: caller, caller: seat.clone(), origin: None };
         let effects = self.send(Message::Join(message));
         let flight = match self.flights.iter().position(|flight| flight.joinable && flight.key == key) {
             Some(flight) => {
@@ -149,12 +149,12 @@ impl Trial {
                 flight
             }
             None => {
-                let [Effect::Launch { flight: id, work, .. }] = effects[..] else {
+                let [Effect::Launch { flight: launched, work }] = effects[..] else {
                     return Err(TestCaseError::fail("a join of a key without a joinable flight launches one"));
                 };
                 prop_assert_eq!(work, caller, "the leader's own work runs");
-                self.shard.launched(hash_of(key), id, id);
-                self.flights.push(Flight { id, key, joinable: true, over: false, aboard: vec![] });
+                self.shard.launched(launched, launched);
+                self.flights.push(Flight { id: launched.id, key, joinable: true, over: false, aboard: vec![] });
                 self.flights.len() - 1
             }
         };
@@ -185,14 +185,16 @@ impl Trial {
                 Effect::Abort(task) => {
                     prop_assert_eq!(self.on_abandon, OnAbandon::Abort);
                     let people = &self.people;
-                    let flight = self.flights.iter_mut().find(|flight| flight.id == task && !flight.over).unwrap();
+                    let flight = self.flights.iter_mut().find(|flight| flight.id == task.id && !flight.over).unwrap();
                     let all_left = flight.aboard.iter().all(|&caller| people[caller].seat.left.get());
                     prop_assert!(all_left, "G2: aborted under a live caller");
                     (flight.over, flight.joinable) = (true, false);
                 }
                 Effect::Land(mut landing) => prop_assert!(landing.next().is_none(), "an abort has nobody to answer"),
                 Effect::Discard(_) => {}
-                Effect::Launch { .. } => return Err(TestCaseError::fail("a cancel launches nothing")),
+                Effect::Launch { .. } | Effect::Send { .. } | Effect::Report(_) => {
+                    return Err(TestCaseError::fail("a cancel launches, sends and reports nothing"));
+                }
             }
         }
         if self.on_abandon == OnAbandon::Abort {
@@ -259,7 +261,8 @@ impl Trial {
 
 fn completion(key: u8, flight: FlightId, ok: bool) -> Message<Plain> {
     let outcome = if ok { Ok(flight) } else { Err(JoinError::Aborted) };
-    Message::Complete(Complete { hash: hash_of(key), flight, outcome, is_error: false })
+    let flight = FlightRef { hash: hash_of(key), id: flight };
+    Message::Complete(Complete { flight, outcome, is_error: false })
 }
 
 proptest! {

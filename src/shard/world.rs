@@ -1,7 +1,7 @@
 //! What the state machine is made over. The crate's own world has real callers and tasks; a test's has numbers.
 
 /// The types a shard moves about without ever looking inside, apart from comparing keys.
-pub(crate) trait World: 'static {
+pub(crate) trait World {
     /// What identifies identical requests. Its `Eq` is the only user code a shard runs, and runs guarded.
     type Key: Eq;
     /// A caller's work, not yet started.

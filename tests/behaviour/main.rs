@@ -1,2 +1,39 @@
-//! x
+//! What a caller of `shardflight` may rely on, one behaviour per test. G1 to G14 are the guarantees of the contract.
+//!
+//! Nothing here sleeps to let something happen: gates hold work back, and conditions are awaited under a time limit.
+
+mod abandon;
+mod api;
+mod blocked_callers;
+mod building;
+mod cancellation;
+mod caps;
+mod coalescing;
+mod deadlines;
+mod errors;
+mod forget;
+mod freshness;
+mod futurelock;
+mod gauges;
 mod history;
+mod hostile_drops;
+mod hostile_keys;
+mod hostile_values;
+mod hostile_wakers;
+mod isolation;
+mod laziness;
+mod lifecycle;
+mod memory;
+mod panics;
+mod races;
+mod reentrancy;
+mod rollout;
+mod runtimes;
+mod scopes;
+mod shutdown;
+mod sight;
+mod spans;
+mod stats;
+mod support;
+mod threads;
+mod waiting;

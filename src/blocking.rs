@@ -1,0 +1,109 @@
+//! Joining from threads that know nothing of async.
+
+use std::{
+    hash::{BuildHasher, Hash},
+    sync::Arc,
+};
+
+use crate::{
+    error::JoinError,
+    handle::Handle,
+    join::{own, settle},
+    live::{Answer, post},
+    panics::{catch, drop_contained},
+    router::Seat,
+    shard::{self, Message},
+    work,
+};
+
+impl<K, V, S> Handle<K, V, S>
+where
+    K: Hash + Eq + Send + 'static,
+    V: Clone + Send + Sync + 'static,
+    S: BuildHasher,
+{
+    /// [`join`](Self::join) for plain threads: blocks until the answer is there.
+    ///
+    /// If this join starts the flight, `work` runs on the blocking pool of the coalescer's runtime, and everyone who
+    /// joins the key meanwhile, thread or task, shares its result. Work that blocks cannot be interrupted: a flight that
+    /// is cut short lets its callers go, and leaves the thread to end by itself. A join that is bypassed runs its work on
+    /// this very thread, for as long as it takes: a [`max_wait`](Self::with_max_wait) can't interrupt it.
+    ///
+    /// # Panics
+    ///
+    /// When called from async code, where it would block a thread that other tasks need: Tokio's message, which the panic
+    /// hook reports first, and then one that names the way out. Await [`join`](Self::join) there, or move the call into
+    /// [`tokio::task::spawn_blocking`], where it is welcome.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let runtime = tokio::runtime::Runtime::new().unwrap();
+    /// # let _inside = runtime.enter();
+    /// let handle = shardflight::Coalescer::<String, usize>::new().handle();
+    /// # drop(_inside);
+    /// let threads: Vec<_> = (0..4)
+    ///     .map(|_| {
+    ///         let handle = handle.clone();
+    ///         std::thread::spawn(move || handle.blocking_join("config", || "config".len()))
+    ///     })
+    ///     .collect();
+    /// for thread in threads {
+    ///     assert_eq!(thread.join().unwrap().unwrap(), 6);
+    /// }
+    /// ```
+    #[track_caller]
+    pub fn blocking_join<F>(&self, key: impl Into<K>, work: F) -> Result<V, JoinError>
+    where
+        F: FnOnce() -> V + Send + 'static,
+    {
+        refuse_async_code();
+        let key = key.into();
+        let hash = match self.router().admit(&key) {
+            Ok(hash) => hash,
+            Err(error) => {
+                drop_contained(key);
+                drop_contained(work);
+                return Err(error);
+            }
+        };
+        let seat = self.router().seat(hash);
+        if !self.router().coalesces(hash) {
+            self.router().count_bypass(seat);
+            drop_contained(key);
+            return catch(work).map_err(JoinError::Panicked);
+        }
+        let (caller, answer) = oneshot::channel();
+        let (work, origin) = (work::pack_blocking(work), self.router().origin());
+        post(self.router().lane(seat), Message::Join(shard::Join { hash, key, work, caller, origin }));
+        own(self.wait(seat, answer)?, V::clone)
+    }
+
+    fn wait(&self, seat: Seat, answer: oneshot::Receiver<Answer<K, V>>) -> Result<Arc<V>, JoinError> {
+        let Some(limit) = self.max_wait() else { return settle(answer.recv()) };
+        match answer.recv_timeout(limit) {
+            Ok(answer) => settle(Ok(answer)),
+            Err(oneshot::RecvTimeoutError::Disconnected) => Err(JoinError::Closed),
+            Err(oneshot::RecvTimeoutError::Timeout) => {
+                // Leave first, then say so, as a join future does.
+                drop(answer);
+                post(self.router().lane(seat), Message::Cancel { hash: seat.hash });
+                Err(JoinError::TimedOut { after: limit })
+            }
+        }
+    }
+}
+
+/// Panics if this thread drives async tasks. Tokio knows, and tells by panicking from a receive that blocks; its message
+/// names no way out, so ours follows it.
+#[track_caller]
+fn refuse_async_code() {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    // Answered already, so that it never really blocks.
+    let _ = sender.send(());
+    assert!(
+        catch(|| receiver.blocking_recv()).is_ok(),
+        "`blocking_join` was called from async code and would block a thread that other tasks need; \
+         await `join` there, or move the call into `tokio::task::spawn_blocking`"
+    );
+}

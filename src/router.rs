@@ -1,0 +1,138 @@
+//! From a key to its shard, and what all handles of a coalescer share.
+
+use std::{
+    hash::{BuildHasher, Hash},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use tokio::runtime::Handle as Runtime;
+
+use crate::{
+    actor::{Control, Port},
+    error::{CaughtPanic, Closed, JoinError},
+    live::{Key, Lanes, LiveLane, Value},
+    panics::catch,
+    rollout::Rollout,
+    running,
+    scope::Domains,
+    shard::FlightRef,
+};
+
+pub(crate) struct Router<K: Key, V: Value, S> {
+    pub(crate) lanes: Lanes<K, V>,
+    pub(crate) ports: Box<[Port<K, V>]>,
+    /// `None` where the process is the one domain there is.
+    pub(crate) domains: Option<Domains>,
+    pub(crate) shards_per_domain: usize,
+    pub(crate) hasher: S,
+    pub(crate) rollout: Rollout,
+    /// By shard, as a bypassed key would have had one.
+    pub(crate) bypasses: Box<[Bypasses]>,
+    /// A shutdown has begun. Its message comes to a shard after the joins that are in the lane by then, so it is here that
+    /// those are stopped that begin after the shutdown did.
+    pub(crate) closing: AtomicBool,
+    /// The runtime that timers are made on.
+    pub(crate) timers: Runtime,
+}
+
+/// Bypassed joins, counted where no shard sees them; each shard's on a cache line of its own.
+#[derive(Default)]
+#[repr(align(128))]
+pub(crate) struct Bypasses(AtomicU64);
+
+impl Bypasses {
+    pub(crate) fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn reset(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+}
+
+/// Where a key belongs, for one caller.
+#[derive(Clone, Copy)]
+pub(crate) struct Seat {
+    pub(crate) hash: u64,
+    shard: usize,
+}
+
+impl<K: Key, V: Value, S> Router<K, V, S> {
+    /// The hash of a key that is to be joined, unless it is too late for that or the user's `Hash` panics.
+    pub(crate) fn admit(&self, key: &K) -> Result<u64, JoinError>
+    where
+        K: Hash,
+        S: BuildHasher,
+    {
+        if self.closing.load(Ordering::Relaxed) {
+            return Err(JoinError::Closed);
+        }
+        self.hash(key).map_err(JoinError::Panicked)
+    }
+
+    pub(crate) fn hash(&self, key: &K) -> Result<u64, CaughtPanic>
+    where
+        K: Hash,
+        S: BuildHasher,
+    {
+        catch(|| self.hasher.hash_one(key))
+    }
+
+    /// From now on no join begins.
+    pub(crate) fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+    }
+
+    /// The shard of a hash, from its bits 25 to 56 by multiply and shift. The map's buckets are chosen by the low bits
+    /// and its tags by the top seven; bits that chose the shard would be the same for all keys in its map.
+    pub(crate) fn seat(&self, hash: u64) -> Seat {
+        let domain = self.domains.as_ref().map_or(0, Domains::current);
+        Seat { hash, shard: domain * self.shards_per_domain + self.within_domain(hash) }
+    }
+
+    fn within_domain(&self, hash: u64) -> usize {
+        let spread = (hash >> 25) & u64::from(u32::MAX);
+        ((spread * self.shards_per_domain as u64) >> 32) as usize
+    }
+
+    /// The hash's shard in every domain.
+    pub(crate) fn ports(&self, hash: u64) -> impl Iterator<Item = &Port<K, V>> {
+        self.ports.iter().skip(self.within_domain(hash)).step_by(self.shards_per_domain)
+    }
+
+    pub(crate) fn lane(&self, seat: Seat) -> &LiveLane<K, V> {
+        &self.lanes[seat.shard]
+    }
+
+    pub(crate) fn coalesces(&self, hash: u64) -> bool {
+        self.rollout.includes(hash)
+    }
+
+    pub(crate) fn count_bypass(&self, seat: Seat) {
+        self.bypasses[seat.shard].0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The flight whose work is making a join right now, if it is one of this coalescer's (G12).
+    pub(crate) fn origin(&self) -> Option<Box<FlightRef>> {
+        let running = running::current()?;
+        (running.coalescer == self.lanes.identity()).then(|| Box::new(running.flight))
+    }
+
+    /// Asks all shards the same, at once.
+    pub(crate) async fn ask_all<T>(
+        &self,
+        question: impl Fn(oneshot::Sender<T>) -> Control<K>,
+    ) -> Result<Vec<T>, Closed> {
+        let mut replies = Vec::with_capacity(self.ports.len());
+        for port in &self.ports {
+            let (reply, answer) = oneshot::async_channel();
+            port.ask(question(reply))?;
+            replies.push(answer);
+        }
+        let mut answers = Vec::with_capacity(replies.len());
+        for reply in replies {
+            answers.push(reply.await.map_err(|_| Closed)?);
+        }
+        Ok(answers)
+    }
+}

@@ -1,0 +1,50 @@
+//! Work that waits for its own flight would wait for ever (G12).
+//!
+//! Work of flight A joins B, and work of B joins A: each join alone is fine, together they are a circle. Whichever join
+//! comes last closes it, and always by boarding a flight that is there, as a new flight waits for nobody. So every join
+//! that work makes and that boards a flight sends a probe back along the waiting, from flight to those that wait for
+//! it, shard to shard; if it comes to the flight that was boarded, that join gets [`JoinError::Reentrant`]. This is the
+//! edge chasing of Chandy, Misra and Haas (1983), against the edges, since a flight knows its waiters. Joins that aren't
+//! made by work pay a `None`.
+
+use super::{Effect, FlightRef, Message, Probe, Shard, Wait, World};
+use crate::error::JoinError;
+
+/// The longest circle that is found: the deadline ends a longer one.
+const MAX_HOPS: u8 = 64;
+
+/// Asks whether `wait`, just begun, closes a circle.
+pub(super) fn suspect<W: World>(suspect: Wait) -> Effect<W> {
+    send(suspect.waiting, Message::Probe(Box::new(Probe { suspect, at: suspect.waiting, hops: MAX_HOPS })))
+}
+
+fn send<W: World>(to: FlightRef, message: Message<W>) -> Effect<W> {
+    Effect::Send { shard: to.id.shard(), message }
+}
+
+impl<W: World> Shard<W> {
+    pub(super) fn probe(&mut self, probe: Probe, effects: &mut Vec<Effect<W>>) {
+        let Some(flight) = self.find(probe.at) else { return };
+        for waiting in flight.awaited_by() {
+            if waiting == probe.suspect.awaited {
+                effects.push(send(waiting, Message::Circle(probe.suspect)));
+                return;
+            }
+            if let Some(hops) = probe.hops.checked_sub(1) {
+                effects.push(send(waiting, Message::Probe(Box::new(Probe { at: waiting, hops, ..probe }))));
+            }
+        }
+    }
+
+    /// Puts the wait that closed a circle off the flight it waits for.
+    pub(super) fn circle(&mut self, circle: Wait, effects: &mut Vec<Effect<W>>) {
+        let Some(flight) = self.find(circle.awaited) else { return };
+        let off = flight.put_off(circle.waiting);
+        self.waiters -= off.len();
+        // They had been counted as coalesced, and turn out not to be.
+        self.counters.coalesced = self.counters.coalesced.saturating_sub(off.len() as u64);
+        if !off.is_empty() {
+            self.refuse(off, JoinError::Reentrant, effects);
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! What is told to tracing: `shardflight` is the target of everything, and the names here are stable.
+//!
+//! A subscriber is user code. What a shard tells runs under guard, and nothing is put together unless somebody listens.
+
+use std::time::Duration;
+
+use tracing::{Level, Span, debug, debug_span, enabled, error, warn};
+
+use crate::{
+    error::{CaughtPanic, JoinError},
+    panics,
+    running::Running,
+    shard::{FlightId, Report},
+};
+
+const TARGET: &str = "shardflight";
+
+/// Whether anyone would see a flight's span or the events in it.
+pub(crate) fn hears_of_flights() -> bool {
+    enabled!(target: TARGET, Level::DEBUG)
+}
+
+/// The span that work runs under.
+pub(crate) fn flight_span(leader: &Span, running: Option<Running>) -> Span {
+    let flight = running.map(|running| running.flight.id.number());
+    let span = debug_span!(target: TARGET, parent: leader, "flight", flight);
+    // The span says which.
+    span.in_scope(|| debug!(target: TARGET, "flight started"));
+    // A subscriber may want the leader's span and not the flight's.
+    if span.is_none() { leader.clone() } else { span }
+}
+
+/// In the span of a caller that was answered by somebody else's flight.
+pub(crate) fn followed(flight: Option<FlightId>) {
+    if let Some(flight) = flight {
+        debug!(target: TARGET, flight = flight.number(), "flight followed");
+    }
+}
+
+pub(crate) fn landed(
+    flight: FlightId,
+    latency: impl FnOnce() -> Duration,
+    outcome: Option<&JoinError>,
+    waiters: usize,
+) {
+    if hears_of_flights() {
+        contained(|| {
+            let outcome = outcome.map_or("value", JoinError::kind);
+            let latency = latency().as_secs_f64();
+            debug!(target: TARGET, flight = flight.number(), outcome, latency, waiters, "flight landed");
+        });
+    }
+}
+
+pub(crate) fn report(report: &Report) {
+    match *report {
+        Report::Crowded { flight, waiters } => {
+            contained(|| warn!(target: TARGET, flight = flight.number(), waiters, "flight crowded"));
+        }
+        Report::Overdue { flight, age, waiters } => contained(|| {
+            warn!(target: TARGET, flight = flight.number(), age = age.as_secs_f64(), waiters, "flight overdue");
+        }),
+        Report::Rejected { error } => contained(|| debug!(target: TARGET, reason = error, "join rejected")),
+    }
+}
+
+pub(crate) fn recovered(shard: usize, panic: &CaughtPanic) {
+    contained(|| error!(target: TARGET, shard, panic = panic.message(), "shard recovered from a panic"));
+}
+
+pub(crate) fn falls_back(scope: &'static str, reason: &str) {
+    warn!(target: TARGET, scope, reason, "scope falls back to the process");
+}
+
+fn contained(tell: impl FnOnce()) {
+    // The panic hook has reported it; there is nobody else to tell.
+    let _ = panics::catch(tell);
+}

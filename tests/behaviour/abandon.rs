@@ -1,0 +1,238 @@
+//! Work that nobody waits for any more (G10).
+
+use std::future::pending;
+
+use shardflight::Handle;
+
+use crate::support::{
+    Count, Gate, Wall, at_rest, embark, eventually, eventually_blocking, limited, one_aborting_shard, one_shard,
+    settle, two_workers, until, watched,
+};
+
+#[tokio::test]
+async fn finish_lets_abandoned_work_run_to_its_end() {
+    limited(async {
+        let handle = one_shard::<u8, ()>();
+        let (gate, ends) = (Gate::new(), Count::default());
+        let work = {
+            let (gate, ends) = (gate.clone(), ends.clone());
+            move || async move {
+                gate.pass().await;
+                ends.up();
+            }
+        };
+        let mut leader = handle.join(1, work);
+        embark(&mut leader);
+        until(&handle, |stats| stats.waiters == 1).await;
+        drop(leader);
+        assert_eq!(until(&handle, |stats| stats.waiters == 0).await.flights, 1);
+        gate.open();
+        assert_eq!(at_rest(&handle).await.aborts, 0);
+        assert_eq!(ends.get(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn finish_lets_later_callers_share_abandoned_work() {
+    limited(async {
+        let handle = one_shard::<u8, &str>();
+        let gate = Gate::new();
+        let work = {
+            let gate = gate.clone();
+            move || async move {
+                gate.pass().await;
+                "the first leader's"
+            }
+        };
+        let mut leader = handle.join(1, work);
+        embark(&mut leader);
+        settle().await;
+        drop(leader);
+        settle().await;
+        let mut late = handle.join(1, || async { "its own" });
+        embark(&mut late);
+        settle().await;
+        gate.open();
+        assert_eq!(late.await.unwrap(), "the first leader's");
+    })
+    .await;
+}
+
+/// A caller of work that never ends by itself, and how often such work was dropped.
+fn endless(handle: &Handle<u8, u8>, dropped: &Count) -> impl Future + Unpin + Send + 'static + use<> {
+    let token = dropped.on_drop();
+    handle.join(1, move || async move {
+        let _token = token;
+        pending().await
+    })
+}
+
+#[tokio::test]
+async fn abort_drops_the_work_when_the_last_caller_leaves() {
+    limited(async {
+        let (handle, dropped) = (one_aborting_shard(), Count::default());
+        let mut leader = endless(&handle, &dropped);
+        embark(&mut leader);
+        until(&handle, |stats| stats.executions == 1).await;
+        settle().await;
+        assert_eq!(dropped.get(), 0);
+        drop(leader);
+        eventually(|| dropped.get() == 1).await;
+        assert_eq!(at_rest(&handle).await.aborts, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn abort_waits_for_the_last_caller_whoever_that_is() {
+    limited(async {
+        for last in 0..4 {
+            let (handle, dropped) = (one_aborting_shard(), Count::default());
+            let leader = endless(&handle, &dropped);
+            let mut callers = vec![Some(leader)];
+            callers.extend((1..4).map(|_| Some(endless(&handle, &Count::default()))));
+            callers.iter_mut().flatten().for_each(embark);
+            settle().await;
+            for (seat, caller) in callers.iter_mut().enumerate() {
+                if seat != last {
+                    *caller = None;
+                    settle().await;
+                }
+            }
+            assert_eq!(handle.stats().await.unwrap().waiters, 1);
+            assert_eq!(dropped.get(), 0);
+            callers[last] = None;
+            eventually(|| dropped.get() == 1).await;
+            assert_eq!(at_rest(&handle).await.aborts, 1);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn abort_unmaps_the_flight_so_that_the_next_join_starts_anew() {
+    limited(async {
+        let (handle, dropped) = (one_aborting_shard(), Count::default());
+        for round in 0..100 {
+            let mut leader = endless(&handle, &dropped);
+            embark(&mut leader);
+            until(&handle, |stats| stats.waiters == 1).await;
+            drop(leader);
+            // At once: the departure is on its way, the work not dropped yet.
+            assert_eq!(handle.join(1, move || async move { round }).await.unwrap(), round);
+        }
+        eventually(|| dropped.get() == 100).await;
+        assert_eq!(at_rest(&handle).await.executions, 200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_caller_that_boards_before_the_last_one_leaves_keeps_the_work_alive() {
+    limited(async {
+        let handle = one_aborting_shard::<u8, &str>();
+        let gate = Gate::new();
+        let work = {
+            let gate = gate.clone();
+            move || async move {
+                gate.pass().await;
+                "the first leader's"
+            }
+        };
+        let mut leader = handle.join(1, work);
+        embark(&mut leader);
+        until(&handle, |stats| stats.waiters == 1).await;
+        let mut late = handle.join(1, || async { "its own" });
+        embark(&mut late);
+        drop(leader);
+        settle().await;
+        gate.open();
+        assert_eq!(late.await.unwrap(), "the first leader's");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn work_whose_callers_left_before_their_shard_saw_them_never_runs() {
+    limited(async {
+        for handle in [one_shard::<u8, u8>(), one_aborting_shard()] {
+            let (calls, dropped) = (Count::default(), Count::default());
+            let (called, token) = (calls.clone(), dropped.on_drop());
+            let mut hasty = handle.join(1, move || {
+                let _token = token;
+                called.up();
+                pending()
+            });
+            embark(&mut hasty);
+            drop(hasty);
+            eventually(|| dropped.get() == 1).await;
+            assert_eq!(calls.get(), 0);
+            at_rest(&handle).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn abort_survives_a_thousand_callers_leaving_at_once() {
+    limited(async {
+        let (handle, dropped) = (one_aborting_shard(), Count::default());
+        let mut callers: Vec<_> = (0..1_000).map(|_| endless(&handle, &dropped)).collect();
+        callers.iter_mut().for_each(embark);
+        until(&handle, |stats| stats.waiters == 1_000).await;
+        drop(callers);
+        let stats = at_rest(&handle).await;
+        assert_eq!((stats.aborts, stats.departures), (1, 1_000));
+        eventually(|| dropped.get() == 1_000).await;
+    })
+    .await;
+}
+
+#[test]
+fn the_late_result_of_aborted_work_changes_nothing() {
+    watched(|| {
+        let runtime = two_workers();
+        let (wall, opener) = Wall::new();
+        let (running, late) = (Count::default(), Count::default());
+        let handle: Handle<u8, Count> = {
+            let _inside = runtime.enter();
+            one_aborting_shard()
+        };
+        let mut old = {
+            let (running, late) = (running.clone(), late.clone());
+            handle.join(1, move || {
+                running.up();
+                // The thread is in the middle of it: the abort can't take hold before this poll has its result.
+                wall.block();
+                std::future::ready(late)
+            })
+        };
+        embark(&mut old);
+        eventually_blocking(|| running.get() == 1);
+        drop(old);
+        runtime.block_on(limited(async {
+            until(&handle, |stats| stats.aborts == 1).await;
+            let gate = Gate::new();
+            let fresh = Count::default();
+            let mut new = {
+                let (gate, fresh) = (gate.clone(), fresh.clone());
+                handle.join(1, move || async move {
+                    gate.pass().await;
+                    fresh
+                })
+            };
+            embark(&mut new);
+            until(&handle, |stats| stats.executions == 2).await;
+            drop(opener);
+            let old_ended = runtime.metrics();
+            // The shard, its decoy and the new work.
+            eventually(|| old_ended.num_alive_tasks() == 3).await;
+            assert_eq!(handle.stats().await.unwrap().flights, 1);
+            gate.open();
+            new.await.unwrap().up();
+            assert_eq!((fresh.get(), late.get()), (1, 0));
+            assert_eq!(at_rest(&handle).await.aborts, 1);
+        }));
+    });
+}

@@ -1,0 +1,107 @@
+//! Whoever blocks a thread of the shards' runtime right after a shard was to run there (G2, G4).
+
+use futures::executor::block_on;
+
+use crate::{
+    isolation::{handle_on, other_keys_are_served},
+    support::{Count, Wall, embark, eventually_blocking, two_workers, watched},
+};
+
+#[test]
+fn a_caller_that_blocks_its_thread_after_its_first_poll_stalls_no_other_key() {
+    watched(|| {
+        let runtime = two_workers();
+        let handle = handle_on(&runtime);
+        let (wall, opener) = Wall::new();
+        let polled = Count::default();
+        let caller = {
+            let (handle, polled) = (handle.clone(), polled.clone());
+            runtime.spawn(async move {
+                let mut join = handle.join(1, || async { 7 });
+                embark(&mut join);
+                polled.up();
+                wall.block();
+                join.await.unwrap()
+            })
+        };
+        eventually_blocking(|| polled.get() == 1);
+        other_keys_are_served(&handle);
+        drop(opener);
+        assert_eq!(block_on(caller).unwrap(), 7);
+    });
+}
+
+#[test]
+fn a_caller_that_blocks_its_thread_after_it_left_stalls_no_other_key() {
+    watched(|| {
+        let runtime = two_workers();
+        let handle = handle_on(&runtime);
+        let (wall, opener) = Wall::new();
+        let left = Count::default();
+        let mut join = handle.join(1, std::future::pending);
+        embark(&mut join);
+        block_on(handle.stats()).unwrap();
+        let caller = {
+            let left = left.clone();
+            runtime.spawn(async move {
+                drop(join);
+                left.up();
+                wall.block();
+            })
+        };
+        eventually_blocking(|| left.get() == 1);
+        other_keys_are_served(&handle);
+        drop(opener);
+        block_on(caller).unwrap();
+    });
+}
+
+#[test]
+fn work_that_joins_another_key_and_blocks_stalls_no_third() {
+    watched(|| {
+        let runtime = two_workers();
+        let handle = handle_on(&runtime);
+        let (wall, opener) = Wall::new();
+        let polled = Count::default();
+        let caller = {
+            let (inner, polled) = (handle.clone(), polled.clone());
+            runtime.spawn(handle.join(1, move || async move {
+                let mut other = inner.join(2, || async { 7 });
+                embark(&mut other);
+                polled.up();
+                wall.block();
+                other.await.unwrap()
+            }))
+        };
+        eventually_blocking(|| polled.get() == 1);
+        other_keys_are_served(&handle);
+        drop(opener);
+        assert_eq!(block_on(caller).unwrap().unwrap(), 7);
+    });
+}
+
+#[test]
+fn a_question_that_makes_its_shard_launch_blocking_work_is_answered() {
+    watched(|| {
+        let runtime = two_workers();
+        let handle = handle_on(&runtime);
+        let (wall, opener) = Wall::new();
+        let asker = {
+            let handle = handle.clone();
+            runtime.spawn(async move {
+                let mut join = handle.join(1, move || async move {
+                    wall.block();
+                    7
+                });
+                // Not seen by the shard before the question is.
+                embark(&mut join);
+                (handle.stats().await.unwrap(), join)
+            })
+        };
+        let (stats, join) = block_on(asker).unwrap();
+        assert_eq!(stats.waiters, 1);
+        other_keys_are_served(&handle);
+        drop(opener);
+        assert_eq!(block_on(join).unwrap(), 7);
+    });
+}

@@ -1,0 +1,265 @@
+//! Callers come and go, and nobody else notices (G2).
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::{select, task::JoinSet, time::timeout};
+
+use crate::support::{
+    Count, Gate, at_rest, embark, limited, one_aborting_shard, one_shard, panic_quietly, settle, until,
+};
+
+#[tokio::test]
+async fn a_leader_that_hangs_up_leaves_its_followers_their_answer() {
+    limited(async {
+        let handle = one_shard::<u8, usize>();
+        let (gate, executions) = (Gate::new(), Count::default());
+        let work = {
+            let (gate, executions) = (gate.clone(), executions.clone());
+            move || async move {
+                let execution = executions.up();
+                gate.pass().await;
+                execution
+            }
+        };
+        let leader = tokio::spawn(handle.join(1, work.clone()));
+        until(&handle, |stats| stats.waiters == 1).await;
+        let follower = tokio::spawn(handle.join(1, work));
+        until(&handle, |stats| stats.waiters == 2).await;
+        leader.abort();
+        assert!(leader.await.unwrap_err().is_cancelled());
+        gate.open();
+        assert_eq!(follower.await.unwrap().unwrap(), 1);
+        assert_eq!(executions.get(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn work_that_is_to_be_dropped_when_abandoned_survives_its_leader() {
+    limited(async {
+        let handle = one_aborting_shard::<u8, usize>();
+        let (gate, executions) = (Gate::new(), Count::default());
+        let work = {
+            let (gate, executions) = (gate.clone(), executions.clone());
+            move || async move {
+                let execution = executions.up();
+                gate.pass().await;
+                execution
+            }
+        };
+        let mut leader = handle.join(1, work.clone());
+        let mut follower = handle.join(1, work);
+        embark(&mut leader);
+        embark(&mut follower);
+        settle().await;
+        drop(leader);
+        settle().await;
+        gate.open();
+        assert_eq!(follower.await.unwrap(), 1);
+        assert_eq!(at_rest(&handle).await.aborts, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_leader_that_hangs_up_before_its_shard_sees_it_makes_way() {
+    limited(async {
+        let handle = one_shard::<u8, u8>();
+        let mut leader = handle.join(1, || async { 1 });
+        embark(&mut leader);
+        let mut next = handle.join(1, || async { 2 });
+        embark(&mut next);
+        drop(leader);
+        assert_eq!(next.await.unwrap(), 2);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_times_out_leaves_its_followers_their_answer() {
+    limited(async {
+        let handle = one_shard::<u8, &str>();
+        let slow = || async {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            "the leader's"
+        };
+        let leader = timeout(Duration::from_secs(1), handle.join(1, slow));
+        let follower = handle.join(1, || async { "a follower's" });
+        let (leader, follower) = tokio::join!(leader, follower);
+        assert!(leader.is_err());
+        assert_eq!(follower.unwrap(), "the leader's");
+        assert_eq!(at_rest(&handle).await.executions, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_leader_that_loses_a_select_leaves_its_followers_their_answer() {
+    limited(async {
+        let handle = one_shard::<u8, &str>();
+        let gate = Gate::new();
+        let work = {
+            let gate = gate.clone();
+            move || async move {
+                gate.pass().await;
+                "the leader's"
+            }
+        };
+        let mut follower = handle.join(1, || async { "a follower's" });
+        select! {
+            biased;
+            _ = handle.join(1, work) => unreachable!("the gate is closed"),
+            () = async { embark(&mut follower); settle().await } => {}
+        }
+        gate.open();
+        assert_eq!(follower.await.unwrap(), "the leader's");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_caller_that_panics_while_it_waits_hurts_nobody() {
+    limited(async {
+        let handle = one_aborting_shard::<u8, u8>();
+        let gate = Gate::new();
+        let work = {
+            let gate = gate.clone();
+            move || async move {
+                gate.pass().await;
+                7
+            }
+        };
+        let mut leader = handle.join(1, work);
+        let mut follower = handle.join(1, || async { 0 });
+        embark(&mut leader);
+        embark(&mut follower);
+        let unwound = tokio::spawn(async move {
+            let _leader = leader;
+            panic_quietly("an unlucky caller")
+        });
+        assert!(unwound.await.unwrap_err().is_panic());
+        gate.open();
+        assert_eq!(follower.await.unwrap(), 7);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_caller_may_leave_with_its_answer_unread() {
+    limited(async {
+        let handle = one_shard::<u8, u8>();
+        let mut unread = handle.join(1, || async { 1 });
+        embark(&mut unread);
+        assert_eq!(handle.join(1, || async { 2 }).await.unwrap(), 1);
+        drop(unread);
+        assert_eq!(handle.join(1, || async { 3 }).await.unwrap(), 3);
+        at_rest(&handle).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn three_hundred_callers_that_hang_up_leave_a_patient_one_its_answer() {
+    limited(async {
+        for handle in [one_shard::<u8, usize>(), one_aborting_shard()] {
+            let (gate, executions) = (Gate::new(), Count::default());
+            let work = {
+                let (gate, executions) = (gate.clone(), executions.clone());
+                move || async move {
+                    executions.up();
+                    gate.pass().await;
+                    7
+                }
+            };
+            let mut first = handle.join(1, work.clone());
+            embark(&mut first);
+            let patient = tokio::spawn(handle.join(1, work.clone()));
+            settle().await;
+            drop(first);
+            for _ in 0..300 {
+                let hasty = tokio::spawn(handle.join(1, work.clone()));
+                until(&handle, |stats| stats.waiters == 2).await;
+                hasty.abort();
+                assert!(hasty.await.unwrap_err().is_cancelled());
+            }
+            gate.open();
+            assert_eq!(patient.await.unwrap().unwrap(), 7);
+            assert_eq!(executions.get(), 1);
+            assert_eq!(at_rest(&handle).await.departures, 301);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn three_hundred_leaders_that_hang_up_in_turn_leave_their_key_usable() {
+    limited(async {
+        let handle = one_aborting_shard::<u8, u8>();
+        for _ in 0..300 {
+            let leader = tokio::spawn(handle.join(1, std::future::pending));
+            until(&handle, |stats| stats.waiters == 1).await;
+            leader.abort();
+            assert!(leader.await.unwrap_err().is_cancelled());
+        }
+        assert_eq!(handle.join(1, || async { 7 }).await.unwrap(), 7);
+        assert_eq!(at_rest(&handle).await.aborts, 300);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_next_join_works_after_all_callers_have_hung_up() {
+    limited(async {
+        for handle in [one_shard::<u8, u8>(), one_aborting_shard()] {
+            let gate = Gate::new();
+            let work = {
+                let gate = gate.clone();
+                move || async move {
+                    gate.pass().await;
+                    7
+                }
+            };
+            let mut callers = JoinSet::new();
+            for _ in 0..100 {
+                callers.spawn(handle.join(1, work.clone()));
+            }
+            until(&handle, |stats| stats.waiters == 100).await;
+            callers.shutdown().await;
+            until(&handle, |stats| stats.waiters == 0 && stats.departures == 100).await;
+            gate.open();
+            assert_eq!(handle.join(1, work).await.unwrap(), 7);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn those_who_stay_are_answered_whoever_leaves() {
+    limited(async {
+        let handle = one_aborting_shard::<u8, usize>();
+        let (gate, executions) = (Gate::new(), Count::default());
+        let mut callers: Vec<_> = (0..1_000)
+            .map(|_| {
+                let (gate, executions) = (gate.clone(), executions.clone());
+                handle.join(1, move || async move {
+                    gate.pass().await;
+                    executions.up()
+                })
+            })
+            .collect();
+        callers.iter_mut().for_each(embark);
+        settle().await;
+        let mut seat = 0;
+        callers.retain(|_| {
+            seat += 1;
+            seat % 3 == 0
+        });
+        gate.open();
+        let answers = join_all(callers).await;
+        assert_eq!(answers.len(), 333);
+        assert!(answers.into_iter().all(|answer| answer.unwrap() == 1));
+        assert_eq!(at_rest(&handle).await.departures, 667);
+    })
+    .await;
+}

@@ -1,0 +1,230 @@
+//! Forgetting detaches: those aboard fly on, nobody boards any more (G9).
+
+use futures::future::join_all;
+use shardflight::{Coalescer, Handle, JoinError};
+
+use crate::support::{
+    Count, Gate, at_rest, embark, limited, one_aborting_shard, one_shard, panic_quietly, poll_once, until,
+};
+
+/// A join whose work waits at a gate of its own, and has reached it.
+async fn board(handle: &Handle<u8, u8>, value: u8) -> (Gate, impl Future<Output = Result<u8, JoinError>> + Unpin) {
+    let gate = Gate::new();
+    let work = {
+        let gate = gate.clone();
+        move || async move {
+            gate.pass().await;
+            value
+        }
+    };
+    let mut join = handle.join(1, work);
+    embark(&mut join);
+    handle.stats().await.unwrap();
+    (gate, join)
+}
+
+#[tokio::test]
+async fn the_join_after_a_forget_starts_anew_while_the_old_flight_flies_on() {
+    limited(async {
+        let handle = one_shard();
+        let (old_gate, old) = board(&handle, 1).await;
+        assert!(handle.forget(1).await.unwrap());
+        assert_eq!(handle.join(1, || async { 2 }).await.unwrap(), 2);
+        old_gate.open();
+        assert_eq!(old.await.unwrap(), 1);
+        assert_eq!(at_rest(&handle).await.executions, 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_old_completion_never_touches_the_new_flight() {
+    limited(async {
+        let handle = one_shard();
+        let (old_gate, old) = board(&handle, 1).await;
+        handle.forget(1).await.unwrap();
+        let (new_gate, new) = board(&handle, 2).await;
+        old_gate.open();
+        assert_eq!(old.await.unwrap(), 1);
+        // If the old flight had taken the new one's place in the map with it, this would start a third.
+        let mut follower = handle.join(1, || async { 3 });
+        embark(&mut follower);
+        assert_eq!(handle.stats().await.unwrap().flights, 1);
+        new_gate.open();
+        assert_eq!(new.await.unwrap(), 2);
+        assert_eq!(follower.await.unwrap(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_new_flight_may_end_before_the_old_one() {
+    limited(async {
+        let handle = one_shard();
+        let (old_gate, mut old) = board(&handle, 1).await;
+        handle.forget(1).await.unwrap();
+        let (new_gate, new) = board(&handle, 2).await;
+        new_gate.open();
+        assert_eq!(new.await.unwrap(), 2);
+        assert!(poll_once(&mut old).is_pending());
+        assert_eq!(handle.stats().await.unwrap().flights, 1);
+        assert_eq!(handle.join(1, || async { 3 }).await.unwrap(), 3);
+        old_gate.open();
+        assert_eq!(old.await.unwrap(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn forget_says_whether_there_was_a_live_flight() {
+    limited(async {
+        let handle = one_shard();
+        assert!(!handle.forget(1).await.unwrap());
+        let (gate, join) = board(&handle, 1).await;
+        assert!(!handle.forget(2).await.unwrap());
+        assert!(handle.forget(1).await.unwrap());
+        assert!(!handle.forget(1).await.unwrap(), "it was forgotten before");
+        gate.open();
+        join.await.unwrap();
+        assert!(!handle.forget(1).await.unwrap());
+        assert_eq!(at_rest(&handle).await.forgets, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_hundred_forgotten_flights_each_answer_their_own_callers() {
+    limited(async {
+        let handle = one_shard();
+        let mut flights = Vec::new();
+        for value in 0..100 {
+            let (gate, leader) = board(&handle, value).await;
+            let mut follower = handle.join(1, || async { unreachable!("a follower's") });
+            embark(&mut follower);
+            assert!(handle.forget(1).await.unwrap());
+            flights.push((value, gate, leader, follower));
+        }
+        assert_eq!(handle.stats().await.unwrap().flights, 100);
+        for (value, gate, leader, follower) in flights.into_iter().rev() {
+            gate.open();
+            assert_eq!((leader.await.unwrap(), follower.await.unwrap()), (value, value));
+        }
+        at_rest(&handle).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_join_polled_before_the_forget_is_detached_by_it() {
+    limited(async {
+        let handle = one_shard::<u8, u8>();
+        let mut before = handle.join(1, || async { 1 });
+        embark(&mut before);
+        assert!(handle.forget(1).await.unwrap());
+        assert_eq!(before.await.unwrap(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_forget_takes_effect_even_if_it_is_dropped_after_its_first_poll() {
+    limited(async {
+        let handle = one_shard();
+        let (gate, old) = board(&handle, 1).await;
+        let mut hasty = Box::pin(handle.forget(1));
+        assert!(poll_once(&mut hasty).is_pending());
+        drop(hasty);
+        until(&handle, |stats| stats.forgets == 1).await;
+        assert_eq!(handle.join(1, || async { 2 }).await.unwrap(), 2);
+        gate.open();
+        assert_eq!(old.await.unwrap(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_forget_never_polled_forgets_nothing() {
+    limited(async {
+        let handle = one_shard();
+        let (gate, leader) = board(&handle, 1).await;
+        drop(handle.forget(1));
+        drop(handle.forget_all());
+        let mut follower = handle.join(1, || async { 2 });
+        embark(&mut follower);
+        handle.stats().await.unwrap();
+        gate.open();
+        assert_eq!((leader.await.unwrap(), follower.await.unwrap()), (1, 1));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_forgotten_flights_panic_is_its_own_callers_alone() {
+    limited(async {
+        let handle = one_shard::<u8, u8>();
+        let gate = Gate::new();
+        let work = {
+            let gate = gate.clone();
+            move || async move {
+                gate.pass().await;
+                panic_quietly("the old one")
+            }
+        };
+        let mut old = handle.join(1, work);
+        embark(&mut old);
+        handle.forget(1).await.unwrap();
+        let (new_gate, new) = board(&handle, 2).await;
+        gate.open();
+        assert!(matches!(old.await, Err(JoinError::Panicked(_))));
+        new_gate.open();
+        assert_eq!(new.await.unwrap(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_abandoned_forgotten_flight_takes_only_its_own_work_with_it() {
+    limited(async {
+        let handle = one_aborting_shard();
+        let (_old_gate, old) = board(&handle, 1).await;
+        handle.forget(1).await.unwrap();
+        let (new_gate, new) = board(&handle, 2).await;
+        drop(old);
+        assert_eq!(until(&handle, |stats| stats.aborts == 1).await.flights, 1);
+        new_gate.open();
+        assert_eq!(new.await.unwrap(), 2);
+        assert_eq!(at_rest(&handle).await.aborts, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn forget_all_detaches_every_flight_of_every_shard_once() {
+    limited(async {
+        let handle = Coalescer::<u8, usize>::builder().shards(8).build().unwrap().handle();
+        let (gate, executions) = (Gate::new(), Count::default());
+        let join = |key: u8| {
+            let (gate, executions) = (gate.clone(), executions.clone());
+            handle.join(key, move || async move {
+                executions.up();
+                gate.pass().await;
+                usize::from(key)
+            })
+        };
+        let mut old: Vec<_> = (0..100).map(join).collect();
+        old.iter_mut().for_each(embark);
+        assert!(handle.forget(7).await.unwrap());
+        assert_eq!(handle.forget_all().await.unwrap(), 99);
+        assert_eq!(handle.forget_all().await.unwrap(), 0);
+        let mut new: Vec<_> = (0..100).map(join).collect();
+        new.iter_mut().for_each(embark);
+        gate.open();
+        for (key, answer) in join_all(old).await.into_iter().enumerate() {
+            assert_eq!(answer.unwrap(), key);
+        }
+        join_all(new).await;
+        assert_eq!(executions.get(), 200);
+        assert_eq!(at_rest(&handle).await.forgets, 100);
+    })
+    .await;
+}

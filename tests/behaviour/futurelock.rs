@@ -1,0 +1,53 @@
+//! A caller that stays alive but isn't polled stalls nobody (G2).
+
+use std::task::Poll;
+
+use crate::support::{at_rest, embark, limited, one_shard, poll_once, until};
+
+#[tokio::test]
+async fn a_leader_parked_right_after_its_first_poll_stalls_nobody() {
+    limited(async {
+        let handle = one_shard::<u8, &str>();
+        let mut parked = handle.join(1, || async { "the leader's" });
+        embark(&mut parked);
+        assert_eq!(handle.join(1, || async { "a follower's" }).await.unwrap(), "the leader's");
+        assert_eq!(parked.await.unwrap(), "the leader's");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_leader_parked_in_the_middle_of_its_work_stalls_nobody() {
+    limited(async {
+        let handle = one_shard::<u8, &str>();
+        let work = || async {
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+            "the leader's"
+        };
+        let mut parked = handle.join(1, work);
+        embark(&mut parked);
+        until(&handle, |stats| stats.executions == 1).await;
+        assert_eq!(handle.join(1, || async { "a follower's" }).await.unwrap(), "the leader's");
+        drop(parked);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_parked_follower_stalls_nobody_and_finds_its_answer_later() {
+    limited(async {
+        let handle = one_shard::<u8, u8>();
+        let mut leader = handle.join(1, || async { 1 });
+        embark(&mut leader);
+        let mut parked = handle.join(1, || async { 2 });
+        embark(&mut parked);
+        assert_eq!(leader.await.unwrap(), 1);
+        assert_eq!(handle.join(1, || async { 3 }).await.unwrap(), 3);
+        at_rest(&handle).await;
+        let Poll::Ready(answer) = poll_once(&mut parked) else { panic!("it was answered long ago") };
+        assert_eq!(answer.unwrap(), 1);
+    })
+    .await;
+}

@@ -1,0 +1,103 @@
+//! What is under way right now (G14).
+
+use std::time::Duration;
+
+use futures::future::pending;
+use tokio::time::advance;
+
+use crate::support::{Gate, at_rest, embark, limited, one_shard, settle};
+
+#[tokio::test]
+async fn waiters_count_live_callers_leaders_included() {
+    limited(async {
+        let handle = one_shard::<u8, u8>();
+        let mut leader = handle.join(1, pending);
+        embark(&mut leader);
+        assert_eq!(handle.stats().await.unwrap().waiters, 1);
+        let mut followers: Vec<_> = (0..99).map(|_| handle.join(1, pending)).collect();
+        followers.iter_mut().for_each(embark);
+        assert_eq!(handle.stats().await.unwrap().waiters, 100);
+        // Too few to be worth looking for until somebody asks.
+        followers.truncate(90);
+        assert_eq!(handle.stats().await.unwrap().waiters, 91);
+        drop(leader);
+        assert_eq!(handle.stats().await.unwrap().waiters, 90);
+        drop(followers);
+        let stats = handle.stats().await.unwrap();
+        assert_eq!((stats.waiters, stats.flights), (0, 1));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn flights_count_keys_and_detached_flights() {
+    limited(async {
+        let handle = one_shard::<u8, u8>();
+        let gate = Gate::new();
+        let join = |key| {
+            let gate = gate.clone();
+            handle.join(key, move || async move {
+                gate.pass().await;
+                key
+            })
+        };
+        let mut callers = vec![join(1), join(1), join(2)];
+        callers.iter_mut().for_each(embark);
+        assert_eq!(handle.stats().await.unwrap().flights, 2);
+        handle.forget(1).await.unwrap();
+        assert_eq!(handle.stats().await.unwrap().flights, 2);
+        callers.push(join(1));
+        embark(callers.last_mut().unwrap());
+        assert_eq!(handle.stats().await.unwrap().flights, 3);
+        gate.open();
+        for caller in callers {
+            caller.await.unwrap();
+        }
+        at_rest(&handle).await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_oldest_flight_has_the_age_of_its_launch() {
+    limited(async {
+        let handle = one_shard::<u8, u8>();
+        let gate = Gate::new();
+        let mut old = {
+            let gate = gate.clone();
+            handle.join(1, move || async move {
+                gate.pass().await;
+                1
+            })
+        };
+        embark(&mut old);
+        assert_eq!(handle.stats().await.unwrap().oldest_flight, Some(Duration::ZERO));
+        advance(Duration::from_secs(3)).await;
+        let mut young = handle.join(2, pending);
+        embark(&mut young);
+        assert_eq!(handle.stats().await.unwrap().oldest_flight, Some(Duration::from_secs(3)));
+        advance(Duration::from_secs(2)).await;
+        assert_eq!(handle.stats().await.unwrap().oldest_flight, Some(Duration::from_secs(5)));
+        gate.open();
+        old.await.unwrap();
+        settle().await;
+        assert_eq!(handle.stats().await.unwrap().oldest_flight, Some(Duration::from_secs(2)));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_makes_no_flight_younger() {
+    limited(async {
+        let handle = one_shard::<u8, u8>();
+        let mut leader = handle.join(1, pending);
+        embark(&mut leader);
+        settle().await;
+        advance(Duration::from_secs(3)).await;
+        let mut follower = handle.join(1, pending);
+        embark(&mut follower);
+        drop(leader);
+        assert_eq!(handle.stats().await.unwrap().oldest_flight, Some(Duration::from_secs(3)));
+    })
+    .await;
+}

@@ -1,0 +1,237 @@
+//! Two things that panic one after the other (G13). Unwinding from the first must not run the second: a panic in a drop
+//! meanwhile ends the process, with everyone in it. Hence each test is a process of its own.
+
+use std::{
+    hash::{Hash, Hasher},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Wake, Waker},
+};
+
+use futures::future::{pending, ready};
+use shardflight::{Handle, JoinError};
+use tokio::runtime;
+
+use crate::support::{Gate, at_rest, embark, in_a_child_process, one_shard, panic_quietly, poll_once, settle, until};
+
+/// A key, a value, or something that a closure or future holds.
+struct DropsBadly(bool);
+
+impl Drop for DropsBadly {
+    fn drop(&mut self) {
+        if self.0 {
+            panic_quietly("in a drop");
+        }
+    }
+}
+
+struct Key(u8, #[expect(dead_code, reason = "it is there to be dropped")] DropsBadly, Vice);
+
+#[derive(PartialEq)]
+enum Vice {
+    None,
+    PanicsInHash,
+    PanicsInEq,
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, _: &mut H) {
+        if self.2 == Vice::PanicsInHash {
+            panic_quietly("in a hash");
+        }
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        if self.2 == Vice::PanicsInEq || other.2 == Vice::PanicsInEq {
+            panic_quietly("in a comparison");
+        }
+        self.0 == other.0
+    }
+}
+
+impl Eq for Key {}
+
+fn key(n: u8) -> Key {
+    Key(n, DropsBadly(true), Vice::None)
+}
+
+fn closure() -> impl FnOnce() -> futures::future::Ready<DropsBadly> + Send + 'static {
+    let hostile = DropsBadly(true);
+    move || {
+        let _ = &hostile;
+        ready(DropsBadly(false))
+    }
+}
+
+async fn still_works(handle: &Handle<Key, DropsBadly>) {
+    let key = Key(99, DropsBadly(false), Vice::None);
+    assert!(handle.join_shared(key, || ready(DropsBadly(false))).await.is_ok());
+    at_rest(handle).await;
+}
+
+#[test]
+fn a_followers_key_and_closure_may_both_panic_when_dropped() {
+    in_a_child_process("hostile_drops::a_followers_key_and_closure_may_both_panic_when_dropped", || async {
+        let handle = one_shard::<Key, DropsBadly>();
+        let mut leader = handle.join_shared(key(1), || ready(DropsBadly(false)));
+        embark(&mut leader);
+        assert!(handle.join_shared(key(1), closure()).await.is_ok());
+        assert!(leader.await.is_ok());
+        still_works(&handle).await;
+    });
+}
+
+#[test]
+fn a_departed_followers_key_and_closure_may_both_panic_when_dropped() {
+    in_a_child_process("hostile_drops::a_departed_followers_key_and_closure_may_both_panic_when_dropped", || async {
+        let handle = one_shard::<Key, DropsBadly>();
+        let gate = Gate::new();
+        let passed = gate.pass();
+        let mut leader = handle.join_shared(key(1), || async {
+            passed.await;
+            DropsBadly(false)
+        });
+        embark(&mut leader);
+        let mut follower = handle.join_shared(key(1), closure());
+        embark(&mut follower);
+        until(&handle, |stats| stats.waiters == 2).await;
+        drop(follower);
+        until(&handle, |stats| stats.waiters == 1).await;
+        settle().await;
+        gate.open();
+        assert!(leader.await.is_ok());
+        still_works(&handle).await;
+    });
+}
+
+#[test]
+fn a_rejected_callers_key_and_closure_may_both_panic_when_dropped() {
+    in_a_child_process("hostile_drops::a_rejected_callers_key_and_closure_may_both_panic_when_dropped", || async {
+        let handle = one_shard::<Key, DropsBadly>();
+        let mut leader = handle.join_shared(key(1), || ready(DropsBadly(false)));
+        embark(&mut leader);
+        for vice in [Vice::PanicsInHash, Vice::PanicsInEq] {
+            let refused = handle.join_shared(Key(1, DropsBadly(true), vice), closure()).await;
+            assert!(matches!(refused.err(), Some(JoinError::Panicked(_))));
+        }
+        assert!(leader.await.is_ok());
+        still_works(&handle).await;
+    });
+}
+
+#[test]
+fn an_unread_value_and_its_callers_key_may_both_panic_when_dropped() {
+    in_a_child_process("hostile_drops::an_unread_value_and_its_callers_key_may_both_panic_when_dropped", || async {
+        let handle = one_shard::<Key, DropsBadly>();
+        let mut unread = handle.join_shared(key(1), || ready(DropsBadly(true)));
+        embark(&mut unread);
+        settle().await;
+        at_rest(&handle).await;
+        // Whether one of the panics comes out here is another question.
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(unread)));
+        still_works(&handle).await;
+    });
+}
+
+#[test]
+fn an_unwanted_value_and_its_flights_key_may_both_panic_when_dropped() {
+    in_a_child_process("hostile_drops::an_unwanted_value_and_its_flights_key_may_both_panic_when_dropped", || async {
+        let handle = one_shard::<Key, DropsBadly>();
+        let gate = Gate::new();
+        let passed = gate.pass();
+        let mut leader = handle.join_shared(key(1), || async {
+            passed.await;
+            DropsBadly(true)
+        });
+        embark(&mut leader);
+        settle().await;
+        drop(leader);
+        settle().await;
+        gate.open();
+        still_works(&handle).await;
+    });
+}
+
+#[test]
+fn a_forgotten_key_may_panic_both_in_its_hash_and_when_dropped() {
+    in_a_child_process("hostile_drops::a_forgotten_key_may_panic_both_in_its_hash_and_when_dropped", || async {
+        let handle = one_shard::<Key, DropsBadly>();
+        for vice in [Vice::PanicsInHash, Vice::PanicsInEq] {
+            let mut bystander = handle.join_shared(Key(1, DropsBadly(false), Vice::None), pending);
+            embark(&mut bystander);
+            let asker = {
+                let handle = handle.clone();
+                tokio::spawn(async move { handle.forget(Key(1, DropsBadly(true), vice)).await })
+            };
+            assert!(asker.await.unwrap_err().is_panic());
+            assert!(poll_once(&mut bystander).is_pending());
+            assert!(handle.forget_all().await.is_ok());
+        }
+    });
+}
+
+#[test]
+fn a_payload_and_the_work_that_threw_it_may_both_panic_when_dropped() {
+    in_a_child_process("hostile_drops::a_payload_and_the_work_that_threw_it_may_both_panic_when_dropped", || async {
+        let handle = one_shard::<Key, DropsBadly>();
+        let hostile = DropsBadly(true);
+        let work = move || {
+            futures::future::poll_fn(move |_| -> Poll<DropsBadly> {
+                let _held = &hostile;
+                panic_quietly(DropsBadly(true))
+            })
+        };
+        assert!(matches!(handle.join_shared(key(1), work).await.err(), Some(JoinError::Panicked(_))));
+        still_works(&handle).await;
+    });
+}
+
+#[test]
+fn keys_and_closures_of_a_lane_that_closes_may_both_panic_when_dropped() {
+    in_a_child_process(
+        "hostile_drops::keys_and_closures_of_a_lane_that_closes_may_both_panic_when_dropped",
+        || async {
+            let handle = one_shard::<Key, DropsBadly>();
+            let mut unseen = handle.join_shared(key(1), closure());
+            embark(&mut unseen);
+            drop((unseen, handle));
+            let metrics = runtime::Handle::current().metrics();
+            crate::support::eventually(|| metrics.num_alive_tasks() == 0).await;
+        },
+    );
+}
+
+struct PanicsInWake;
+
+impl Wake for PanicsInWake {
+    fn wake(self: Arc<Self>) {
+        panic_quietly("in a waker");
+    }
+}
+
+#[test]
+fn callers_whose_wakers_panic_keep_nobody_from_hearing_of_the_end_of_the_runtime() {
+    let test = "hostile_drops::callers_whose_wakers_panic_keep_nobody_from_hearing_of_the_end_of_the_runtime";
+    in_a_child_process(test, || async {
+        let home = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let handle = {
+            let _inside = home.enter();
+            one_shard::<u8, u8>()
+        };
+        let waker = Waker::from(Arc::new(PanicsInWake));
+        let mut hostile: Vec<_> = (0..5).map(|_| handle.join(1, pending)).collect();
+        for join in &mut hostile {
+            assert!(Pin::new(join).poll(&mut Context::from_waker(&waker)).is_pending());
+        }
+        let mut waiting = handle.join(1, pending);
+        embark(&mut waiting);
+        until(&handle, |stats| stats.waiters == 6).await;
+        home.shutdown_background();
+        assert!(waiting.await.is_err());
+        for join in hostile {
+            assert!(join.await.is_err());
+        }
+    });
+}

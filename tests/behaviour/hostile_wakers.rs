@@ -1,0 +1,65 @@
+//! Callers on an executor gone wrong: its wakers panic, in the middle of whoever answers them (G5).
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Wake, Waker},
+};
+
+use futures::{
+    FutureExt,
+    future::{pending, ready},
+};
+
+use crate::support::{Gate, at_rest, embark, limited, one_shard, panic_quietly, settle};
+
+struct PanicsInWake;
+
+impl Wake for PanicsInWake {
+    fn wake(self: Arc<Self>) {
+        panic_quietly("in a waker");
+    }
+}
+
+/// Polls a join with a waker that panics, once, so that its answer has to go through it.
+fn embark_with_a_panicking_waker<F: Future + Unpin>(join: &mut F) {
+    let waker = Waker::from(Arc::new(PanicsInWake));
+    let polled = Pin::new(join).poll(&mut Context::from_waker(&waker));
+    assert!(matches!(polled, Poll::Pending));
+}
+
+#[tokio::test]
+async fn a_caller_whose_waker_panics_takes_nobody_else_with_it() {
+    limited(async {
+        let handle = one_shard::<u8, u8>();
+        let mut hostile: Vec<_> = (0..10).map(|_| handle.join(1, || ready(7))).collect();
+        hostile.iter_mut().for_each(embark_with_a_panicking_waker);
+        let (same, other) = tokio::join!(handle.join(1, || ready(0)), handle.join(2, || ready(8)));
+        assert_eq!((same.unwrap(), other.unwrap()), (7, 8));
+        at_rest(&handle).await;
+        for caller in hostile {
+            assert_eq!(caller.await.unwrap(), 7);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_caller_whose_waker_panics_spoils_nobodys_questions() {
+    limited(async {
+        let handle = one_shard::<u8, u8>();
+        let gate = Gate::new();
+        let passed = gate.pass();
+        let mut hostile = handle.join(1, move || passed.map(|()| 7));
+        embark_with_a_panicking_waker(&mut hostile);
+        let mut bystander = handle.join(2, pending);
+        embark(&mut bystander);
+        settle().await;
+        // The work ends before the question is taken: the shard answers the hostile caller on the question's behalf.
+        gate.open();
+        assert!(handle.forget(2).await.expect("the shards are alive"));
+        assert_eq!(handle.stats().await.expect("the shards are alive").forgets, 1);
+        assert_eq!(hostile.await.unwrap(), 7);
+    })
+    .await;
+}

@@ -1,0 +1,129 @@
+//! Different keys never wait for each other (G4), whatever one of them does to its thread.
+
+use std::task::Poll;
+
+use futures::{executor::block_on, future::ready};
+use shardflight::Handle;
+use tokio::runtime::Runtime;
+
+use crate::support::{Count, Wall, embark, eventually_blocking, limited, one_shard, poll_once, two_workers, watched};
+
+pub(crate) fn handle_on(runtime: &Runtime) -> Handle<u8, u8> {
+    let _inside = runtime.enter();
+    one_shard()
+}
+
+pub(crate) fn other_keys_are_served(handle: &Handle<u8, u8>) {
+    block_on(async {
+        for key in 100..150 {
+            assert_eq!(handle.join(key, move || async move { key }).await.unwrap(), key);
+        }
+        handle.stats().await.unwrap();
+    });
+}
+
+#[test]
+fn work_that_blocks_its_thread_stalls_no_other_key_of_its_shard() {
+    watched(|| {
+        let runtime = two_workers();
+        let handle = handle_on(&runtime);
+        let (wall, opener) = Wall::new();
+        let running = Count::default();
+        let blocking = {
+            let running = running.clone();
+            handle.join(1, move || async move {
+                running.up();
+                wall.block();
+                7
+            })
+        };
+        let blocking = runtime.spawn(blocking);
+        eventually_blocking(|| running.get() == 1);
+        other_keys_are_served(&handle);
+        drop(opener);
+        assert_eq!(block_on(blocking).unwrap().unwrap(), 7);
+    });
+}
+
+#[test]
+fn a_closure_that_blocks_its_thread_stalls_no_other_key_of_its_shard() {
+    watched(|| {
+        let runtime = two_workers();
+        let handle = handle_on(&runtime);
+        let (wall, opener) = Wall::new();
+        let running = Count::default();
+        let blocking = {
+            let running = running.clone();
+            handle.join(1, move || {
+                running.up();
+                wall.block();
+                ready(7)
+            })
+        };
+        let blocking = runtime.spawn(blocking);
+        eventually_blocking(|| running.get() == 1);
+        other_keys_are_served(&handle);
+        drop(opener);
+        assert_eq!(block_on(blocking).unwrap().unwrap(), 7);
+    });
+}
+
+#[test]
+fn a_caller_that_blocks_its_thread_once_it_is_answered_stalls_nobody() {
+    watched(|| {
+        let runtime = two_workers();
+        let handle = handle_on(&runtime);
+        let (wall, opener) = Wall::new();
+        let answered = Count::default();
+        let caller = {
+            let (handle, answered) = (handle.clone(), answered.clone());
+            runtime.spawn(async move {
+                handle.join(1, || async { 7 }).await.unwrap();
+                answered.up();
+                wall.block();
+            })
+        };
+        eventually_blocking(|| answered.get() == 1);
+        other_keys_are_served(&handle);
+        drop(opener);
+        block_on(caller).unwrap();
+    });
+}
+
+#[tokio::test]
+async fn a_key_that_never_ends_keeps_no_other_from_ending() {
+    limited(async {
+        let handle = one_shard::<u8, u8>();
+        let mut endless = handle.join(1, std::future::pending);
+        embark(&mut endless);
+        for key in 2..100 {
+            assert_eq!(handle.join(key, move || async move { key }).await.unwrap(), key);
+        }
+        assert!(matches!(poll_once(&mut endless), Poll::Pending));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_under_constant_fire_starves_no_other() {
+    limited(async {
+        let handle = one_shard::<u8, u8>();
+        let fire = async {
+            loop {
+                let mut callers: Vec<_> = (0..1_000).map(|_| handle.join(1, || async { 1 })).collect();
+                callers.iter_mut().for_each(embark);
+                tokio::task::yield_now().await;
+            }
+        };
+        let others = async {
+            for key in 2..100 {
+                assert_eq!(handle.join(key, move || async move { key }).await.unwrap(), key);
+            }
+        };
+        tokio::select! {
+            () = fire => unreachable!("it is constant"),
+            () = others => {}
+        }
+    })
+    .await;
+}

@@ -1,0 +1,238 @@
+//! Honest counters (G14). What is under way is in `gauges`.
+
+use std::future::pending;
+
+use futures::future::join_all;
+use shardflight::{Coalescer, Stats};
+
+use crate::support::{Gate, at_rest, embark, limited, one_aborting_shard, one_shard, panic_quietly, settle, until};
+
+/// Every counter there is, in the order of their declaration.
+fn counters(stats: &Stats) -> [u64; 11] {
+    [
+        stats.joins,
+        stats.executions,
+        stats.coalesced,
+        stats.errors,
+        stats.panics,
+        stats.timeouts,
+        stats.rejections,
+        stats.departures,
+        stats.aborts,
+        stats.forgets,
+        stats.bypasses,
+    ]
+}
+
+#[tokio::test]
+async fn a_new_coalescer_has_counted_nothing() {
+    limited(async {
+        let stats = one_shard::<u8, u8>().stats().await.unwrap();
+        assert_eq!(counters(&stats), [0; 11]);
+        assert_eq!((stats.flights, stats.waiters, stats.oldest_flight), (0, 0, None));
+        assert!(stats.coalescing_rate().abs() < f64::EPSILON);
+    })
+    .await;
+}
+
+#[test]
+fn default_stats_are_those_of_a_coalescer_nobody_has_used() {
+    let stats = Stats::default();
+    assert_eq!(counters(&stats), [0; 11]);
+    assert!(stats.per_shard().is_empty());
+    assert!(stats.coalescing_rate().abs() < f64::EPSILON);
+}
+
+#[tokio::test]
+async fn a_leader_is_never_counted_as_coalesced() {
+    limited(async {
+        let handle = one_shard::<u8, u8>();
+        for round in 1..=10 {
+            handle.join(1, || async { 7 }).await.unwrap();
+            let stats = handle.stats().await.unwrap();
+            assert_eq!((stats.joins, stats.executions, stats.coalesced), (round, round, 0));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_coalescing_rate_is_the_share_of_joins_that_cost_no_execution() {
+    limited(async {
+        let handle = one_shard::<u8, u8>();
+        join_all((0..4).map(|_| handle.join(1, || async { 7 }))).await;
+        let stats = at_rest(&handle).await;
+        assert_eq!((stats.joins, stats.executions, stats.coalesced), (4, 1, 3));
+        assert!((stats.coalescing_rate() - 0.75).abs() < f64::EPSILON);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn errors_and_panics_are_counted_once_per_flight() {
+    limited(async {
+        let handle = one_shard::<u8, Result<u8, ()>>();
+        join_all((0..3).map(|_| handle.try_join(1, || async { Err(()) }))).await;
+        join_all((0..4).map(|_| handle.try_join(1, || async { panic_quietly("broken") }))).await;
+        join_all((0..5).map(|_| handle.try_join(1, || async { Ok(7) }))).await;
+        let stats = at_rest(&handle).await;
+        assert_eq!((stats.joins, stats.executions, stats.errors, stats.panics), (12, 3, 1, 1));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_departure_is_a_caller_that_left_before_its_answer() {
+    limited(async {
+        let handle = one_shard::<u8, u8>();
+        let gate = Gate::new();
+        let mut callers: Vec<_> = (0..5)
+            .map(|_| {
+                let gate = gate.clone();
+                handle.join(1, move || async move {
+                    gate.pass().await;
+                    7
+                })
+            })
+            .collect();
+        callers.iter_mut().for_each(embark);
+        settle().await;
+        callers.truncate(3);
+        assert_eq!(handle.stats().await.unwrap().departures, 2);
+        gate.open();
+        join_all(callers).await;
+        assert_eq!(at_rest(&handle).await.departures, 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_departure_is_counted_even_if_nobody_looked_before_the_answer() {
+    limited(async {
+        let handle = one_shard::<u8, u8>();
+        let gate = Gate::new();
+        let mut callers: Vec<_> = (0..10)
+            .map(|_| {
+                let passed = gate.pass();
+                handle.join(1, move || async move {
+                    passed.await;
+                    7
+                })
+            })
+            .collect();
+        callers.iter_mut().for_each(embark);
+        settle().await;
+        // Too few of ten to be worth looking for.
+        callers.truncate(8);
+        settle().await;
+        gate.open();
+        join_all(callers).await;
+        assert_eq!(at_rest(&handle).await.departures, 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_caller_that_left_before_its_shard_saw_it_is_counted_nowhere() {
+    limited(async {
+        let handle = one_shard::<u8, u8>();
+        let mut hasty = handle.join(1, || async { 7 });
+        embark(&mut hasty);
+        drop(hasty);
+        assert_eq!(counters(&at_rest(&handle).await), [0; 11]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_abort_is_counted_once_and_as_nothing_else() {
+    limited(async {
+        let handle = one_aborting_shard::<u8, u8>();
+        let mut callers: Vec<_> = (0..3).map(|_| handle.join(1, pending)).collect();
+        callers.iter_mut().for_each(embark);
+        settle().await;
+        drop(callers);
+        at_rest(&handle).await;
+        settle().await;
+        let stats = at_rest(&handle).await;
+        assert_eq!(counters(&stats), [3, 1, 2, 0, 0, 0, 0, 3, 1, 0, 0]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn forgets_count_flights_and_not_calls() {
+    limited(async {
+        let handle = one_shard::<u8, u8>();
+        let mut callers: Vec<_> = (0..3).map(|key| handle.join(key, pending)).collect();
+        callers.iter_mut().for_each(embark);
+        handle.forget(0).await.unwrap();
+        handle.forget(0).await.unwrap();
+        handle.forget(77).await.unwrap();
+        assert_eq!(handle.stats().await.unwrap().forgets, 1);
+        handle.forget_all().await.unwrap();
+        handle.forget_all().await.unwrap();
+        assert_eq!(handle.stats().await.unwrap().forgets, 3);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_sum_is_the_sum_of_the_shards() {
+    limited(async {
+        let handle = Coalescer::<i32, i32>::builder().shards(8).build().unwrap().handle();
+        join_all((0..500).map(|n| handle.join(n % 250, move || async move { n }))).await;
+        let mut waiting: Vec<_> = (0..100).map(|key| handle.join(key, pending)).collect();
+        waiting.iter_mut().for_each(embark);
+        handle.forget(0).await.unwrap();
+        let stats = handle.stats().await.unwrap();
+        let shards = stats.per_shard();
+        assert_eq!(shards.len(), 8);
+        for (counter, sum) in counters(&stats).into_iter().enumerate() {
+            assert_eq!(shards.iter().map(|shard| counters(shard)[counter]).sum::<u64>(), sum);
+        }
+        assert_eq!((stats.joins, stats.executions, stats.coalesced, stats.forgets), (600, 350, 250, 1));
+        assert_eq!(shards.iter().map(|shard| shard.flights).sum::<usize>(), 100);
+        assert_eq!(shards.iter().map(|shard| shard.waiters).sum::<usize>(), 100);
+        assert_eq!(shards.iter().filter_map(|shard| shard.oldest_flight).max(), stats.oldest_flight);
+        assert!(shards.iter().all(|shard| shard.joins > 0), "500 keys left a shard out: {shards:?}");
+        assert!(shards.iter().all(|shard| shard.per_shard().is_empty()));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn reset_takes_the_counters_and_leaves_the_gauges() {
+    limited(async {
+        let handle = Coalescer::<i32, Result<i32, ()>>::builder().shards(4).build().unwrap().handle();
+        let _ = handle.try_join(1, || async { Err(()) }).await;
+        let _ = handle.try_join(1, || async { panic_quietly("broken") }).await;
+        let mut waiting: Vec<_> = (0..20).map(|key| handle.join(key, pending)).collect();
+        waiting.iter_mut().for_each(embark);
+        handle.forget(0).await.unwrap();
+        waiting.truncate(15);
+        until(&handle, |stats| stats.departures == 5).await;
+        handle.reset_stats().await.unwrap();
+        let stats = handle.stats().await.unwrap();
+        assert_eq!(counters(&stats), [0; 11]);
+        assert_eq!((stats.flights, stats.waiters), (20, 15));
+        assert!(stats.oldest_flight.is_some());
+        handle.join(99, || async { Ok(7) }).await.unwrap().unwrap();
+        assert_eq!(handle.stats().await.unwrap().joins, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn stats_tell_of_everything_that_was_sent_before() {
+    limited(async {
+        let handle = one_shard::<i32, i32>();
+        let mut callers: Vec<_> = (0..3_000).map(|key| handle.join(key, pending)).collect();
+        callers.iter_mut().for_each(embark);
+        assert_eq!(handle.stats().await.unwrap().joins, 3_000);
+        drop(callers);
+        let stats = handle.stats().await.unwrap();
+        assert_eq!((stats.waiters, stats.departures), (0, 3_000));
+    })
+    .await;
+}

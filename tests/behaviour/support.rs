@@ -1,0 +1,232 @@
+//! Gates, counters and limits.
+
+use std::{
+    any::Any,
+    env,
+    future::poll_fn,
+    hash::Hash,
+    panic::resume_unwind,
+    pin::Pin,
+    process::Command,
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{self, RecvTimeoutError},
+    },
+    task::{Context, Poll, Waker},
+    thread,
+    time::{Duration, Instant},
+};
+
+use shardflight::{Coalescer, Handle, OnAbandon, Stats};
+use tokio::{
+    runtime::{self, Runtime},
+    sync::watch,
+    task::yield_now,
+    time::timeout,
+};
+
+/// Generous: it is only ever reached by a test that hangs.
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+
+/// A hang is a failure, not a stuck test run.
+pub(crate) async fn limited<F: Future>(test: F) -> F::Output {
+    timeout(LIMIT, test).await.expect("the test hangs")
+}
+
+/// [`limited`] for tests that block threads: no runtime has to be alive for the limit to hold.
+pub(crate) fn watched(test: impl FnOnce() + Send + 'static) {
+    let (done, over) = mpsc::channel::<()>();
+    let thread = thread::spawn(move || {
+        let _done = done;
+        test();
+    });
+    assert_eq!(over.recv_timeout(LIMIT), Err(RecvTimeoutError::Disconnected), "the test hangs");
+    thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+}
+
+const CHILD: &str = "SHARDFLIGHT_BEHAVIOUR_CHILD";
+
+/// Runs the test of that name in a child process; in the child, runs its body, limited. For what would end the process,
+/// and for what is the process's own and not to be had in peace beside other tests.
+pub(crate) fn in_a_child_process<F: Future>(test: &str, body: impl FnOnce() -> F) {
+    if env::var_os(CHILD).is_some() {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(limited(body()));
+        return;
+    }
+    let child = Command::new(env::current_exe().unwrap()).args(["--exact", test]).env(CHILD, "1").output().unwrap();
+    let said = String::from_utf8_lossy(&child.stdout);
+    assert!(said.contains("running 1 test"), "no such test: {test}");
+    assert!(child.status.success(), "{}\n{said}\n{}", child.status, String::from_utf8_lossy(&child.stderr));
+}
+
+/// A runtime with two workers that a test may block, drop or leave to itself.
+pub(crate) fn two_workers() -> Runtime {
+    runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
+}
+
+/// All keys on one shard: what one of them does wrong hits the others if it can.
+pub(crate) fn one_shard<K: Eq + Send + 'static, V: Send + Sync + 'static>() -> Handle<K, V> {
+    Coalescer::builder().shards(1).build().expect("inside a runtime").handle()
+}
+
+/// [`one_shard`] where work that nobody waits for is dropped.
+pub(crate) fn one_aborting_shard<K: Eq + Send + 'static, V: Send + Sync + 'static>() -> Handle<K, V> {
+    Coalescer::builder().shards(1).on_abandon(OnAbandon::Abort).build().expect("inside a runtime").handle()
+}
+
+/// Closed until opened, then open for good.
+#[derive(Clone, Debug)]
+pub(crate) struct Gate(Arc<watch::Sender<bool>>);
+
+impl Gate {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(watch::Sender::new(false)))
+    }
+
+    pub(crate) fn open(&self) {
+        self.0.send_replace(true);
+    }
+
+    pub(crate) fn pass(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+        let mut state = self.0.subscribe();
+        let keep_alive = Arc::clone(&self.0);
+        async move {
+            state.wait_for(|open| *open).await.expect("the gate keeps its own sender");
+            drop(keep_alive);
+        }
+    }
+}
+
+/// A gate that blocks the thread. It opens when its [`Opener`] goes, so that a failing test blocks no thread for good.
+#[derive(Clone, Debug)]
+pub(crate) struct Wall(Arc<(Mutex<bool>, Condvar)>);
+
+#[derive(Debug)]
+pub(crate) struct Opener(Wall);
+
+impl Wall {
+    pub(crate) fn new() -> (Self, Opener) {
+        let wall = Self(Arc::default());
+        (wall.clone(), Opener(wall))
+    }
+
+    pub(crate) fn block(&self) {
+        let (open, changed) = &*self.0;
+        drop(changed.wait_while(open.lock().unwrap(), |open| !*open).unwrap());
+    }
+}
+
+impl Drop for Opener {
+    fn drop(&mut self) {
+        let (open, changed) = &*self.0.0;
+        *open.lock().unwrap() = true;
+        changed.notify_all();
+    }
+}
+
+/// How often something happened.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Count(Arc<AtomicUsize>);
+
+impl Count {
+    pub(crate) fn up(&self) -> usize {
+        self.0.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    pub(crate) fn get(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    /// Counts when it is dropped.
+    pub(crate) fn on_drop(&self) -> CountsDrop {
+        CountsDrop(self.clone())
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct CountsDrop(Count);
+
+impl Drop for CountsDrop {
+    fn drop(&mut self) {
+        self.0.up();
+    }
+}
+
+/// Waits until the statistics say so, and returns them.
+pub(crate) async fn until<K, V>(handle: &Handle<K, V>, condition: impl Fn(&Stats) -> bool) -> Stats
+where
+    K: Hash + Eq + Send + 'static,
+    V: Send + Sync + 'static,
+{
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        let stats = handle.stats().await.expect("the shards are there");
+        if condition(&stats) {
+            return stats;
+        }
+        assert!(Instant::now() < deadline, "never came true; last seen: {stats:?}");
+        yield_now().await;
+    }
+}
+
+/// Waits for quiescence, and checks the books: nothing under way, and every join accounted for once (G6, G14).
+pub(crate) async fn at_rest<K, V>(handle: &Handle<K, V>) -> Stats
+where
+    K: Hash + Eq + Send + 'static,
+    V: Send + Sync + 'static,
+{
+    let stats = until(handle, |stats| stats.flights == 0 && stats.waiters == 0).await;
+    assert_eq!(stats.joins, stats.executions + stats.coalesced + stats.rejections + stats.bypasses, "{stats:?}");
+    assert_eq!(stats.oldest_flight, None);
+    stats
+}
+
+pub(crate) async fn eventually(condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + LIMIT;
+    while !condition() {
+        assert!(Instant::now() < deadline, "never came true");
+        yield_now().await;
+    }
+}
+
+/// [`eventually`] on a plain thread.
+pub(crate) fn eventually_blocking(condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + LIMIT;
+    while !condition() {
+        assert!(Instant::now() < deadline, "never came true");
+        thread::yield_now();
+    }
+}
+
+/// Polls once and never arranges to be woken: a caller that is alive, and not looking.
+pub(crate) fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// The first poll of a join whose work can't have ended.
+pub(crate) fn embark<F: Future + Unpin>(join: &mut F) {
+    assert!(poll_once(join).is_pending(), "nobody can have answered yet");
+}
+
+/// Lets every task that is ready have its turn, on a `current_thread` runtime.
+pub(crate) async fn settle() {
+    for _ in 0..100 {
+        yield_now().await;
+    }
+}
+
+/// Counts how often the future inside is polled.
+pub(crate) async fn counting_polls<F: Future + Unpin>(mut future: F, polls: Count) -> F::Output {
+    poll_fn(|cx| {
+        polls.up();
+        Pin::new(&mut future).poll(cx)
+    })
+    .await
+}
+
+/// Panics without a word on stderr.
+pub(crate) fn panic_quietly(payload: impl Any + Send) -> ! {
+    resume_unwind(Box::new(payload))
+}

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::runtime::Handle as Runtime;
+use tokio::runtime::{Handle as Runtime, RuntimeFlavor};
 
 use crate::{
     actor::Port,
@@ -231,7 +231,9 @@ impl<K, V, S> Builder<K, V, S> {
         let shards_per_domain = self.choices.shards_per_domain(domains.as_ref())?;
         let shards = domains.as_ref().map_or(1, Domains::count) * shards_per_domain;
 
-        let (lanes, rules) = (Lanes::new(shards), self.choices.rules());
+        let many_threads = runtime.runtime_flavor() != RuntimeFlavor::CurrentThread;
+        let lanes = Lanes::new(shards, many_threads.then_some(&runtime));
+        let rules = self.choices.rules();
         let open = |number| {
             let shard = Shard::new(number, rules.clone());
             let pump = Pump::new(number, lanes.clone(), shard, runtime.clone(), timers.clone(), self.describe.clone());

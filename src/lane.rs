@@ -4,11 +4,13 @@
 //! which allocates at every idle wait.
 
 use std::{
+    future::ready,
     sync::atomic::{AtomicBool, Ordering},
     task::{Context, Poll, Waker},
 };
 
 use futures_util::task::AtomicWaker;
+use tokio::runtime::Handle as Runtime;
 
 /// Above this many queued messages the queue's memory is given back once it has run empty.
 const BURST: usize = 4096;
@@ -23,8 +25,10 @@ pub(crate) struct Lane<T> {
     /// Whether the shard is going to look at the queue without being woken.
     awake: AtomicBool,
     closed: AtomicBool,
-    /// Woken right after the shard; see [`Lane::decoy`].
+    /// Woken right after the shard; see [`Lane::lure`].
     decoy: AtomicWaker,
+    /// Where the shard's task runs, if other threads could run it too.
+    runtime: Option<Runtime>,
 }
 
 /// The shard behind the lane takes no more messages. What it holds was in the lane and is the finder's to refuse.
@@ -32,7 +36,7 @@ pub(crate) struct Lane<T> {
 pub(crate) struct Stranded<T>(pub(crate) Vec<T>);
 
 impl<T> Lane<T> {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(runtime: Option<Runtime>) -> Self {
         let (sender, receiver) = flume::unbounded();
         Self {
             sender,
@@ -41,6 +45,7 @@ impl<T> Lane<T> {
             awake: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             decoy: AtomicWaker::new(),
+            runtime,
         }
     }
 
@@ -57,7 +62,7 @@ impl<T> Lane<T> {
         // Swap, not store: of all the senders that find the shard asleep, one pays for waking it.
         if !self.awake.swap(true, Ordering::SeqCst) {
             self.waker.wake();
-            self.decoy.wake();
+            self.lure();
         }
         Ok(())
     }
@@ -83,12 +88,22 @@ impl<T> Lane<T> {
         true
     }
 
-    /// The task of the shard's decoy. It does nothing, and ends when the lane is closed.
+    /// Has some other task woken right after the shard.
     ///
     /// A worker of Tokio's multi-thread scheduler keeps the task that it woke last in a slot of its own, from which no
     /// other worker can take it. A caller that wakes its shard and then blocks its thread would keep the shard from
-    /// running, and with it all of the shard's keys (G2, G4). Waking the decoy right after the shard puts the decoy into
-    /// that slot and the shard where others find it.
+    /// running, and with it all of the shard's keys (G2, G4). Another task woken next goes into that slot, and the shard
+    /// to where others find it. The decoy is that task; where it isn't to be had, not having run since it was last
+    /// woken (it may sit in the slot of a thread that blocks), a new task does.
+    fn lure(&self) {
+        let Some(runtime) = &self.runtime else { return };
+        match self.decoy.take() {
+            Some(decoy) => decoy.wake(),
+            None => drop(runtime.spawn(ready(()))),
+        }
+    }
+
+    /// The task of the shard's decoy. It does nothing, and ends when the lane is closed.
     pub(crate) fn poll_decoy(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.decoy.register(cx.waker());
         if self.closed.load(Ordering::SeqCst) { Poll::Ready(()) } else { Poll::Pending }
@@ -129,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_sleeping_shard_is_woken_once_by_however_many_messages() {
-        let (lane, count) = (Lane::new(), Arc::new(Count::default()));
+        let (lane, count) = (Lane::new(None), Arc::new(Count::default()));
         assert!(!lane.sleep(&Arc::clone(&count).into()));
         for message in 0..10 {
             assert!(lane.send(message).is_ok());
@@ -139,21 +154,21 @@ mod tests {
 
     #[test]
     fn a_shard_does_not_sleep_over_a_message() {
-        let lane = Lane::new();
+        let lane = Lane::new(None);
         assert!(lane.send(1).is_ok());
         assert!(lane.sleep(Waker::noop()));
     }
 
     #[test]
     fn messages_come_out_in_the_order_they_went_in() {
-        let lane = Lane::new();
+        let lane = Lane::new(None);
         (0..10).for_each(|message| assert!(lane.send(message).is_ok()));
         assert!((0..10).eq(std::iter::from_fn(|| lane.take())));
     }
 
     #[test]
     fn closing_hands_over_what_is_in_and_strands_what_comes_later_with_its_sender() {
-        let lane = Lane::new();
+        let lane = Lane::new(None);
         assert!(lane.send(1).is_ok());
         assert_eq!(lane.close(), [1]);
         assert!(matches!(lane.send(2), Err(Stranded(messages)) if messages == [2]));
@@ -163,7 +178,7 @@ mod tests {
     #[test]
     fn a_message_that_slips_in_beside_the_closing_is_found_by_one_of_the_two() {
         for _ in 0..1_000 {
-            let lane = Lane::new();
+            let lane = Lane::new(None);
             let found = std::thread::scope(|scope| {
                 let sender = scope.spawn(|| lane.send(1).err().map_or(0, |Stranded(messages)| messages.len()));
                 lane.close().len() + sender.join().unwrap()
@@ -174,7 +189,7 @@ mod tests {
 
     #[test]
     fn the_queue_of_a_past_burst_is_given_back_without_losing_what_came_since() {
-        let lane = Lane::new();
+        let lane = Lane::new(None);
         assert!(lane.send(1).is_ok());
         assert!(lane.relax(BURST).is_empty());
         assert_eq!(lane.relax(BURST + 1), [1]);

@@ -2,7 +2,7 @@
 
 use std::{marker::PhantomData, ops::Deref, pin::Pin, sync::Arc};
 
-use tokio::task::AbortHandle;
+use tokio::{runtime::Handle as Runtime, task::AbortHandle};
 
 use crate::{
     error::JoinError,
@@ -105,8 +105,9 @@ pub(crate) type LiveLane<K, V> = Lane<Message<Live<K, V>>>;
 pub(crate) struct Lanes<K: Key, V: Value>(Arc<[LiveLane<K, V>]>);
 
 impl<K: Key, V: Value> Lanes<K, V> {
-    pub(crate) fn new(shards: usize) -> Self {
-        Self((0..shards).map(|_| Lane::new()).collect())
+    /// `runtime` is where the shards run, unless that is a single thread.
+    pub(crate) fn new(shards: usize, runtime: Option<&Runtime>) -> Self {
+        Self((0..shards).map(|_| Lane::new(runtime.cloned())).collect())
     }
 
     /// Tells this coalescer from all others that there are.

@@ -217,7 +217,7 @@ mod tests {
     use super::*;
 
     fn execution(work: Work<u64>) -> (Execution<u64, u64>, Lanes<u64, u64>) {
-        let lanes = Lanes::new(1);
+        let lanes = Lanes::new(1, None);
         (Execution::new(lanes.clone(), FlightRef::default(), work), lanes)
     }
 
@@ -253,7 +253,7 @@ mod tests {
                 assert_eq!(self.0[0].len(), 0, "reported too early");
             }
         }
-        let lanes = Lanes::new(1);
+        let lanes = Lanes::new(1, None);
         let held = Looks(lanes.clone());
         // A future of the kind that keeps what it holds until it is itself dropped.
         let work = pack(move || std::future::poll_fn(move |_| Poll::Ready(held.0[0].len() as u64)), |_| false);

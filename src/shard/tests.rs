@@ -507,6 +507,16 @@ fn a_full_flight_refuses_one_more_and_takes_one_when_one_has_left() {
 }
 
 #[test]
+fn a_full_flight_looks_for_the_departed_however_few_they_are() {
+    let mut bench = Bench::under(Rules { max_waiters: 10, ..rules(OnAbandon::Finish) });
+    let herd: Vec<_> = (0..10).map(|_| bench.join(7).0).collect();
+    assert_eq!(bench.leave(&herd[3], 7), [], "one of ten is not worth a look by itself");
+    assert_eq!(bench.join(7).1, [DiscardedWorkOf(4)]);
+    assert_eq!(bench.join(7).1, [Refused("too_many_waiters"), Answered(12, Err("too_many_waiters"), true)]);
+    assert_eq!(bench.stats().waiters, 10);
+}
+
+#[test]
 fn a_cap_of_one_leaves_the_leader_alone() {
     let mut bench = Bench::under(Rules { max_waiters: 1, ..rules(OnAbandon::Finish) });
     assert_eq!(bench.join(7).1, [Launched(FIRST, 1)]);

@@ -46,12 +46,12 @@ enum Stage<K: Key, V: Value, F> {
     Waiting {
         seat: Seat,
         answer: oneshot::AsyncReceiver<Answer<K, V>>,
-        patience: Option<Patience>,
+        patience: Option<Box<Patience>>,
     },
     /// The key is outside the rollout: its work runs here and now, for this caller alone.
     Bypassing {
         work: Option<Work<V>>,
-        patience: Option<Patience>,
+        patience: Option<Box<Patience>>,
     },
     Done,
 }
@@ -86,7 +86,7 @@ where
                 return Err(error);
             }
         };
-        let patience = self.max_wait.map(|limit| Patience::new(limit, &self.router.timers));
+        let patience = self.max_wait.map(|limit| Box::new(Patience::new(limit, &self.router.timers)));
         let seat = self.router.seat(hash);
         if !self.router.coalesces(hash) {
             self.router.count_bypass(seat);
@@ -165,7 +165,10 @@ where
     V: Send + Sync + 'static,
 {
     fn drop(&mut self) {
-        self.leave();
+        // Nearly always: whoever has its answer has nothing to leave.
+        if !matches!(self.stage, Stage::Done) {
+            self.leave();
+        }
     }
 }
 

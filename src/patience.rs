@@ -27,7 +27,7 @@ impl Patience {
     }
 
     /// Ready with the limit when it is over.
-    pub(crate) fn poll(patience: &mut Option<Self>, cx: &mut Context<'_>) -> Poll<Duration> {
+    pub(crate) fn poll(patience: &mut Option<Box<Self>>, cx: &mut Context<'_>) -> Poll<Duration> {
         let Some(waiting) = patience else { return Poll::Pending };
         match catch(|| waiting.timer.as_mut().poll(cx)) {
             Ok(polled) => polled.map(|()| waiting.limit),

@@ -29,6 +29,9 @@ where
     /// is cut short lets its callers go, and leaves the thread to end by itself. A join that is bypassed runs its work on
     /// this very thread, for as long as it takes: a [`max_wait`](Self::with_max_wait) can't interrupt it.
     ///
+    /// Callers on the blocking pool take threads that the work needs too: as many of them at once as the pool has threads,
+    /// and the work gets one only when their deadline lets them go.
+    ///
     /// # Panics
     ///
     /// When called from async code, where it would block a thread that other tasks need: Tokio's message, which the panic

@@ -64,10 +64,12 @@ where
     /// taking anything, and says how many flights finished and how many were cut.
     ///
     /// `Duration::ZERO` cuts at once; a time beyond what the clock can express waits for every flight. Flights' own
-    /// deadlines go on counting. Flights that nobody waits for any more are given time too. Until the drain is over,
-    /// [`stats`](Handle::stats) and [`inspect`](Self::inspect) answer; afterwards they are `Closed`, as joins are.
+    /// deadlines go on counting. Flights that nobody waits for any more are given time too. A shard stops as soon as it
+    /// has nothing left, and questions to all shards, such as [`stats`](Handle::stats) and [`inspect`](Self::inspect), are
+    /// `Closed` from then on: read the last numbers before.
     ///
-    /// May be called from several places at once: the earliest deadline counts, and all of them are told the same. Once
+    /// May be called from several places at once: the earliest deadline counts, and those who ask before it is over
+    /// are told of the shards that had not stopped by then. Once
     /// it is over there is nothing left to finish or to cut, and a further call says so at once.
     ///
     /// # Cancellation

@@ -17,23 +17,26 @@ const TARGET: &str = "shardflight";
 
 /// Whether anyone would see a flight's span or the events in it.
 pub(crate) fn hears_of_flights() -> bool {
-    enabled!(target: TARGET, Level::DEBUG)
+    panics::catch(|| enabled!(target: TARGET, Level::DEBUG)).unwrap_or(false)
 }
 
 /// The span that work runs under.
 pub(crate) fn flight_span(leader: &Span, running: Option<Running>) -> Span {
     let flight = running.map(|running| running.flight.id.number());
-    let span = debug_span!(target: TARGET, parent: leader, "flight", flight);
-    // The span says which.
-    span.in_scope(|| debug!(target: TARGET, "flight started"));
+    let span = panics::catch(|| {
+        let span = debug_span!(target: TARGET, parent: leader, "flight", flight);
+        // The span says which.
+        span.in_scope(|| debug!(target: TARGET, "flight started"));
+        span
+    });
     // A subscriber may want the leader's span and not the flight's.
-    if span.is_none() { leader.clone() } else { span }
+    span.ok().filter(|span| !span.is_none()).unwrap_or_else(|| leader.clone())
 }
 
 /// In the span of a caller that was answered by somebody else's flight.
 pub(crate) fn followed(flight: Option<FlightId>) {
     if let Some(flight) = flight {
-        debug!(target: TARGET, flight = flight.number(), "flight followed");
+        contained(|| debug!(target: TARGET, flight = flight.number(), "flight followed"));
     }
 }
 

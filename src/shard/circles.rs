@@ -14,8 +14,8 @@ use crate::error::JoinError;
 const MAX_HOPS: u8 = 64;
 
 /// Asks whether `wait`, just begun, closes a circle.
-pub(super) fn suspect<W: World>(suspect: Wait) -> Effect<W> {
-    send(suspect.waiting, Message::Probe(Box::new(Probe { suspect, at: suspect.waiting, hops: MAX_HOPS })))
+pub(super) fn suspect<W: World>(suspect: Wait, number: u64) -> Effect<W> {
+    send(suspect.waiting, Message::Probe(Box::new(Probe { suspect, at: suspect.waiting, hops: MAX_HOPS, number })))
 }
 
 fn send<W: World>(to: FlightRef, message: Message<W>) -> Effect<W> {
@@ -25,6 +25,9 @@ fn send<W: World>(to: FlightRef, message: Message<W>) -> Effect<W> {
 impl<W: World> Shard<W> {
     pub(super) fn probe(&mut self, probe: Probe, effects: &mut Vec<Effect<W>>) {
         let Some(flight) = self.find(probe.at) else { return };
+        if !flight.is_first_visit(&probe) {
+            return;
+        }
         for waiting in flight.awaited_by() {
             if waiting == probe.suspect.awaited {
                 effects.push(send(waiting, Message::Circle(probe.suspect)));

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{
-    message::{FlightRef, Flown, Landing, Leftovers, Outcome, Waiter},
+    message::{FlightRef, Flown, Landing, Leftovers, Outcome, Probe, Waiter},
     world::{Caller, World},
 };
 
@@ -23,6 +23,8 @@ pub(super) struct Flight<W: World> {
     nested: usize,
     /// That it is crowded has been said.
     crowded: bool,
+    /// The probe that looked at it last: its shard's number, and its own.
+    probed: Option<(usize, u64)>,
     /// It is on the shard's list of flights to ask before it tells its gauges.
     pub(super) to_ask: bool,
 }
@@ -39,6 +41,7 @@ impl<W: World> Flight<W> {
             waiters: vec![leader],
             hints: 0,
             crowded: false,
+            probed: None,
             to_ask: false,
         }
     }
@@ -93,6 +96,13 @@ impl<W: World> Flight<W> {
             self.waiters.shrink_to(self.waiters.len() * 2);
         }
         before - self.waiters.len()
+    }
+
+    /// Whether this is the probe's first visit. Without asking, the ways through flights that wait for one another in many
+    /// ways would be walked each by itself, and there are exponentially many of them.
+    pub(super) fn is_first_visit(&mut self, probe: &Probe) -> bool {
+        let probe = (probe.suspect.awaited.id.shard(), probe.number);
+        self.probed.replace(probe) != Some(probe)
     }
 
     /// The flights whose work waits for this one.

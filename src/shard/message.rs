@@ -102,6 +102,9 @@ pub(crate) struct Probe {
     pub(crate) at: FlightRef,
     /// How many flights it may still be passed on to.
     pub(crate) hops: u8,
+    /// Counts the probes that the awaited flight's shard has sent, so that a flight that is reached by several ways can
+    /// tell that it was looked at.
+    pub(crate) number: u64,
 }
 
 /// What the world outside has to do, in this order, before the shard takes its next message.

@@ -66,6 +66,8 @@ pub(crate) struct Shard<W: World> {
     overdue: Roster,
     /// Flights that may have lost callers since they were last looked at.
     to_ask: Vec<FlightRef>,
+    /// How many probes were sent.
+    probes: u64,
     /// No flight starts and nobody boards any more.
     draining: bool,
     /// Counters only; the gauges are filled in when somebody asks.
@@ -82,6 +84,7 @@ impl<W: World> Shard<W> {
             roster: Roster::default(),
             overdue: Roster::default(),
             to_ask: Vec::new(),
+            probes: 0,
             draining: false,
             counters: Stats::default(),
         }
@@ -130,7 +133,10 @@ impl<W: World> Shard<W> {
                     let (flight, waiters) = (flight.itself.id, flight.waiters());
                     effects.push(Effect::Report(Report::Crowded { flight, waiters }));
                 }
-                effects.extend(suspect.map(circles::suspect));
+                if let Some(suspect) = suspect {
+                    self.probes += 1;
+                    effects.push(circles::suspect(suspect, self.probes));
+                }
             }
             Ok(None) => {
                 let leader = Waiter { caller, leftovers: None, origin };

@@ -740,3 +740,17 @@ fn inspecting_shows_the_crowded_and_the_old() {
     assert_eq!(first, [(FIRST, LIMIT, None), (SECOND, LIMIT, Some("name 2"))], "a panic in describe describes nothing");
     assert!(bench.shard.inspect(0, bench.now, None).0.is_empty());
 }
+
+#[test]
+fn a_probe_looks_at_each_flight_once_however_many_ways_lead_to_it() {
+    let mut bench = Bench::new(OnAbandon::Finish);
+    // Each flight waits for the two before it, so the ways from the last to the first are as many as Fibonacci's numbers.
+    for n in 0..60 {
+        bench.join(n);
+        for before in n.saturating_sub(2)..n {
+            assert_eq!(bench.join_from((n, n), before).1, []);
+        }
+    }
+    let (_, seen) = bench.join_from((0, 0), 59);
+    assert_eq!(seen.first(), Some(&Refused("reentrant")));
+}

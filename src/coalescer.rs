@@ -68,9 +68,9 @@ where
     /// has nothing left, and questions to all shards, such as [`stats`](Handle::stats) and [`inspect`](Self::inspect), are
     /// `Closed` from then on: read the last numbers before.
     ///
-    /// May be called from several places at once: the earliest deadline counts, and those who ask before it is over
-    /// are told of the shards that had not stopped by then. Once
-    /// it is over there is nothing left to finish or to cut, and a further call says so at once.
+    /// May be called from several places at once: the earliest deadline counts, and each is told of the shards that had
+    /// not stopped when it asked. Once it is over there is nothing left to finish or to cut, and a further call says so
+    /// at once.
     ///
     /// # Cancellation
     ///

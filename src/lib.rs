@@ -143,7 +143,7 @@
 //!
 //! | level | message | fields |
 //! | --- | --- | --- |
-//! | debug | `flight started`, inside the span `flight` | – |
+//! | debug | `flight started`, inside the span `flight` | `flight` |
 //! | debug | `flight landed` | `flight`, `outcome` (`value` or the error's kind), `latency`, `waiters` |
 //! | debug | `flight followed`, in the follower's span | `flight` |
 //! | debug | `join rejected` | `reason` |

@@ -25,8 +25,7 @@ pub(crate) fn flight_span(leader: &Span, running: Option<Running>) -> Span {
     let flight = running.map(|running| running.flight.id.number());
     let span = panics::catch(|| {
         let span = debug_span!(target: TARGET, parent: leader, "flight", flight);
-        // The span says which.
-        span.in_scope(|| debug!(target: TARGET, "flight started"));
+        span.in_scope(|| debug!(target: TARGET, flight, "flight started"));
         span
     });
     // A subscriber may want the leader's span and not the flight's.

@@ -129,10 +129,7 @@ impl<W: World> Shard<W> {
                 flight.board(Waiter { caller, leftovers: Some(Leftovers { key, work: Some(work) }), origin });
                 self.waiters += 1;
                 self.counters.coalesced += 1;
-                if flight.becomes_crowded(self.rules.crowd) {
-                    let (flight, waiters) = (flight.itself.id, flight.waiters());
-                    effects.push(Effect::Report(Report::Crowded { flight, waiters }));
-                }
+                report_crowd(flight, self.rules.crowd, effects);
                 if let Some(suspect) = suspect {
                     self.probes += 1;
                     effects.push(circles::suspect(suspect, self.probes));
@@ -140,7 +137,7 @@ impl<W: World> Shard<W> {
             }
             Ok(None) => {
                 let leader = Waiter { caller, leftovers: None, origin };
-                let flight = self.launch(hash, key, leader, now);
+                let flight = self.launch(hash, key, leader, now, effects);
                 effects.push(Effect::Launch { flight, work });
             }
             Err(error) => {
@@ -150,10 +147,19 @@ impl<W: World> Shard<W> {
         }
     }
 
-    fn launch(&mut self, hash: u64, key: W::Key, leader: Waiter<W>, now: Instant) -> FlightRef {
+    fn launch(
+        &mut self,
+        hash: u64,
+        key: W::Key,
+        leader: Waiter<W>,
+        now: Instant,
+        effects: &mut Vec<Effect<W>>,
+    ) -> FlightRef {
         let itself = FlightRef { hash, id: self.next_id };
         self.next_id = self.next_id.next();
-        self.flights.insert_unique(hash, Flight::new(itself, key, leader, now), |flight| flight.itself.hash);
+        let mut flight = Flight::new(itself, key, leader, now);
+        report_crowd(&mut flight, self.rules.crowd, effects);
+        self.flights.insert_unique(hash, flight, |flight| flight.itself.hash);
         let flights = &self.flights;
         self.roster.enter(Entry { flight: itself, started: now }, flights.len(), |flight| is_live(flights, flight));
         self.waiters += 1;
@@ -357,6 +363,13 @@ fn admit<W: World>(
         return Err(JoinError::TooManyWaiters { limit: rules.max_waiters });
     }
     Ok(departed)
+}
+
+fn report_crowd<W: World>(flight: &mut Flight<W>, crowd: usize, effects: &mut Vec<Effect<W>>) {
+    if flight.becomes_crowded(crowd) {
+        let (flight, waiters) = (flight.itself.id, flight.waiters());
+        effects.push(Effect::Report(Report::Crowded { flight, waiters }));
+    }
 }
 
 fn reap<W: World>(flight: &mut Flight<W>, counters: &mut Stats, effects: &mut Vec<Effect<W>>) -> usize {

@@ -9,6 +9,7 @@ mod building;
 mod cancellation;
 mod caps;
 mod coalescing;
+mod controls;
 mod deadlines;
 mod errors;
 mod forget;

@@ -1,0 +1,221 @@
+//! Windows that reach no further than a core or a node.
+
+use std::{cell::Cell, future::pending};
+
+use futures::future::ready;
+use shardflight::{BuildError, Coalescer, Handle, JoinError, Machine, Scope, Topology};
+
+use crate::support::{Count, at_rest, embark, limited};
+
+thread_local! {
+    static CORE: Cell<Option<usize>> = const { Cell::new(Some(0)) };
+}
+
+/// Four cores on two nodes with a gap in their numbers, and whoever asks says where it is.
+#[derive(Clone, Default)]
+struct Fake {
+    asked: Count,
+    unknown: bool,
+}
+
+impl Topology for Fake {
+    fn nodes(&self) -> Result<Vec<usize>, String> {
+        self.asked.up();
+        if self.unknown { Err("nobody knows".to_owned()) } else { Ok(vec![0, 0, 4, 4]) }
+    }
+
+    fn current_core(&self) -> Option<usize> {
+        CORE.get()
+    }
+}
+
+fn on_core(core: usize) {
+    CORE.set(Some(core));
+}
+
+fn scoped(scope: Scope) -> Handle<i32, i32> {
+    on_core(0);
+    Coalescer::builder().shards(3).scope(scope).topology(Fake::default()).build().unwrap().handle()
+}
+
+type Waiting = std::pin::Pin<Box<dyn Future<Output = Result<i32, JoinError>>>>;
+
+/// Two callers of the key on every core.
+async fn callers_everywhere(handle: &Handle<i32, i32>) -> Vec<Waiting> {
+    let mut joins: Vec<Waiting> = (0..8).map(|_| Box::pin(handle.join(1, pending)) as Waiting).collect();
+    for (n, join) in joins.iter_mut().enumerate() {
+        on_core(n % 4);
+        embark(join);
+    }
+    handle.stats().await.unwrap();
+    joins
+}
+
+/// How many executions it takes to serve the key on every core.
+async fn executions(handle: &Handle<i32, i32>) -> u64 {
+    let _waiting = callers_everywhere(handle).await;
+    handle.stats().await.unwrap().executions
+}
+
+#[tokio::test]
+async fn each_core_has_windows_of_its_own() {
+    limited(async {
+        let handle = scoped(Scope::PerCore);
+        assert_eq!(executions(&handle).await, 4);
+        assert_eq!(handle.stats().await.unwrap().per_shard().len(), 12);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn each_node_has_windows_of_its_own() {
+    limited(async {
+        let handle = scoped(Scope::PerNuma);
+        assert_eq!(executions(&handle).await, 2);
+        assert_eq!(handle.stats().await.unwrap().per_shard().len(), 6);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_process_has_one_window_for_all_unless_told_otherwise() {
+    limited(async {
+        assert_eq!(Scope::default(), Scope::PerProcess);
+        let handle = scoped(Scope::PerProcess);
+        assert_eq!(executions(&handle).await, 1);
+        assert_eq!(handle.stats().await.unwrap().per_shard().len(), 3);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn each_domain_flies_on_its_own_shards() {
+    limited(async {
+        let handle = scoped(Scope::PerNuma);
+        let mut joins: Vec<_> = (0..100).map(|key| handle.join(key, pending)).collect();
+        on_core(3);
+        joins.iter_mut().for_each(embark);
+        let stats = handle.stats().await.unwrap();
+        let flights: Vec<_> = stats.per_shard().iter().map(|shard| shard.flights).collect();
+        assert_eq!(flights[..3], [0, 0, 0]);
+        assert!(flights[3..].iter().all(|flights| *flights > 0), "{flights:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_core_is_that_of_the_first_poll() {
+    limited(async {
+        let handle = scoped(Scope::PerCore);
+        let mut join = handle.join(1, pending);
+        on_core(2);
+        embark(&mut join);
+        on_core(0);
+        embark(&mut join);
+        let stats = handle.stats().await.unwrap();
+        assert_eq!(stats.per_shard()[6..9].iter().map(|shard| shard.flights).sum::<usize>(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_core_that_was_not_there_before_is_served_all_the_same() {
+    limited(async {
+        let handle = scoped(Scope::PerCore);
+        on_core(77);
+        assert_eq!(handle.join(1, || ready(7)).await.unwrap(), 7);
+        CORE.set(None);
+        assert_eq!(handle.join(1, || ready(8)).await.unwrap(), 8);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn forgetting_reaches_all_domains() {
+    limited(async {
+        let handle = scoped(Scope::PerCore);
+        let _old = callers_everywhere(&handle).await;
+        on_core(3);
+        assert!(handle.forget(1).await.unwrap());
+        assert!(!handle.forget(1).await.unwrap());
+        assert!(!handle.forget(2).await.unwrap());
+        let _new = callers_everywhere(&handle).await;
+        let stats = handle.stats().await.unwrap();
+        assert_eq!((stats.executions, stats.flights, stats.waiters), (8, 8, 16));
+        assert_eq!(handle.forget_all().await.unwrap(), 4);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn caps_on_flights_reach_over_all_domains() {
+    limited(async {
+        let builder = Coalescer::<i32, i32>::builder().shards(1).scope(Scope::PerCore).topology(Fake::default());
+        on_core(0);
+        let handle = builder.max_flights(2).build().unwrap().handle();
+        let mut joins = [handle.join(1, pending), handle.join(1, pending)];
+        for (core, join) in joins.iter_mut().enumerate() {
+            on_core(core);
+            embark(join);
+        }
+        handle.stats().await.unwrap();
+        on_core(3);
+        assert!(matches!(handle.join(1, pending).await, Err(JoinError::TooManyFlights { limit: 2 })));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn circles_reach_over_all_domains() {
+    limited(async {
+        let handle = scoped(Scope::PerCore);
+        let (outer, inner) = (handle.clone(), handle.clone());
+        let work = move || async move {
+            on_core(1);
+            let back = move || async move {
+                on_core(0);
+                i32::from(matches!(inner.join(1, pending).await, Err(JoinError::Reentrant)))
+            };
+            outer.join(2, back).await.unwrap()
+        };
+        assert_eq!(handle.join(1, work).await.unwrap(), 1);
+        at_rest(&handle).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_machine_that_cannot_tell_is_one_domain() {
+    limited(async {
+        for (unknown, core) in [(true, Some(0)), (false, None)] {
+            CORE.set(core);
+            let topology = Fake { unknown, ..Fake::default() };
+            let builder = Coalescer::<i32, i32>::builder().shards(3).scope(Scope::PerCore).topology(topology.clone());
+            let handle = builder.build().unwrap().handle();
+            assert_eq!(executions(&handle).await, 1);
+            assert_eq!(handle.stats().await.unwrap().per_shard().len(), 3);
+            assert_eq!(topology.asked.get(), 1);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_shards_of_all_domains_together_have_their_limit() {
+    on_core(0);
+    let builder = Coalescer::<i32, i32>::builder().shards(2_000).scope(Scope::PerCore).topology(Fake::default());
+    assert_eq!(builder.build().unwrap_err(), BuildError::TooManyShards { shards: 8_000, limit: 4_096 });
+}
+
+#[tokio::test]
+async fn the_machine_at_hand_is_served_in_every_scope() {
+    limited(async {
+        for scope in [Scope::PerProcess, Scope::PerCore, Scope::PerNuma] {
+            let builder = Coalescer::<i32, i32>::builder().shards(1).scope(scope).topology(Machine);
+            let handle = builder.build().unwrap().handle();
+            assert_eq!(handle.join(1, || ready(7)).await.unwrap(), 7);
+            assert!(!handle.forget(1).await.unwrap());
+        }
+    })
+    .await;
+}

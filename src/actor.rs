@@ -9,7 +9,7 @@ use kameo::{
     mailbox::{self, MailboxReceiver, Signal},
     message::{Context, Message},
 };
-use tokio::runtime::{Handle as Runtime, RuntimeFlavor};
+use tokio::runtime::Handle as Runtime;
 
 use crate::{
     bell::Bell,
@@ -34,9 +34,6 @@ impl<K: Key, V: Value> Port<K, V> {
         let actor = PreparedActor::new(mailbox::unbounded());
         let port = Self { actor: actor.actor_ref().clone() };
         let _inside = runtime.enter();
-        if runtime.runtime_flavor() != RuntimeFlavor::CurrentThread {
-            runtime.spawn(pump.decoy());
-        }
         actor.spawn(pump);
         port
     }

@@ -61,15 +61,7 @@ where
         F: FnOnce() -> V + Send + 'static,
     {
         refuse_async_code();
-        let key = key.into();
-        let hash = match self.router().admit(&key) {
-            Ok(hash) => hash,
-            Err(error) => {
-                drop_contained(key);
-                drop_contained(work);
-                return Err(error);
-            }
-        };
+        let (hash, key, work) = self.router().admit(key.into(), work)?;
         let seat = self.router().seat(hash);
         if !self.router().coalesces(hash) {
             self.router().count_bypass(seat);

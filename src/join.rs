@@ -78,14 +78,7 @@ where
         Fut: Future<Output = V> + Send + 'static,
         S: BuildHasher,
     {
-        let hash = match self.router.admit(&key) {
-            Ok(hash) => hash,
-            Err(error) => {
-                drop_contained(key);
-                drop_contained(work);
-                return Err(error);
-            }
-        };
+        let (hash, key, work) = self.router.admit(key, work)?;
         let patience = self.max_wait.map(|limit| Box::new(Patience::new(limit, &self.router.timers)));
         let seat = self.router.seat(hash);
         if !self.router.coalesces(hash) {

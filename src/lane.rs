@@ -6,7 +6,7 @@
 use std::{
     future::ready,
     sync::atomic::{AtomicBool, Ordering},
-    task::{Context, Poll, Waker},
+    task::Waker,
 };
 
 use futures_util::task::AtomicWaker;
@@ -25,8 +25,6 @@ pub(crate) struct Lane<T> {
     /// Whether the shard is going to look at the queue without being woken.
     awake: AtomicBool,
     closed: AtomicBool,
-    /// Woken right after the shard; see [`Lane::lure`].
-    decoy: AtomicWaker,
     /// Where the shard's task runs, if other threads could run it too.
     runtime: Option<Runtime>,
 }
@@ -44,7 +42,6 @@ impl<T> Lane<T> {
             waker: AtomicWaker::new(),
             awake: AtomicBool::new(false),
             closed: AtomicBool::new(false),
-            decoy: AtomicWaker::new(),
             runtime,
         }
     }
@@ -88,31 +85,22 @@ impl<T> Lane<T> {
         true
     }
 
-    /// Has some other task woken right after the shard.
+    /// Has some other task scheduled right after the shard.
     ///
     /// A worker of Tokio's multi-thread scheduler keeps the task that it woke last in a slot of its own, from which no
     /// other worker can take it. A caller that wakes its shard and then blocks its thread would keep the shard from
-    /// running, and with it all of the shard's keys (G2, G4). Another task woken next goes into that slot, and the shard
-    /// to where others find it. The decoy is that task; where it isn't to be had, not having run since it was last
-    /// woken (it may sit in the slot of a thread that blocks), a new task does.
+    /// running, and with it all of the shard's keys (G2, G4). A task scheduled next goes into that slot, and the shard
+    /// to where others find it. It has to be a new one: one that waits to be woken may be running elsewhere just then,
+    /// or sit in the slot of a thread that blocks, and would not come here.
     fn lure(&self) {
-        let Some(runtime) = &self.runtime else { return };
-        match self.decoy.take() {
-            Some(decoy) => decoy.wake(),
-            None => drop(runtime.spawn(ready(()))),
+        if let Some(runtime) = &self.runtime {
+            drop(runtime.spawn(ready(())));
         }
-    }
-
-    /// The task of the shard's decoy. It does nothing, and ends when the lane is closed.
-    pub(crate) fn poll_decoy(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.decoy.register(cx.waker());
-        if self.closed.load(Ordering::SeqCst) { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Refuses all messages from now on, and hands over those that are in.
     pub(crate) fn close(&self) -> Vec<T> {
         self.closed.store(true, Ordering::SeqCst);
-        self.decoy.wake();
         self.receiver.try_iter().collect()
     }
 

@@ -76,12 +76,6 @@ impl<K: Key, V: Value> Pump<K, V> {
         }
     }
 
-    /// The task that keeps the shard's task out of a worker's slot; see [`Lane::poll_decoy`](crate::lane::Lane::poll_decoy).
-    pub(crate) fn decoy(&self) -> impl Future<Output = ()> + Send + use<K, V> {
-        let (lanes, number) = (self.lanes.clone(), self.number);
-        poll_fn(move |cx| lanes[number].poll_decoy(cx))
-    }
-
     pub(crate) fn number(&self) -> usize {
         self.number
     }

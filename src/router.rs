@@ -11,7 +11,7 @@ use crate::{
     actor::{Control, Port},
     error::{CaughtPanic, Closed, JoinError},
     live::{Key, Lanes, LiveLane, Value},
-    panics::catch,
+    panics::{catch, drop_contained},
     rollout::Rollout,
     running,
     scope::Domains,
@@ -58,16 +58,23 @@ pub(crate) struct Seat {
 }
 
 impl<K: Key, V: Value, S> Router<K, V, S> {
-    /// The hash of a key that is to be joined, unless it is too late for that or the user's `Hash` panics.
-    pub(crate) fn admit(&self, key: &K) -> Result<u64, JoinError>
+    /// The hash of a key that is to be joined. Where it is too late for that, or the user's `Hash` panics, key and work go
+    /// no further.
+    pub(crate) fn admit<F>(&self, key: K, work: F) -> Result<(u64, K, F), JoinError>
     where
         K: Hash,
         S: BuildHasher,
     {
-        if self.closing.load(Ordering::Relaxed) {
-            return Err(JoinError::Closed);
+        let closing = self.closing.load(Ordering::Relaxed);
+        let hash = if closing { Err(JoinError::Closed) } else { self.hash(&key).map_err(JoinError::Panicked) };
+        match hash {
+            Ok(hash) => Ok((hash, key, work)),
+            Err(error) => {
+                drop_contained(key);
+                drop_contained(work);
+                Err(error)
+            }
         }
-        self.hash(key).map_err(JoinError::Panicked)
     }
 
     pub(crate) fn hash(&self, key: &K) -> Result<u64, CaughtPanic>

@@ -8,7 +8,7 @@
 //! made by work pay a `None`.
 
 use super::{Effect, FlightRef, Message, Probe, Shard, Wait, World};
-use crate::error::JoinError;
+use crate::{error::JoinError, policy::OnAbandon};
 
 /// The longest circle that is found: the deadline ends a longer one.
 const MAX_HOPS: u8 = 64;
@@ -43,11 +43,15 @@ impl<W: World> Shard<W> {
     pub(super) fn circle(&mut self, circle: Wait, effects: &mut Vec<Effect<W>>) {
         let Some(flight) = self.find(circle.awaited) else { return };
         let off = flight.put_off(circle.waiting);
+        let abandoned = !off.is_empty() && flight.waiters() == 0 && self.rules.on_abandon == OnAbandon::Abort;
         self.waiters -= off.len();
         // They had been counted as coalesced, and turn out not to be.
         self.counters.coalesced = self.counters.coalesced.saturating_sub(off.len() as u64);
         if !off.is_empty() {
             self.refuse(off, JoinError::Reentrant, effects);
+        }
+        if abandoned {
+            self.abandon(circle.awaited, effects);
         }
     }
 }

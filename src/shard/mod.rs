@@ -215,9 +215,13 @@ impl<W: World> Shard<W> {
             self.to_ask.retain(|&flight| is_live(flights, flight));
         }
         for flight in abandoned {
-            self.counters.aborts += 1;
-            self.cut_short(flight, JoinError::Aborted, effects);
+            self.abandon(flight, effects);
         }
+    }
+
+    fn abandon(&mut self, flight: FlightRef, effects: &mut Vec<Effect<W>>) {
+        self.counters.aborts += 1;
+        self.cut_short(flight, JoinError::Aborted, effects);
     }
 
     /// Unmaps the flight and has its work dropped, in one step as far as any message can tell (G10, G11).

@@ -265,3 +265,21 @@ fn a_probe_looks_at_each_flight_once_however_many_ways_lead_to_it() {
     let (_, seen) = bench.join_from((0, 0), 59);
     assert_eq!(seen.first(), Some(&Refused("reentrant")));
 }
+
+#[test]
+fn a_flight_whose_last_waiter_closed_a_circle_is_abandoned() {
+    let mut bench = Bench::new(OnAbandon::Abort);
+    let (leader, _) = bench.join(1);
+    let _other = bench.join(2);
+    bench.join_from((1, 0), 2);
+    let caller = bench.person();
+    let origin = Some(Box::new(FlightRef { hash: 2, id: nth(1) }));
+    bench.handle(Message::Join(Join { hash: 1, key: Name(1), work: WorkOf(4), caller, origin }));
+    assert_eq!(bench.leave(&leader, 1), [], "the work of the other flight still waits");
+    let mut seen = Vec::new();
+    while let Some(message) = bench.between.pop_front() {
+        seen.extend(bench.handle(message));
+    }
+    assert_eq!(seen, [Refused("reentrant"), Answered(4, Err("reentrant"), true), Aborted(FIRST), DiscardedKey]);
+    assert_eq!(bench.stats().aborts, 1);
+}

@@ -105,33 +105,3 @@ fn a_question_that_makes_its_shard_launch_blocking_work_is_answered() {
         assert_eq!(block_on(join).unwrap(), 7);
     });
 }
-
-#[test]
-fn two_callers_that_block_their_threads_one_after_the_other_stall_no_other_key() {
-    watched(|| {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(3).enable_all().build().unwrap();
-        let handle = handle_on(&runtime);
-        let (wall, opener) = Wall::new();
-        let polled = Count::default();
-        let callers: Vec<_> = (1..=2)
-            .map(|number| {
-                let (handle, wall, now) = (handle.clone(), wall.clone(), polled.clone());
-                let caller = runtime.spawn(async move {
-                    let mut join = handle.join(number, || async { 7 });
-                    embark(&mut join);
-                    let so_many = now.up();
-                    wall.block();
-                    (so_many, join.await.unwrap())
-                });
-                // The first one is blocking before the second one comes.
-                eventually_blocking(|| polled.get() == usize::from(number));
-                caller
-            })
-            .collect();
-        other_keys_are_served(&handle);
-        drop(opener);
-        for caller in callers {
-            assert_eq!(block_on(caller).unwrap().1, 7);
-        }
-    });
-}

@@ -1,5 +1,7 @@
 //! Whoever blocks a thread of the shards' runtime right after a shard was to run there (G2, G4).
 
+use std::future::pending;
+
 use futures::executor::block_on;
 
 use crate::{
@@ -17,17 +19,16 @@ fn a_caller_that_blocks_its_thread_after_its_first_poll_stalls_no_other_key() {
         let caller = {
             let (handle, polled) = (handle.clone(), polled.clone());
             runtime.spawn(async move {
-                let mut join = handle.join(1, || async { 7 });
+                let mut join = handle.join(1, pending);
                 embark(&mut join);
                 polled.up();
                 wall.block();
-                join.await.unwrap()
             })
         };
         eventually_blocking(|| polled.get() == 1);
         other_keys_are_served(&handle);
         drop(opener);
-        assert_eq!(block_on(caller).unwrap(), 7);
+        block_on(caller).unwrap();
     });
 }
 
@@ -38,7 +39,7 @@ fn a_caller_that_blocks_its_thread_after_it_left_stalls_no_other_key() {
         let handle = handle_on(&runtime);
         let (wall, opener) = Wall::new();
         let left = Count::default();
-        let mut join = handle.join(1, std::future::pending);
+        let mut join = handle.join(1, pending);
         embark(&mut join);
         block_on(handle.stats()).unwrap();
         let caller = {
@@ -66,11 +67,11 @@ fn work_that_joins_another_key_and_blocks_stalls_no_third() {
         let caller = {
             let (inner, polled) = (handle.clone(), polled.clone());
             runtime.spawn(handle.join(1, move || async move {
-                let mut other = inner.join(2, || async { 7 });
+                let mut other = inner.join(2, pending);
                 embark(&mut other);
                 polled.up();
                 wall.block();
-                other.await.unwrap()
+                7
             }))
         };
         eventually_blocking(|| polled.get() == 1);
@@ -103,5 +104,34 @@ fn a_question_that_makes_its_shard_launch_blocking_work_is_answered() {
         other_keys_are_served(&handle);
         drop(opener);
         assert_eq!(block_on(join).unwrap(), 7);
+    });
+}
+
+#[test]
+fn two_callers_that_block_their_threads_one_after_the_other_stall_no_other_key() {
+    watched(|| {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(3).enable_all().build().unwrap();
+        let handle = handle_on(&runtime);
+        let (wall, opener) = Wall::new();
+        let polled = Count::default();
+        let callers: Vec<_> = (1..=2)
+            .map(|number| {
+                let (handle, wall, now) = (handle.clone(), wall.clone(), polled.clone());
+                let caller = runtime.spawn(async move {
+                    let mut join = handle.join(number, pending);
+                    embark(&mut join);
+                    now.up();
+                    wall.block();
+                });
+                // The first one is blocking before the second one comes.
+                eventually_blocking(|| polled.get() == usize::from(number));
+                caller
+            })
+            .collect();
+        other_keys_are_served(&handle);
+        drop(opener);
+        for caller in callers {
+            block_on(caller).unwrap();
+        }
     });
 }

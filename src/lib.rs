@@ -224,6 +224,16 @@ pub use policy::{OnAbandon, OnExpiry};
 pub use scope::{Machine, Scope, Topology};
 pub use stats::Stats;
 
+/// What the targets in `fuzz/` need of the inside.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing {
+    /// Plays a shard's life as the bytes say, and panics where it breaks a rule.
+    pub fn shard(bytes: &[u8]) {
+        crate::shard::model::play(bytes);
+    }
+}
+
 /// Compiles what the README shows.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -16,15 +16,15 @@ pub(super) struct Flight<W: World> {
     pub(super) joinable: bool,
     /// `None` only between the flight's launch and its task being handed back.
     pub(super) task: Option<W::Task>,
-    waiters: Vec<Waiter<W>>,
+    pub(super) waiters: Vec<Waiter<W>>,
     /// `Cancel`s since the last reaping that may have come from our waiters.
-    hints: usize,
+    pub(super) hints: usize,
     /// How many waiters, at most, are the work of other flights.
-    nested: usize,
+    pub(super) nested: usize,
     /// That it is crowded has been said.
-    crowded: bool,
+    pub(super) crowded: bool,
     /// The probe that looked at it last: its shard's number, and its own.
-    probed: Option<(usize, u64)>,
+    pub(super) probed: Option<(usize, u64)>,
     /// It is on the shard's list of flights to ask before it tells its gauges.
     pub(super) to_ask: bool,
 }

@@ -23,8 +23,8 @@ mod rules;
 mod sight;
 mod world;
 
-#[cfg(test)]
-mod model;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod model;
 #[cfg(test)]
 mod tests;
 
@@ -109,7 +109,15 @@ impl<W: World> Shard<W> {
         }
         self.counters.joins += 1;
         // Looking up changes nothing, so a panic in `Eq` leaves the map as it was.
-        let found = panics::catch(|| self.flights.find_mut(hash, |flight| flight.boards(hash, &key)));
+        let mut found = panics::catch(|| self.flights.find_mut(hash, |flight| flight.boards(hash, &key)));
+        if let Ok(Some(flight)) = &mut found
+            && self.rules.is_due(flight.started, now)
+            && !self.draining
+        {
+            // Its alarm is about to ring. Whoever comes after its time is not to share its end (G11).
+            flight.joinable = false;
+            found = Ok(None);
+        }
         let admitted = match found {
             Ok(_) if self.draining => Err(JoinError::Closed),
             Ok(Some(flight)) => match admit(flight, origin.as_deref(), &self.rules, &mut self.counters, effects) {

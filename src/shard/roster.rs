@@ -12,7 +12,7 @@ use super::message::FlightRef;
 /// Below this many entries nothing is worth sweeping.
 pub(super) const SWEEP_FLOOR: usize = 64;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Roster {
     entries: VecDeque<Entry>,
 }

@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::policy::{OnAbandon, OnExpiry};
@@ -20,6 +20,13 @@ pub(crate) struct Rules {
     pub(crate) on_abandon: OnAbandon,
     /// A flight that comes to have so many callers is worth a word, once.
     pub(crate) crowd: usize,
+}
+
+impl Rules {
+    /// Whether the time of a flight that started then is up.
+    pub(super) fn is_due(&self, started: Instant, now: Instant) -> bool {
+        self.max_flight_duration.is_some_and(|limit| now.saturating_duration_since(started) >= limit)
+    }
 }
 
 /// How many flights there may still be in the whole coalescer (G7).

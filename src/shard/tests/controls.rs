@@ -118,6 +118,21 @@ fn a_detached_flight_keeps_its_callers_and_takes_no_more() {
 }
 
 #[test]
+fn nobody_boards_a_flight_whose_time_is_up_before_its_alarm_has_rung() {
+    for (on_expiry, then) in [
+        (OnExpiry::Fail, vec![Overdue(FIRST, 1), Aborted(FIRST), Answered(1, Err("timed_out"), false)]),
+        (OnExpiry::Detach, vec![Overdue(FIRST, 1)]),
+    ] {
+        let mut bench = expiring(on_expiry);
+        let _leader = bench.join(7);
+        bench.now += LIMIT;
+        assert_eq!(bench.join(7).1, [Launched(SECOND, 2)]);
+        assert_eq!(bench.expire(), then);
+        assert_eq!(bench.complete(7, 1, Ok(71)), [Answered(2, Ok(71), false)]);
+    }
+}
+
+#[test]
 fn a_forgotten_flight_has_its_time_too() {
     let mut bench = expiring(OnExpiry::Fail);
     let _leader = bench.join(7);

@@ -1,0 +1,184 @@
+//! Bugs planted one at a time into a copy of the project, to see that the tests find them.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use serde::Deserialize;
+
+use crate::process::{Failure, cargo, root};
+
+/// Above this a test run counts as hanging, and so as having found something.
+const LIMIT: Duration = Duration::from_mins(4);
+
+/// The suites, cheapest first: a bug that one has found needs no other.
+const SUITES: [&[&str]; 2] = [&["test", "--lib"], &["test", "--test", "behaviour"]];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct List {
+    bug: Vec<Bug>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Bug {
+    name: String,
+    breaks: String,
+    file: PathBuf,
+    find: String,
+    plant: String,
+}
+
+impl List {
+    fn read() -> Result<Self, Failure> {
+        let path = root().join("xtask/planted.toml");
+        let text = fs::read_to_string(&path).map_err(Failure::of(path.display()))?;
+        toml::from_str(&text).map_err(|error| Failure(format!("{}: {error}", path.display())))
+    }
+}
+
+impl Bug {
+    /// The file with the bug in it.
+    fn planted(&self) -> Result<String, Failure> {
+        let path = root().join(&self.file);
+        let text = fs::read_to_string(&path).map_err(Failure::of(path.display()))?;
+        match text.matches(&self.find).count() {
+            1 => Ok(text.replacen(&self.find, &self.plant, 1)),
+            found => Err(Failure(format!(
+                "\"{}\": its place stands {found} times in {}, not once",
+                self.name,
+                self.file.display()
+            ))),
+        }
+    }
+}
+
+/// Sees that every bug still has its one place in the sources.
+pub(crate) fn check_places() -> Result<(), Failure> {
+    let list = List::read()?;
+    for bug in &list.bug {
+        bug.planted()?;
+    }
+    println!("{} bugs have their places", list.bug.len());
+    Ok(())
+}
+
+/// Plants one bug after the other, and fails if the tests missed any.
+pub(crate) fn plant_all(only: Option<&str>) -> Result<(), Failure> {
+    let list = List::read()?;
+    let chosen: Vec<_> = list.bug.iter().filter(|bug| only.is_none_or(|only| bug.name.contains(only))).collect();
+    if chosen.is_empty() {
+        return Err(Failure(format!("none of the {} bugs has {:?} in its name", list.bug.len(), only.unwrap_or(""))));
+    }
+    let garden = Garden::lay_out()?;
+    let mut missed = Vec::new();
+    for (number, bug) in chosen.iter().enumerate() {
+        let begun = Instant::now();
+        let verdict = garden.try_bug(bug)?;
+        let seconds = begun.elapsed().as_secs();
+        println!("{:>2}/{} {:<38} {:>4} s  {}", number + 1, chosen.len(), bug.name, seconds, verdict.said());
+        if let Verdict::Missed = verdict {
+            missed.push(format!("{} ({})", bug.name, bug.breaks));
+        }
+    }
+    if missed.is_empty() {
+        println!("all {} found", chosen.len());
+        return Ok(());
+    }
+    Err(Failure(format!("{} of {} went unnoticed:\n  {}", missed.len(), chosen.len(), missed.join("\n  "))))
+}
+
+enum Verdict {
+    Found(Vec<String>),
+    Hung,
+    Missed,
+}
+
+impl Verdict {
+    fn said(&self) -> String {
+        match self {
+            Self::Found(tests) if tests.is_empty() => "found: the tests' process ended early".into(),
+            Self::Found(tests) => format!("found by {}: {}", tests.len(), tests[0]),
+            Self::Hung => format!("found: still running after {} s", LIMIT.as_secs()),
+            Self::Missed => "MISSED".into(),
+        }
+    }
+}
+
+/// A copy of the project in which to plant.
+struct Garden {
+    tree: PathBuf,
+    build: PathBuf,
+    output: PathBuf,
+}
+
+impl Garden {
+    fn lay_out() -> Result<Self, Failure> {
+        let home = root().join("target/planted");
+        let garden = Self { tree: home.join("tree"), build: home.join("build"), output: home.join("output.txt") };
+        if garden.tree.exists() {
+            fs::remove_dir_all(&garden.tree).map_err(Failure::of(garden.tree.display()))?;
+        }
+        copy(&root(), &garden.tree)?;
+        Ok(garden)
+    }
+
+    fn try_bug(&self, bug: &Bug) -> Result<Verdict, Failure> {
+        let place = self.tree.join(&bug.file);
+        let healthy = fs::read_to_string(&place).map_err(Failure::of(place.display()))?;
+        fs::write(&place, bug.planted()?).map_err(Failure::of(place.display()))?;
+        let verdict = self.verdict(bug);
+        fs::write(&place, healthy).map_err(Failure::of(place.display()))?;
+        verdict
+    }
+
+    fn verdict(&self, bug: &Bug) -> Result<Verdict, Failure> {
+        for suite in SUITES {
+            let run = |more: &[&str]| {
+                cargo(suite.iter().chain(more))
+                    .inside(&self.tree)
+                    .env("CARGO_TARGET_DIR", self.build.display())
+                    .env("RUST_BACKTRACE", 0)
+                    .run_silently(&self.output, LIMIT)
+            };
+            // A bug that doesn't compile is no bug.
+            if !run(&["--no-run"])?.is_some_and(|status| status.success()) {
+                return Err(Failure(format!("\"{}\" doesn't compile: see {}", bug.name, self.output.display())));
+            }
+            match run(&[])? {
+                None => return Ok(Verdict::Hung),
+                Some(status) if !status.success() => return Ok(Verdict::Found(self.failed_tests()?)),
+                Some(_) => {}
+            }
+        }
+        Ok(Verdict::Missed)
+    }
+
+    fn failed_tests(&self) -> Result<Vec<String>, Failure> {
+        let output = fs::read(&self.output).map_err(Failure::of(self.output.display()))?;
+        let output = String::from_utf8_lossy(&output);
+        let failed = |line: &str| line.strip_prefix("test ")?.strip_suffix(" ... FAILED").map(str::to_string);
+        Ok(output.lines().filter_map(failed).collect())
+    }
+}
+
+/// Copies what belongs to the project, and nothing that was built.
+fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
+    fs::create_dir_all(to).map_err(Failure::of(to.display()))?;
+    for entry in fs::read_dir(from).map_err(Failure::of(from.display()))? {
+        let entry = entry.map_err(Failure::of(from.display()))?;
+        let (name, path) = (entry.file_name(), entry.path());
+        if name == "target" || name == ".git" {
+            continue;
+        }
+        if path.is_dir() {
+            copy(&path, &to.join(name))?;
+        } else {
+            fs::copy(&path, to.join(name)).map_err(Failure::of(path.display()))?;
+        }
+    }
+    Ok(())
+}

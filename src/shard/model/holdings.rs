@@ -56,6 +56,8 @@ impl Trial<'_> {
         let mut asked = self.clone();
         let stats = asked.with_shard(|shard, _| shard.stats(now, &mut effects));
         holds!(stats.waiters == live, "G7: {} waiters in the statistics, and {live} there", stats.waiters);
+        let departed = self.callers.iter().filter(|caller| caller.boarded && caller.left).count();
+        holds!(stats.departures == departed as u64, "G14: {} departures counted of {departed}", stats.departures);
         let books = self.books;
         let counted = Books {
             joins: stats.joins,

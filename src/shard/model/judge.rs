@@ -103,19 +103,24 @@ impl Trial<'_> {
             (Some(flight), []) => {
                 self.books.coalesced += 1;
                 self.flights[flight].aboard.push(caller);
-                self.callers[caller].stage = Stage::Aboard(flight);
+                self.boards(caller, flight);
                 Ok(())
             }
             (None, &[(launched, work)]) => {
                 holds!(usize::from(work) == caller, "the work of another than the leader is launched");
                 self.books.executions += 1;
-                self.callers[caller].stage = Stage::Aboard(self.flights.len());
+                self.boards(caller, self.flights.len());
                 self.flights.push(Flight::new(launched, self.callers[caller].key, self.now, caller));
                 Ok(())
             }
             (Some(flight), _) => Err(format!("G1: flight {flight} could be joined, and another is launched")),
             (None, launched) => Err(format!("no flight could be joined, and {} were launched", launched.len())),
         }
+    }
+
+    fn boards(&mut self, caller: usize, flight: usize) {
+        self.callers[caller].stage = Stage::Aboard(flight);
+        self.callers[caller].boarded = true;
     }
 
     /// The flight that a join has to board. One whose time is up is none, though nobody has rung yet (G11).

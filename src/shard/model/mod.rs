@@ -174,6 +174,8 @@ struct Caller {
     inside: Option<usize>,
     stage: Stage,
     left: bool,
+    /// It was taken aboard, so that its leaving is a departure.
+    boarded: bool,
     /// The shard has heard that it left.
     announced: bool,
 }

@@ -107,7 +107,14 @@ impl Trial<'_> {
         match chosen {
             Move::Begin { key, inside } => {
                 self.lane.push_back(Sent::Join(self.callers.len()));
-                self.callers.push(Caller { key, inside, stage: Stage::Sent, left: false, announced: false });
+                self.callers.push(Caller {
+                    key,
+                    inside,
+                    stage: Stage::Sent,
+                    left: false,
+                    boarded: false,
+                    announced: false,
+                });
             }
             Move::Leave(caller) => self.leave(caller),
             Move::Deliver => self.deliver()?,

@@ -3,6 +3,8 @@
 //! The bytes are a random walk's or a fuzzer's. The first few say what the world is like, each of the others which of
 //! the moves that are possible comes next; when they run out, everything under way is brought to its end.
 
+use std::mem::discriminant;
+
 use super::{Ended, Move, OnAbandon, OnExpiry, Setting, Task, Trial};
 
 /// As many as a trial can tell apart.
@@ -15,8 +17,7 @@ pub(crate) fn play(bytes: &[u8]) {
     let mut trial = Trial::new(&setting);
     let mut way = Vec::new();
     let made = choices.iter().try_for_each(|&choice| {
-        let moves = trial.moves();
-        let Some(&chosen) = moves.get(usize::from(choice) % moves.len().max(1)) else { return Ok(()) };
+        let Some(chosen) = trial.choose(choice) else { return Ok(()) };
         way.push(chosen);
         trial.make(chosen)
     });
@@ -52,6 +53,20 @@ fn setting([size, caps, time, policy]: [u8; 4]) -> Setting {
 }
 
 impl Trial<'_> {
+    /// Half of all bytes have the shard take a message, or it would hardly ever see anyone before they have left again.
+    /// Others choose among the kinds of moves there are, each as likely as any, and then among the moves of that kind.
+    fn choose(&self, choice: u8) -> Option<Move> {
+        if choice & 0x80 != 0 && !self.closed && !self.lane.is_empty() {
+            return Some(Move::Deliver);
+        }
+        let moves = self.moves();
+        let mut kinds: Vec<_> = moves.iter().map(discriminant).collect();
+        kinds.dedup();
+        let kind = kinds.get(usize::from(choice & 7) % kinds.len().max(1))?;
+        let moves: Vec<_> = moves.into_iter().filter(|chosen| discriminant(chosen) == *kind).collect();
+        moves.get(usize::from(choice >> 3 & 15) % moves.len()).copied()
+    }
+
     /// A move that brings the end nearer, if there is anything under way.
     fn towards_the_end(&self) -> Option<Move> {
         if !self.lane.is_empty() {

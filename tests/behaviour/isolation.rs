@@ -1,12 +1,17 @@
 //! Different keys never wait for each other (G4), whatever one of them does to its thread.
 
-use std::task::Poll;
+use std::{future::poll_fn, task::Poll};
 
-use futures::{executor::block_on, future::ready};
+use futures::{
+    executor::block_on,
+    future::{FutureExt, join_all, ready},
+};
 use shardflight::Handle;
-use tokio::runtime::Runtime;
+use tokio::{runtime::Runtime, task::yield_now};
 
-use crate::support::{Count, Wall, embark, eventually_blocking, limited, one_shard, poll_once, two_workers, watched};
+use crate::support::{
+    Count, Gate, Wall, embark, eventually_blocking, limited, one_shard, poll_once, two_workers, watched,
+};
 
 pub(crate) fn handle_on(runtime: &Runtime) -> Handle<u8, u8> {
     let _inside = runtime.enter();
@@ -112,7 +117,7 @@ async fn a_key_under_constant_fire_starves_no_other() {
             loop {
                 let mut callers: Vec<_> = (0..1_000).map(|_| handle.join(1, || async { 1 })).collect();
                 callers.iter_mut().for_each(embark);
-                tokio::task::yield_now().await;
+                yield_now().await;
             }
         };
         let others = async {
@@ -124,6 +129,63 @@ async fn a_key_under_constant_fire_starves_no_other() {
             () = fire => unreachable!("it is constant"),
             () = others => {}
         }
+    })
+    .await;
+}
+
+/// How often another task had its turn before `burst` was over.
+async fn turns_of_others<F: Future<Output: Send> + Send + 'static>(burst: F) -> usize {
+    let turns = Count::default();
+    let others = {
+        let turns = turns.clone();
+        // Wakes itself at once, where Tokio's `yield_now` would wait until there is nothing else to do.
+        tokio::spawn(poll_fn(move |cx| {
+            turns.up();
+            cx.waker().wake_by_ref();
+            Poll::<()>::Pending
+        }))
+    };
+    // A task too: the future that a runtime was entered with has its turn but every so often.
+    let turns = tokio::spawn(async move {
+        burst.await;
+        turns.get()
+    });
+    let turns = turns.await.unwrap();
+    others.abort();
+    turns
+}
+
+#[tokio::test]
+async fn other_tasks_have_their_turns_while_a_shard_takes_a_burst() {
+    limited(async {
+        let handle = one_shard::<u32, u8>();
+        let mut callers: Vec<_> = (0..10_000_u32).map(|key| handle.join(key, std::future::pending)).collect();
+        callers.iter_mut().for_each(embark);
+        let turns = turns_of_others(async move { handle.stats().await }).await;
+        assert!(turns >= 10_000 / 256, "{turns}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn other_tasks_have_their_turns_while_a_shard_answers_a_herd() {
+    limited(async {
+        let (handle, gate) = (one_shard::<u8, u8>(), Gate::new());
+        let pass = gate.pass();
+        let mut callers: Vec<_> = vec![
+            handle
+                .join(1, move || async move {
+                    pass.await;
+                    7
+                })
+                .boxed(),
+        ];
+        callers.extend((1..10_000).map(|_| handle.join(1, || ready(8)).boxed()));
+        callers.iter_mut().for_each(embark);
+        handle.stats().await.unwrap();
+        gate.open();
+        let turns = turns_of_others(join_all(callers)).await;
+        assert!(turns >= 10_000 / 256, "{turns}");
     })
     .await;
 }

@@ -32,7 +32,7 @@ impl Answer {
         (Self::TooManyFlights, "too many flights"),
         (Self::TimedOut, "timed out"),
         (Self::Aborted, "aborted"),
-        (Self::Reentrant, "re-entrant"),
+        (Self::Reentrant, "the work joined itself"),
         (Self::Closed, "closed"),
         (Self::Left, "left before an answer"),
         (Self::Unknown, "unknown"),
@@ -41,7 +41,7 @@ impl Answer {
     pub(crate) fn of(result: &Result<Answered, JoinError>) -> Self {
         match result {
             Ok(Ok(_)) => Self::Value,
-            Ok(Err(_)) => Self::WorkError,
+            Ok(Err(failure)) => failure.into(),
             Err(error) => error.into(),
         }
     }
@@ -49,9 +49,18 @@ impl Answer {
     pub(crate) fn of_tried(result: &Result<Payload, TryJoinError<Failure>>) -> Self {
         match result {
             Ok(_) => Self::Value,
-            Err(TryJoinError::Work(_)) => Self::WorkError,
+            Err(TryJoinError::Work(failure)) => failure.into(),
             Err(TryJoinError::Join(error)) => error.into(),
             Err(_) => Self::Unknown,
+        }
+    }
+}
+
+impl From<&Failure> for Answer {
+    fn from(failure: &Failure) -> Self {
+        match failure {
+            Failure::Itself | Failure::Other => Self::WorkError,
+            Failure::Reentrant => Self::Reentrant,
         }
     }
 }

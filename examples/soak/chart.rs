@@ -2,10 +2,7 @@
 
 use std::{ops::Range, path::Path};
 
-use plotters::{
-    coord::{Shift, types::RangedCoordf64},
-    prelude::*,
-};
+use plotters::{coord::Shift, prelude::*};
 
 use crate::{
     Fallible,
@@ -14,8 +11,13 @@ use crate::{
     verdict::Verdict,
 };
 
-const SIZE: (u32, u32) = (1_200, 960);
-const HEADING: u32 = 92;
+const SIZE: (u32, u32) = (1_200, 1_120);
+const HEADING: u32 = 84;
+/// The strip above each panel, with its legend.
+const STRIP: u32 = 30;
+const MARGIN: i32 = 16;
+/// Where the panels' axes begin.
+const LEFT: i32 = 84;
 /// More would only be drawn on top of each other.
 const MOST_POINTS: usize = 1_200;
 
@@ -27,7 +29,6 @@ const BLUE_LINE: RGBColor = RGBColor(37, 99, 235);
 const ORANGE_LINE: RGBColor = RGBColor(217, 87, 9);
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Plane = Cartesian2d<RangedCoordf64, RangedCoordf64>;
 type Value = fn(&Sample) -> Option<f64>;
 
 struct Curve {
@@ -74,7 +75,7 @@ pub(crate) fn draw(log: &Log, verdict: &Verdict, output: &Path) -> Fallible<()> 
     image.fill(&WHITE)?;
     let (heading, body) = image.split_vertically(HEADING);
     head(&heading, log, verdict)?;
-    for (area, panel) in body.split_evenly((3, 1)).iter().zip(&panels()) {
+    for (area, panel) in body.split_evenly((4, 1)).iter().zip(&panels()) {
         plot(area, panel, &samples, &clock)?;
     }
     image.present()?;
@@ -91,25 +92,20 @@ fn head(area: &Area<'_>, log: &Log, verdict: &Verdict) -> Fallible<()> {
     Ok(())
 }
 
-fn panels() -> [Panel; 3] {
+fn panels() -> [Panel; 4] {
+    let memory = |name, color, value| Panel { unit: "MiB", curves: vec![Curve { name, color, value }], compared: true };
     [
+        memory("resident memory", ORANGE_LINE, |sample| sample.resident.map(mebibytes)),
+        memory("memory allocated and not freed", BLUE_LINE, |sample| Some(mebibytes(sample.live))),
         Panel {
-            unit: "memory, MiB",
-            curves: vec![
-                Curve { name: "resident set", color: ORANGE_LINE, value: |sample| sample.resident.map(mebibytes) },
-                Curve { name: "allocated, not freed", color: BLUE_LINE, value: |sample| Some(mebibytes(sample.live)) },
-            ],
-            compared: true,
-        },
-        Panel {
-            unit: "tasks alive",
-            curves: vec![Curve { name: "tasks", color: BLUE_LINE, value: |sample| Some(sample.tasks as f64) }],
+            unit: "tasks",
+            curves: vec![Curve { name: "tasks alive", color: BLUE_LINE, value: |sample| Some(sample.tasks as f64) }],
             compared: false,
         },
         Panel {
             unit: "under way",
             curves: vec![
-                Curve { name: "waiters", color: ORANGE_LINE, value: |sample| Some(sample.waiters as f64) },
+                Curve { name: "callers waiting", color: ORANGE_LINE, value: |sample| Some(sample.waiters as f64) },
                 Curve { name: "flights", color: BLUE_LINE, value: |sample| Some(sample.flights as f64) },
             ],
             compared: false,
@@ -118,15 +114,16 @@ fn panels() -> [Panel; 3] {
 }
 
 fn plot(area: &Area<'_>, panel: &Panel, samples: &[&Sample], clock: &Clock) -> Fallible<()> {
+    let (strip, area) = area.split_vertically(STRIP);
+    legend(&strip, panel)?;
     let last = samples.last().map_or(1.0, |sample| clock.of(sample));
     let values = samples.iter().flat_map(|sample| panel.curves.iter().filter_map(|curve| (curve.value)(sample)));
-    let top = values.fold(1.0, f64::max) * 1.15;
-    let mut chart = ChartBuilder::on(area)
-        .margin_left(16)
+    let top = values.fold(1.0, f64::max) * 1.1;
+    let mut chart = ChartBuilder::on(&area)
+        .margin_left(MARGIN)
         .margin_right(28)
-        .margin_bottom(8)
         .x_label_area_size(44)
-        .y_label_area_size(76)
+        .y_label_area_size(LEFT - MARGIN)
         .build_cartesian_2d(0.0..last, 0.0..top)?;
     for rest in rests(samples, clock) {
         chart.draw_series([Rectangle::new([(rest.start, 0.0), (rest.end, top)], REST.filled())])?;
@@ -137,47 +134,37 @@ fn plot(area: &Area<'_>, panel: &Panel, samples: &[&Sample], clock: &Clock) -> F
         .light_line_style(TRANSPARENT)
         .bold_line_style(GRID)
         .axis_style(FAINT)
-        .y_labels(6)
+        .y_labels(5)
         .x_labels(12)
         .x_label_formatter(&|value| format!("{value:.0}"))
-        .y_label_formatter(&|value| thousands(*value as u64))
+        .y_label_formatter(&|value| if top < 5.0 { format!("{value:.1}") } else { thousands(*value as u64) })
         .label_style(("sans-serif", 15).into_font().color(&INK))
-        .axis_desc_style(("sans-serif", 16).into_font().color(&INK))
+        .axis_desc_style(("sans-serif", 15).into_font().color(&FAINT))
         .x_desc(clock.unit)
         .y_desc(panel.unit)
         .draw()?;
-    for curve in &panel.curves {
-        draw_curve(&mut chart, curve, panel.compared, samples, clock)?;
+    for Curve { color, value, .. } in &panel.curves {
+        let point = |sample: &&Sample| Some((clock.of(sample), value(sample)?));
+        chart.draw_series(LineSeries::new(samples.iter().filter_map(point), color.stroke_width(2)))?;
+        let ends = samples.iter().filter(|sample| panel.compared && sample.phase == Phase::EndOfRest);
+        chart.draw_series(ends.filter_map(point).map(|end| Circle::new(end, 4, color.filled())))?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
-        .background_style(WHITE.mix(0.85))
-        .border_style(GRID)
-        .label_font(("sans-serif", 15).into_font().color(&INK))
-        .draw()?;
     Ok(())
 }
 
-fn draw_curve<'a>(
-    chart: &mut ChartContext<'a, SVGBackend<'a>, Plane>,
-    curve: &Curve,
-    compared: bool,
-    samples: &[&Sample],
-    clock: &Clock,
-) -> Fallible<()> {
-    let color = curve.color;
-    let point = |sample: &&Sample| Some((clock.of(sample), (curve.value)(sample)?));
-    chart
-        .draw_series(LineSeries::new(samples.iter().filter_map(point), color.stroke_width(2)))?
-        .label(curve.name)
-        .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color.stroke_width(3)));
-    if compared {
-        let ends = samples.iter().filter(|sample| sample.phase == Phase::EndOfRest).filter_map(point);
-        chart
-            .draw_series(ends.map(|end| Circle::new(end, 4, color.filled())))?
-            .label(format!("{}, as compared", curve.name))
-            .legend(move |(x, y)| Circle::new((x + 9, y), 4, color.filled()));
+/// Beside the curves rather than over them.
+fn legend(strip: &Area<'_>, panel: &Panel) -> Fallible<()> {
+    let style = ("sans-serif", 16).into_font().color(&INK);
+    let mut x = LEFT;
+    for curve in &panel.curves {
+        strip.draw(&PathElement::new([(x, 16), (x + 24, 16)], curve.color.stroke_width(3)))?;
+        strip.draw_text(curve.name, &style, (x + 32, 8))?;
+        x += 200;
+        if panel.compared {
+            x += 80;
+            strip.draw(&Circle::new((x, 16), 4, curve.color.filled()))?;
+            strip.draw_text("end of a rest: what the verdict compares", &style, (x + 12, 8))?;
+        }
     }
     Ok(())
 }

@@ -5,8 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub(crate) type Answered = Result<Payload, Failure>;
 
 /// What work may fail with.
-#[derive(Clone, Debug)]
-pub(crate) struct Failure;
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Failure {
+    Itself,
+    /// It had joined another key, and got no value either.
+    Other,
+    /// It would have waited for itself.
+    Reentrant,
+}
 
 static ALIVE: AtomicUsize = AtomicUsize::new(0);
 

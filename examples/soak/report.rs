@@ -23,6 +23,9 @@ fn answers(log: &Log) -> String {
     let per_second = |calls: u64| format!("{:.0}", calls as f64 / f64::max(busy, 1.0));
     for (answer, name) in Answer::ALL {
         let calls = log.tally.of(answer);
+        if calls == 0 {
+            continue;
+        }
         table.add_row([name.to_string(), calls.to_string(), per_second(calls)]);
     }
     let total = log.tally.total();

@@ -21,7 +21,7 @@ use crate::{
     sample::{Phase, Sample},
 };
 
-const INTERVAL: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_millis(500);
 /// Far longer than any flight may last.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -48,7 +48,7 @@ pub(crate) async fn soak(arguments: &Arguments) -> Fallible<Log> {
     let fleet = Fleet::launch()?;
     fleet.stats().await?;
     // Room for all of it beforehand, so that the log isn't what grows.
-    let samples = Vec::with_capacity(2 * usize::try_from(arguments.duration().as_secs())? + 64);
+    let samples = Vec::with_capacity(4 * usize::try_from(arguments.duration().as_secs())? + 64);
     let baseline = Runtime::current().metrics().num_alive_tasks();
     let description = format!(
         "{} callers for {} s in turns of {} s load and {} s rest, seed {}",
@@ -66,6 +66,7 @@ pub(crate) async fn soak(arguments: &Arguments) -> Fallible<Log> {
     while soak.started.elapsed() < arguments.duration() {
         let callers = Callers::send(arguments.callers, &soak.fleet, &mut random, &soak.log.tally);
         soak.watch(Phase::Load, arguments.load()).await?;
+        soak.sample(Phase::Load).await?;
         callers.go_home().await?;
         soak.come_to_rest().await?;
         soak.watch(Phase::Rest, arguments.rest()).await?;

@@ -9,6 +9,7 @@
 use std::fmt;
 
 use crate::{
+    answer::Answer,
     sample::{Phase, Sample},
     soak::{Log, mebibytes},
 };
@@ -42,6 +43,10 @@ struct Comparison {
 impl Verdict {
     pub(crate) fn of(log: &Log) -> Self {
         let mut verdict = Self { complaints: log.unrest.clone(), remarks: Vec::new() };
+        let unknown = log.tally.of(Answer::Unknown);
+        if unknown > 0 {
+            verdict.complaints.push(format!("{unknown} answers are of a kind that isn't known, and 0 may be"));
+        }
         let rests: Vec<&Sample> = log.samples.iter().filter(|sample| sample.phase == Phase::EndOfRest).collect();
         let live: Vec<_> = rests.iter().map(|sample| sample.live).collect();
         verdict.compare("live memory", &live, LIVE);

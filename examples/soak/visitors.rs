@@ -23,7 +23,7 @@ pub(crate) fn blocking_call(fleet: &Fleet, random: &mut fastrand::Rng, tally: &T
     let nap = Duration::from_micros(random.u64(0..2_000));
     let work = move || {
         std::thread::sleep(nap);
-        if fails { Err(Failure) } else { Ok(Payload::new(size)) }
+        if fails { Err(Failure::Itself) } else { Ok(Payload::new(size)) }
     };
     tally.count(Answer::of(&fleet.any(random).blocking_join(any_key(random), work)));
 }

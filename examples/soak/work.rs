@@ -2,6 +2,7 @@
 
 use std::{panic::resume_unwind, time::Duration};
 
+use shardflight::JoinError;
 use tokio::time::sleep;
 
 use crate::{
@@ -56,7 +57,7 @@ impl Work {
                     sleep(Duration::from_millis(milliseconds)).await;
                     Ok(payload)
                 }
-                Self::Fails => Err(Failure),
+                Self::Fails => Err(Failure::Itself),
                 Self::Panics | Self::PanicsInItsClosure => panic_quietly(),
                 Self::Overstays => {
                     let payload = Payload::new(64);
@@ -65,7 +66,10 @@ impl Work {
                 }
                 Self::Joins { key } => {
                     let joined = handle.join(key, || async { Ok(Payload::new(64)) }).await;
-                    joined.unwrap_or(Err(Failure))
+                    joined.unwrap_or_else(|error| match error {
+                        JoinError::Reentrant => Err(Failure::Reentrant),
+                        _ => Err(Failure::Other),
+                    })
                 }
             }
         }

@@ -103,8 +103,11 @@ impl Soak {
             }
             if Instant::now() >= deadline {
                 let at = self.started.elapsed().as_secs();
-                let wrong = unrest.into_iter().map(|what| format!("{what}, {PATIENCE:?} into the rest at {at} s"));
-                self.log.unrest.extend(wrong);
+                for what in unrest {
+                    let complaint = format!("{what}, {PATIENCE:?} into the rest at {at} s");
+                    println!("{complaint}");
+                    self.log.unrest.push(complaint);
+                }
                 return Ok(());
             }
             sleep(Duration::from_millis(10)).await;

@@ -14,10 +14,7 @@ mod world;
 
 use tokio::runtime;
 
-use self::{
-    player::Player,
-    steps::{Step, decode},
-};
+use self::{player::Player, steps::decode};
 
 /// Plays one schedule, and panics with the step at which the coalescer did something else than the reference.
 pub(crate) fn play(bytes: &[u8]) {
@@ -35,8 +32,9 @@ pub(crate) fn play(bytes: &[u8]) {
 }
 
 /// The schedule in words, for whoever looks into a finding.
+#[cfg(test)]
 pub(crate) fn describe(bytes: &[u8]) -> String {
     let (options, steps) = decode(bytes);
-    let steps = steps.iter().enumerate().map(|(number, step): (usize, &Step)| format!("{number}: {step:?}\n"));
+    let steps = steps.iter().enumerate().map(|(number, step)| format!("{number}: {step:?}\n"));
     format!("{options:?}\n{}", steps.collect::<String>())
 }

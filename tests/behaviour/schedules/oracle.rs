@@ -112,6 +112,11 @@ impl Oracle {
         self.messages.iter().any(|message| matches!(message, Message::Join(_)))
     }
 
+    /// Whether the work that a caller waits for waits for a flight itself.
+    pub(crate) fn waits_with_others(&self, call: usize) -> bool {
+        matches!(self.calls[call].state, State::Aboard(flight) if self.flights[flight].awaits.is_some())
+    }
+
     /// A call's first poll, and what it has to say at once.
     pub(crate) fn join(&mut self, id: CallId, join: &Join) -> Option<Answer> {
         let max_wait = join.has_max_wait.then(|| u64::try_from(MAX_WAIT.as_millis()).unwrap());

@@ -141,12 +141,17 @@ impl Player {
     async fn drop(&mut self, index: usize) {
         let Some(index) = self.find(index) else { return };
         let Some((call, caller)) = self.callers[index].take() else { return };
-        // Whether a join that was polled before meets one who left after it is the coalescer's to choose.
-        if self.oracle.has_joins_on_the_way() && matches!(self.oracle.calls[call].state, State::Aboard(_)) {
+        // Whether a join that was polled before meets one who left after it is the coalescer's to choose; so is whether
+        // work that is let go of leaves what it waits for before that ends.
+        let waits = self.oracle.waits_with_others(call);
+        if waits || (self.oracle.has_joins_on_the_way() && matches!(self.oracle.calls[call].state, State::Aboard(_))) {
             self.settle().await;
         }
         self.oracle.leave(call);
         drop(caller);
+        if waits {
+            self.settle().await;
+        }
     }
 
     fn pulse(&mut self, gate: usize) {

@@ -10,7 +10,7 @@ use super::{describe, play};
 use crate::support::watched;
 
 const CORPUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/calls");
-const RANDOM_SCHEDULES: usize = 2_000;
+const RANDOM_SCHEDULES: usize = 1_000;
 const LONGEST: usize = 160;
 
 /// Plays it, and if that goes wrong says what was played.

@@ -137,7 +137,7 @@ fn plot(area: &Area<'_>, panel: &Panel, samples: &[&Sample], clock: &Clock) -> F
         .y_labels(5)
         .x_labels(12)
         .x_label_formatter(&|value| format!("{value:.0}"))
-        .y_label_formatter(&|value| if top < 5.0 { format!("{value:.1}") } else { thousands(*value as u64) })
+        .y_label_formatter(&|value| if top < 5.0 { format!("{value:.1}") } else { grouped(&format!("{value:.0}")) })
         .label_style(("sans-serif", 15).into_font().color(&INK))
         .axis_desc_style(("sans-serif", 15).into_font().color(&FAINT))
         .x_desc(clock.unit)
@@ -177,7 +177,10 @@ fn rests(samples: &[&Sample], clock: &Clock) -> Vec<Range<f64>> {
 }
 
 fn thousands(number: u64) -> String {
-    let digits = number.to_string();
+    grouped(&number.to_string())
+}
+
+fn grouped(digits: &str) -> String {
     let groups = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy);
     groups.collect::<Vec<_>>().join(",")
 }

@@ -17,7 +17,7 @@ pub(crate) fn text(log: &Log) -> String {
 fn answers(log: &Log) -> String {
     let mut busy = 0.0;
     for pair in log.samples.windows(2).filter(|pair| pair[0].phase == Phase::Load) {
-        busy += (pair[1].at - pair[0].at).as_secs_f64();
+        busy += pair[1].at.saturating_sub(pair[0].at).as_secs_f64();
     }
     let mut table = table(["answer", "calls", "calls/s"]);
     let per_second = |calls: u64| format!("{:.0}", calls as f64 / f64::max(busy, 1.0));

@@ -107,15 +107,15 @@ impl Player {
         let mut caller = join(&self.handle, &self.log, id, &wanted);
         let call = self.oracle.calls.len();
         let expected = self.oracle.join(id, &wanted);
-        self.compare(poll_once(&mut caller), expected.clone());
+        self.compare(&poll_once(&mut caller), expected.as_ref());
         self.callers.push(expected.is_none().then_some((call, caller)));
         if is_nested {
             self.settle().await;
         }
     }
 
-    fn compare(&self, seen: Poll<Answer>, expected: Option<Answer>) {
-        assert_eq!(seen, expected.map_or(Poll::Pending, Poll::Ready), "{}", self.doing);
+    fn compare(&self, seen: &Poll<Answer>, expected: Option<&Answer>) {
+        assert_eq!(*seen, expected.cloned().map_or(Poll::Pending, Poll::Ready), "{}", self.doing);
     }
 
     async fn poll(&mut self, index: usize) {
@@ -128,7 +128,7 @@ impl Player {
     fn poll_caller(&mut self, index: usize) {
         let Some((call, mut caller)) = self.callers[index].take() else { return };
         let expected = self.oracle.poll(call);
-        self.compare(poll_once(&mut caller), expected.clone());
+        self.compare(&poll_once(&mut caller), expected.as_ref());
         self.callers[index] = expected.is_none().then_some((call, caller));
     }
 

@@ -2,6 +2,7 @@
 
 /// The coalescer's choices.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "four choices of two each, which no two of depend on each other")]
 pub(crate) struct Options {
     pub(crate) aborts: bool,
     pub(crate) detaches: bool,

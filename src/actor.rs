@@ -147,7 +147,7 @@ impl<K: Key, V: Value> Message<Control<K>> for ShardActor<K, V> {
                 let _ = reply.send(stats);
             }
             Control::ResetStats { reply } => {
-                pump.control(|shard, _, _| shard.reset_stats());
+                pump.control(|shard, _, effects| shard.reset_stats(effects));
                 let _ = reply.send(());
             }
             Control::Inspect { most, reply } => {

@@ -20,12 +20,7 @@ pub(crate) struct Sighting {
 impl<W: World> Shard<W> {
     /// Counters and gauges as of now. Reaps first, so that `waiters` counts nobody who has left.
     pub(crate) fn stats(&mut self, now: Instant, effects: &mut Vec<Effect<W>>) -> Stats {
-        for flight in std::mem::take(&mut self.to_ask) {
-            if let Some(flight) = self.flights.find_mut(flight.hash, |candidate| candidate.is(flight)) {
-                flight.to_ask = false;
-                self.waiters -= reap(flight, &mut self.counters, effects);
-            }
-        }
+        self.take_note_of_departures(effects);
         let mut stats = self.counters.clone();
         stats.flights = self.flights.len();
         stats.waiters = self.waiters;
@@ -36,9 +31,19 @@ impl<W: World> Shard<W> {
         stats
     }
 
-    /// Counters to zero; the gauges say what is, and stay.
-    pub(crate) fn reset_stats(&mut self) {
+    /// Counters to zero; the gauges say what is, and stay. Reaps first: who left before belongs to what was counted before.
+    pub(crate) fn reset_stats(&mut self, effects: &mut Vec<Effect<W>>) {
+        self.take_note_of_departures(effects);
         self.counters = Stats::default();
+    }
+
+    fn take_note_of_departures(&mut self, effects: &mut Vec<Effect<W>>) {
+        for flight in std::mem::take(&mut self.to_ask) {
+            if let Some(flight) = self.flights.find_mut(flight.hash, |candidate| candidate.is(flight)) {
+                flight.to_ask = false;
+                self.waiters -= reap(flight, &mut self.counters, effects);
+            }
+        }
     }
 
     /// The `most` flights with the most waiters, and the `most` oldest.

@@ -30,6 +30,7 @@ mod races;
 mod reentrancy;
 mod rollout;
 mod runtimes;
+mod schedules;
 mod scopes;
 mod shutdown;
 mod sight;

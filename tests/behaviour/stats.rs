@@ -224,6 +224,22 @@ async fn reset_takes_the_counters_and_leaves_the_gauges() {
 }
 
 #[tokio::test]
+async fn reset_forgets_departures_that_were_not_looked_at_yet() {
+    limited(async {
+        let handle = one_shard::<u8, u8>();
+        let mut callers: Vec<_> = (0..3).map(|_| handle.join(7, pending)).collect();
+        callers.iter_mut().for_each(embark);
+        settle().await;
+        // One of three: too few to look for.
+        callers.pop();
+        handle.reset_stats().await.unwrap();
+        let stats = handle.stats().await.unwrap();
+        assert_eq!((stats.departures, stats.waiters), (0, 2));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn stats_tell_of_everything_that_was_sent_before() {
     limited(async {
         let handle = one_shard::<i32, i32>();

@@ -456,7 +456,7 @@ fn counters_say_what_happened_and_gauges_what_is() {
     assert_eq!((stats.joins, stats.executions, stats.coalesced), (4, 3, 1));
     assert_eq!((stats.errors, stats.panics, stats.aborts), (1, 1, 0));
     assert_eq!((stats.flights, stats.waiters, stats.oldest_flight), (1, 2, Some(Duration::from_secs(3))));
-    bench.shard.reset_stats();
+    bench.shard.reset_stats(&mut Vec::new());
     let stats = bench.stats();
     assert_eq!((stats.joins, stats.executions, stats.coalesced, stats.errors, stats.panics), (0, 0, 0, 0, 0));
     assert_eq!((stats.flights, stats.waiters), (1, 2));

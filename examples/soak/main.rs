@@ -1,0 +1,71 @@
+//! Does anything grow? `cargo run --release --example soak -- --seconds 60`
+//!
+//! Thousands of callers join, hang up, are aborted, forget, panic, expire and run into caps, from tasks and from threads,
+//! while coalescers come and go beside them. Load and rest alternate. At each rest everything has to be back where it
+//! was: no flights, no waiters, no tasks, no values, books that balance; and over all the rests memory must not grow. If
+//! anything is amiss the program says what, with the value and its limit, and ends with exit code 1.
+//!
+//! The curves are drawn to an SVG file at the end, whatever the verdict.
+
+mod answer;
+mod arguments;
+mod callers;
+mod chart;
+mod fleet;
+#[path = "../stampede/memory.rs"]
+mod memory;
+mod payload;
+mod report;
+mod sample;
+mod script;
+mod soak;
+mod verdict;
+mod visitors;
+mod work;
+
+use std::{error::Error, process::ExitCode, time::Duration};
+
+use clap::Parser;
+use peak_alloc::PeakAlloc;
+use tokio::runtime;
+
+use crate::{arguments::Arguments, verdict::Verdict};
+
+type Fallible<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+/// Counts the live bytes, which say of a leak what the resident set only hints at.
+#[global_allocator]
+static ALLOCATOR: PeakAlloc = PeakAlloc;
+
+/// The runtime keeps its idle threads, as otherwise the stacks of those that come and go would look like growth.
+fn run(arguments: &Arguments) -> Fallible<Verdict> {
+    let runtime = runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(32)
+        .thread_keep_alive(Duration::from_hours(24))
+        .build()?;
+    let log = runtime.block_on(soak::soak(arguments))?;
+    let verdict = Verdict::of(&log);
+    println!("\n{}", report::text(&log));
+    if let Some(directory) = arguments.output.parent() {
+        std::fs::create_dir_all(directory)?;
+    }
+    chart::draw(&log, &verdict, &arguments.output)
+        .map_err(|error| format!("--output {}: {error}", arguments.output.display()))?;
+    println!("\nThe curves are in {}.", arguments.output.display());
+    Ok(verdict)
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(verdict) => {
+            println!("\n{verdict}");
+            if verdict.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("soak: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,400 @@
+//! What has to come of a schedule, by a reference that keeps everything and hurries nowhere.
+//!
+//! It has no shards, lanes or tasks: callers' messages are taken in the order in which they were sent, then whatever can
+//! end ends, until nothing moves. Times are milliseconds since the start.
+
+use std::collections::VecDeque;
+
+use super::{
+    steps::{GATES, How, Join, Options, Plan, Way, When},
+    world::{Answer, CallId, FLIGHT_LIMIT, MAX_WAIT},
+};
+
+/// Room for the joins that a call's work makes: theirs are the numbers after its own.
+pub(crate) const NUMBERS_PER_CALL: usize = 8;
+
+pub(crate) struct Call {
+    id: CallId,
+    pub(crate) key: u8,
+    way: Way,
+    plan: Plan,
+    pub(crate) state: State,
+    /// The flight whose work made the join.
+    origin: Option<usize>,
+    gives_up: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Its message is on the way.
+    Sent,
+    Aboard(usize),
+    /// Runs its own work, from that state of the gates on.
+    Bypassing([u64; GATES]),
+    Answered(Answer),
+    Left,
+}
+
+pub(crate) struct Flight {
+    leader: usize,
+    key: u8,
+    joinable: bool,
+    started: u64,
+    pub(crate) over: bool,
+    overdue: bool,
+    aboard: Vec<usize>,
+    passed: [u64; GATES],
+    /// The join that its work waits for.
+    awaits: Option<usize>,
+}
+
+enum Message {
+    Join(usize),
+    Cancel(usize),
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counters {
+    pub(crate) joins: u64,
+    pub(crate) executions: u64,
+    pub(crate) coalesced: u64,
+    pub(crate) errors: u64,
+    pub(crate) panics: u64,
+    pub(crate) timeouts: u64,
+    pub(crate) rejections: u64,
+    pub(crate) departures: u64,
+    pub(crate) aborts: u64,
+    pub(crate) forgets: u64,
+    pub(crate) bypasses: u64,
+}
+
+pub(crate) struct Oracle {
+    options: Options,
+    pub(crate) now: u64,
+    gates: [u64; GATES],
+    pub(crate) calls: Vec<Call>,
+    pub(crate) flights: Vec<Flight>,
+    messages: VecDeque<Message>,
+    pub(crate) counters: Counters,
+    /// Calls whose work was begun.
+    pub(crate) begun: Vec<CallId>,
+    /// What joins made by work were told.
+    pub(crate) nested: Vec<(CallId, Answer)>,
+    pub(crate) is_enabled: bool,
+    pub(crate) is_rolled_out: bool,
+    pub(crate) is_closed: bool,
+}
+
+impl Oracle {
+    pub(crate) fn new(options: Options) -> Self {
+        Self {
+            options,
+            now: 0,
+            gates: [0; GATES],
+            calls: Vec::new(),
+            flights: Vec::new(),
+            messages: VecDeque::new(),
+            counters: Counters::default(),
+            begun: Vec::new(),
+            nested: Vec::new(),
+            is_enabled: true,
+            is_rolled_out: true,
+            is_closed: false,
+        }
+    }
+
+    pub(crate) fn bypasses(&self) -> bool {
+        !(self.is_enabled && self.is_rolled_out)
+    }
+
+    /// Whether a join is on its way that no flight has taken yet.
+    pub(crate) fn has_joins_on_the_way(&self) -> bool {
+        self.messages.iter().any(|message| matches!(message, Message::Join(_)))
+    }
+
+    /// Whether the work that a caller waits for waits for a flight itself.
+    pub(crate) fn waits_with_others(&self, call: usize) -> bool {
+        matches!(self.calls[call].state, State::Aboard(flight) if self.flights[flight].awaits.is_some())
+    }
+
+    /// A call's first poll, and what it has to say at once.
+    pub(crate) fn join(&mut self, id: CallId, join: &Join) -> Option<Answer> {
+        let max_wait = join.has_max_wait.then(|| u64::try_from(MAX_WAIT.as_millis()).unwrap());
+        let call = self.calls.len();
+        self.calls.push(Call {
+            id,
+            key: join.key,
+            way: join.way,
+            plan: join.plan.clone(),
+            state: State::Sent,
+            origin: None,
+            gives_up: max_wait.map(|wait| self.now + wait),
+        });
+        if self.is_closed {
+            self.calls[call].state = State::Answered(Answer::Closed);
+        } else if self.bypasses() {
+            self.counters.joins += 1;
+            self.counters.bypasses += 1;
+            self.begun.push(id);
+            self.calls[call].state = State::Bypassing(self.gates);
+        } else {
+            self.messages.push_back(Message::Join(call));
+            return None;
+        }
+        self.poll(call)
+    }
+
+    /// What a caller has to be told now, if anything.
+    pub(crate) fn poll(&mut self, call: usize) -> Option<Answer> {
+        if let State::Bypassing(passed) = self.calls[call].state
+            && self.is_ready(&self.calls[call].plan, &passed, None)
+        {
+            self.calls[call].state = State::Answered(outcome(&self.calls[call]));
+        }
+        if let State::Answered(answer) = &self.calls[call].state {
+            return Some(answer.clone());
+        }
+        if self.calls[call].gives_up.is_some_and(|at| at <= self.now) {
+            self.leave(call);
+            return Some(Answer::CallerTimedOut);
+        }
+        None
+    }
+
+    /// A caller that was aboard keeps its seat until its message comes.
+    pub(crate) fn leave(&mut self, call: usize) {
+        if let State::Aboard(_) = std::mem::replace(&mut self.calls[call].state, State::Left) {
+            self.messages.push_back(Message::Cancel(call));
+        }
+    }
+
+    pub(crate) fn pulse(&mut self, gate: usize) {
+        self.gates[gate] += 1;
+    }
+
+    /// Takes what is on its way, then ends what can end, until nothing moves.
+    pub(crate) fn settle(&mut self) {
+        loop {
+            self.take_messages();
+            let ready = |flight: &Flight| {
+                !flight.over && self.is_ready(&self.calls[flight.leader].plan, &flight.passed, flight.awaits)
+            };
+            match self.flights.iter().position(ready) {
+                Some(flight) => self.complete(flight),
+                None if self.messages.is_empty() => return,
+                None => {}
+            }
+        }
+    }
+
+    /// [`settle`](Self::settle), but nothing ends.
+    pub(crate) fn take_messages(&mut self) {
+        while let Some(message) = self.messages.pop_front() {
+            match message {
+                Message::Join(call) => self.admit(call),
+                Message::Cancel(call) => self.depart(call),
+            }
+        }
+    }
+
+    fn is_ready(&self, plan: &Plan, passed: &[u64; GATES], awaits: Option<usize>) -> bool {
+        if plan.by == How::PanicInTheClosure {
+            return true;
+        }
+        match plan.ends {
+            When::AtOnce => true,
+            When::AtGate(gate) => self.gates[gate] > passed[gate],
+            When::Never => false,
+            When::Joined { .. } => awaits.is_some_and(|call| matches!(self.calls[call].state, State::Answered(_))),
+        }
+    }
+
+    fn admit(&mut self, call: usize) {
+        if self.calls[call].state == State::Left {
+            return;
+        }
+        self.counters.joins += 1;
+        let (key, origin) = (self.calls[call].key, self.calls[call].origin);
+        match self.joinable(key) {
+            Some(flight) if origin == Some(flight) => self.refuse(call, Answer::Reentrant),
+            Some(flight) if self.flights[flight].aboard.len() >= self.options.max_waiters => {
+                self.refuse(call, Answer::TooManyWaiters);
+            }
+            Some(flight) => {
+                if origin.is_some_and(|origin| self.waits_for(flight, origin)) {
+                    return self.refuse(call, Answer::Reentrant);
+                }
+                self.counters.coalesced += 1;
+                self.flights[flight].aboard.push(call);
+                self.calls[call].state = State::Aboard(flight);
+            }
+            None if self.live().count() >= self.options.max_flights => self.refuse(call, Answer::TooManyFlights),
+            None => self.launch(call),
+        }
+    }
+
+    fn refuse(&mut self, call: usize, answer: Answer) {
+        self.counters.rejections += 1;
+        self.calls[call].state = State::Answered(answer);
+    }
+
+    fn launch(&mut self, call: usize) {
+        self.counters.executions += 1;
+        let flight = self.flights.len();
+        let Call { id, key, .. } = self.calls[call];
+        self.begun.push(id);
+        self.calls[call].state = State::Aboard(flight);
+        let plan = self.calls[call].plan.clone();
+        let awaits = match plan.ends {
+            When::Joined { key, plan: nested } if plan.by != How::PanicInTheClosure => {
+                self.calls.push(Call {
+                    id: id + 1,
+                    key,
+                    way: Way::Join,
+                    plan: *nested,
+                    state: State::Sent,
+                    origin: Some(flight),
+                    gives_up: None,
+                });
+                self.messages.push_back(Message::Join(self.calls.len() - 1));
+                Some(self.calls.len() - 1)
+            }
+            _ => None,
+        };
+        self.flights.push(Flight {
+            leader: call,
+            key,
+            joinable: true,
+            started: self.now,
+            over: false,
+            overdue: false,
+            aboard: vec![call],
+            passed: self.gates,
+            awaits,
+        });
+    }
+
+    /// Whether that flight, by way of whatever it waits for, waits for the other.
+    fn waits_for(&self, mut flight: usize, other: usize) -> bool {
+        loop {
+            match self.flights[flight].awaits.map(|call| &self.calls[call].state) {
+                Some(&State::Aboard(next)) if next == other => return true,
+                Some(&State::Aboard(next)) => flight = next,
+                _ => return false,
+            }
+        }
+    }
+
+    fn depart(&mut self, call: usize) {
+        let Some(flight) = self.flights.iter().position(|flight| !flight.over && flight.aboard.contains(&call)) else {
+            return;
+        };
+        self.counters.departures += 1;
+        self.flights[flight].aboard.retain(|&other| other != call);
+        if self.flights[flight].aboard.is_empty() && self.options.aborts {
+            self.counters.aborts += 1;
+            self.end(flight, &Answer::Aborted);
+            self.drop_work(flight);
+        }
+    }
+
+    fn complete(&mut self, flight: usize) {
+        let leader = &self.calls[self.flights[flight].leader];
+        let (answer, way) = (outcome(leader), leader.way);
+        match answer {
+            Answer::Error(_) => self.counters.errors += u64::from(way == Way::Try),
+            Answer::Panicked(_) => self.counters.panics += 1,
+            _ => {}
+        }
+        if let Some(call) = self.flights[flight].awaits
+            && let State::Answered(answer) = &self.calls[call].state
+        {
+            self.nested.push((self.calls[call].id, answer.clone()));
+        }
+        self.end(flight, &answer);
+    }
+
+    fn end(&mut self, flight: usize, answer: &Answer) {
+        let flight = &mut self.flights[flight];
+        (flight.over, flight.joinable) = (true, false);
+        for call in flight.aboard.drain(..) {
+            match self.calls[call].state {
+                State::Left => self.counters.departures += 1,
+                _ => self.calls[call].state = State::Answered(answer.clone()),
+            }
+        }
+    }
+
+    /// Work that is dropped leaves what it waited for.
+    fn drop_work(&mut self, flight: usize) {
+        if let Some(call) = self.flights[flight].awaits {
+            self.leave(call);
+        }
+    }
+
+    pub(crate) fn advance(&mut self, milliseconds: u64) {
+        self.now += milliseconds;
+        let limit = u64::try_from(FLIGHT_LIMIT.as_millis()).unwrap();
+        let mut ended = Vec::new();
+        for flight in 0..self.flights.len() {
+            let Flight { over, overdue, started, .. } = self.flights[flight];
+            if !self.options.has_deadline || over || overdue || started + limit > self.now {
+                continue;
+            }
+            self.counters.timeouts += 1;
+            (self.flights[flight].overdue, self.flights[flight].joinable) = (true, false);
+            if !self.options.detaches {
+                self.end(flight, &Answer::FlightTimedOut);
+                ended.push(flight);
+            }
+        }
+        // After all of them: who has its answer leaves nothing.
+        ended.into_iter().for_each(|flight| self.drop_work(flight));
+        self.settle();
+    }
+
+    pub(crate) fn joinable(&self, key: u8) -> Option<usize> {
+        self.flights.iter().position(|flight| flight.joinable && flight.key == key)
+    }
+
+    pub(crate) fn live(&self) -> impl Iterator<Item = &Flight> {
+        self.flights.iter().filter(|flight| !flight.over)
+    }
+
+    pub(crate) fn forget(&mut self, flight: usize) {
+        self.flights[flight].joinable = false;
+        self.counters.forgets += 1;
+    }
+
+    /// Whether a flight's work can end by now.
+    pub(crate) fn may_have_ended(&self, flight: usize) -> bool {
+        let flight = &self.flights[flight];
+        self.is_ready(&self.calls[flight.leader].plan, &flight.passed, flight.awaits)
+    }
+
+    /// Ends everything that is under way with `Closed`, and says how many flights that were.
+    pub(crate) fn close(&mut self) -> usize {
+        self.is_closed = true;
+        let live: Vec<_> = (0..self.flights.len()).filter(|&flight| !self.flights[flight].over).collect();
+        live.iter().for_each(|&flight| self.end(flight, &Answer::Closed));
+        live.iter().for_each(|&flight| self.drop_work(flight));
+        self.messages.clear();
+        live.len()
+    }
+
+    pub(crate) fn waiters(&self) -> usize {
+        self.live().map(|flight| flight.aboard.len()).sum()
+    }
+
+    pub(crate) fn oldest(&self) -> Option<u64> {
+        self.live().map(|flight| self.now - flight.started).max()
+    }
+}
+
+fn outcome(call: &Call) -> Answer {
+    match call.plan.by {
+        How::Value => Answer::Value(call.id),
+        How::Error => Answer::Error(call.id),
+        How::Panic | How::PanicInTheClosure => Answer::Panicked(call.id),
+    }
+}

@@ -156,21 +156,15 @@ pub(super) async fn caller(handle: Flights, log: Arc<Log>, script: Vec<Action>) 
             Action::Join(join) => parked.extend(treat(logged(&handle, &log, &join, None), join.patience).await),
             Action::Forget { key } => {
                 let forget = log.forget(Some(key));
-                if let Ok(was_live) = handle.forget(key).await {
-                    log.forgot(forget, usize::from(was_live));
-                }
+                log.forgot(forget, handle.forget(key).await.map(usize::from));
             }
             Action::ForgetAll => {
                 let forget = log.forget(None);
-                if let Ok(detached) = handle.forget_all().await {
-                    log.forgot(forget, detached);
-                }
+                log.forgot(forget, handle.forget_all().await);
             }
             Action::Ask => {
-                let begin = log.now();
-                if let Ok(stats) = handle.stats().await {
-                    log.sighted(begin, stats.timeouts);
-                }
+                let sighting = log.look();
+                log.saw(sighting, handle.stats().await.map(|stats| stats.timeouts));
             }
             Action::Pause { yields } => {
                 for _ in 0..yields {
@@ -217,10 +211,10 @@ pub(super) async fn overdue(handle: &Flights, log: &Arc<Log>) {
     let mut first = logged(handle, log, &join(Some(Duration::from_millis(500))), None);
     let _ = poll_fn(|cx| Poll::Ready(first.poll_unpin(cx))).await;
     loop {
-        let begin = log.now();
-        let Ok(stats) = handle.stats().await else { return };
-        if stats.timeouts > 0 {
-            log.sighted(begin, stats.timeouts);
+        let sighting = log.look();
+        let timeouts = handle.stats().await.map(|stats| stats.timeouts);
+        log.saw(sighting, timeouts);
+        if timeouts != Ok(0) {
             break;
         }
         yield_now().await;

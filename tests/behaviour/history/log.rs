@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use shardflight::Closed;
+
 use super::record::{Answer, Call, Ending, Execution, Forget, History, Moment, Quiet, Rules, Sighting, Span};
 
 pub(super) struct Log {
@@ -76,14 +78,21 @@ impl Log {
         forgets.len() - 1
     }
 
-    pub(super) fn forgot(&self, forget: usize, detached: usize) {
+    pub(super) fn forgot(&self, forget: usize, detached: Result<usize, Closed>) {
         let now = self.now();
         lock(&self.forgets)[forget].end = Some((now, detached));
     }
 
-    pub(super) fn sighted(&self, begin: Moment, timeouts: u64) {
-        let end = self.now();
-        lock(&self.sightings).push(Sighting { begin, end, timeouts });
+    pub(super) fn look(&self) -> usize {
+        let begin = self.now();
+        let mut sightings = lock(&self.sightings);
+        sightings.push(Sighting { begin, end: None });
+        sightings.len() - 1
+    }
+
+    pub(super) fn saw(&self, sighting: usize, timeouts: Result<u64, Closed>) {
+        let now = self.now();
+        lock(&self.sightings)[sighting].end = Some((now, timeouts));
     }
 
     /// From now on callers may be sent away.

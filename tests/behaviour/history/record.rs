@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shardflight::{OnAbandon, OnExpiry};
+use shardflight::{Closed, OnAbandon, OnExpiry};
 
 /// A point on the one clock of a log. Ticks order what happened; the time beside them is for ages alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,8 +83,8 @@ pub(super) struct Forget {
     /// `None`: all keys.
     pub(super) key: Option<u8>,
     pub(super) begin: Moment,
-    /// When it returned and how many flights it said to have detached; `None` if it never said.
-    pub(super) end: Option<(Moment, usize)>,
+    /// When it returned and how many flights it said to have detached, or that the coalescer is closed.
+    pub(super) end: Option<(Moment, Result<usize, Closed>)>,
 }
 
 impl Forget {
@@ -93,12 +93,12 @@ impl Forget {
     }
 }
 
-/// How many flights had expired, as the statistics said.
+/// A look at the statistics.
 #[derive(Clone, Debug)]
 pub(super) struct Sighting {
     pub(super) begin: Moment,
-    pub(super) end: Moment,
-    pub(super) timeouts: u64,
+    /// When they came and how many flights had expired, or that the coalescer is closed.
+    pub(super) end: Option<(Moment, Result<u64, Closed>)>,
 }
 
 /// What the coalescer was built with, as far as it matters to the judge.

@@ -17,6 +17,8 @@ struct Climate {
     hurried: bool,
     /// One in so many works never ends; 0 for none.
     never: u32,
+    /// One in so many works makes a join of its own.
+    nests: u32,
 }
 
 pub(super) fn plan(seed: u64) -> Plan {
@@ -43,7 +45,7 @@ pub(super) fn plan(seed: u64) -> Plan {
         _ if expires || (hurried && on_abandon == OnAbandon::Abort) => 20,
         _ => 0,
     };
-    let climate = Climate { keys: rng.u8(1..7), hurried, never };
+    let climate = Climate { keys: rng.u8(1..7), hurried, never, nests: if rng.bool() { 2 } else { 12 } };
     let finish = match rng.u8(..8) {
         0 => Finish::Shutdown { after: micros(&mut rng, 20_000), grace: micros(&mut rng, 4_000) },
         1 => Finish::RuntimeGone { after: micros(&mut rng, 20_000) },
@@ -116,7 +118,7 @@ fn work(rng: &mut Rng, climate: &Climate, depth: u8) -> Work {
     Work {
         yields: if rng.u8(..3) == 0 { 0 } else { rng.u8(..12) },
         sleeps: (rng.u8(..6) == 0).then(|| micros(rng, 3_000)),
-        nested: (depth < 2 && rng.u8(..10) == 0).then(|| Box::new(join(rng, climate, depth + 1))),
+        nested: (depth < 2 && rng.u32(..climate.nests) == 0).then(|| Box::new(join(rng, climate, depth + 1))),
         end,
     }
 }

@@ -12,6 +12,7 @@ use super::{
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Result<(), Violation> {
     leads_once(evidence)?;
+    questions_are_answered(evidence)?;
     for (number, call) in evidence.history.calls.iter().enumerate() {
         let fails = |guarantee, sentence| Err(evidence.violation(guarantee, sentence, &[number], &[]));
         match (&call.answer, call.left) {
@@ -24,6 +25,17 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Result<(), Violation> {
         }
     }
     Ok(())
+}
+
+fn questions_are_answered(evidence: &Evidence<'_>) -> Result<(), Violation> {
+    let (forgets, sightings) = (&evidence.history.forgets, &evidence.history.sightings);
+    let forgets = forgets.iter().filter(|forget| forget.end.is_none()).map(|forget| format!("{forget:?}"));
+    let sightings = sightings.iter().filter(|look| look.end.is_none()).map(|look| format!("{look:?}"));
+    let entries: Vec<_> = forgets.chain(sightings).collect();
+    if entries.is_empty() {
+        return Ok(());
+    }
+    Err(Violation { guarantee: "G5", sentence: "a question was never answered", entries })
 }
 
 fn leads_once(evidence: &Evidence<'_>) -> Result<(), Violation> {

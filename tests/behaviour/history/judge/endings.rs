@@ -93,21 +93,22 @@ fn runs_to_its_end(evidence: &Evidence<'_>, number: usize) -> Result<(), Violati
 fn overdue_flights_are_not_boarded(evidence: &Evidence<'_>) -> Result<(), Violation> {
     let history = evidence.history;
     for sighting in &history.sightings {
+        let Some((seen, Ok(timeouts))) = sighting.end else { continue };
         let leads = |number: usize| {
             let call = evidence.call(number);
             let answer = call.answer.as_ref().and_then(|(_, answer)| answer.execution());
-            call.begin.is_some_and(|begin| begin.tick < sighting.end.tick)
+            call.begin.is_some_and(|begin| begin.tick < seen.tick)
                 && answer.is_none_or(|execution| evidence.execution(execution).leader == number)
         };
         let leaders: Vec<_> = (0..history.calls.len()).filter(|&number| leads(number)).collect();
-        if usize::try_from(sighting.timeouts).is_ok_and(|timeouts| timeouts < leaders.len()) {
+        if usize::try_from(timeouts).is_ok_and(|timeouts| timeouts < leaders.len()) {
             continue;
         }
         for (number, execution) in history.executions.iter().enumerate() {
             let late = evidence.answered[number]
                 .iter()
                 .copied()
-                .find(|&call| evidence.call(call).begin.is_some_and(|begin| sighting.end.tick < begin.tick));
+                .find(|&call| evidence.call(call).begin.is_some_and(|begin| seen.tick < begin.tick));
             if let (true, Some(call)) = (leaders.contains(&execution.leader), late) {
                 return Err(evidence.violation("G11", "a call got on a flight that had expired", &[call], &[number]));
             }

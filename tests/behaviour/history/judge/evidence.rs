@@ -2,7 +2,7 @@
 
 use std::{ops::Range, time::Duration};
 
-use shardflight::{OnAbandon, OnExpiry};
+use shardflight::{Closed, OnAbandon, OnExpiry};
 
 use super::{
     super::record::{Answer, Call, Execution, History},
@@ -82,7 +82,8 @@ impl<'a> Evidence<'a> {
     /// Whether a forget of the key may have taken effect within these ticks.
     pub(super) fn forgotten(&self, key: u8, within: &Range<u64>) -> bool {
         self.history.forgets.iter().filter(|forget| forget.covers(key)).any(|forget| match forget.end {
-            Some((end, detached)) => detached > 0 && forget.begin.tick < within.end && within.start < end.tick,
+            Some((_, Err(Closed))) => false,
+            Some((end, Ok(detached))) => detached > 0 && forget.begin.tick < within.end && within.start < end.tick,
             None => forget.begin.tick < within.end,
         })
     }
@@ -92,8 +93,14 @@ impl<'a> Evidence<'a> {
     pub(super) fn answered_question(&self, key: u8, within: &Range<u64>) -> bool {
         let history = self.history;
         let forgets = history.forgets.iter().filter(|forget| forget.covers(key));
-        let forgets = forgets.filter_map(|forget| Some((forget.begin, forget.end?.0)));
-        let sightings = history.sightings.iter().map(|sighting| (sighting.begin, sighting.end));
+        let forgets = forgets.filter_map(|forget| match forget.end? {
+            (end, Ok(_)) => Some((forget.begin, end)),
+            (_, Err(Closed)) => None,
+        });
+        let sightings = history.sightings.iter().filter_map(|sighting| match sighting.end? {
+            (end, Ok(_)) => Some((sighting.begin, end)),
+            (_, Err(Closed)) => None,
+        });
         forgets.chain(sightings).any(|(begin, end)| within.start < begin.tick && end.tick < within.end)
     }
 

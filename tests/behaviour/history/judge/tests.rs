@@ -79,11 +79,13 @@ impl Story {
     }
 
     fn forgets(self, begin: u64, end: u64) -> Self {
-        self.with(|history| history.forgets.push(Forget { key: Some(0), begin: at(begin), end: Some((at(end), 1)) }))
+        self.with(|history| {
+            history.forgets.push(Forget { key: Some(0), begin: at(begin), end: Some((at(end), Ok(1))) })
+        })
     }
 
     fn asks(self, begin: u64, end: u64, timeouts: u64) -> Self {
-        self.with(|history| history.sightings.push(Sighting { begin: at(begin), end: at(end), timeouts }))
+        self.with(|history| history.sightings.push(Sighting { begin: at(begin), end: Some((at(end), Ok(timeouts))) }))
     }
 
     #[track_caller]
@@ -197,6 +199,14 @@ fn g5_a_live_caller_is_answered() {
     Story::new().call(0).returns(0, 3, 15).breaks("G5");
     // One that never was polled waits for nothing.
     Story::new().call(0).with(|history| history.calls[0].begin = None).is_right();
+}
+
+#[test]
+fn g5_a_question_is_answered() {
+    let asks = || Story::new().asks(1, 2, 0).forgets(3, 4);
+    asks().is_right();
+    asks().with(|history| history.sightings[0].end = None).breaks("G5");
+    asks().with(|history| history.forgets[0].end = None).breaks("G5");
 }
 
 #[test]

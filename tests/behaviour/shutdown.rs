@@ -227,8 +227,9 @@ async fn a_bypassed_join_is_refused_too() {
 /// A question may come into the mailbox beside its closing. Where in between is up to the threads, so there are many.
 #[tokio::test(flavor = "multi_thread", worker_threads = 6)]
 async fn questions_asked_beside_a_shutdown_are_answered() {
-    async fn asks_until_closed(handle: Handle<u32, u32>, forgets: bool) {
+    async fn asks_until_closed(handle: Handle<u32, u32>, forgets: bool, asked: Count) {
         loop {
+            asked.up();
             let closed = if forgets { handle.forget(7_u32).await.is_err() } else { handle.stats().await.is_err() };
             if closed {
                 return;
@@ -237,13 +238,12 @@ async fn questions_asked_beside_a_shutdown_are_answered() {
         }
     }
     limited(async {
-        for round in 0..400 {
-            let coalescer = coalescer();
-            let askers: Vec<_> =
-                (0..12).map(|n| tokio::spawn(asks_until_closed(coalescer.handle(), n % 2 == 0))).collect();
-            for _ in 0..round % 8 {
-                yield_now().await;
-            }
+        for round in 0..300 {
+            let (coalescer, asked) = (coalescer(), Count::default());
+            let askers: Vec<_> = (0..12)
+                .map(|n| tokio::spawn(asks_until_closed(coalescer.handle(), n % 2 == 0, asked.clone())))
+                .collect();
+            eventually(|| asked.get() > 30 + round % 100).await;
             coalescer.shutdown(Duration::ZERO).await;
             join_all(askers).await.into_iter().for_each(|asker| asker.expect("no panic reaches an asker"));
         }

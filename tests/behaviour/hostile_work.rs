@@ -26,10 +26,11 @@ fn keeps_its_waker(kept: &Kept) -> impl Future<Output = u8> + Send + use<> {
 async fn work_that_always_wakes_itself_starves_nobody() {
     limited(async {
         let handle = one_aborting_shard::<u8, u8>();
-        let polls = Count::default();
-        let counted = polls.clone();
+        let (polls, drops) = (Count::default(), Count::default());
+        let (counted, held) = (polls.clone(), drops.on_drop());
         let mut spinning = handle.join(1, move || {
             poll_fn(move |cx| {
+                let _held = &held;
                 counted.up();
                 cx.waker().wake_by_ref();
                 Poll::Pending
@@ -42,6 +43,7 @@ async fn work_that_always_wakes_itself_starves_nobody() {
         assert!(polls.get() > 0);
         drop(spinning);
         assert_eq!(at_rest(&handle).await.aborts, 1);
+        eventually(|| drops.get() == 1).await;
     })
     .await;
 }

@@ -22,7 +22,7 @@ use super::{
 };
 
 /// Generous: a round takes a second at most. Only a hang takes so long.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 pub(super) struct Played {
     pub(super) history: History,

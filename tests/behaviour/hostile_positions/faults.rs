@@ -169,7 +169,8 @@ pub(super) struct Working {
     faults: Faults,
     gate: Pin<Box<dyn Future<Output = ()> + Send>>,
     fails: bool,
-    _bombs: [Bomb; 2],
+    #[expect(dead_code, reason = "they are there to be dropped")]
+    bombs: [Bomb; 2],
 }
 
 impl Future for Working {
@@ -187,8 +188,8 @@ pub(super) fn work(faults: &Faults, gate: &Gate, fails: bool) -> impl FnOnce() -
     let bomb = Bomb(faults.clone(), Function::ClosureDrop);
     move || {
         faults.visit(Function::Closure);
-        let _bombs = [bomb, Bomb(faults.clone(), Function::FutureDrop)];
-        Working { faults, gate: Box::pin(gate), fails, _bombs }
+        let bombs = [bomb, Bomb(faults.clone(), Function::FutureDrop)];
+        Working { faults, gate: Box::pin(gate), fails, bombs }
     }
 }
 

@@ -14,7 +14,7 @@ use shardflight::{Coalescer, Handle, JoinError, OnAbandon, OnExpiry, TryJoinErro
 use super::faults::{Faults, Function, Hashers, Key, Position, Product, Spelling, Thing, describe, waker, work};
 use crate::support::{Gate, at_rest, settle};
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 type Flights = Handle<Key, Product, Hashers>;
 
@@ -150,7 +150,8 @@ impl Scene {
         // Its panic is its caller's, who gets no other answer.
         let key = catch_unwind(AssertUnwindSafe(|| Key::from(Spelling(1, self.faults.clone()))));
         if let Ok(key) = key {
-            let _ = AssertUnwindSafe(self.handle.forget(key)).catch_unwind().await;
+            let forgot = AssertUnwindSafe(self.handle.forget(key)).catch_unwind().await;
+            assert!(!matches!(forgot, Ok(Err(_))), "a question was lost in the shard");
         }
         settle().await;
     }

@@ -7,6 +7,7 @@ mod answers;
 mod caps;
 mod endings;
 mod evidence;
+mod story;
 mod tests;
 mod windows;
 

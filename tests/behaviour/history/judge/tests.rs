@@ -5,104 +5,9 @@ use std::time::Duration;
 use shardflight::{OnAbandon, OnExpiry};
 
 use super::{
-    super::record::{Answer, Call, Ending, Execution, Forget, History, Moment, Quiet, Rules, Sighting, Span},
-    judge,
+    super::record::{Answer, Ending, Quiet},
+    story::{Story, at, value},
 };
-
-/// On the clock of these logs a tick is a millisecond.
-fn at(tick: u64) -> Moment {
-    Moment { tick, at: Duration::from_millis(tick) }
-}
-
-fn span(begin: u64, end: u64) -> Span {
-    Span { begin: at(begin), end: at(end) }
-}
-
-fn value(execution: usize) -> Answer {
-    Answer::Value { execution }
-}
-
-/// A log in the making. Calls and executions count from 0; all are of key 0.
-struct Story(History);
-
-impl Story {
-    fn under(on_abandon: OnAbandon) -> Self {
-        Self(History {
-            rules: Rules::lax(on_abandon),
-            calls: Vec::new(),
-            executions: Vec::new(),
-            forgets: Vec::new(),
-            sightings: Vec::new(),
-            closing: None,
-            quiet: Quiet::Unasked,
-        })
-    }
-
-    fn new() -> Self {
-        Self::under(OnAbandon::Finish)
-    }
-
-    fn with(mut self, change: impl FnOnce(&mut History)) -> Self {
-        change(&mut self.0);
-        self
-    }
-
-    fn deadline(self, millis: u64, on_expiry: OnExpiry) -> Self {
-        self.with(|history| {
-            history.rules.deadline = Some(Duration::from_millis(millis));
-            history.rules.on_expiry = on_expiry;
-        })
-    }
-
-    /// A call whose first poll ends at the tick after its begin.
-    fn call(self, begin: u64) -> Self {
-        let (begin, sent) = (Some(at(begin)), Some(at(begin + 1)));
-        let call = Call { key: 0, inside: None, max_wait: None, begin, sent, answer: None, left: None };
-        self.with(|history| history.calls.push(call))
-    }
-
-    fn answered(self, begin: u64, end: u64, answer: Answer) -> Self {
-        self.call(begin).with(|history| history.calls.last_mut().unwrap().answer = Some((at(end), answer)))
-    }
-
-    fn left(self, begin: u64, leaves: u64) -> Self {
-        self.call(begin).with(|history| history.calls.last_mut().unwrap().left = Some(span(leaves, leaves + 1)))
-    }
-
-    fn work(self, leader: usize, begin: u64, end: u64, ending: Ending) -> Self {
-        let (begin, end) = (at(begin), Some((at(end), ending)));
-        self.with(|history| history.executions.push(Execution { key: 0, leader, begin, end }))
-    }
-
-    fn returns(self, leader: usize, begin: u64, end: u64) -> Self {
-        self.work(leader, begin, end, Ending::Returned)
-    }
-
-    fn forgets(self, begin: u64, end: u64) -> Self {
-        self.with(|history| {
-            history.forgets.push(Forget { key: Some(0), begin: at(begin), end: Some((at(end), Ok(1))) })
-        })
-    }
-
-    fn asks(self, begin: u64, end: u64, timeouts: u64) -> Self {
-        self.with(|history| history.sightings.push(Sighting { begin: at(begin), end: Some((at(end), Ok(timeouts))) }))
-    }
-
-    #[track_caller]
-    fn is_right(&self) {
-        if let Err(violation) = judge(&self.0) {
-            panic!("accused: {violation}");
-        }
-    }
-
-    #[track_caller]
-    fn breaks(&self, guarantee: &str) {
-        match judge(&self.0) {
-            Ok(verdict) => panic!("let pass: {verdict:?}"),
-            Err(violation) => assert_eq!(violation.guarantee, guarantee, "{violation}"),
-        }
-    }
-}
 
 #[test]
 fn g1_executions_may_overlap_only_after_a_forget() {
@@ -299,7 +204,7 @@ fn g10_no_flight_remains_without_a_caller() {
 #[test]
 fn g11_a_flight_does_not_expire_before_its_time() {
     let expires = |end| {
-        let after = Duration::from_millis(1_000);
+        let after = Duration::from_secs(1);
         Story::new().deadline(1_000, OnExpiry::Fail).answered(0, end, Answer::TimedOut(after)).work(
             0,
             3,
@@ -314,7 +219,7 @@ fn g11_a_flight_does_not_expire_before_its_time() {
 
 #[test]
 fn g11_a_late_result_reaches_nobody() {
-    let after = Duration::from_millis(1_000);
+    let after = Duration::from_secs(1);
     let story = Story::new().deadline(1_000, OnExpiry::Fail).answered(0, 1_001, Answer::TimedOut(after));
     let story = story.returns(0, 3, 1_100);
     story.is_right();

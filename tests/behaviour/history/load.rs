@@ -72,12 +72,17 @@ fn start(plan: &Plan, handle: &Flights, log: &Arc<Log>, callers: &Runtime) -> Th
     through
 }
 
+/// Each shard answers for itself, and work of one that is asked late may join a key of one that was asked before. So it
+/// takes two looks with nothing under way and no join in between.
 async fn until_quiet(handle: &Flights) -> Option<Stats> {
+    let mut joins = None;
     loop {
         let stats = handle.stats().await.ok()?;
-        if stats.flights == 0 && stats.waiters == 0 {
+        let quiet = stats.flights == 0 && stats.waiters == 0;
+        if quiet && joins == Some(stats.joins) {
             return Some(stats);
         }
+        joins = quiet.then_some(stats.joins);
         yield_now().await;
     }
 }

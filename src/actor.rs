@@ -1,6 +1,13 @@
 //! The kameo actor around a pump: the lane is its data plane, kameo's mailbox its control plane.
 
-use std::{convert::Infallible, future::poll_fn, ops::ControlFlow, task::Poll, time::Instant};
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    ops::ControlFlow,
+    pin::{Pin, pin},
+    task::{Poll, ready},
+    time::Instant,
+};
 
 use kameo::{
     Actor,
@@ -38,9 +45,33 @@ impl<K: Key, V: Value> Port<K, V> {
         port
     }
 
-    /// Puts a question to the shard. It is answered after everything that was in the lane before.
-    pub(crate) fn ask(&self, control: Control<K>) -> Result<(), Closed> {
-        self.actor.tell(control).try_send().map_err(|_| Closed)
+    /// Puts a question to the shard, at once; the answer is to be awaited. It comes after everything that was in the lane
+    /// before.
+    pub(crate) fn ask<T>(
+        &self,
+        question: impl FnOnce(oneshot::Sender<T>) -> Control<K>,
+    ) -> Result<impl Future<Output = Result<T, Closed>>, Closed> {
+        let (reply, answer) = oneshot::async_channel();
+        self.actor.tell(question(reply)).try_send().map_err(|_| Closed)?;
+        Ok(self.hear(answer))
+    }
+
+    /// Waits for an answer, and for the shard's stopping just as well: a question that slips in beside the closing of the
+    /// mailbox may be left lying there, neither taken nor dropped, for as long as there are handles (G5).
+    async fn hear<T>(&self, mut answer: oneshot::AsyncReceiver<T>) -> Result<T, Closed> {
+        let mut stopped = pin!(self.actor.wait_for_shutdown());
+        poll_fn(|cx| {
+            if let Poll::Ready(answer) = Pin::new(&mut answer).poll(cx) {
+                return Poll::Ready(answer.map_err(|_| Closed));
+            }
+            ready!(stopped.as_mut().poll(cx));
+            // What was answered was answered before the stop.
+            match Pin::new(&mut answer).poll(cx) {
+                Poll::Ready(answer) => Poll::Ready(answer.map_err(|_| Closed)),
+                Poll::Pending => Poll::Ready(Err(Closed)),
+            }
+        })
+        .await
     }
 }
 

@@ -155,17 +155,13 @@ where
     pub(crate) async fn drain(&self, within: Duration) -> Drained {
         self.router.close();
         let deadline = tokio::time::Instant::now().into_std().checked_add(within);
-        let mut replies = Vec::with_capacity(self.router.ports.len());
-        for port in &self.router.ports {
-            let (reply, answer) = oneshot::async_channel();
-            // A shard that is closed already has nothing left to finish or to cut.
-            if port.ask(Control::Drain { deadline, reply }).is_ok() {
-                replies.push(answer);
-            }
-        }
+        // A shard that is closed already has nothing left to finish or to cut.
+        let ports = self.router.ports.iter();
+        let asked: Vec<_> =
+            ports.filter_map(|port| port.ask(|reply| Control::Drain { deadline, reply }).ok()).collect();
         let mut sum = Drained::default();
-        for reply in replies {
-            let Drained { finished, cut } = reply.await.unwrap_or_default();
+        for answer in asked {
+            let Drained { finished, cut } = answer.await.unwrap_or_default();
             sum.finished += finished;
             sum.cut += cut;
         }
@@ -250,9 +246,7 @@ where
         let mut was_live = false;
         // One domain after the other, as there is but one key to compare with.
         for port in self.router.ports(hash) {
-            let (reply, answer) = oneshot::async_channel();
-            port.ask(Control::Forget { hash, key, reply })?;
-            let forgotten: Forgotten<K> = answer.await.map_err(|_| Closed)?;
+            let forgotten: Forgotten<K> = port.ask(|reply| Control::Forget { hash, key, reply })?.await?;
             key = forgotten.key;
             match forgotten.was_live {
                 Ok(live) => was_live |= live,

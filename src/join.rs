@@ -174,12 +174,14 @@ where
     fn leave(&mut self) {
         match mem::replace(&mut self.stage, Stage::Done) {
             Stage::Waiting { seat, mut answer, .. } => {
-                match Pin::new(&mut answer).poll(&mut Context::from_waker(Waker::noop())) {
-                    Poll::Ready(unread) => drop(unread),
-                    Poll::Pending => {
+                // This lets go of the waker that the caller was last polled with. It may be anybody's, and a panic in its
+                // drop must not keep the shard from hearing of us.
+                match catch(|| Pin::new(&mut answer).poll(&mut Context::from_waker(Waker::noop()))) {
+                    Ok(Poll::Ready(unread)) => drop(unread),
+                    Ok(Poll::Pending) | Err(_) => {
                         // Leave first, then say so: the shard looks for us when it hears, and must not find us still
                         // here.
-                        drop(answer);
+                        drop_contained(answer);
                         post(self.router.lane(seat), Message::Cancel { hash: seat.hash });
                     }
                 }

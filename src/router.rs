@@ -130,15 +130,11 @@ impl<K: Key, V: Value, S> Router<K, V, S> {
         &self,
         question: impl Fn(oneshot::Sender<T>) -> Control<K>,
     ) -> Result<Vec<T>, Closed> {
-        let mut replies = Vec::with_capacity(self.ports.len());
-        for port in &self.ports {
-            let (reply, answer) = oneshot::async_channel();
-            port.ask(question(reply))?;
-            replies.push(answer);
-        }
-        let mut answers = Vec::with_capacity(replies.len());
-        for reply in replies {
-            answers.push(reply.await.map_err(|_| Closed)?);
+        // All of them are asked before the first is heard.
+        let asked = self.ports.iter().map(|port| port.ask(&question)).collect::<Result<Vec<_>, _>>()?;
+        let mut answers = Vec::with_capacity(asked.len());
+        for answer in asked {
+            answers.push(answer.await?);
         }
         Ok(answers)
     }

@@ -11,7 +11,7 @@ use futures::{
     future::{pending, ready},
 };
 
-use crate::support::{Gate, at_rest, embark, limited, one_shard, panic_quietly, settle};
+use crate::support::{Gate, at_rest, embark, limited, one_aborting_shard, one_shard, panic_quietly, settle};
 
 struct PanicsInWake;
 
@@ -26,6 +26,35 @@ fn embark_with_a_panicking_waker<F: Future + Unpin>(join: &mut F) {
     let waker = Waker::from(Arc::new(PanicsInWake));
     let polled = Pin::new(join).poll(&mut Context::from_waker(&waker));
     assert!(matches!(polled, Poll::Pending));
+}
+
+/// Held by nobody but the join that it is given to.
+struct PanicsInDrop;
+
+impl Wake for PanicsInDrop {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for PanicsInDrop {
+    fn drop(&mut self) {
+        panic_quietly("in a waker's drop");
+    }
+}
+
+#[tokio::test]
+async fn the_departure_of_a_caller_whose_waker_panics_when_dropped_is_noticed() {
+    limited(async {
+        let handle = one_aborting_shard::<u8, u8>();
+        let mut join = handle.join(1, pending);
+        let waker = Waker::from(Arc::new(PanicsInDrop));
+        assert!(Pin::new(&mut join).poll(&mut Context::from_waker(&waker)).is_pending());
+        // The join's is the last from now on.
+        drop(waker);
+        settle().await;
+        drop(join);
+        assert_eq!(at_rest(&handle).await.aborts, 1);
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -3,8 +3,8 @@
 use std::{future::pending, time::Duration};
 
 use futures::future::join_all;
-use shardflight::{Closed, Coalescer, JoinError};
-use tokio::{runtime::Handle as Runtime, time::Instant};
+use shardflight::{Closed, Coalescer, Handle, JoinError};
+use tokio::{runtime::Handle as Runtime, task::yield_now, time::Instant};
 
 use crate::support::{Count, Gate, embark, eventually, limited, poll_once, settle, until};
 
@@ -220,6 +220,33 @@ async fn a_bypassed_join_is_refused_too() {
         handle.set_enabled(false);
         coalescer.shutdown(Duration::ZERO).await;
         assert!(matches!(handle.join(1_u32, || async { 7 }).await, Err(JoinError::Closed)));
+    })
+    .await;
+}
+
+/// A question may come into the mailbox beside its closing. Where in between is up to the threads, so there are many.
+#[tokio::test(flavor = "multi_thread", worker_threads = 6)]
+async fn questions_asked_beside_a_shutdown_are_answered() {
+    async fn asks_until_closed(handle: Handle<u32, u32>, forgets: bool, asked: Count) {
+        loop {
+            asked.up();
+            let closed = if forgets { handle.forget(7_u32).await.is_err() } else { handle.stats().await.is_err() };
+            if closed {
+                return;
+            }
+            yield_now().await;
+        }
+    }
+    limited(async {
+        for round in 0..300 {
+            let (coalescer, asked) = (coalescer(), Count::default());
+            let askers: Vec<_> = (0..12)
+                .map(|n| tokio::spawn(asks_until_closed(coalescer.handle(), n % 2 == 0, asked.clone())))
+                .collect();
+            eventually(|| asked.get() > 30 + round % 100).await;
+            coalescer.shutdown(Duration::ZERO).await;
+            join_all(askers).await.into_iter().for_each(|asker| asker.expect("no panic reaches an asker"));
+        }
     })
     .await;
 }

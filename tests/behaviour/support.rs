@@ -155,7 +155,7 @@ impl Drop for CountsDrop {
 }
 
 /// Waits until the statistics say so, and returns them.
-pub(crate) async fn until<K, V>(handle: &Handle<K, V>, condition: impl Fn(&Stats) -> bool) -> Stats
+pub(crate) async fn until<K, V, S>(handle: &Handle<K, V, S>, condition: impl Fn(&Stats) -> bool) -> Stats
 where
     K: Hash + Eq + Send + 'static,
     V: Send + Sync + 'static,
@@ -172,7 +172,7 @@ where
 }
 
 /// Waits for quiescence, and checks the books: nothing under way, and every join accounted for once (G6, G14).
-pub(crate) async fn at_rest<K, V>(handle: &Handle<K, V>) -> Stats
+pub(crate) async fn at_rest<K, V, S>(handle: &Handle<K, V, S>) -> Stats
 where
     K: Hash + Eq + Send + 'static,
     V: Send + Sync + 'static,

@@ -1,14 +1,11 @@
 //! Knowing that a mailbox was the one to wake a task, without asking it each time.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll, Wake, Waker},
 };
 
-use futures_util::task::AtomicWaker;
+use crate::host::{AtomicBool, AtomicWaker};
 
 /// Stands between a source of events that is rarely ready and a task that is woken very often: the source is polled
 /// only if it has rung since it was last found empty.

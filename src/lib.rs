@@ -200,6 +200,8 @@ mod error;
 mod handle;
 mod host;
 mod inspection;
+#[cfg(all(test, shuttle))]
+mod interleavings;
 mod join;
 mod lane;
 mod live;

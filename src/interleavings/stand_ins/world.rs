@@ -3,7 +3,7 @@
 use std::{
     cell::RefCell,
     collections::HashMap,
-    future::{Future, poll_fn},
+    future::Future,
     io, mem,
     pin::Pin,
     sync::{
@@ -47,14 +47,6 @@ struct State {
 }
 
 impl Runtime {
-    /// A new world, in which this thread is from now on.
-    pub(crate) fn begin() -> Self {
-        let world = World { began: Instant::now(), state: Mutex::default(), sleeps: AtomicU64::new(0) };
-        let runtime = Self(Arc::new(world));
-        CURRENT.set(Some(runtime.clone()));
-        runtime
-    }
-
     pub(crate) fn try_current() -> io::Result<Self> {
         CURRENT.with_borrow(Clone::clone).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
@@ -87,6 +79,18 @@ impl Runtime {
         self.state().tasks.push(abort.clone());
         Spawned(abort)
     }
+}
+
+/// For scenarios alone.
+#[cfg(test)]
+impl Runtime {
+    /// A new world, in which this thread is from now on.
+    pub(crate) fn begin() -> Self {
+        let world = World { began: Instant::now(), state: Mutex::default(), sleeps: AtomicU64::new(0) };
+        let runtime = Self(Arc::new(world));
+        CURRENT.set(Some(runtime.clone()));
+        runtime
+    }
 
     /// Drops these tasks, counted in the order of their spawning.
     pub(crate) fn drop_tasks(&self, which: impl std::slice::SliceIndex<[AbortHandle], Output = [AbortHandle]>) {
@@ -103,7 +107,7 @@ impl Runtime {
 
     /// When no more than so many tasks are left, their futures dropped and gone.
     pub(crate) async fn at_most(&self, alive: usize) {
-        poll_fn(|cx| {
+        std::future::poll_fn(|cx| {
             let mut state = self.state();
             if state.alive <= alive {
                 return Poll::Ready(());

@@ -10,10 +10,7 @@ use std::{
 };
 
 use super::record::{Alive, Answer, Record};
-use crate::{
-    Builder, Coalescer, Handle,
-    host::{Runtime, be_quiet},
-};
+use crate::{Builder, Coalescer, Handle, host::Runtime};
 
 pub(super) const KEY: u64 = 2;
 /// Another key with the same hash.
@@ -64,7 +61,6 @@ pub(super) fn play<F: Future<Output = ()>>(
     choose: impl FnOnce(Builder<u64, Product, Placing>) -> Builder<u64, Product, Placing>,
     story: impl FnOnce(Scene) -> F,
 ) {
-    be_quiet(false);
     let world = Runtime::begin();
     let builder = Coalescer::<u64, Product>::builder().shards(shards).hasher(Placing::default());
     let coalescer = choose(builder).build().expect("choices that make sense");

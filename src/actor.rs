@@ -6,7 +6,6 @@ use std::{
     ops::ControlFlow,
     pin::{Pin, pin},
     task::{Poll, ready},
-    time::Instant,
 };
 
 use kameo::{
@@ -19,14 +18,11 @@ use kameo::{
 use tokio::runtime::Handle as Runtime;
 
 use crate::{
-    bell::Bell,
-    drain::Drained,
+    control::{Control, Inside},
     error::{CaughtPanic, Closed},
     live::{Key, Value},
     pump::Pump,
-    shard::{Shard, Sighting},
     sight,
-    stats::Stats,
 };
 
 /// One shard's control plane, from outside. Owning it is what keeps the actor alive.
@@ -75,38 +71,10 @@ impl<K: Key, V: Value> Port<K, V> {
     }
 }
 
-/// The control plane.
-pub(crate) enum Control<K> {
-    Forget { hash: u64, key: K, reply: oneshot::Sender<Forgotten<K>> },
-    ForgetAll { reply: oneshot::Sender<usize> },
-    Stats { reply: oneshot::Sender<Stats> },
-    ResetStats { reply: oneshot::Sender<()> },
-    Inspect { most: usize, reply: oneshot::Sender<Inspected> },
-    Drain { deadline: Option<Instant>, reply: oneshot::Sender<Drained> },
-}
-
-pub(crate) struct Forgotten<K> {
-    pub(crate) was_live: Result<bool, CaughtPanic>,
-    /// Back to whose it is, to be dropped there.
-    pub(crate) key: K,
-}
-
-/// The flights with the most waiters and the oldest ones, of one shard.
-pub(crate) struct Inspected {
-    pub(crate) crowded: Vec<Sighting>,
-    pub(crate) oldest: Vec<Sighting>,
-}
-
 pub(crate) struct ShardActor<K: Key, V: Value> {
     /// Boxed, with all else: the future that kameo wraps around an actor returns the actor in the end, and moves room for
     /// it at every poll until then.
     inside: Box<Inside<K, V>>,
-}
-
-struct Inside<K: Key, V: Value> {
-    pump: Pump<K, V>,
-    /// The mailbox's: it is hardly ever what the actor is woken for, and asking it each time is not for free.
-    bell: Bell,
 }
 
 impl<K: Key, V: Value> Actor for ShardActor<K, V> {
@@ -118,24 +86,17 @@ impl<K: Key, V: Value> Actor for ShardActor<K, V> {
     }
 
     async fn on_start(pump: Self::Args, _: ActorRef<Self>) -> Result<Self, Self::Error> {
-        Ok(Self { inside: Box::new(Inside { pump, bell: Bell::new() }) })
+        Ok(Self { inside: Box::new(Inside::new(pump)) })
     }
 
-    /// Pumps the lane for as long as kameo has nothing to say. Both polls only ever take what is there, so this future
-    /// may be dropped between polls and loses nothing. Ends the actor when the pump has been drained.
+    /// Both polls only ever take what is there, so this future may be dropped between polls and loses nothing. Ends the
+    /// actor when the pump has been drained.
     async fn next(
         &mut self,
         _: WeakActorRef<Self>,
         mailbox: &mut MailboxReceiver<Self>,
     ) -> Result<Option<Signal<Self>>, Self::Error> {
-        let Inside { pump, bell } = &mut *self.inside;
-        poll_fn(|cx| {
-            if let Poll::Ready(signal) = bell.poll(cx, |cx| mailbox.poll_recv(cx)) {
-                return Poll::Ready(Ok(signal));
-            }
-            pump.poll(cx).map(|()| Ok(None))
-        })
-        .await
+        Ok(poll_fn(|cx| self.inside.poll(cx, |cx| mailbox.poll_recv(cx))).await)
     }
 
     /// Goes on: the pump keeps its state through a panic, and a stopped shard would take its keys with it.
@@ -145,12 +106,12 @@ impl<K: Key, V: Value> Actor for ShardActor<K, V> {
         panic: PanicError,
     ) -> Result<ControlFlow<ActorStopReason>, Self::Error> {
         let message = panic.with_str(CaughtPanic::new).unwrap_or_else(|| CaughtPanic::new("not a string"));
-        sight::recovered(self.inside.pump.number(), &message);
+        sight::recovered(self.inside.pump().number(), &message);
         Ok(ControlFlow::Continue(()))
     }
 
     async fn on_stop(&mut self, _: WeakActorRef<Self>, _: ActorStopReason) -> Result<(), Self::Error> {
-        self.inside.pump.close();
+        self.inside.pump().close();
         Ok(())
     }
 }
@@ -159,35 +120,6 @@ impl<K: Key, V: Value> Message<Control<K>> for ShardActor<K, V> {
     type Reply = ();
 
     async fn handle(&mut self, control: Control<K>, _: &mut Context<Self, ()>) {
-        let pump = &mut self.inside.pump;
-        pump.catch_up().await;
-        // Whoever no longer waits for its reply has lost nothing but the reply.
-        match control {
-            Control::Forget { hash, key, reply } => {
-                let was_live = pump.control(|shard, _, _| shard.forget(hash, &key));
-                if let Err(unheard) = reply.send(Forgotten { was_live, key }) {
-                    pump.discard(unheard.into_inner().key);
-                }
-            }
-            Control::ForgetAll { reply } => {
-                let forgotten = pump.control(|shard, _, _| shard.forget_all());
-                let _ = reply.send(forgotten);
-            }
-            Control::Stats { reply } => {
-                let stats = pump.control(Shard::stats);
-                let _ = reply.send(stats);
-            }
-            Control::ResetStats { reply } => {
-                pump.control(|shard, _, effects| shard.reset_stats(effects));
-                let _ = reply.send(());
-            }
-            Control::Inspect { most, reply } => {
-                let describe = pump.describe();
-                let (crowded, oldest) =
-                    pump.control(|shard, now, _| shard.inspect(most, now, describe.as_deref().map(|d| d as _)));
-                let _ = reply.send(Inspected { crowded, oldest });
-            }
-            Control::Drain { deadline, reply } => pump.drain(deadline, reply),
-        }
+        control.carry_out(self.inside.pump()).await;
     }
 }

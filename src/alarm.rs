@@ -6,11 +6,9 @@ use std::{
     time::Instant,
 };
 
-use tokio::{
-    runtime::Handle as Runtime,
-    task::unconstrained,
-    time::{Sleep, sleep_until},
-};
+use tokio::task::unconstrained;
+
+use crate::host::{Runtime, Sleep, sleep_until};
 
 /// Wakes its task once at a time of choice. Setting it is all that costs; it isn't moved when the flight it was set for
 /// ends early, but rings once for nothing and is set anew.

@@ -1,28 +1,31 @@
 //! Knowing that a mailbox was the one to wake a task, without asking it each time.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll, Wake, Waker},
 };
 
-use futures_util::task::AtomicWaker;
+use crate::host::AtomicBool;
 
 /// Stands between a source of events that is rarely ready and a task that is woken very often: the source is polled
 /// only if it has rung since it was last found empty.
+#[derive(Default)]
 pub(crate) struct Bell {
+    /// `None` before the first poll.
+    hung: Option<Hung>,
+}
+
+struct Hung {
     clapper: Arc<Clapper>,
     /// The clapper, as the source sees it.
     rope: Waker,
-    /// Whom the clapper wakes: as long as that stays the same, it needn't be told.
-    task: Option<Waker>,
 }
 
 struct Clapper {
     rung: AtomicBool,
-    task: AtomicWaker,
+    /// Kept, not handed out at the first ring: a ring goes on to the task a moment after it was heard, when the task may
+    /// have found the source empty again and expects to be woken by the next.
+    task: Waker,
 }
 
 impl Wake for Clapper {
@@ -32,14 +35,20 @@ impl Wake for Clapper {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.rung.store(true, Ordering::SeqCst);
-        self.task.wake();
+        self.task.wake_by_ref();
+    }
+}
+
+impl Hung {
+    fn for_task(task: &Waker) -> Self {
+        let clapper = Arc::new(Clapper { rung: AtomicBool::new(true), task: task.clone() });
+        Self { rope: Waker::from(Arc::clone(&clapper)), clapper }
     }
 }
 
 impl Bell {
     pub(crate) fn new() -> Self {
-        let clapper = Arc::new(Clapper { rung: AtomicBool::new(true), task: AtomicWaker::new() });
-        Self { rope: Waker::from(Arc::clone(&clapper)), clapper, task: None }
+        Self::default()
     }
 
     /// Polls the source if it has rung, and as long as it is ready each time.
@@ -48,19 +57,18 @@ impl Bell {
         cx: &mut Context<'_>,
         source: impl FnOnce(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
-        if !self.clapper.rung.load(Ordering::SeqCst)
-            && self.task.as_ref().is_some_and(|task| task.will_wake(cx.waker()))
-        {
+        // Another task's bell may ring on: the source is asked at once, and has the new rope from then on.
+        self.hung.take_if(|hung| !hung.clapper.task.will_wake(cx.waker()));
+        let Hung { clapper, rope } = self.hung.get_or_insert_with(|| Hung::for_task(cx.waker()));
+        if !clapper.rung.load(Ordering::SeqCst) {
             return Poll::Pending;
         }
-        self.clapper.task.register(cx.waker());
-        self.task = Some(cx.waker().clone());
         // Down before the source is asked: a ring beside the asking is heard at the next poll, which it brings about.
-        self.clapper.rung.store(false, Ordering::SeqCst);
-        let polled = source(&mut Context::from_waker(&self.rope));
+        clapper.rung.store(false, Ordering::SeqCst);
+        let polled = source(&mut Context::from_waker(rope));
         if polled.is_ready() {
             // There may be more, and the source need not ring for it.
-            self.clapper.rung.store(true, Ordering::SeqCst);
+            clapper.rung.store(true, Ordering::SeqCst);
         }
         polled
     }
@@ -96,6 +104,23 @@ mod tests {
         assert!(poll(&mut bell, &waker, true).0);
         assert!(poll(&mut bell, &waker, false).0);
         assert!(!poll(&mut bell, &waker, false).0);
+    }
+
+    #[test]
+    fn another_task_has_the_source_asked_at_once_and_gets_the_rings_from_then_on() {
+        #[derive(Default)]
+        struct Woken(std::sync::atomic::AtomicBool);
+        impl Wake for Woken {
+            fn wake(self: Arc<Self>) {
+                self.0.store(true, Ordering::SeqCst);
+            }
+        }
+        let (mut bell, other) = (Bell::new(), Arc::new(Woken::default()));
+        assert!(poll(&mut bell, Waker::noop(), false).0);
+        let (asked, rope) = poll(&mut bell, &Arc::clone(&other).into(), false);
+        assert!(asked);
+        rope.unwrap().wake();
+        assert!(other.0.load(Ordering::SeqCst));
     }
 
     #[test]

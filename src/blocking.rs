@@ -8,6 +8,7 @@ use std::{
 use crate::{
     error::JoinError,
     handle::Handle,
+    host::oneshot,
     join::{own, settle},
     live::{Answer, post},
     panics::{catch, drop_contained},

@@ -4,18 +4,18 @@ use std::{
     fmt,
     hash::{BuildHasher, RandomState},
     marker::PhantomData,
-    sync::{Arc, atomic::AtomicBool},
+    sync::Arc,
     time::Duration,
 };
 
-use tokio::runtime::{Handle as Runtime, RuntimeFlavor};
+use tokio::runtime::RuntimeFlavor;
 
 use crate::{
-    actor::Port,
     choices::{self, Choices},
     coalescer::Coalescer,
     error::BuildError,
     handle::Handle,
+    host::{AtomicBool, Port, Runtime, timers},
     live::Lanes,
     policy::{OnAbandon, OnExpiry},
     pump::{Describe, Pump},
@@ -23,7 +23,6 @@ use crate::{
     router::{Bypasses, Router},
     scope::{Domains, Scope, Topology},
     shard::Shard,
-    timers,
 };
 
 /// Builds a [`Coalescer`].

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use crate::host::oneshot;
+
 /// What became of the flights that were under way when a shutdown began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Drained {

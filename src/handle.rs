@@ -8,9 +8,10 @@ use std::{
 };
 
 use crate::{
-    actor::{Control, Forgotten, Inspected},
+    control::{Control, Forgotten, Inspected},
     drain::Drained,
     error::{Closed, InvalidRollout},
+    host::now,
     inspection::Inspection,
     join::{Join, JoinShared, TryJoin},
     panics::drop_contained,
@@ -154,7 +155,7 @@ where
 
     pub(crate) async fn drain(&self, within: Duration) -> Drained {
         self.router.close();
-        let deadline = tokio::time::Instant::now().into_std().checked_add(within);
+        let deadline = now().checked_add(within);
         // A shard that is closed already has nothing left to finish or to cut.
         let ports = self.router.ports.iter();
         let asked: Vec<_> =

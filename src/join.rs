@@ -12,6 +12,7 @@ use std::{
 
 use crate::{
     error::{JoinError, TryJoinError},
+    host::oneshot,
     live::{Answer, Key, Parts, Value, Work, let_go, post},
     panics::{catch, drop_contained},
     patience::Patience,

@@ -3,14 +3,9 @@
 //! A flume queue carries the messages. Around it stands a flag and a waker, in place of flume's own async receive,
 //! which allocates at every idle wait.
 
-use std::{
-    future::ready,
-    sync::atomic::{AtomicBool, Ordering},
-    task::Waker,
-};
+use std::{future::ready, sync::atomic::Ordering, task::Waker};
 
-use futures_util::task::AtomicWaker;
-use tokio::runtime::Handle as Runtime;
+use crate::host::{AtomicBool, AtomicWaker, Runtime, flume};
 
 /// Above this many queued messages the queue's memory is given back once it has run empty.
 const BURST: usize = 4096;

@@ -186,6 +186,7 @@
 //! that runtime shuts down, whoever still waits gets [`JoinError::Closed`] or [`JoinError::Aborted`]; a
 //! `current_thread` runtime that nobody drives answers nobody.
 
+#[cfg(not(shuttle))]
 mod actor;
 mod alarm;
 mod bell;
@@ -193,10 +194,14 @@ mod blocking;
 mod builder;
 mod choices;
 mod coalescer;
+mod control;
 mod drain;
 mod error;
 mod handle;
+mod host;
 mod inspection;
+#[cfg(all(test, shuttle))]
+mod interleavings;
 mod join;
 mod lane;
 mod live;
@@ -211,6 +216,7 @@ mod scope;
 mod shard;
 mod sight;
 mod stats;
+#[cfg(not(shuttle))]
 mod timers;
 mod work;
 

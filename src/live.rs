@@ -2,10 +2,9 @@
 
 use std::{marker::PhantomData, ops::Deref, pin::Pin, sync::Arc};
 
-use tokio::{runtime::Handle as Runtime, task::AbortHandle};
-
 use crate::{
     error::JoinError,
+    host::{AbortHandle, Runtime, oneshot},
     lane::{Lane, Stranded},
     panics::{catch, drop_contained},
     shard::{Caller, FlightId, Join, Leftovers, Message, World},

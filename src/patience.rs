@@ -6,12 +6,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    runtime::Handle as Runtime,
-    time::{Sleep, sleep},
+use crate::{
+    host::{Runtime, Sleep, sleep},
+    panics::catch,
 };
-
-use crate::panics::catch;
 
 /// How long a caller waits, as its handle says.
 pub(crate) struct Patience {

@@ -9,11 +9,10 @@ use std::{
     time::Instant,
 };
 
-use tokio::runtime::Handle as Runtime;
-
 use crate::{
     alarm::Alarm,
     drain::{Drain, Drained},
+    host::{Runtime, now, oneshot},
     live::{Answer, Key, Lanes, Live, LiveLane, Parts, Value, let_go, post, refuse},
     panics::drop_contained,
     shard::{Effect, Landing, Leftovers, Message, Remains, Shard},
@@ -76,6 +75,7 @@ impl<K: Key, V: Value> Pump<K, V> {
         }
     }
 
+    #[cfg_attr(shuttle, expect(dead_code, reason = "the actor's"))]
     pub(crate) fn number(&self) -> usize {
         self.number
     }
@@ -309,9 +309,4 @@ fn let_go_of<K: Key, V: Value>(remains: Remains<Live<K, V>>) {
         Remains::Leftovers(leftovers) => let_go(leftovers),
         Remains::Value(value) => drop_contained(value),
     }
-}
-
-/// Tokio's clock, which tests can pause, in the standard library's terms, which the shard understands.
-fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }

@@ -2,14 +2,13 @@
 
 use std::{
     hash::{BuildHasher, Hash},
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
-use tokio::runtime::Handle as Runtime;
-
 use crate::{
-    actor::{Control, Port},
+    control::Control,
     error::{CaughtPanic, Closed, JoinError},
+    host::{AtomicBool, Port, Runtime, oneshot},
     live::{Key, Lanes, LiveLane, Value},
     panics::{catch, drop_contained},
     rollout::Rollout,

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use crate::shard::FlightRef;
+use crate::{host::thread_local, shard::FlightRef};
 
 /// A flight of some coalescer; the first part tells coalescers apart.
 #[derive(Clone, Copy, Debug)]
@@ -17,11 +17,11 @@ thread_local! {
 
 /// Until the guard is dropped, this thread runs work of that flight.
 pub(crate) fn enter(running: Option<Running>) -> Entered {
-    Entered { before: RUNNING.replace(running) }
+    Entered { before: RUNNING.with(|current| current.replace(running)) }
 }
 
 pub(crate) fn current() -> Option<Running> {
-    RUNNING.get()
+    RUNNING.with(Cell::get)
 }
 
 pub(crate) struct Entered {
@@ -30,6 +30,6 @@ pub(crate) struct Entered {
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        RUNNING.set(self.before);
+        RUNNING.with(|current| current.set(self.before));
     }
 }

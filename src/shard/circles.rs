@@ -7,7 +7,7 @@
 //! edge chasing of Chandy, Misra and Haas (1983), against the edges, since a flight knows its waiters. Joins that aren't
 //! made by work pay a `None`.
 
-use super::{Effect, FlightRef, Message, Probe, Shard, Wait, World};
+use super::{Effect, FlightRef, Message, Probe, Shard, Wait, World, reap};
 use crate::{error::JoinError, policy::OnAbandon};
 
 /// The longest circle that is found: the deadline ends a longer one.
@@ -41,15 +41,22 @@ impl<W: World> Shard<W> {
 
     /// Puts the wait that closed a circle off the flight it waits for.
     pub(super) fn circle(&mut self, circle: Wait, effects: &mut Vec<Effect<W>>) {
-        let Some(flight) = self.find(circle.awaited) else { return };
+        let Some(flight) = self.flights.find_mut(circle.awaited.hash, |candidate| candidate.is(circle.awaited)) else {
+            return;
+        };
         let off = flight.put_off(circle.waiting);
-        let abandoned = !off.is_empty() && flight.waiters() == 0 && self.rules.on_abandon == OnAbandon::Abort;
+        if off.is_empty() {
+            return;
+        }
         self.waiters -= off.len();
+        // Where fewer are aboard, departures that weren't worth a look before may be the greater part of them now.
+        if flight.is_worth_looking() {
+            self.waiters -= reap(flight, &mut self.counters, effects);
+        }
+        let abandoned = flight.waiters() == 0 && self.rules.on_abandon == OnAbandon::Abort;
         // They had been counted as coalesced, and turn out not to be.
         self.counters.coalesced = self.counters.coalesced.saturating_sub(off.len() as u64);
-        if !off.is_empty() {
-            self.refuse(off, JoinError::Reentrant, effects);
-        }
+        self.refuse(off, JoinError::Reentrant, effects);
         if abandoned {
             self.abandon(circle.awaited, effects);
         }

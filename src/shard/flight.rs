@@ -74,7 +74,12 @@ impl<W: World> Flight<W> {
     /// still notices at once that everybody is gone.
     pub(super) fn hint_departure(&mut self) -> bool {
         self.hints += 1;
-        self.hints * 2 >= self.waiters.len()
+        self.is_worth_looking()
+    }
+
+    /// Whether half of those aboard may be gone. To be asked whenever there are more hints, or fewer aboard.
+    pub(super) fn is_worth_looking(&self) -> bool {
+        self.has_hints() && self.hints * 2 >= self.waiters.len()
     }
 
     pub(super) fn has_hints(&self) -> bool {

@@ -1,14 +1,14 @@
 //! What a shard holds its callers and flights to.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
-use crate::policy::{OnAbandon, OnExpiry};
+use crate::{
+    host::AtomicUsize,
+    policy::{OnAbandon, OnExpiry},
+};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {

@@ -191,15 +191,27 @@ fn a_refused_join_takes_nothing_of_the_budget() {
 
 impl Bench {
     /// A join that the work of the `n`th flight, whose key and hash are `from`, makes of `name`.
-    fn join_from(&mut self, (from, n): (u64, u64), name: u64) -> (Person, Vec<Seen>) {
+    fn join_from(&mut self, from: (u64, u64), name: u64) -> (Person, Vec<Seen>) {
+        let (caller, mut seen) = self.embark_from(from, name);
+        seen.extend(self.deliver());
+        (caller, seen)
+    }
+
+    /// The same, with its probe still on its way.
+    fn embark_from(&mut self, (from, n): (u64, u64), name: u64) -> (Person, Vec<Seen>) {
         let caller = self.person();
         let origin = Some(Box::new(FlightRef { hash: from, id: nth(n) }));
         let (key, work) = (Name(name), WorkOf(caller.number));
-        let mut seen = self.handle(Message::Join(Join { hash: name, key, work, caller: caller.clone(), origin }));
+        let seen = self.handle(Message::Join(Join { hash: name, key, work, caller: caller.clone(), origin }));
+        (caller, seen)
+    }
+
+    fn deliver(&mut self) -> Vec<Seen> {
+        let mut seen = Vec::new();
         while let Some(message) = self.between.pop_front() {
             seen.extend(self.handle(message));
         }
-        (caller, seen)
+        seen
     }
 }
 
@@ -229,6 +241,17 @@ fn a_circle_of_flights_that_others_lead_is_found_whoever_comes_last() {
     assert_eq!(bench.join_from((1, 0), 2).1, []);
     assert_eq!(bench.join_from((2, 1), 3).1, []);
     assert_eq!(bench.join_from((3, 2), 1).1, [Refused("reentrant"), Answered(6, Err("reentrant"), true)]);
+}
+
+#[test]
+fn a_flight_that_a_circle_leaves_to_the_departed_is_abandoned() {
+    let mut bench = Bench::new(OnAbandon::Abort);
+    let (leader, _) = bench.join(1);
+    assert_eq!(bench.join_from((1, 0), 2).1, [Launched(SECOND, 2)], "A waits for B");
+    let _b_waits_for_a = (bench.embark_from((2, 1), 1), bench.embark_from((2, 1), 1));
+    assert_eq!(bench.leave(&leader, 1), [], "one of three isn't worth a look");
+    let seen = bench.deliver();
+    assert!(seen.contains(&Aborted(FIRST)), "{seen:?}");
 }
 
 #[test]

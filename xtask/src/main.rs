@@ -3,10 +3,10 @@
 mod planted;
 mod process;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{fs, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use process::{Failure, cargo};
+use process::{Failure, cargo, root};
 
 /// The checks of shardflight that take longer than a test run may.
 #[derive(Parser)]
@@ -62,9 +62,9 @@ enum Check {
         #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
         seconds: u64,
     },
-    /// Thousands of callers for as long as wished, watching memory, tasks and flights.
+    /// Thousands of callers for as long as wished, watching memory, tasks and flights: see `--example soak --help`.
     Soak {
-        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(10..=86_400))]
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(30..=604_800))]
         seconds: u64,
     },
     /// Known vulnerabilities among the dependencies; needs the advisory database's server.
@@ -88,9 +88,8 @@ fn run(check: Check) -> Result<(), Failure> {
             cargo(["test", "--release", "--lib", which, "--", "--include-ignored", "--nocapture"]).run()
         }
         Check::Interleavings { schedules, exhaustive } => {
-            let which = if exhaustive { "--ignored" } else { "--include-ignored" };
-            let which = if exhaustive { which } else { "--nocapture" };
-            cargo(["test", "--release", "--lib", "interleavings", "--", "--nocapture", which])
+            let which = if exhaustive { &["--ignored"][..] } else { &[] };
+            cargo(["test", "--release", "--lib", "interleavings", "--", "--nocapture"].iter().chain(which))
                 .env("RUSTFLAGS", "--cfg shuttle")
                 .env("CARGO_TARGET_DIR", "target/shuttle")
                 .env("SHARDFLIGHT_SCHEDULES", schedules)
@@ -113,8 +112,14 @@ fn run(check: Check) -> Result<(), Failure> {
             }
         }
         Check::Fuzz { target, seconds } => {
+            // What is found goes to the first of the directories, and not among what is committed.
+            let (found, corpus) = (format!("fuzz/target/found-{target}"), format!("fuzz/corpus/{target}"));
+            fs::create_dir_all(root().join(&found)).map_err(Failure::of(&found))?;
             let limit = format!("-max_total_time={seconds}");
-            cargo(["+nightly", "fuzz", "run", &target, "--", &limit]).run()
+            cargo(["+nightly", "fuzz", "run", &target, &found, &corpus, "--", &limit])
+                .arg("-max_len=400")
+                .arg("-len_control=0")
+                .run()
         }
         Check::Soak { seconds } => {
             cargo(["run", "--release", "--example", "soak", "--", "--seconds", &seconds.to_string()]).run()

@@ -7,7 +7,7 @@
 //! edge chasing of Chandy, Misra and Haas (1983), against the edges, since a flight knows its waiters. Joins that aren't
 //! made by work pay a `None`.
 
-use super::{Effect, FlightRef, Message, Probe, Shard, Wait, World, reap};
+use super::{Effect, FlightRef, Message, Probe, Shard, Wait, World, reap, turn_away};
 use crate::{error::JoinError, policy::OnAbandon};
 
 /// The longest circle that is found: the deadline ends a longer one.
@@ -54,9 +54,11 @@ impl<W: World> Shard<W> {
             self.waiters -= reap(flight, &mut self.counters, effects);
         }
         let abandoned = flight.waiters() == 0 && self.rules.on_abandon == OnAbandon::Abort;
-        // They had been counted as coalesced, and turn out not to be.
-        self.counters.coalesced = self.counters.coalesced.saturating_sub(off.len() as u64);
-        self.refuse(off, JoinError::Reentrant, effects);
+        // They had been counted as coalesced, and turn out not to be; unless the counters were reset in between.
+        let recounted = self.counters.coalesced.min(off.len() as u64);
+        self.counters.coalesced -= recounted;
+        self.counters.rejections += recounted;
+        turn_away(off, JoinError::Reentrant, effects);
         if abandoned {
             self.abandon(circle.awaited, effects);
         }

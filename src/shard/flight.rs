@@ -117,9 +117,11 @@ impl<W: World> Flight<W> {
         waiters.iter().filter(|waiter| !waiter.caller.has_left()).filter_map(|waiter| waiter.origin.as_deref().copied())
     }
 
-    /// Takes those off who are the work of `origin`.
+    /// Takes those followers off who are the work of `origin`. A leader stays: it came when the flight was new and waited
+    /// for nobody, so a circle that goes through it was closed by somebody else, who is found by a probe of their own.
     pub(super) fn put_off(&mut self, origin: FlightRef) -> Vec<Waiter<W>> {
-        let off: Vec<_> = self.waiters.extract_if(.., |waiter| waiter.origin.as_deref() == Some(&origin)).collect();
+        let is_off = |waiter: &mut Waiter<W>| waiter.leftovers.is_some() && waiter.origin.as_deref() == Some(&origin);
+        let off: Vec<_> = self.waiters.extract_if(.., is_off).collect();
         self.nested -= off.len();
         off
     }

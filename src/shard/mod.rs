@@ -177,8 +177,7 @@ impl<W: World> Shard<W> {
 
     fn refuse(&mut self, waiters: Vec<Waiter<W>>, error: JoinError, effects: &mut Vec<Effect<W>>) {
         self.counters.rejections += waiters.len() as u64;
-        effects.push(Effect::Report(Report::Rejected { error: error.kind() }));
-        effects.push(Effect::Land(Landing::refusal(waiters, error)));
+        turn_away(waiters, error, effects);
     }
 
     /// Takes the task of a flight that was just launched.
@@ -375,6 +374,11 @@ fn admit<W: World>(
         return Err(JoinError::TooManyWaiters { limit: rules.max_waiters });
     }
     Ok(departed)
+}
+
+fn turn_away<W: World>(waiters: Vec<Waiter<W>>, error: JoinError, effects: &mut Vec<Effect<W>>) {
+    effects.push(Effect::Report(Report::Rejected { error: error.kind() }));
+    effects.push(Effect::Land(Landing::refusal(waiters, error)));
 }
 
 fn report_crowd<W: World>(flight: &mut Flight<W>, crowd: usize, effects: &mut Vec<Effect<W>>) {

@@ -255,6 +255,19 @@ fn a_flight_that_a_circle_leaves_to_the_departed_is_abandoned() {
 }
 
 #[test]
+fn a_circle_puts_no_leader_off() {
+    let mut bench = Bench::new(OnAbandon::Finish);
+    let _a = bench.join(1);
+    assert_eq!(bench.join_from((1, 0), 2).1, [Launched(SECOND, 2)], "A leads B");
+    let _b_waits_for_a_and_a_once_more_for_b = (bench.embark_from((2, 1), 1), bench.embark_from((1, 0), 2));
+    let reentrant = |caller| [Refused("reentrant"), Answered(caller, Err("reentrant"), true)];
+    assert!(bench.deliver().into_iter().eq([3, 4].into_iter().flat_map(reentrant)));
+    let stats = bench.stats();
+    assert_eq!((stats.joins, stats.executions, stats.coalesced, stats.rejections), (4, 2, 0, 2));
+    assert_eq!(bench.complete(2, 1, Ok(20)), [Answered(2, Ok(20), false)]);
+}
+
+#[test]
 fn waiting_for_what_somebody_else_waits_for_is_no_circle() {
     let mut bench = Bench::new(OnAbandon::Finish);
     let _leaders = (bench.join(1), bench.join(2), bench.join(3));

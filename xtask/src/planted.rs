@@ -14,7 +14,17 @@ use crate::process::{Failure, cargo, root};
 const LIMIT: Duration = Duration::from_mins(4);
 
 /// The suites, cheapest first: a bug that one has found needs no other.
-const SUITES: [&[&str]; 2] = [&["test", "--lib"], &["test", "--test", "behaviour"]];
+const SUITES: [Suite; 3] = [
+    Suite { arguments: &["test", "--lib"], flags: "" },
+    Suite { arguments: &["test", "--release", "--lib", "interleavings"], flags: "--cfg shuttle" },
+    Suite { arguments: &["test", "--test", "behaviour"], flags: "" },
+];
+
+struct Suite {
+    arguments: &'static [&'static str],
+    /// The compiler's.
+    flags: &'static str,
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -137,10 +147,13 @@ impl Garden {
 
     fn verdict(&self, bug: &Bug) -> Result<Verdict, Failure> {
         for suite in SUITES {
+            // One directory for each set of flags, or each run would build everything anew.
+            let build = self.build.join(if suite.flags.is_empty() { "plain" } else { "flagged" });
             let run = |more: &[&str]| {
-                cargo(suite.iter().chain(more))
+                cargo(suite.arguments.iter().chain(more))
                     .inside(&self.tree)
-                    .env("CARGO_TARGET_DIR", self.build.display())
+                    .env("CARGO_TARGET_DIR", build.display())
+                    .env("RUSTFLAGS", suite.flags)
                     .env("RUST_BACKTRACE", 0)
                     .run_silently(&self.output, LIMIT)
             };

@@ -422,6 +422,17 @@ fn the_cost_of_looking_for_the_departed_stays_proportional_to_their_number() {
 }
 
 #[test]
+fn flights_that_have_landed_leave_nothing_behind_to_be_asked() {
+    let mut bench = Bench::new(OnAbandon::Finish);
+    for flight in 0..1_000 {
+        let callers = [1, 2, 3].map(|_| bench.join(7).0);
+        assert_eq!(bench.leave(&callers[0], 7), [], "one of three isn't worth a look");
+        bench.complete(7, flight, Ok(70));
+    }
+    assert!(bench.shard.to_ask.len() <= super::roster::SWEEP_FLOOR + 2, "{}", bench.shard.to_ask.len());
+}
+
+#[test]
 fn a_key_that_panics_when_compared_fails_its_own_join_alone() {
     let mut bench = Bench::new(OnAbandon::Finish);
     let _good = bench.join_hashed(1, 7);

@@ -3,8 +3,11 @@
 //! It has no shards, lanes or tasks: callers' messages are taken in the order in which they were sent, then whatever can
 //! end ends, until nothing moves. Times are milliseconds since the start.
 
+mod flights;
+
 use std::collections::VecDeque;
 
+use self::flights::outcome;
 use super::{
     steps::{GATES, How, Join, Options, Plan, Way, When},
     world::{Answer, CallId, FLIGHT_LIMIT, MAX_WAIT},
@@ -209,129 +212,6 @@ impl Oracle {
         }
     }
 
-    fn admit(&mut self, call: usize) {
-        if self.calls[call].state == State::Left {
-            return;
-        }
-        self.counters.joins += 1;
-        let (key, origin) = (self.calls[call].key, self.calls[call].origin);
-        match self.joinable(key) {
-            Some(flight) if origin == Some(flight) => self.refuse(call, Answer::Reentrant),
-            Some(flight) if self.flights[flight].aboard.len() >= self.options.max_waiters => {
-                self.refuse(call, Answer::TooManyWaiters);
-            }
-            Some(flight) => {
-                if origin.is_some_and(|origin| self.waits_for(flight, origin)) {
-                    return self.refuse(call, Answer::Reentrant);
-                }
-                self.counters.coalesced += 1;
-                self.flights[flight].aboard.push(call);
-                self.calls[call].state = State::Aboard(flight);
-            }
-            None if self.live().count() >= self.options.max_flights => self.refuse(call, Answer::TooManyFlights),
-            None => self.launch(call),
-        }
-    }
-
-    fn refuse(&mut self, call: usize, answer: Answer) {
-        self.counters.rejections += 1;
-        self.calls[call].state = State::Answered(answer);
-    }
-
-    fn launch(&mut self, call: usize) {
-        self.counters.executions += 1;
-        let flight = self.flights.len();
-        let Call { id, key, .. } = self.calls[call];
-        self.begun.push(id);
-        self.calls[call].state = State::Aboard(flight);
-        let plan = self.calls[call].plan.clone();
-        let awaits = match plan.ends {
-            When::Joined { key, plan: nested } if plan.by != How::PanicInTheClosure => {
-                self.calls.push(Call {
-                    id: id + 1,
-                    key,
-                    way: Way::Join,
-                    plan: *nested,
-                    state: State::Sent,
-                    origin: Some(flight),
-                    gives_up: None,
-                });
-                self.messages.push_back(Message::Join(self.calls.len() - 1));
-                Some(self.calls.len() - 1)
-            }
-            _ => None,
-        };
-        self.flights.push(Flight {
-            leader: call,
-            key,
-            joinable: true,
-            started: self.now,
-            over: false,
-            overdue: false,
-            aboard: vec![call],
-            passed: self.gates,
-            awaits,
-        });
-    }
-
-    /// Whether that flight, by way of whatever it waits for, waits for the other.
-    fn waits_for(&self, mut flight: usize, other: usize) -> bool {
-        loop {
-            match self.flights[flight].awaits.map(|call| &self.calls[call].state) {
-                Some(&State::Aboard(next)) if next == other => return true,
-                Some(&State::Aboard(next)) => flight = next,
-                _ => return false,
-            }
-        }
-    }
-
-    fn depart(&mut self, call: usize) {
-        let Some(flight) = self.flights.iter().position(|flight| !flight.over && flight.aboard.contains(&call)) else {
-            return;
-        };
-        self.counters.departures += 1;
-        self.flights[flight].aboard.retain(|&other| other != call);
-        if self.flights[flight].aboard.is_empty() && self.options.aborts {
-            self.counters.aborts += 1;
-            self.end(flight, &Answer::Aborted);
-            self.drop_work(flight);
-        }
-    }
-
-    fn complete(&mut self, flight: usize) {
-        let leader = &self.calls[self.flights[flight].leader];
-        let (answer, way) = (outcome(leader), leader.way);
-        match answer {
-            Answer::Error(_) => self.counters.errors += u64::from(way == Way::Try),
-            Answer::Panicked(_) => self.counters.panics += 1,
-            _ => {}
-        }
-        if let Some(call) = self.flights[flight].awaits
-            && let State::Answered(answer) = &self.calls[call].state
-        {
-            self.nested.push((self.calls[call].id, answer.clone()));
-        }
-        self.end(flight, &answer);
-    }
-
-    fn end(&mut self, flight: usize, answer: &Answer) {
-        let flight = &mut self.flights[flight];
-        (flight.over, flight.joinable) = (true, false);
-        for call in flight.aboard.drain(..) {
-            match self.calls[call].state {
-                State::Left => self.counters.departures += 1,
-                _ => self.calls[call].state = State::Answered(answer.clone()),
-            }
-        }
-    }
-
-    /// Work that is dropped leaves what it waited for.
-    fn drop_work(&mut self, flight: usize) {
-        if let Some(call) = self.flights[flight].awaits {
-            self.leave(call);
-        }
-    }
-
     pub(crate) fn advance(&mut self, milliseconds: u64) {
         self.now += milliseconds;
         let limit = u64::try_from(FLIGHT_LIMIT.as_millis()).unwrap();
@@ -388,13 +268,5 @@ impl Oracle {
 
     pub(crate) fn oldest(&self) -> Option<u64> {
         self.live().map(|flight| self.now - flight.started).max()
-    }
-}
-
-fn outcome(call: &Call) -> Answer {
-    match call.plan.by {
-        How::Value => Answer::Value(call.id),
-        How::Error => Answer::Error(call.id),
-        How::Panic | How::PanicInTheClosure => Answer::Panicked(call.id),
     }
 }

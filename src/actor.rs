@@ -52,8 +52,8 @@ impl<K: Key, V: Value> Port<K, V> {
         Ok(self.hear(answer))
     }
 
-    /// Waits for an answer, and for the shard's stopping just as well: a question that slips in beside the closing of the
-    /// mailbox may be left lying there, neither taken nor dropped, for as long as there are handles (G5).
+    /// Waits for an answer, and for the closing of the mailbox just as well: a question that slips in beside it may be left
+    /// lying there for good, neither taken nor dropped (G5).
     async fn hear<T>(&self, mut answer: oneshot::AsyncReceiver<T>) -> Result<T, Closed> {
         let mut stopped = pin!(self.actor.wait_for_shutdown());
         poll_fn(|cx| {
@@ -61,7 +61,7 @@ impl<K: Key, V: Value> Port<K, V> {
                 return Poll::Ready(answer.map_err(|_| Closed));
             }
             ready!(stopped.as_mut().poll(cx));
-            // What was answered was answered before the stop.
+            // Answers are given before the mailbox closes, or not at all.
             match Pin::new(&mut answer).poll(cx) {
                 Poll::Ready(answer) => Poll::Ready(answer.map_err(|_| Closed)),
                 Poll::Pending => Poll::Ready(Err(Closed)),

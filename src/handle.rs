@@ -14,7 +14,7 @@ use crate::{
     host::now,
     inspection::Inspection,
     join::{Join, JoinShared, TryJoin},
-    panics::drop_contained,
+    panics::{Contained, drop_contained},
     rollout,
     router::{Bypasses, Router},
     stats::Stats,
@@ -247,8 +247,10 @@ where
         let mut was_live = false;
         // One domain after the other, as there is but one key to compare with.
         for port in self.router.ports(hash) {
-            let forgotten: Forgotten<K> = port.ask(|reply| Control::Forget { hash, key, reply })?.await?;
-            key = forgotten.key;
+            let key_on_its_way = Contained::new(key);
+            let forgotten: Forgotten<K> =
+                port.ask(|reply| Control::Forget { hash, key: key_on_its_way, reply })?.await?;
+            key = forgotten.key.into_inner();
             match forgotten.was_live {
                 Ok(live) => was_live |= live,
                 Err(panic) => {

@@ -1,12 +1,12 @@
 //! What the protocol stands on: atomics, queues, replies, tasks and the clock.
 //!
 //! Everything through which callers, shards and running work touch each other is imported from here. In every ordinary
-//! build these are other crates' own types under their own names, and nothing of this file is left. Under `--cfg shuttle`
+//! build these are other crates' own types under their own names, and nothing of this file is left. Under `--cfg shardflight_shuttle`
 //! they are stand-ins that ask Shuttle's scheduler who goes next before they act, so that the tests in
 //! `src/interleavings/` run the very same lanes, pumps, joins and executions through every order of these steps. Types
 //! that only one task at a time can reach aren't in here.
 
-#[cfg(not(shuttle))]
+#[cfg(not(shardflight_shuttle))]
 mod real {
     pub(crate) use std::{
         sync::atomic::{AtomicBool, AtomicUsize},
@@ -29,11 +29,11 @@ mod real {
     }
 }
 
-#[cfg(shuttle)]
+#[cfg(shardflight_shuttle)]
 #[path = "interleavings/stand_ins/mod.rs"]
 mod stand_ins;
 
-#[cfg(not(shuttle))]
+#[cfg(not(shardflight_shuttle))]
 pub(crate) use self::real::*;
-#[cfg(shuttle)]
+#[cfg(shardflight_shuttle)]
 pub(crate) use self::stand_ins::*;

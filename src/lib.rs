@@ -186,7 +186,7 @@
 //! that runtime shuts down, whoever still waits gets [`JoinError::Closed`] or [`JoinError::Aborted`]; a
 //! `current_thread` runtime that nobody drives answers nobody.
 
-#[cfg(not(shuttle))]
+#[cfg(not(shardflight_shuttle))]
 mod actor;
 mod alarm;
 mod bell;
@@ -200,7 +200,7 @@ mod error;
 mod handle;
 mod host;
 mod inspection;
-#[cfg(all(test, shuttle))]
+#[cfg(all(test, shardflight_shuttle))]
 mod interleavings;
 mod join;
 mod lane;
@@ -216,7 +216,7 @@ mod scope;
 mod shard;
 mod sight;
 mod stats;
-#[cfg(not(shuttle))]
+#[cfg(not(shardflight_shuttle))]
 mod timers;
 mod work;
 

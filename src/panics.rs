@@ -23,6 +23,31 @@ pub(crate) fn from_payload(payload: Box<dyn Any + Send>) -> CaughtPanic {
     panic
 }
 
+/// A value of the user's on a way where it may be dropped by whoever finds it: a panic in its `Drop` ends here, too.
+pub(crate) struct Contained<T>(Option<T>);
+
+impl<T> Contained<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(Some(value))
+    }
+
+    pub(crate) fn get(&self) -> &T {
+        self.0.as_ref().expect("it is taken out but once, and then this is gone")
+    }
+
+    pub(crate) fn into_inner(mut self) -> T {
+        self.0.take().expect("it is taken out but once, and then this is gone")
+    }
+}
+
+impl<T> Drop for Contained<T> {
+    fn drop(&mut self) {
+        if let Some(value) = self.0.take() {
+            drop_contained(value);
+        }
+    }
+}
+
 /// Drops a value of the user's; a panic in its `Drop` ends here. The panic hook has already reported it.
 pub(crate) fn drop_contained<T>(value: T) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {

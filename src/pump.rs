@@ -75,7 +75,7 @@ impl<K: Key, V: Value> Pump<K, V> {
         }
     }
 
-    #[cfg_attr(shuttle, expect(dead_code, reason = "the actor's"))]
+    #[cfg_attr(shardflight_shuttle, expect(dead_code, reason = "the actor's"))]
     pub(crate) fn number(&self) -> usize {
         self.number
     }

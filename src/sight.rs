@@ -66,7 +66,7 @@ pub(crate) fn report(report: &Report) {
     }
 }
 
-#[cfg_attr(shuttle, expect(dead_code, reason = "the actor's"))]
+#[cfg_attr(shardflight_shuttle, expect(dead_code, reason = "the actor's"))]
 pub(crate) fn recovered(shard: usize, panic: &CaughtPanic) {
     contained(|| error!(target: TARGET, shard, panic = panic.message(), "shard recovered from a panic"));
 }

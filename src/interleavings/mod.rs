@@ -11,8 +11,8 @@
 //! [`Scene::finish`](scene::Scene::finish).
 //!
 //! ```text
-//! RUSTFLAGS="--cfg shuttle" cargo test --release --lib interleavings --target-dir target/shuttle -- --nocapture
-//! RUSTFLAGS="--cfg shuttle" cargo test --release --lib interleavings --target-dir target/shuttle -- --nocapture --ignored
+//! RUSTFLAGS="--cfg shardflight_shuttle" cargo test --release --lib interleavings --target-dir target/shuttle -- --nocapture
+//! RUSTFLAGS="--cfg shardflight_shuttle" cargo test --release --lib interleavings --target-dir target/shuttle -- --nocapture --ignored
 //! ```
 //!
 //! The first runs each scenario under random schedules and under probabilistic concurrency testing (few preemptions, at

@@ -48,6 +48,12 @@ impl Budget {
         self.limit
     }
 
+    /// How many flights there may still be.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn left(&self) -> usize {
+        self.left.load(Ordering::Relaxed)
+    }
+
     // Relaxed: the count orders nothing but itself.
     pub(super) fn take(&self) -> bool {
         self.left.try_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()

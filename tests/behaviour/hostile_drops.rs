@@ -235,3 +235,21 @@ fn callers_whose_wakers_panic_keep_nobody_from_hearing_of_the_end_of_the_runtime
         }
     });
 }
+
+#[test]
+fn keys_of_questions_that_nobody_takes_may_all_panic_when_dropped() {
+    in_a_child_process("hostile_drops::keys_of_questions_that_nobody_takes_may_all_panic_when_dropped", || async {
+        // Never run, so that no shard ever looks into its mailbox.
+        let home = runtime::Builder::new_current_thread().build().unwrap();
+        let handle = {
+            let _inside = home.enter();
+            one_shard::<Key, DropsBadly>()
+        };
+        let mut questions: Vec<_> = (1..4).map(|n| Box::pin(handle.forget(key(n)))).collect();
+        questions.iter_mut().for_each(embark);
+        home.shutdown_background();
+        for question in questions {
+            assert!(question.await.is_err());
+        }
+    });
+}

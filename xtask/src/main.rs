@@ -90,7 +90,7 @@ fn run(check: Check) -> Result<(), Failure> {
         Check::Interleavings { schedules, exhaustive } => {
             let which = if exhaustive { &["--ignored"][..] } else { &[] };
             cargo(["test", "--release", "--lib", "interleavings", "--", "--nocapture"].iter().chain(which))
-                .env("RUSTFLAGS", "--cfg shuttle")
+                .env("RUSTFLAGS", "--cfg shardflight_shuttle")
                 .env("CARGO_TARGET_DIR", "target/shuttle")
                 .env("SHARDFLIGHT_SCHEDULES", schedules)
                 .run()

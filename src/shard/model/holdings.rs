@@ -12,6 +12,12 @@ impl Trial<'_> {
             "{} flights are mapped, not {mapped:?}",
             self.shard.flights.len()
         );
+        let left = self.setting.max_flights - mapped.len();
+        holds!(
+            self.shard.rules.budget.left() == left,
+            "G7: {} flights may start, not {left}",
+            self.shard.rules.budget.left()
+        );
         let mut seats = 0;
         for flight in mapped {
             seats += self.judge_flight(flight)?;
@@ -21,10 +27,34 @@ impl Trial<'_> {
             let there = !matches!(caller.stage, Stage::Aboard(flight) if !self.flights[flight].mapped);
             holds!(caller.left || there, "G5: caller {number}'s flight is gone, and it has no answer");
         }
+        self.judge_counters()?;
         if self.lane.is_empty() {
             self.judge_rest()?;
         }
         Ok(())
+    }
+
+    /// What was counted against what happened (G14); departures are counted when they are noticed.
+    fn judge_counters(&self) -> Judgement {
+        let (books, counters) = (self.books, &self.shard.counters);
+        let counted = Books {
+            joins: counters.joins,
+            executions: counters.executions,
+            coalesced: counters.coalesced,
+            rejections: counters.rejections,
+            panics: counters.panics,
+            timeouts: counters.timeouts,
+            aborts: counters.aborts,
+            forgets: counters.forgets,
+        };
+        holds!(counted == books, "G14: {counted:?} counted, {books:?} happened");
+        holds!(books.joins == books.executions + books.coalesced + books.rejections, "G14: {books:?}");
+        Ok(())
+    }
+
+    /// How many left after they were taken aboard.
+    pub(super) fn departed(&self) -> u64 {
+        self.callers.iter().filter(|caller| caller.boarded.is_some() && caller.left).count() as u64
     }
 
     /// A flight in the map against the one in the books. Returns how many are aboard.
@@ -56,21 +86,8 @@ impl Trial<'_> {
         let mut asked = self.clone();
         let stats = asked.with_shard(|shard, _| shard.stats(now, &mut effects));
         holds!(stats.waiters == live, "G7: {} waiters in the statistics, and {live} there", stats.waiters);
-        let departed = self.callers.iter().filter(|caller| caller.boarded && caller.left).count();
-        holds!(stats.departures == departed as u64, "G14: {} departures counted of {departed}", stats.departures);
-        let books = self.books;
-        let counted = Books {
-            joins: stats.joins,
-            executions: stats.executions,
-            coalesced: stats.coalesced,
-            rejections: stats.rejections,
-            panics: stats.panics,
-            timeouts: stats.timeouts,
-            aborts: stats.aborts,
-            forgets: stats.forgets,
-        };
-        holds!(counted == books, "G14: {counted:?} counted, {books:?} happened");
-        holds!(books.joins == books.executions + books.coalesced + books.rejections, "G14: {books:?}");
+        let departed = self.departed();
+        holds!(stats.departures == departed, "G14: {} departures counted of {departed}", stats.departures);
         self.judge_progress(&stats)
     }
 

@@ -2,7 +2,7 @@
 
 use super::{
     super::{FlightId, FlightRef, Wait, message::Outcome},
-    Ended, Flight, Judgement, Stage, Task, Tiny, Trial,
+    Caller, Ended, Flight, Judgement, Stage, Task, Tiny, Trial,
 };
 use crate::{
     error::JoinError,
@@ -120,7 +120,7 @@ impl Trial<'_> {
 
     fn boards(&mut self, caller: usize, flight: usize) {
         self.callers[caller].stage = Stage::Aboard(flight);
-        self.callers[caller].boarded = true;
+        self.callers[caller].boarded = Some(flight);
     }
 
     /// The flight that a join has to board. One whose time is up is none, though nobody has rung yet (G11).
@@ -201,6 +201,8 @@ impl Trial<'_> {
             holds!(inside == Some(wait.waiting.id), "G12: caller {caller} isn't the work that waits");
             holds!(matches!(outcome, Err(JoinError::Reentrant)), "put off with {outcome:?}");
         }
+        let is_circle = self.has_waited_for(wait.awaited.id, wait.waiting.id);
+        holds!(is_circle || events.answered.is_empty(), "G12: {wait:?} closes no circle");
         let off = (events.answered.len() + events.missed.len()) as u64;
         self.books.coalesced -= off;
         self.books.rejections += off;
@@ -209,6 +211,22 @@ impl Trial<'_> {
         let callers = &self.callers;
         self.flights[flight].aboard.retain(|&caller| callers[caller].stage == Stage::Aboard(flight));
         events.aborted.iter().try_for_each(|&aborted| self.abandoned(aborted, events))
+    }
+
+    /// Whether work of one flight has waited for the other, directly or by way of others. Waits that were given up count:
+    /// a probe may have seen them.
+    fn has_waited_for(&self, waiting: FlightId, awaited: FlightId) -> bool {
+        let (mut reached, mut seen) = (vec![waiting], Vec::new());
+        while let Some(flight) = reached.pop() {
+            if flight == awaited {
+                return true;
+            }
+            seen.push(flight);
+            let inside = |caller: &&Caller| caller.inside.is_some_and(|inside| self.flights[inside].id == flight);
+            let boarded = self.callers.iter().filter(inside).filter_map(|caller| caller.boarded);
+            reached.extend(boarded.map(|next| self.flights[next].id).filter(|next| !seen.contains(next)));
+        }
+        false
     }
 
     fn judge_expire(&mut self, events: &Events) -> Judgement {

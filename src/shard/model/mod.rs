@@ -174,8 +174,8 @@ struct Caller {
     inside: Option<usize>,
     stage: Stage,
     left: bool,
-    /// It was taken aboard, so that its leaving is a departure.
-    boarded: bool,
+    /// The flight it was taken aboard of, if it ever was, so that its leaving is a departure.
+    boarded: Option<usize>,
     /// The shard has heard that it left.
     announced: bool,
 }

@@ -112,7 +112,7 @@ impl Trial<'_> {
                     inside,
                     stage: Stage::Sent,
                     left: false,
-                    boarded: false,
+                    boarded: None,
                     announced: false,
                 });
             }

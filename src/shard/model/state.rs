@@ -52,7 +52,10 @@ impl<'a> Trial<'a> {
             // Nobody looks again at one who is done.
             let key = if caller.stage == Stage::Done { 0 } else { caller.key };
             print.extend([key, stage, inside, u8::from(caller.left), u8::from(caller.announced)]);
+            print.push(u8::from(caller.boarded.is_some()));
         }
+        // Departures are judged only at rest: a miscount on the way there must not pass for a state that was seen.
+        print.extend(self.departed().wrapping_sub(self.shard.counters.departures).to_le_bytes());
         print.push(110);
         for sent in &self.lane {
             self.print_sent(sent, &name, &mut print);
@@ -113,7 +116,7 @@ impl<'a> Trial<'a> {
     fn print_sent(&self, sent: &Sent, name: &impl Fn(FlightId) -> u8, print: &mut Vec<u8>) {
         match *sent {
             Sent::Join(caller) => print.extend([0, byte(caller)]),
-            Sent::Cancel(caller) => print.extend([1, number(self.setting.hash_of(self.callers[caller].key))]),
+            Sent::Cancel(caller) => print.extend([1, byte(caller)]),
             Sent::Complete(flight, ended) => print.extend([2, name(self.flights[flight].id), ended as u8]),
             Sent::Probe(probe) => {
                 print.extend([3, name(probe.suspect.waiting.id), name(probe.suspect.awaited.id), name(probe.at.id)]);

@@ -13,6 +13,9 @@ use crate::process::{Failure, cargo, root};
 /// Above this a test run counts as hanging, and so as having found something.
 const LIMIT: Duration = Duration::from_mins(4);
 
+/// The first build of all takes longest.
+const BUILD_LIMIT: Duration = Duration::from_mins(30);
+
 /// The suites, cheapest first: a bug that one has found needs no other.
 const SUITES: [Suite; 3] = [
     Suite { arguments: &["test", "--lib"], flags: "" },
@@ -84,6 +87,9 @@ pub(crate) fn plant_all(only: Option<&str>) -> Result<(), Failure> {
         return Err(Failure(format!("none of the {} bugs has {:?} in its name", list.bug.len(), only.unwrap_or(""))));
     }
     let garden = Garden::lay_out()?;
+    if !matches!(garden.verdict("nothing")?, Verdict::Missed) {
+        return Err(Failure(format!("the tests fail with nothing planted: see {}", garden.output.display())));
+    }
     let mut missed = Vec::new();
     for (number, bug) in chosen.iter().enumerate() {
         let begun = Instant::now();
@@ -140,28 +146,28 @@ impl Garden {
         let place = self.tree.join(&bug.file);
         let healthy = fs::read_to_string(&place).map_err(Failure::of(place.display()))?;
         fs::write(&place, bug.planted()?).map_err(Failure::of(place.display()))?;
-        let verdict = self.verdict(bug);
+        let verdict = self.verdict(&bug.name);
         fs::write(&place, healthy).map_err(Failure::of(place.display()))?;
         verdict
     }
 
-    fn verdict(&self, bug: &Bug) -> Result<Verdict, Failure> {
+    fn verdict(&self, planted: &str) -> Result<Verdict, Failure> {
         for suite in SUITES {
             // One directory for each set of flags, or each run would build everything anew.
             let build = self.build.join(if suite.flags.is_empty() { "plain" } else { "flagged" });
-            let run = |more: &[&str]| {
+            let run = |more: &[&str], limit| {
                 cargo(suite.arguments.iter().chain(more))
                     .inside(&self.tree)
                     .env("CARGO_TARGET_DIR", build.display())
                     .env("RUSTFLAGS", suite.flags)
                     .env("RUST_BACKTRACE", 0)
-                    .run_silently(&self.output, LIMIT)
+                    .run_silently(&self.output, limit)
             };
             // A bug that doesn't compile is no bug.
-            if !run(&["--no-run"])?.is_some_and(|status| status.success()) {
-                return Err(Failure(format!("\"{}\" doesn't compile: see {}", bug.name, self.output.display())));
+            if !run(&["--no-run"], BUILD_LIMIT)?.is_some_and(|status| status.success()) {
+                return Err(Failure(format!("\"{planted}\" doesn't compile: see {}", self.output.display())));
             }
-            match run(&[])? {
+            match run(&[], LIMIT)? {
                 None => return Ok(Verdict::Hung),
                 Some(status) if !status.success() => return Ok(Verdict::Found(self.failed_tests()?)),
                 Some(_) => {}
@@ -184,7 +190,7 @@ fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
     for entry in fs::read_dir(from).map_err(Failure::of(from.display()))? {
         let entry = entry.map_err(Failure::of(from.display()))?;
         let (name, path) = (entry.file_name(), entry.path());
-        if name == "target" || name == ".git" {
+        if name == "target" || name == ".git" || name == "mutants.out" {
             continue;
         }
         if path.is_dir() {

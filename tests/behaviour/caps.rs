@@ -101,11 +101,7 @@ async fn ten_thousand_callers_coming_and_going_leave_no_seat_and_no_flight_occup
         let mut joins = Vec::new();
         for key in 0..5_u32 {
             for _ in 0..100 {
-                let passed = gate.pass();
-                let mut join = handle.join(key, || async move {
-                    passed.await;
-                    7
-                });
+                let mut join = handle.join(key, gate.then(7));
                 embark(&mut join);
                 joins.push(join);
             }

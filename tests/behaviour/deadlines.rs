@@ -103,11 +103,7 @@ async fn one_timer_does_for_many_flights_each_at_its_time() {
 async fn a_detached_flight_goes_on_for_its_callers_while_others_start_anew() {
     let handle = timed(OnExpiry::Detach);
     let gate = Gate::new();
-    let passed = gate.pass();
-    let mut old = handle.join(1_u32, || async move {
-        passed.await;
-        1
-    });
+    let mut old = handle.join(1_u32, gate.then(1));
     embark(&mut old);
     settle().await;
     advance(LIMIT + Duration::from_millis(1)).await;

@@ -107,11 +107,7 @@ async fn flights_under_way_go_on_when_it_is_switched_off() {
     limited(async {
         let handle = one_shard::<u8, u8>();
         let gate = crate::support::Gate::new();
-        let passed = gate.pass();
-        let mut leader = handle.join(1, || async move {
-            passed.await;
-            7
-        });
+        let mut leader = handle.join(1, gate.then(7));
         embark(&mut leader);
         handle.set_enabled(false);
         assert_eq!(handle.join(1, || async { 8 }).await.unwrap(), 8);

@@ -66,11 +66,7 @@ async fn joins_are_refused_while_flights_still_land_and_afterwards() {
     limited(async {
         let coalescer = coalescer();
         let (handle, gate) = (coalescer.handle(), Gate::new());
-        let passed = gate.pass();
-        let mut last = handle.join(1_u32, || async move {
-            passed.await;
-            7
-        });
+        let mut last = handle.join(1_u32, gate.then(7));
         embark(&mut last);
         let mut shutdown = Box::pin(coalescer.shutdown(Duration::MAX));
         embark(&mut shutdown);

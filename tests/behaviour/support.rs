@@ -97,6 +97,20 @@ impl Gate {
             drop(keep_alive);
         }
     }
+
+    /// Work that returns once the gate is open.
+    pub(crate) fn then<T: Send + 'static>(
+        &self,
+        value: T,
+    ) -> impl FnOnce() -> Pin<Box<dyn Future<Output = T> + Send>> + Send + use<T> {
+        let passed = self.pass();
+        move || {
+            Box::pin(async move {
+                passed.await;
+                value
+            })
+        }
+    }
 }
 
 /// A gate that blocks the thread. It opens when its [`Opener`] goes, so that a failing test blocks no thread for good.

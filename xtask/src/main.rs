@@ -38,7 +38,7 @@ enum Check {
         #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
         seconds: u64,
         /// Plays this one seed and nothing else.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "seconds")]
         seed: Option<u64>,
     },
     /// Plants each of a list of realistic bugs and sees that the tests find it: about a minute each.

@@ -30,11 +30,7 @@ async fn a_flight_takes_as_many_callers_as_it_may_and_not_one_more() {
     limited(async {
         let handle = seats(3);
         let gate = Gate::new();
-        let passed = gate.pass();
-        let mut leader = handle.join(1, move || async move {
-            passed.await;
-            7
-        });
+        let mut leader = handle.join(1, gate.then(7));
         embark(&mut leader);
         let mut followers = [handle.join(1, pending), handle.join(1, pending)];
         followers.iter_mut().for_each(embark);
@@ -87,11 +83,7 @@ async fn a_leader_that_has_left_takes_no_seat() {
     limited(async {
         let handle = seats(1);
         let gate = Gate::new();
-        let passed = gate.pass();
-        let mut leader = handle.join(1, move || async move {
-            passed.await;
-            7
-        });
+        let mut leader = handle.join(1, gate.then(7));
         embark(&mut leader);
         settle().await;
         drop(leader);

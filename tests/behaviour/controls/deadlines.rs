@@ -158,20 +158,12 @@ async fn detached_callers_still_get_their_result_and_new_ones_start_anew() {
     limited(async {
         let handle = limited_to(SECOND, OnExpiry::Detach);
         let gate = Gate::new();
-        let passed = gate.pass();
-        let mut old = handle.join(1, move || async move {
-            passed.await;
-            1
-        });
+        let mut old = handle.join(1, gate.then(1));
         embark(&mut old);
         settle().await;
         advance(2 * SECOND).await;
         settle().await;
-        let passed = gate.pass();
-        let mut new = handle.join(1, move || async move {
-            passed.await;
-            2
-        });
+        let mut new = handle.join(1, gate.then(2));
         embark(&mut new);
         let stats = handle.stats().await.unwrap();
         assert_eq!((stats.timeouts, stats.flights, stats.executions), (1, 2, 2));

@@ -79,11 +79,7 @@ async fn joins_made_meanwhile_are_refused_even_for_keys_that_fly() {
         let coalescer = coalescer(1);
         let handle = coalescer.handle();
         let gate = Gate::new();
-        let passed = gate.pass();
-        let mut flying = handle.join(1, move || async move {
-            passed.await;
-            7
-        });
+        let mut flying = handle.join(1, gate.then(7));
         embark(&mut flying);
         let mut shutdown = Box::pin(coalescer.shutdown(20 * SECOND));
         assert!(poll_once(&mut shutdown).is_pending());
@@ -104,11 +100,7 @@ async fn the_books_balance_while_it_is_shutting_down() {
         let coalescer = coalescer(1);
         let handle = coalescer.handle();
         let gate = Gate::new();
-        let passed = gate.pass();
-        let mut flying = handle.join(1, move || async move {
-            passed.await;
-            7
-        });
+        let mut flying = handle.join(1, gate.then(7));
         embark(&mut flying);
         let mut shutdown = Box::pin(coalescer.shutdown(20 * SECOND));
         assert!(poll_once(&mut shutdown).is_pending());

@@ -3,18 +3,21 @@
 use std::{
     hash::{BuildHasher, Hash},
     sync::Arc,
+    task::{Context, Poll, Wake, Waker},
+    thread::{self, Thread},
+    time::Instant,
 };
 
 use crate::{
     error::JoinError,
     handle::Handle,
-    host::oneshot,
-    join::{own, settle},
-    live::{Answer, post},
+    join::{leave, own, settle},
+    live::post,
     panics::{catch, drop_contained},
     router::Seat,
     shard::{self, Message},
-    work,
+    ticket::Ticket,
+    work::BlockingWork,
 };
 
 impl<K, V, S> Handle<K, V, S>
@@ -69,24 +72,43 @@ where
             drop_contained(key);
             return catch(work).map_err(JoinError::Panicked);
         }
-        let (caller, answer) = oneshot::channel();
-        let (work, origin) = (work::pack_blocking(work), self.router().origin());
-        post(self.router().lane(seat), Message::Join(shard::Join { hash, key, work, caller, origin }));
-        own(self.wait(seat, answer)?, V::clone)
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let (ticket, caller) = Ticket::new(BlockingWork::new(work), waker.clone());
+        let origin = self.router().origin();
+        post(self.router().lane(seat), Message::Join(shard::Join { hash, key, caller, origin }));
+        own(self.wait(seat, &ticket, &waker)?, V::clone)
     }
 
-    fn wait(&self, seat: Seat, answer: oneshot::Receiver<Answer<K, V>>) -> Result<Arc<V>, JoinError> {
-        let Some(limit) = self.max_wait() else { return settle(answer.recv()) };
-        match answer.recv_timeout(limit) {
-            Ok(answer) => settle(Ok(answer)),
-            Err(oneshot::RecvTimeoutError::Disconnected) => Err(JoinError::Closed),
-            Err(oneshot::RecvTimeoutError::Timeout) => {
-                // Leave first, then say so, as a join future does.
-                drop(answer);
-                post(self.router().lane(seat), Message::Cancel { hash: seat.hash });
-                Err(JoinError::TimedOut { after: limit })
+    fn wait<W>(&self, seat: Seat, ticket: &Ticket<K, V, W>, waker: &Waker) -> Result<Arc<V>, JoinError> {
+        let (began, limit) = (Instant::now(), self.max_wait());
+        let mut cx = Context::from_waker(waker);
+        loop {
+            if let Poll::Ready(arrival) = ticket.poll(&mut cx) {
+                return settle(arrival);
+            }
+            // Either may return for no reason.
+            match limit.map(|limit| (limit, limit.saturating_sub(began.elapsed()))) {
+                None => thread::park(),
+                Some((_, left)) if !left.is_zero() => thread::park_timeout(left),
+                Some((limit, _)) => {
+                    leave(ticket, self.router().lane(seat), seat.hash);
+                    return Err(JoinError::TimedOut { after: limit });
+                }
             }
         }
+    }
+}
+
+/// Wakes the thread that waits.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.unpark();
     }
 }
 

@@ -139,6 +139,8 @@ mod tests {
         error::JoinError,
         live::{Lanes, post},
         shard::{Budget, Join, Message, Rules},
+        ticket::Ticket,
+        work::AsyncWork,
     };
 
     #[tokio::test(start_paused = true)]
@@ -155,8 +157,8 @@ mod tests {
         let (lanes, runtime) = (Lanes::<u8, u8>::new(1, None), tokio::runtime::Handle::current());
         let pump = Pump::new(0, lanes.clone(), Shard::new(0, rules), runtime.clone(), runtime, None);
         let (mut inside, mut cx) = (Inside::new(pump), Context::from_waker(Waker::noop()));
-        let (caller, answer) = oneshot::async_channel();
-        post(&lanes[0], Message::Join(Join { hash: 7, key: 7, work: Box::pin(pending()), caller, origin: None }));
+        let (ticket, caller) = Ticket::new(AsyncWork::new(pending::<u8>, |_| false), Waker::noop().clone());
+        post(&lanes[0], Message::Join(Join { hash: 7, key: 7, caller, origin: None }));
         for _ in 0..4 {
             assert!(inside.poll(&mut cx, |_| Poll::Ready(Some(()))).is_ready());
         }
@@ -165,8 +167,9 @@ mod tests {
             assert!(inside.poll(&mut cx, |_| Poll::Ready(Some(()))).is_ready());
         }
         // The clock stands still, so this takes no time at all.
-        let answer = tokio::time::timeout(limit, answer).await.expect("nobody looked at the time");
-        let parts = answer.ok().and_then(crate::live::Answer::into_parts).expect("an answer");
+        let answer = std::future::poll_fn(|cx| ticket.poll(cx));
+        let arrival = tokio::time::timeout(limit, answer).await.expect("nobody looked at the time");
+        let parts = arrival.answer.into_parts().expect("an answer");
         assert!(matches!(parts.outcome, Err(JoinError::TimedOut { after }) if after == limit));
     }
 }

@@ -8,6 +8,7 @@
 
 #[cfg(not(shardflight_shuttle))]
 mod real {
+    use std::sync::{self, MutexGuard, PoisonError};
     pub(crate) use std::{
         sync::atomic::{AtomicBool, AtomicUsize},
         thread_local,
@@ -22,6 +23,19 @@ mod real {
     };
 
     pub(crate) use crate::{actor::Port, timers};
+
+    /// The standard library's, of which nobody panics while it is held.
+    pub(crate) struct Mutex<T>(sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(sync::Mutex::new(value))
+        }
+
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+    }
 
     /// Tokio's clock, which tests can pause, in the standard library's terms, which the shard understands.
     pub(crate) fn now() -> std::time::Instant {

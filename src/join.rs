@@ -6,19 +6,20 @@ use std::{
     mem,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use crate::{
     error::{JoinError, TryJoinError},
-    host::oneshot,
-    live::{Answer, Key, Parts, Value, Work, let_go, post},
+    live::{Key, LiveLane, Parts, Value, post},
     panics::{catch, drop_contained},
     patience::Patience,
     router::{Router, Seat},
     shard::{self, Message},
-    sight, work,
+    sight,
+    ticket::{Arrival, Belongings, Ticket},
+    work::{self, AsyncWork, InPlace},
 };
 
 /// The future of [`Handle::join_shared`](crate::Handle::join_shared), and under the other joins' futures.
@@ -46,12 +47,12 @@ enum Stage<K: Key, V: Value, F> {
     /// The shard has been told, and answers here.
     Waiting {
         seat: Seat,
-        answer: oneshot::AsyncReceiver<Answer<K, V>>,
+        ticket: Ticket<K, V, AsyncWork<V, F>>,
         patience: Option<Box<Patience>>,
     },
     /// The key is outside the rollout: its work runs here and now, for this caller alone.
     Bypassing {
-        work: Option<Work<V>>,
+        work: Option<InPlace<V>>,
         patience: Option<Box<Patience>>,
     },
     Done,
@@ -72,7 +73,7 @@ where
         Self { router, max_wait, is_error, stage: Stage::Idle { key, work } }
     }
 
-    fn begin<Fut>(&mut self, key: K, work: F) -> Result<(), JoinError>
+    fn begin<Fut>(&mut self, key: K, work: F, cx: &Context<'_>) -> Result<(), JoinError>
     where
         K: Hash,
         F: FnOnce() -> Fut + Send + 'static,
@@ -85,34 +86,46 @@ where
         if !self.router.coalesces(hash) {
             self.router.count_bypass(seat);
             drop_contained(key);
-            self.stage = Stage::Bypassing { work: Some(work::pack_in_place(work)), patience };
+            self.stage = Stage::Bypassing { work: Some(work::in_place(work)), patience };
             return Ok(());
         }
-        let work = work::pack(work, self.is_error);
-        let (caller, answer) = oneshot::async_channel();
+        let (ticket, caller) = Ticket::new(AsyncWork::new(work, self.is_error), cx.waker().clone());
         let origin = self.router.origin();
         // Waiting before the message is out: from then on a drop has to tell the shard.
-        self.stage = Stage::Waiting { seat, answer, patience };
-        post(self.router.lane(seat), Message::Join(shard::Join { hash, key, work, caller, origin }));
+        self.stage = Stage::Waiting { seat, ticket, patience };
+        post(self.router.lane(seat), Message::Join(shard::Join { hash, key, caller, origin }));
         Ok(())
     }
 }
 
-/// What an answer says. Runs in the caller, whose own the leftovers are.
-pub(crate) fn settle<K: Key, V: Value>(answer: Result<Answer<K, V>, oneshot::RecvError>) -> Result<Arc<V>, JoinError> {
-    // A sender dropped without a word belonged to a shard that is gone (G5).
-    let parts = answer.ok().and_then(Answer::into_parts).ok_or(JoinError::Closed)?;
-    let Parts { outcome, flight, leftovers } = parts;
-    if let Some(leftovers) = leftovers {
-        if leftovers.work.is_some() {
-            sight::followed(flight);
-        }
-        let_go(leftovers);
+/// What an answer says. Runs in the caller, whose own everything is that comes with it.
+pub(crate) fn settle<K: Key, V: Value, W>(arrival: Arrival<K, V, W>) -> Result<Arc<V>, JoinError> {
+    let Arrival { answer, work } = arrival;
+    // Taken out but once, and here.
+    let Parts { outcome, flight, key } = answer.into_parts().ok_or(JoinError::Closed)?;
+    if work.is_some() {
+        sight::followed(flight);
     }
+    // One by one: of two panics in one drop, the second would end the process.
+    drop_contained(key);
+    drop_contained(work);
     outcome
 }
 
-// The future of the work is pinned in a box of its own; nothing in here is pinned.
+/// Gives a ticket up.
+pub(crate) fn leave<K: Key, V: Value, W>(ticket: &Ticket<K, V, W>, lane: &LiveLane<K, V>, hash: u64) {
+    // Leave first, then say so: the shard looks for us when it hears, and must not find us still here. What is ours goes
+    // last, as its drop may take its time.
+    let Belongings { answer, work, waker } = ticket.leave();
+    if answer.is_none() {
+        post(lane, Message::Cancel { hash });
+    }
+    drop_contained(answer);
+    drop_contained(work);
+    drop_contained(waker);
+}
+
+// A future of work is pinned in its task, or in a box of its own; nothing in here is pinned.
 impl<K, V, F, S> Unpin for JoinShared<K, V, F, S>
 where
     K: Eq + Send + 'static,
@@ -134,12 +147,12 @@ where
         if let Stage::Idle { .. } = self.stage
             && let Stage::Idle { key, work } = mem::replace(&mut self.stage, Stage::Done)
         {
-            self.begin(key, work)?;
+            self.begin(key, work, cx)?;
         }
         let (ended, patience) = match &mut self.stage {
-            Stage::Waiting { answer, patience, .. } => (Pin::new(answer).poll(cx).map(settle), patience),
+            Stage::Waiting { ticket, patience, .. } => (ticket.poll(cx).map(settle), patience),
             Stage::Bypassing { work, patience } => {
-                (work::poll_contained(work, cx).map(|product| product.map(|product| product.value)), patience)
+                (work::poll_contained(Pin::new(work), cx).map(|product| product.map(|product| product.value)), patience)
             }
             Stage::Idle { .. } | Stage::Done => panic!("a join was polled after it had given its answer"),
         };
@@ -174,19 +187,7 @@ where
     /// Ends this caller's part, wherever it stands.
     fn leave(&mut self) {
         match mem::replace(&mut self.stage, Stage::Done) {
-            Stage::Waiting { seat, mut answer, .. } => {
-                // This lets go of the waker that the caller was last polled with. It may be anybody's, and a panic in its
-                // drop must not keep the shard from hearing of us.
-                match catch(|| Pin::new(&mut answer).poll(&mut Context::from_waker(Waker::noop()))) {
-                    Ok(Poll::Ready(unread)) => drop(unread),
-                    Ok(Poll::Pending) | Err(_) => {
-                        // Leave first, then say so: the shard looks for us when it hears, and must not find us still
-                        // here.
-                        drop_contained(answer);
-                        post(self.router.lane(seat), Message::Cancel { hash: seat.hash });
-                    }
-                }
-            }
+            Stage::Waiting { seat, ticket, .. } => leave(&ticket, self.router.lane(seat), seat.hash),
             Stage::Bypassing { work, .. } => drop_contained(work),
             Stage::Idle { .. } | Stage::Done => {}
         }
@@ -319,15 +320,15 @@ pub(crate) fn own<V>(shared: Arc<V>, clone: fn(&V) -> V) -> Result<V, JoinError>
 mod tests {
     use std::{
         sync::{Mutex, PoisonError},
-        task::Wake,
+        task::{Wake, Waker},
     };
 
     use super::*;
-    use crate::{Coalescer, live::Live, shard::Caller};
+    use crate::{Coalescer, live::Live, shard::Caller, ticket::Stub};
 
     /// Stands where the shard's task would be woken, and looks at once.
     struct Onlooker {
-        caller: Mutex<Option<oneshot::Sender<Answer<u64, u64>>>>,
+        caller: Mutex<Option<Stub<u64, u64>>>,
         found_it_gone: Mutex<Option<bool>>,
     }
 

@@ -216,6 +216,7 @@ mod scope;
 mod shard;
 mod sight;
 mod stats;
+mod ticket;
 #[cfg(not(shardflight_shuttle))]
 mod timers;
 mod work;

@@ -1,13 +1,14 @@
 //! The world that the shards of a real coalescer are made over.
 
-use std::{marker::PhantomData, ops::Deref, pin::Pin, sync::Arc};
+use std::{marker::PhantomData, ops::Deref, sync::Arc};
 
 use crate::{
     error::JoinError,
-    host::{AbortHandle, Runtime, oneshot},
+    host::{AbortHandle, Runtime},
     lane::{Lane, Stranded},
-    panics::{catch, drop_contained},
-    shard::{Caller, FlightId, Join, Leftovers, Message, World},
+    panics::drop_contained,
+    shard::{FlightId, Join, Message, World},
+    ticket::{Claim, Stub},
 };
 
 /// What a coalescer asks of its keys. `Hash` is the caller's side's business alone.
@@ -18,27 +19,17 @@ impl<K: Eq + Send + 'static> Key for K {}
 pub(crate) trait Value: Send + Sync + 'static {}
 impl<V: Send + Sync + 'static> Value for V {}
 
-/// Real keys and values, work as boxed futures, callers behind oneshots, tasks on Tokio.
+/// Real keys and values, callers and their work behind tickets, tasks on Tokio.
 pub(crate) struct Live<K, V>(PhantomData<fn() -> (K, V)>);
 
 // No more is asked of `K` and `V` than the trait needs: a caller's future holds these types, and with `Send + 'static`
 // among the bounds the compiler could not show, for keys or values with references in them, that it may be spawned.
 impl<K: Eq, V> World for Live<K, V> {
     type Key = K;
-    type Work = Work<V>;
+    type Work = Claim<K, V>;
     type Value = Arc<V>;
-    type Caller = oneshot::Sender<Answer<K, V>>;
+    type Caller = Stub<K, V>;
     type Task = AbortHandle;
-}
-
-/// Work on its way from a caller to its task. Boxed together with its closure, so that a follower's closure is
-/// carried but never called.
-pub(crate) type Work<V> = Pin<Box<dyn Future<Output = Result<Product<V>, JoinError>> + Send>>;
-
-/// What work ends in.
-pub(crate) struct Product<V> {
-    pub(crate) value: Arc<V>,
-    pub(crate) is_error: bool,
 }
 
 /// The one thing that a caller ever receives.
@@ -50,9 +41,9 @@ pub(crate) struct Parts<K: Eq, V> {
     pub(crate) outcome: Result<Arc<V>, JoinError>,
     /// The flight that the outcome is of, if it is one's.
     pub(crate) flight: Option<FlightId>,
-    /// What is the caller's own and wasn't needed: dropped by the caller, where a slow or panicking `Drop` hurts
+    /// The caller's own, if nobody's map needs it any more: dropped by the caller, where a slow or panicking `Drop` hurts
     /// nobody else.
-    pub(crate) leftovers: Option<Leftovers<Live<K, V>>>,
+    pub(crate) key: Option<K>,
 }
 
 impl<K: Eq, V> Answer<K, V> {
@@ -60,40 +51,23 @@ impl<K: Eq, V> Answer<K, V> {
         Self(Some(parts))
     }
 
+    /// To a caller whom no shard will serve.
+    pub(crate) fn closed() -> Self {
+        Self::new(Parts { outcome: Err(JoinError::Closed), flight: None, key: None })
+    }
+
     /// `None` only where somebody has taken them before, and nobody does so twice.
     pub(crate) fn into_parts(mut self) -> Option<Parts<K, V>> {
         self.0.take()
-    }
-
-    /// Sends it off. Comes back if the caller has left.
-    ///
-    /// Sending wakes the caller, whose waker may be anybody's: a panic in it ends here, with the answer delivered.
-    pub(crate) fn send(self, caller: oneshot::Sender<Self>) -> Result<(), Self> {
-        match catch(|| caller.send(self)) {
-            Ok(sent) => sent.map_err(oneshot::SendError::into_inner),
-            Err(_) => Ok(()),
-        }
     }
 }
 
 impl<K: Eq, V> Drop for Answer<K, V> {
     fn drop(&mut self) {
-        if let Some(Parts { outcome, leftovers, .. }) = self.0.take() {
+        if let Some(Parts { outcome, key, .. }) = self.0.take() {
             drop_contained(outcome);
-            leftovers.into_iter().for_each(let_go);
+            drop_contained(key);
         }
-    }
-}
-
-/// Drops the key and the work one by one: of two panics in one drop, the second would end the process.
-pub(crate) fn let_go<K: Eq, V>(leftovers: Leftovers<Live<K, V>>) {
-    drop_contained(leftovers.key);
-    drop_contained(leftovers.work);
-}
-
-impl<K: Eq, V> Caller for oneshot::Sender<Answer<K, V>> {
-    fn has_left(&self) -> bool {
-        self.is_closed()
     }
 }
 
@@ -101,9 +75,9 @@ impl<K: Eq, V> Caller for oneshot::Sender<Answer<K, V>> {
 pub(crate) type LiveLane<K, V> = Lane<Message<Live<K, V>>>;
 
 /// The ways into all shards of a coalescer, in their order.
-pub(crate) struct Lanes<K: Key, V: Value>(Arc<[LiveLane<K, V>]>);
+pub(crate) struct Lanes<K: Eq, V>(Arc<[LiveLane<K, V>]>);
 
-impl<K: Key, V: Value> Lanes<K, V> {
+impl<K: Eq, V> Lanes<K, V> {
     /// `runtime` is where the shards run, unless that is a single thread.
     pub(crate) fn new(shards: usize, runtime: Option<&Runtime>) -> Self {
         Self((0..shards).map(|_| Lane::new(runtime.cloned())).collect())
@@ -115,13 +89,13 @@ impl<K: Key, V: Value> Lanes<K, V> {
     }
 }
 
-impl<K: Key, V: Value> Clone for Lanes<K, V> {
+impl<K: Eq, V> Clone for Lanes<K, V> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<K: Key, V: Value> Deref for Lanes<K, V> {
+impl<K: Eq, V> Deref for Lanes<K, V> {
     type Target = [LiveLane<K, V>];
 
     fn deref(&self) -> &Self::Target {
@@ -139,11 +113,10 @@ pub(crate) fn post<K: Key, V: Value>(lane: &LiveLane<K, V>, message: Message<Liv
 /// Deals with a message that no shard will ever take.
 pub(crate) fn refuse<K: Key, V: Value>(message: Message<Live<K, V>>) {
     match message {
-        Message::Join(Join { key, work, caller, .. }) => {
-            let leftovers = Some(Leftovers { key, work: Some(work) });
-            let parts = Parts { outcome: Err(JoinError::Closed), flight: None, leftovers };
+        Message::Join(Join { key, caller, .. }) => {
+            let parts = Parts { outcome: Err(JoinError::Closed), flight: None, key: Some(key) };
             // Whoever has left doesn't miss it.
-            let _ = Answer::new(parts).send(caller);
+            let _ = caller.answer(Answer::new(parts));
         }
         Message::Complete(complete) => drop_contained(complete.outcome),
         Message::Cancel { .. } | Message::Probe(_) | Message::Circle(_) => {}

@@ -50,7 +50,15 @@ impl<T> Drop for Contained<T> {
 
 /// Drops a value of the user's; a panic in its `Drop` ends here. The panic hook has already reported it.
 pub(crate) fn drop_contained<T>(value: T) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+    // Most of what passes here has nothing to drop, and costs nothing then.
+    if mem::needs_drop::<T>() {
+        contain(|| drop(value));
+    }
+}
+
+/// Runs something of the user's that says nothing; a panic in it ends here. The panic hook has already reported it.
+pub(crate) fn contain(user_code: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(user_code)) {
         // A payload can panic in its own drop, and the payload of that panic in its own again; leaking ends it.
         mem::forget(payload);
     }

@@ -13,11 +13,10 @@ use crate::{
     alarm::Alarm,
     drain::{Drain, Drained},
     host::{Runtime, now, oneshot},
-    live::{Answer, Key, Lanes, Live, LiveLane, Parts, Value, let_go, post, refuse},
+    live::{Answer, Key, Lanes, Live, LiveLane, Parts, Value, post, refuse},
     panics::drop_contained,
-    shard::{Effect, Landing, Leftovers, Message, Remains, Shard},
+    shard::{Effect, Landing, Message, Remains, Shard},
     sight,
-    work::Execution,
 };
 
 /// The most messages taken, the most flights expired and the most callers answered before the runtime's other tasks get
@@ -159,7 +158,7 @@ impl<K: Key, V: Value> Pump<K, V> {
 
     /// Drops something of a user's where that hurts nobody.
     pub(crate) fn discard(&mut self, key: K) {
-        self.remains.push(Remains::Leftovers(Leftovers { key, work: None }));
+        self.remains.push(Remains::Key(key));
         self.dispose();
     }
 
@@ -210,9 +209,9 @@ impl<K: Key, V: Value> Pump<K, V> {
         for effect in self.effects.drain(..) {
             match effect {
                 Effect::Launch { flight, work } => {
-                    let execution = Execution::new(self.lanes.clone(), flight, work);
-                    let task = self.runtime.spawn(execution).abort_handle();
-                    self.shard.launched(flight, task);
+                    if let Some(task) = work.launch(&self.runtime, self.lanes.clone(), flight) {
+                        self.shard.launched(flight, task);
+                    }
                 }
                 Effect::Land(landing) => {
                     if let (Some(flown), Some(outcome)) = (landing.flight, landing.outcome()) {
@@ -235,14 +234,14 @@ impl<K: Key, V: Value> Pump<K, V> {
         while let Some(landing) = self.landings.front_mut() {
             let flight = landing.flight.map(|flown| flown.id);
             while left > 0
-                && let Some((caller, outcome, leftovers)) = landing.next()
+                && let Some((caller, outcome, key)) = landing.next()
             {
                 left -= 1;
-                if let Err(unheard) = Answer::new(Parts { outcome, flight, leftovers }).send(caller) {
+                if let Err(unheard) = caller.answer(Answer::new(Parts { outcome, flight, key })) {
                     self.shard.count_departures(1);
-                    if let Some(Parts { outcome, leftovers, .. }) = unheard.into_parts() {
+                    if let Some(Parts { outcome, key, .. }) = unheard.into_parts() {
                         self.remains.extend(outcome.ok().map(Remains::Value));
-                        self.remains.extend(leftovers.map(Remains::Leftovers));
+                        self.remains.extend(key.map(Remains::Key));
                     }
                 }
             }
@@ -306,7 +305,7 @@ async fn yield_now() {
 
 fn let_go_of<K: Key, V: Value>(remains: Remains<Live<K, V>>) {
     match remains {
-        Remains::Leftovers(leftovers) => let_go(leftovers),
+        Remains::Key(key) => drop_contained(key),
         Remains::Value(value) => drop_contained(value),
     }
 }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use tracing::{Level, Span, debug, debug_span, enabled, error, warn};
+use tracing::{Level, Span, debug, debug_span, enabled, error, level_filters::LevelFilter, warn};
 
 use crate::{
     error::{CaughtPanic, JoinError},
@@ -14,6 +14,11 @@ use crate::{
 };
 
 const TARGET: &str = "shardflight";
+
+/// Whether there is anyone at all: the cheapest thing to ask, and usually the last.
+pub(crate) fn hears_anything() -> bool {
+    LevelFilter::current() != LevelFilter::OFF
+}
 
 /// Whether anyone would see a flight's span or the events in it.
 pub(crate) fn hears_of_flights() -> bool {

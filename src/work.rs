@@ -12,26 +12,86 @@ use tracing::{Instrument, Span};
 
 use crate::{
     error::JoinError,
-    live::{Key, Lanes, Product, Value, Work, post},
+    host::{AbortHandle, Runtime},
+    live::{Key, Lanes, Value, post},
     panics,
     running::{self, Running},
     shard::{Complete, FlightRef, Message},
     sight,
+    ticket::Work,
 };
 
-/// Boxes a closure and the future it will return into one allocation, to run in a flight's task under a span below the
-/// one it is boxed in.
-pub(crate) fn pack<V, F, Fut>(work: F, is_error: fn(&V) -> bool) -> Work<V>
+/// A closure and whose span its future is to run below.
+pub(crate) struct AsyncWork<V, F> {
+    work: F,
+    is_error: fn(&V) -> bool,
+    leader: Leader,
+}
+
+/// The span that work was brought under. Boxed, as nearly always nobody listens.
+type Leader = Option<Box<Span>>;
+
+impl<V, F> AsyncWork<V, F> {
+    pub(crate) fn new(work: F, is_error: fn(&V) -> bool) -> Self {
+        Self { work, is_error, leader: leader() }
+    }
+}
+
+impl<K, V, F, Fut> Work<K, V> for AsyncWork<V, F>
 where
+    K: Key,
     V: Value,
     F: FnOnce() -> Fut + Send + 'static,
     Fut: Future<Output = V> + Send + 'static,
 {
-    under_flight_span(Errand::new(work, is_error))
+    fn launch(self, runtime: &Runtime, lanes: Lanes<K, V>, flight: FlightRef) -> AbortHandle {
+        launch(Errand::new(self.work, self.is_error), self.leader, runtime, lanes, flight)
+    }
 }
 
-/// Boxes work that runs where it is, in its caller's task and under its caller's span.
-pub(crate) fn pack_in_place<V, F, Fut>(work: F) -> Work<V>
+/// A closure that blocks: it runs on the runtime's blocking pool.
+pub(crate) struct BlockingWork<F> {
+    work: F,
+    leader: Leader,
+}
+
+impl<F> BlockingWork<F> {
+    pub(crate) fn new(work: F) -> Self {
+        Self { work, leader: leader() }
+    }
+}
+
+impl<K, V, F> Work<K, V> for BlockingWork<F>
+where
+    K: Key,
+    V: Value,
+    F: FnOnce() -> V + Send + 'static,
+{
+    fn launch(self, runtime: &Runtime, lanes: Lanes<K, V>, flight: FlightRef) -> AbortHandle {
+        launch(run_blocking(self.work), self.leader, runtime, lanes, flight)
+    }
+}
+
+async fn run_blocking<V: Value>(work: impl FnOnce() -> V + Send + 'static) -> Result<Product<V>, JoinError> {
+    let (running, span) = (running::current(), Span::current());
+    let blocking = spawn_blocking(move || {
+        let _running = running::enter(running);
+        let _span = span.entered();
+        work()
+    });
+    match AbortOnDrop(blocking).await {
+        Ok(value) => Ok(Product { value: Arc::new(value), is_error: false }),
+        Err(error) => Err(match error.try_into_panic() {
+            Ok(payload) => JoinError::Panicked(panics::from_payload(payload)),
+            Err(_) => JoinError::Aborted,
+        }),
+    }
+}
+
+/// Work that runs where it is, in its caller's task and under its caller's span.
+pub(crate) type InPlace<V> = Pin<Box<dyn Future<Output = Result<Product<V>, JoinError>> + Send>>;
+
+pub(crate) fn in_place<V, F, Fut>(work: F) -> InPlace<V>
 where
     V: Value,
     F: FnOnce() -> Fut + Send + 'static,
@@ -40,40 +100,37 @@ where
     Box::pin(Errand::new(work, |_| false))
 }
 
-/// [`pack`] for a closure that blocks: it runs on the runtime's blocking pool.
-pub(crate) fn pack_blocking<V, F>(work: F) -> Work<V>
-where
-    V: Value,
-    F: FnOnce() -> V + Send + 'static,
-{
-    let errand = async move {
-        let (running, span) = (running::current(), Span::current());
-        let blocking = spawn_blocking(move || {
-            let _running = running::enter(running);
-            let _span = span.entered();
-            work()
-        });
-        match AbortOnDrop(blocking).await {
-            Ok(value) => Ok(Product { value: Arc::new(value), is_error: false }),
-            Err(error) => Err(match error.try_into_panic() {
-                Ok(payload) => JoinError::Panicked(panics::from_payload(payload)),
-                Err(_) => JoinError::Aborted,
-            }),
-        }
-    };
-    under_flight_span(errand)
+/// What work ends in.
+pub(crate) struct Product<V> {
+    pub(crate) value: Arc<V>,
+    pub(crate) is_error: bool,
 }
 
-/// Has work run under a span of its flight's, below its leader's.
-fn under_flight_span<V: Value>(
-    errand: impl Future<Output = Result<Product<V>, JoinError>> + Send + 'static,
-) -> Work<V> {
-    let leader = Span::current();
-    // Where nobody listens, work need not carry the room for a span.
-    if leader.is_none() && !sight::hears_of_flights() {
-        return Box::pin(errand);
+/// The span that this thread is in, if anybody could ever see one below it.
+fn leader() -> Leader {
+    if !sight::hears_anything() {
+        return None;
     }
-    Box::pin(async move { errand.instrument(sight::flight_span(&leader, running::current())).await })
+    let leader = Span::current();
+    (!leader.is_none() || sight::hears_of_flights()).then(|| Box::new(leader))
+}
+
+/// Has work run as a task, under a span of its flight's if somebody listens.
+fn launch<K: Key, V: Value>(
+    errand: impl Future<Output = Result<Product<V>, JoinError>> + Send + 'static,
+    leader: Leader,
+    runtime: &Runtime,
+    lanes: Lanes<K, V>,
+    flight: FlightRef,
+) -> AbortHandle {
+    let task = match leader {
+        None => runtime.spawn(Execution::new(lanes, flight, errand)),
+        Some(leader) => {
+            let errand = async move { errand.instrument(sight::flight_span(&leader, running::current())).await };
+            runtime.spawn(Execution::new(lanes, flight, errand))
+        }
+    };
+    task.abort_handle()
 }
 
 /// Blocking work that has not begun when its flight is cut short never begins.
@@ -140,43 +197,51 @@ where
 
 /// Polls work where it is, catching its panics. Once it has ended, it is gone.
 pub(crate) fn poll_contained<V>(
-    work: &mut Option<Work<V>>,
+    mut work: Pin<&mut Option<impl Future<Output = Result<Product<V>, JoinError>>>>,
     cx: &mut Context<'_>,
 ) -> Poll<Result<Product<V>, JoinError>> {
-    let Some(running) = work else { return Poll::Ready(Err(JoinError::Aborted)) };
-    let product = match panics::catch(|| running.as_mut().poll(cx)) {
+    let Some(running) = work.as_mut().as_pin_mut() else { return Poll::Ready(Err(JoinError::Aborted)) };
+    let product = match panics::catch(|| running.poll(cx)) {
         Ok(Poll::Pending) => return Poll::Pending,
         Ok(Poll::Ready(product)) => product,
         Err(panic) => Err(JoinError::Panicked(panic)),
     };
     // What the work held (connections, permits) is free again before anyone hears of the result.
-    panics::drop_contained(work.take());
+    panics::contain(|| work.set(None));
     Poll::Ready(product)
 }
 
-/// The task of one flight. Whatever becomes of it, its shard hears of its end exactly once.
-pub(crate) struct Execution<K: Key, V: Value> {
-    /// Before `work`, hence dropped before it: if the runtime drops the task, the callers learn of it even if the
-    /// work's own `Drop` never returns (G5).
-    report: Report<K, V>,
-    work: Option<Work<V>>,
+pin_project! {
+    /// The task of one flight. Whatever becomes of it, its shard hears of its end exactly once.
+    pub(crate) struct Execution<K: Key, V: Value, W> {
+        // Before `work`, hence dropped before it: if the runtime drops the task, the callers learn of it even if the
+        // work's own `Drop` never returns (G5).
+        report: Report<K, V>,
+        #[pin]
+        work: Option<W>,
+    }
 }
 
-impl<K: Key, V: Value> Execution<K, V> {
-    pub(crate) fn new(lanes: Lanes<K, V>, flight: FlightRef, work: Work<V>) -> Self {
+impl<K: Key, V: Value, W> Execution<K, V, W> {
+    pub(crate) fn new(lanes: Lanes<K, V>, flight: FlightRef, work: W) -> Self {
         Self { report: Report { lanes, flight, sent: false }, work: Some(work) }
     }
 }
 
-impl<K: Key, V: Value> Future for Execution<K, V> {
+impl<K, V, W> Future for Execution<K, V, W>
+where
+    K: Key,
+    V: Value,
+    W: Future<Output = Result<Product<V>, JoinError>>,
+{
     type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = &mut *self;
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
         let running = Running { coalescer: this.report.lanes.identity(), flight: this.report.flight };
         let product = {
             let _running = running::enter(Some(running));
-            ready!(poll_contained(&mut this.work, cx))
+            ready!(poll_contained(this.work, cx))
         };
         this.report.send(product);
         Poll::Ready(())
@@ -216,9 +281,13 @@ mod tests {
 
     use super::*;
 
-    fn execution(work: Work<u64>) -> (Execution<u64, u64>, Lanes<u64, u64>) {
+    fn execution<W>(work: W) -> (Execution<u64, u64, W>, Lanes<u64, u64>) {
         let lanes = Lanes::new(1, None);
         (Execution::new(lanes.clone(), FlightRef::default(), work), lanes)
+    }
+
+    fn errand<F: FnOnce() -> Fut, Fut: Future<Output = u64>>(work: F) -> Errand<u64, F, Fut> {
+        Errand::new(work, |_| false)
     }
 
     fn reported(lanes: &Lanes<u64, u64>) -> Option<Result<u64, JoinError>> {
@@ -230,7 +299,7 @@ mod tests {
 
     #[test]
     fn work_that_is_dropped_before_its_end_is_reported_as_aborted() {
-        let (execution, lanes) = execution(pack(|| async { 7 }, |_| false));
+        let (execution, lanes) = execution(errand(|| async { 7 }));
         drop(execution);
         assert!(matches!(reported(&lanes), Some(Err(JoinError::Aborted))));
         assert!(reported(&lanes).is_none());
@@ -238,8 +307,9 @@ mod tests {
 
     #[test]
     fn work_that_ended_is_reported_once() {
-        let (mut execution, lanes) = execution(pack(|| async { 7 }, |_| false));
-        assert!(Pin::new(&mut execution).poll(&mut Context::from_waker(Waker::noop())).is_ready());
+        let (execution, lanes) = execution(errand(|| async { 7 }));
+        let mut execution = Box::pin(execution);
+        assert!(execution.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
         drop(execution);
         assert!(matches!(reported(&lanes), Some(Ok(7))));
         assert!(reported(&lanes).is_none());
@@ -256,9 +326,9 @@ mod tests {
         let lanes = Lanes::new(1, None);
         let held = Looks(lanes.clone());
         // A future of the kind that keeps what it holds until it is itself dropped.
-        let work = pack(move || std::future::poll_fn(move |_| Poll::Ready(held.0[0].len() as u64)), |_| false);
-        let mut execution = Execution::new(lanes.clone(), FlightRef::default(), work);
-        assert!(Pin::new(&mut execution).poll(&mut Context::from_waker(Waker::noop())).is_ready());
+        let work = errand(move || std::future::poll_fn(move |_| Poll::Ready(held.0[0].len() as u64)));
+        let mut execution = Box::pin(Execution::new(lanes.clone(), FlightRef::default(), work));
+        assert!(execution.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
         assert!(matches!(reported(&lanes), Some(Ok(0))));
     }
 }

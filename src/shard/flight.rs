@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{
-    message::{FlightRef, Flown, Landing, Leftovers, Outcome, Probe, Waiter},
+    message::{FlightRef, Flown, Landing, Outcome, Probe, Waiter},
     world::{Caller, World},
 };
 
@@ -86,14 +86,14 @@ impl<W: World> Flight<W> {
         self.hints > 0
     }
 
-    /// Removes the waiters that have left, giving back what they had sent. Returns how many there were.
-    pub(super) fn reap(&mut self, mut discard: impl FnMut(Leftovers<W>)) -> usize {
+    /// Removes the waiters that have left, giving back their keys. Returns how many there were.
+    pub(super) fn reap(&mut self, mut discard: impl FnMut(W::Key)) -> usize {
         self.hints = 0;
         let before = self.waiters.len();
         for departed in self.waiters.extract_if(.., |waiter| waiter.caller.has_left()) {
             self.nested -= usize::from(departed.origin.is_some());
-            if let Some(leftovers) = departed.leftovers {
-                discard(leftovers);
+            if let Some(key) = departed.key {
+                discard(key);
             }
         }
         // A herd that has gone must not leave its seats allocated for as long as the flight lasts (G6).
@@ -120,7 +120,7 @@ impl<W: World> Flight<W> {
     /// Takes those followers off who are the work of `origin`. A leader stays: it came when the flight was new and waited
     /// for nobody, so a circle that goes through it was closed by somebody else, who is found by a probe of their own.
     pub(super) fn put_off(&mut self, origin: FlightRef) -> Vec<Waiter<W>> {
-        let is_off = |waiter: &mut Waiter<W>| waiter.leftovers.is_some() && waiter.origin.as_deref() == Some(&origin);
+        let is_off = |waiter: &mut Waiter<W>| waiter.key.is_some() && waiter.origin.as_deref() == Some(&origin);
         let off: Vec<_> = self.waiters.extract_if(.., is_off).collect();
         self.nested -= off.len();
         off

@@ -73,7 +73,6 @@ pub(crate) enum Message<W: World> {
 pub(crate) struct Join<W: World> {
     pub(crate) hash: u64,
     pub(crate) key: W::Key,
-    pub(crate) work: W::Work,
     pub(crate) caller: W::Caller,
     /// The flight whose work is the caller, if one is. Boxed, as few callers are work and all of them have a seat.
     pub(crate) origin: Option<Box<FlightRef>>,
@@ -137,17 +136,9 @@ pub(crate) enum Report {
 /// A caller on a flight.
 pub(crate) struct Waiter<W: World> {
     pub(crate) caller: W::Caller,
-    /// What the caller sent and the flight had no use for. `None` for the leader: its key is in the map and its work
-    /// is running.
-    pub(crate) leftovers: Option<Leftovers<W>>,
+    /// A follower's own, which goes back to it with its answer, so that its `Drop` runs there. The leader's is in the map.
+    pub(crate) key: Option<W::Key>,
     pub(crate) origin: Option<Box<FlightRef>>,
-}
-
-/// A caller's own property, on its way back to it so that its `Drop` runs there.
-pub(crate) struct Leftovers<W: World> {
-    pub(crate) key: W::Key,
-    /// `None` where the work was used: the caller was the leader.
-    pub(crate) work: Option<W::Work>,
 }
 
 /// A flight that is over, and everyone who is to hear of it, in the order in which they came.
@@ -193,7 +184,7 @@ impl<W: World> Landing<W> {
     /// What is left when nobody is left to answer.
     pub(crate) fn remains(self, remains: &mut Vec<Remains<W>>) {
         if let Some(key) = self.key {
-            remains.push(Remains::Leftovers(Leftovers { key, work: None }));
+            remains.push(Remains::Key(key));
         }
         if let Some(Ok(value)) = self.outcome {
             remains.push(Remains::Value(value));
@@ -202,20 +193,20 @@ impl<W: World> Landing<W> {
 }
 
 impl<W: World> Iterator for Landing<W> {
-    type Item = (W::Caller, Outcome<W>, Option<Leftovers<W>>);
+    type Item = (W::Caller, Outcome<W>, Option<W::Key>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let Waiter { caller, leftovers, .. } = self.waiters.next()?;
+        let Waiter { caller, key, .. } = self.waiters.next()?;
         // The last one gets the value itself, not a clone: a lonely caller then owns it alone and need not clone it,
         // and no clone is left here whose drop could be the value's last.
         let outcome = if self.is_over() { self.outcome.take() } else { self.outcome.clone() }?;
-        let leftovers = leftovers.or_else(|| self.key.take().map(|key| Leftovers { key, work: None }));
-        Some((caller, outcome, leftovers))
+        let key = key.or_else(|| self.key.take());
+        Some((caller, outcome, key))
     }
 }
 
 /// Things of the user's that nobody wants any more.
 pub(crate) enum Remains<W: World> {
-    Leftovers(Leftovers<W>),
+    Key(W::Key),
     Value(W::Value),
 }

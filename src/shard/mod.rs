@@ -38,9 +38,7 @@ use self::{
     roster::{Entry, Roster},
 };
 pub(crate) use self::{
-    message::{
-        Complete, Effect, FlightId, FlightRef, Join, Landing, Leftovers, Message, Probe, Remains, Report, Wait, Waiter,
-    },
+    message::{Complete, Effect, FlightId, FlightRef, Join, Landing, Message, Probe, Remains, Report, Wait, Waiter},
     rules::{Budget, Rules},
     sight::Sighting,
     world::{Caller, World},
@@ -103,12 +101,11 @@ impl<W: World> Shard<W> {
     }
 
     fn join(&mut self, join: Join<W>, now: Instant, effects: &mut Vec<Effect<W>>) {
-        let Join { hash, key, work, caller, origin } = join;
+        let Join { hash, key, caller, origin } = join;
         if caller.has_left() {
-            effects.push(Effect::Discard(Remains::Leftovers(Leftovers { key, work: Some(work) })));
+            effects.push(Effect::Discard(Remains::Key(key)));
             return;
         }
-        self.counters.joins += 1;
         // Looking up changes nothing, so a panic in `Eq` leaves the map as it was.
         let mut found = panics::catch(|| self.flights.find_mut(hash, |flight| flight.boards(hash, &key)));
         if let Ok(Some(flight)) = &mut found
@@ -132,10 +129,11 @@ impl<W: World> Shard<W> {
             Ok(None) => Err(JoinError::TooManyFlights { limit: self.rules.budget.limit() }),
             Err(panic) => Err(JoinError::Panicked(panic)),
         };
+        self.counters.joins += 1;
         match admitted {
             Ok(Some(flight)) => {
                 let suspect = origin.as_deref().map(|&waiting| Wait { waiting, awaited: flight.itself });
-                flight.board(Waiter { caller, leftovers: Some(Leftovers { key, work: Some(work) }), origin });
+                flight.board(Waiter { caller, key: Some(key), origin });
                 self.waiters += 1;
                 self.counters.coalesced += 1;
                 report_crowd(flight, self.rules.crowd, effects);
@@ -145,12 +143,19 @@ impl<W: World> Shard<W> {
                 }
             }
             Ok(None) => {
-                let leader = Waiter { caller, leftovers: None, origin };
+                let Some(work) = caller.claim() else {
+                    // It left just now, and counts nowhere.
+                    self.counters.joins -= 1;
+                    self.rules.budget.give_back();
+                    effects.push(Effect::Discard(Remains::Key(key)));
+                    return;
+                };
+                let leader = Waiter { caller, key: None, origin };
                 let flight = self.launch(hash, key, leader, now, effects);
                 effects.push(Effect::Launch { flight, work });
             }
             Err(error) => {
-                let waiter = Waiter { caller, leftovers: Some(Leftovers { key, work: Some(work) }), origin };
+                let waiter = Waiter { caller, key: Some(key), origin };
                 self.refuse(vec![waiter], error, effects);
             }
         }
@@ -390,7 +395,7 @@ fn report_crowd<W: World>(flight: &mut Flight<W>, crowd: usize, effects: &mut Ve
 }
 
 fn reap<W: World>(flight: &mut Flight<W>, counters: &mut Stats, effects: &mut Vec<Effect<W>>) -> usize {
-    let departed = flight.reap(|leftovers| effects.push(Effect::Discard(Remains::Leftovers(leftovers))));
+    let departed = flight.reap(|key| effects.push(Effect::Discard(Remains::Key(key))));
     counters.departures += departed as u64;
     departed
 }

@@ -4,20 +4,26 @@
 pub(crate) trait World {
     /// What identifies identical requests. Its `Eq` is the only user code a shard runs, and runs guarded.
     type Key: Eq;
-    /// A caller's work, not yet started.
+    /// A caller's work, claimed for a flight.
     type Work;
     /// What a flight's callers share. Cloning it must not run user code.
     type Value: Clone;
     /// Where one caller's answer goes.
-    type Caller: Caller;
+    type Caller: Caller<Work = Self::Work>;
     /// The way to drop running work.
     type Task;
 }
 
 /// Somebody waiting for an answer.
 pub(crate) trait Caller {
+    /// What it would have done if nobody else had.
+    type Work;
+
     /// Whether the caller has gone away, so that an answer would reach nobody.
     ///
     /// Once true it stays true, and a caller that leaves makes it true *before* it sends its `Cancel`.
     fn has_left(&self) -> bool;
+
+    /// Its work, which from now on is a flight's and no longer its own. `None` if it has left.
+    fn claim(&self) -> Option<Self::Work>;
 }

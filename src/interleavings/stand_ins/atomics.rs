@@ -1,8 +1,11 @@
-//! Atomics, in steps.
+//! Atomics and the mutex, in steps.
 //!
 //! Not Shuttle's own, which know no quiet. As theirs, these are sequentially consistent, whatever order is asked for.
 
-use std::sync::atomic::{self, Ordering};
+use std::sync::{
+    self, MutexGuard, PoisonError,
+    atomic::{self, Ordering},
+};
 
 use super::point;
 
@@ -51,5 +54,19 @@ impl AtomicUsize {
     ) -> Result<usize, usize> {
         point();
         self.0.try_update(set_order, fetch_order, update)
+    }
+}
+
+/// Nobody meets a scheduling point while it is held, so it is never waited for.
+pub(crate) struct Mutex<T>(sync::Mutex<T>);
+
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(sync::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        point();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -56,7 +56,7 @@ pub(crate) mod oneshot {
         task::{Context, Poll},
     };
 
-    pub(crate) use ::oneshot::{Receiver, RecvError, RecvTimeoutError, SendError};
+    pub(crate) use ::oneshot::{RecvError, SendError};
 
     use super::point;
 
@@ -70,21 +70,10 @@ pub(crate) mod oneshot {
         (Sender(Some(sender)), AsyncReceiver(receiver))
     }
 
-    /// For callers that block, whom no scenario has.
-    pub(crate) fn channel<T>() -> (Sender<T>, Receiver<T>) {
-        let (sender, receiver) = ::oneshot::channel();
-        (Sender(Some(sender)), receiver)
-    }
-
     impl<T> Sender<T> {
         pub(crate) fn send(mut self, message: T) -> Result<(), SendError<T>> {
             point();
             self.0.take().expect("a sender sends once").send(message)
-        }
-
-        pub(crate) fn is_closed(&self) -> bool {
-            point();
-            self.0.as_ref().is_some_and(::oneshot::Sender::is_closed)
         }
     }
 

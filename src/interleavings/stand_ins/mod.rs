@@ -15,7 +15,7 @@ use std::cell::Cell;
 pub(crate) use shuttle::thread_local;
 
 pub(crate) use self::{
-    atomics::{AtomicBool, AtomicUsize},
+    atomics::{AtomicBool, AtomicUsize, Mutex},
     channels::{flume, oneshot},
     port::Port,
     waker::AtomicWaker,

@@ -59,8 +59,9 @@ impl Trial<'_> {
                 self.flights[flight].task = Task::Cut;
             }
         }
-        for work in &events.discarded {
-            holds!(self.callers[usize::from(*work)].left, "the work of caller {work}, who is there, is discarded");
+        for key in &events.discarded {
+            let gone = self.callers.iter().any(|caller| caller.left && caller.key == *key);
+            holds!(gone, "a key {key} is discarded, and everyone who brought one is there");
         }
         match step {
             Step::Join(caller) => self.judge_join(caller, events)?,
@@ -78,7 +79,7 @@ impl Trial<'_> {
     fn judge_join(&mut self, caller: usize, events: &Events) -> Judgement {
         if self.callers[caller].left {
             holds!(
-                events.discarded == [u8::try_from(caller).expect("few")],
+                events.discarded == [self.callers[caller].key],
                 "a join of a caller that left is more than discarded"
             );
             self.callers[caller].stage = Stage::Done;

@@ -63,8 +63,14 @@ thread_local! {
 }
 
 impl Seated for Seat {
+    type Work = u8;
+
     fn has_left(&self) -> bool {
         LEFT.get() & (1 << self.0) != 0
+    }
+
+    fn claim(&self) -> Option<u8> {
+        (!self.has_left()).then_some(self.0)
     }
 }
 

@@ -179,10 +179,10 @@ impl Trial<'_> {
         match sent {
             Sent::Join(number) => {
                 let caller = &self.callers[number];
-                let work = u8::try_from(number).expect("few");
+                let stub = Seat(u8::try_from(number).expect("few"));
                 let origin = caller.inside.map(|flight| Box::new(reference(self.setting, &self.flights[flight])));
                 let hash = self.setting.hash_of(caller.key);
-                Message::Join(Join { hash, key: caller.key, work, caller: Seat(work), origin })
+                Message::Join(Join { hash, key: caller.key, caller: stub, origin })
             }
             Sent::Cancel(caller) => Message::Cancel { hash: self.setting.hash_of(self.callers[caller].key) },
             Sent::Complete(flight, ended) => {
@@ -240,7 +240,7 @@ impl Trial<'_> {
                 }
                 Effect::Land(landing) => self.land(landing, &mut events)?,
                 Effect::Abort(id) => events.aborted.extend(self.flight_of(id)),
-                Effect::Discard(Remains::Leftovers(leftovers)) => events.discarded.extend(leftovers.work),
+                Effect::Discard(Remains::Key(key)) => events.discarded.push(key),
                 Effect::Discard(Remains::Value(_)) | Effect::Report(_) => {}
                 Effect::Send { message, .. } => match message {
                     Message::Probe(probe) => self.send(Sent::Probe(*probe)),
@@ -257,10 +257,10 @@ impl Trial<'_> {
         if let Some(id) = flight {
             events.landed.push(self.flight_of(id).ok_or("a landing of a flight that never was")?);
         }
-        for (seat, outcome, leftovers) in landing {
+        for (seat, outcome, key) in landing {
             let caller = usize::from(seat.0);
-            if leftovers.and_then(|leftovers| leftovers.work).is_some_and(|work| work != seat.0) {
-                return Err(format!("caller {caller} got somebody else's work back"));
+            if key.is_some_and(|key| key != self.callers[caller].key) {
+                return Err(format!("caller {caller} got somebody else's key back"));
             }
             if self.callers[caller].left {
                 self.shard.count_departures(1);

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{
-    super::{Budget, FlightId, FlightRef, Leftovers, Shard, Waiter, flight, roster::Roster},
+    super::{Budget, FlightId, FlightRef, Shard, Waiter, flight, roster::Roster},
     Books, Ended, Sent, Setting, Stage, Task, Tiny, Trial, at,
 };
 
@@ -193,11 +193,7 @@ fn twin_flight(flight: &flight::Flight<Tiny>) -> flight::Flight<Tiny> {
 }
 
 fn twin_waiter(waiter: &Waiter<Tiny>) -> Waiter<Tiny> {
-    Waiter {
-        caller: waiter.caller,
-        leftovers: waiter.leftovers.as_ref().map(|leftovers| Leftovers { key: leftovers.key, work: leftovers.work }),
-        origin: waiter.origin.clone(),
-    }
+    Waiter { caller: waiter.caller, key: waiter.key, origin: waiter.origin.clone() }
 }
 
 impl Ended {

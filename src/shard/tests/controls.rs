@@ -22,7 +22,7 @@ fn a_full_flight_looks_for_the_departed_however_few_they_are() {
     let mut bench = Bench::under(Rules { max_waiters: 10, ..rules(OnAbandon::Finish) });
     let herd: Vec<_> = (0..10).map(|_| bench.join(7).0).collect();
     assert_eq!(bench.leave(&herd[3], 7), [], "one of ten is not worth a look by itself");
-    assert_eq!(bench.join(7).1, [DiscardedWorkOf(4)]);
+    assert_eq!(bench.join(7).1, [DiscardedKey]);
     assert_eq!(bench.join(7).1, [Refused("too_many_waiters"), Answered(12, Err("too_many_waiters"), true)]);
     assert_eq!(bench.stats().waiters, 10);
 }
@@ -99,7 +99,7 @@ fn a_flight_is_not_late_before_its_time_and_is_at_it() {
     bench.now = start + LIMIT.saturating_sub(Duration::from_nanos(1));
     assert_eq!(bench.expire(), []);
     bench.now += Duration::from_nanos(1);
-    assert_eq!(bench.expire(), [Overdue(FIRST, 1), Aborted(FIRST), Answered(1, Err("timed_out"), false)]);
+    assert_eq!(bench.expire(), [Overdue(FIRST, 1), Aborted(FIRST), Answered(1, Err("timed_out"), true)]);
     assert_eq!(bench.stats().timeouts, 1);
     assert_eq!(bench.join(7).1, [Launched(SECOND, 2)]);
     assert_eq!(bench.complete(7, 0, Ok(70)), [DiscardedValue(70)], "a late result changes nothing");
@@ -114,13 +114,13 @@ fn a_detached_flight_keeps_its_callers_and_takes_no_more() {
     assert_eq!(bench.join(7).1, [Launched(SECOND, 2)]);
     assert_eq!(bench.expire(), [], "a flight is late once");
     assert_eq!(bench.stats().oldest_flight, Some(LIMIT), "and still the oldest");
-    assert_eq!(bench.complete(7, 0, Ok(70)), [Answered(1, Ok(70), false)]);
+    assert_eq!(bench.complete(7, 0, Ok(70)), [Answered(1, Ok(70), true)]);
 }
 
 #[test]
 fn nobody_boards_a_flight_whose_time_is_up_before_its_alarm_has_rung() {
     for (on_expiry, then) in [
-        (OnExpiry::Fail, vec![Overdue(FIRST, 1), Aborted(FIRST), Answered(1, Err("timed_out"), false)]),
+        (OnExpiry::Fail, vec![Overdue(FIRST, 1), Aborted(FIRST), Answered(1, Err("timed_out"), true)]),
         (OnExpiry::Detach, vec![Overdue(FIRST, 1)]),
     ] {
         let mut bench = expiring(on_expiry);
@@ -128,7 +128,7 @@ fn nobody_boards_a_flight_whose_time_is_up_before_its_alarm_has_rung() {
         bench.now += LIMIT;
         assert_eq!(bench.join(7).1, [Launched(SECOND, 2)]);
         assert_eq!(bench.expire(), then);
-        assert_eq!(bench.complete(7, 1, Ok(71)), [Answered(2, Ok(71), false)]);
+        assert_eq!(bench.complete(7, 1, Ok(71)), [Answered(2, Ok(71), true)]);
     }
 }
 
@@ -138,7 +138,7 @@ fn a_forgotten_flight_has_its_time_too() {
     let _leader = bench.join(7);
     bench.shard.forget(7, &Name(7)).unwrap();
     bench.now += LIMIT;
-    assert_eq!(bench.expire(), [Overdue(FIRST, 1), Aborted(FIRST), Answered(1, Err("timed_out"), false)]);
+    assert_eq!(bench.expire(), [Overdue(FIRST, 1), Aborted(FIRST), Answered(1, Err("timed_out"), true)]);
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn flights_are_late_one_after_the_other_and_only_those_that_are() {
     bench.now += Duration::from_secs(4);
     assert_eq!(bench.expire(), [], "the one that would be late has landed");
     bench.now += Duration::from_secs(1);
-    assert_eq!(bench.expire(), [Overdue(SECOND, 1), Aborted(SECOND), Answered(2, Err("timed_out"), false)]);
+    assert_eq!(bench.expire(), [Overdue(SECOND, 1), Aborted(SECOND), Answered(2, Err("timed_out"), true)]);
     assert_eq!(bench.shard.next_deadline(), None);
 }
 
@@ -176,7 +176,7 @@ fn a_draining_shard_refuses_joins_and_lets_its_flights_land() {
     bench.shard.drain();
     assert_eq!(bench.join(7).1, [Refused("closed"), Answered(2, Err("closed"), true)]);
     assert_eq!(bench.join(8).1, [Refused("closed"), Answered(3, Err("closed"), true)]);
-    assert_eq!(bench.complete(7, 0, Ok(70)), [Answered(1, Ok(70), false)]);
+    assert_eq!(bench.complete(7, 0, Ok(70)), [Answered(1, Ok(70), true)]);
 }
 
 #[test]
@@ -201,8 +201,7 @@ impl Bench {
     fn embark_from(&mut self, (from, n): (u64, u64), name: u64) -> (Person, Vec<Seen>) {
         let caller = self.person();
         let origin = Some(Box::new(FlightRef { hash: from, id: nth(n) }));
-        let (key, work) = (Name(name), WorkOf(caller.number));
-        let seen = self.handle(Message::Join(Join { hash: name, key, work, caller: caller.clone(), origin }));
+        let seen = self.handle(Message::Join(Join { hash: name, key: Name(name), caller: caller.clone(), origin }));
         (caller, seen)
     }
 
@@ -264,7 +263,7 @@ fn a_circle_puts_no_leader_off() {
     assert!(bench.deliver().into_iter().eq([3, 4].into_iter().flat_map(reentrant)));
     let stats = bench.stats();
     assert_eq!((stats.joins, stats.executions, stats.coalesced, stats.rejections), (4, 2, 0, 2));
-    assert_eq!(bench.complete(2, 1, Ok(20)), [Answered(2, Ok(20), false)]);
+    assert_eq!(bench.complete(2, 1, Ok(20)), [Answered(2, Ok(20), true)]);
 }
 
 #[test]
@@ -325,7 +324,7 @@ fn a_flight_whose_last_waiter_closed_a_circle_is_abandoned() {
     bench.join_from((1, 0), 2);
     let caller = bench.person();
     let origin = Some(Box::new(FlightRef { hash: 2, id: nth(1) }));
-    bench.handle(Message::Join(Join { hash: 1, key: Name(1), work: WorkOf(4), caller, origin }));
+    bench.handle(Message::Join(Join { hash: 1, key: Name(1), caller, origin }));
     assert_eq!(bench.leave(&leader, 1), [], "the work of the other flight still waits");
     let mut seen = Vec::new();
     while let Some(message) = bench.between.pop_front() {

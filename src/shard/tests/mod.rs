@@ -65,9 +65,15 @@ thread_local! {
 }
 
 impl Caller for Person {
+    type Work = WorkOf;
+
     fn has_left(&self) -> bool {
         LOOKS.set(LOOKS.get() + 1);
         self.left.get()
+    }
+
+    fn claim(&self) -> Option<WorkOf> {
+        (!self.left.get()).then_some(WorkOf(self.number))
     }
 }
 
@@ -75,10 +81,9 @@ impl Caller for Person {
 #[derive(Debug, PartialEq)]
 enum Seen {
     Launched(FlightId, u64),
-    /// Caller, answer, whether its own work came back to it.
+    /// Caller, answer, whether a key came back with it.
     Answered(u64, Result<u64, &'static str>, bool),
     Aborted(FlightId),
-    DiscardedWorkOf(u64),
     DiscardedKey,
     DiscardedValue(u64),
     Crowded(FlightId, usize),
@@ -131,7 +136,7 @@ impl Bench {
                 }
                 Effect::Land(landing) => seen.extend(landed(landing)),
                 Effect::Abort(task) => seen.push(Seen::Aborted(task.id)),
-                Effect::Discard(remains) => seen.push(discarded(remains)),
+                Effect::Discard(remains) => seen.push(discarded(&remains)),
                 Effect::Send { shard, message } => {
                     assert_eq!(shard, 0);
                     self.between.push_back(message);
@@ -161,8 +166,7 @@ impl Bench {
     }
 
     fn join_as(&mut self, caller: &Person, hash: u64, name: u64) -> Vec<Seen> {
-        let work = WorkOf(caller.number);
-        self.handle(Message::Join(Join { hash, key: Name(name), work, caller: caller.clone(), origin: None }))
+        self.handle(Message::Join(Join { hash, key: Name(name), caller: caller.clone(), origin: None }))
     }
 
     fn complete(&mut self, hash: u64, flight: u64, outcome: Result<u64, JoinError>) -> Vec<Seen> {
@@ -185,27 +189,24 @@ impl Bench {
 
 fn landed(mut landing: Landing<Numbers>) -> Vec<Seen> {
     let mut seen = Vec::new();
-    for (caller, outcome, leftovers) in &mut landing {
+    for (caller, outcome, key) in &mut landing {
         let outcome = outcome.map_err(|error| error.kind());
-        let work_back = leftovers.is_some_and(|leftovers| leftovers.work.is_some());
-        seen.push(Seen::Answered(caller.number, outcome, work_back));
+        seen.push(Seen::Answered(caller.number, outcome, key.is_some()));
     }
     let mut remains = Vec::new();
     landing.remains(&mut remains);
-    seen.extend(remains.into_iter().map(discarded));
+    seen.extend(remains.iter().map(discarded));
     seen
 }
 
-fn discarded(remains: Remains<Numbers>) -> Seen {
+fn discarded(remains: &Remains<Numbers>) -> Seen {
     match remains {
-        Remains::Leftovers(leftovers) => {
-            leftovers.work.map_or(Seen::DiscardedKey, |work| Seen::DiscardedWorkOf(work.0))
-        }
-        Remains::Value(value) => Seen::DiscardedValue(value),
+        Remains::Key(_) => Seen::DiscardedKey,
+        Remains::Value(value) => Seen::DiscardedValue(*value),
     }
 }
 
-use Seen::{Aborted, Answered, Crowded, DiscardedKey, DiscardedValue, DiscardedWorkOf, Launched, Overdue, Refused};
+use Seen::{Aborted, Answered, Crowded, DiscardedKey, DiscardedValue, Launched, Overdue, Refused};
 
 const FIRST: FlightId = FlightId::first_of(0);
 const SECOND: FlightId = FIRST.next();
@@ -245,17 +246,17 @@ fn keys_of_equal_hash_keep_apart() {
     let _one = bench.join_hashed(1, 7);
     let (_other, seen) = bench.join_hashed(1, 8);
     assert_eq!(seen, [Launched(SECOND, 2)]);
-    assert_eq!(bench.complete(1, 0, Ok(70)), [Answered(1, Ok(70), false)]);
-    assert_eq!(bench.complete(1, 1, Ok(80)), [Answered(2, Ok(80), false)]);
+    assert_eq!(bench.complete(1, 0, Ok(70)), [Answered(1, Ok(70), true)]);
+    assert_eq!(bench.complete(1, 1, Ok(80)), [Answered(2, Ok(80), true)]);
 }
 
 #[test]
-fn a_completion_answers_everyone_in_the_order_they_came_and_gives_followers_their_work_back() {
+fn a_completion_answers_everyone_in_the_order_they_came_and_gives_everyone_their_key_back() {
     let mut bench = Bench::new(OnAbandon::Finish);
     let _callers: Vec<_> = (0..3).map(|_| bench.join(7)).collect();
     assert_eq!(
         bench.complete(7, 0, Ok(70)),
-        [Answered(1, Ok(70), false), Answered(2, Ok(70), true), Answered(3, Ok(70), true)]
+        [Answered(1, Ok(70), true), Answered(2, Ok(70), true), Answered(3, Ok(70), true)]
     );
     assert_eq!(bench.stats().flights, 0);
 }
@@ -275,7 +276,7 @@ fn an_error_or_panic_reaches_everyone_and_the_key_works_again() {
     let _callers = (bench.join(7), bench.join(7));
     assert_eq!(
         bench.complete(7, 0, Err(JoinError::Aborted)),
-        [Answered(1, Err("aborted"), false), Answered(2, Err("aborted"), true)]
+        [Answered(1, Err("aborted"), true), Answered(2, Err("aborted"), true)]
     );
     assert_eq!(bench.join(7).1, [Launched(SECOND, 3)]);
 }
@@ -293,9 +294,9 @@ fn a_completion_leaves_a_newer_flight_of_its_key_alone() {
     assert!(bench.shard.forget(7, &Name(7)).unwrap());
     let (_new, seen) = bench.join(7);
     assert_eq!(seen, [Launched(SECOND, 2)]);
-    assert_eq!(bench.complete(7, 0, Ok(70)), [Answered(1, Ok(70), false)]);
+    assert_eq!(bench.complete(7, 0, Ok(70)), [Answered(1, Ok(70), true)]);
     assert_eq!(bench.join(7).1, [], "the new flight is still there to board");
-    assert_eq!(bench.complete(7, 1, Ok(71)), [Answered(2, Ok(71), false), Answered(3, Ok(71), true)]);
+    assert_eq!(bench.complete(7, 1, Ok(71)), [Answered(2, Ok(71), true), Answered(3, Ok(71), true)]);
 }
 
 #[test]
@@ -324,7 +325,7 @@ fn a_join_of_a_caller_that_has_left_counts_nowhere_and_launches_nothing() {
     let mut bench = Bench::new(OnAbandon::Finish);
     let gone = bench.person();
     gone.leave();
-    assert_eq!(bench.join_as(&gone, 7, 7), [DiscardedWorkOf(1)]);
+    assert_eq!(bench.join_as(&gone, 7, 7), [DiscardedKey]);
     let stats = bench.stats();
     assert_eq!((stats.joins, stats.executions, stats.departures, stats.flights), (0, 0, 0, 0));
 }
@@ -353,7 +354,7 @@ fn work_is_aborted_and_its_key_unmapped_in_one_step_when_everyone_has_left() {
     let (leader, _) = bench.join(7);
     let (follower, _) = bench.join(7);
     assert_eq!(bench.leave(&leader, 7), [], "somebody is still there");
-    assert_eq!(bench.leave(&follower, 7), [DiscardedWorkOf(2), Aborted(FIRST), DiscardedKey]);
+    assert_eq!(bench.leave(&follower, 7), [DiscardedKey, Aborted(FIRST), DiscardedKey]);
     assert_eq!(bench.stats().aborts, 1);
     assert_eq!(bench.join(7).1, [Launched(SECOND, 3)]);
     assert_eq!(bench.complete(7, 0, Err(JoinError::Aborted)), [], "the aborted task's own report comes late");
@@ -403,7 +404,7 @@ fn the_seats_of_a_herd_that_left_are_given_back_while_the_flight_goes_on() {
     for person in &herd {
         discarded += bench.leave(person, 7).len();
     }
-    assert_eq!(discarded, 1000, "each one's work was let go");
+    assert_eq!(discarded, 1000, "each one's key was let go");
     let flight = bench.shard.flights.iter().next().unwrap();
     assert_eq!(flight.waiters(), 1);
     assert!(flight.seats() < 100, "{} seats", flight.seats());

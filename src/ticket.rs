@@ -1,0 +1,211 @@
+//! What a caller and its shard share: the caller's work on the way in, its answer on the way out.
+//!
+//! A oneshot that carries luggage, all of it in one allocation. The caller keeps the [`Ticket`], the shard the [`Stub`].
+//! Work stays in the ticket until a shard claims it for a flight, so a follower's work never travels: its caller drops it,
+//! whether with its answer or on leaving.
+//!
+//! Whatever a ticket holds of the user's is dropped by its caller, or by the claim that took it out. The shard's half is
+//! never the last to hold any: an answer goes in only while the caller is there, and a caller that leaves empties the
+//! ticket. Nobody's code runs under the lock, which is held for a move.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use crate::{
+    host::{AbortHandle, Mutex, Runtime},
+    live::{Answer, Lanes},
+    panics::{catch, drop_contained},
+    shard::{Caller, FlightRef},
+};
+
+/// What can be claimed for a flight.
+pub(crate) trait Work<K: Eq, V>: Send + 'static {
+    /// Starts it as a task of its own, which reports its end to the flight's shard.
+    fn launch(self, runtime: &Runtime, lanes: Lanes<K, V>, flight: FlightRef) -> AbortHandle;
+}
+
+/// The caller's half.
+pub(crate) struct Ticket<K: Eq, V, W>(Arc<Shared<K, V, W>>);
+
+/// The shard's half. Dropped without an answer, it answers `Closed` (G5).
+pub(crate) struct Stub<K: Eq, V>(Option<Arc<dyn Half<K, V>>>);
+
+/// A caller's work that belongs to a flight.
+pub(crate) struct Claim<K: Eq, V>(Option<Arc<dyn Half<K, V>>>);
+
+/// An answer, and the work that went unused.
+pub(crate) struct Arrival<K: Eq, V, W> {
+    pub(crate) answer: Answer<K, V>,
+    pub(crate) work: Option<W>,
+}
+
+/// What a caller that leaves takes along. To be dropped contained.
+pub(crate) struct Belongings<K: Eq, V, W> {
+    /// An answer that it never read.
+    pub(crate) answer: Option<Answer<K, V>>,
+    pub(crate) work: Option<W>,
+    pub(crate) waker: Option<Waker>,
+}
+
+struct Shared<K: Eq, V, W>(Mutex<State<K, V, W>>);
+
+struct State<K: Eq, V, W> {
+    work: Option<W>,
+    /// The work is a flight's: no caller takes it back.
+    claimed: bool,
+    left: bool,
+    waker: Option<Waker>,
+    answer: Option<Answer<K, V>>,
+}
+
+impl<K: Eq, V, W> State<K, V, W> {
+    fn unclaimed(&mut self) -> Option<W> {
+        if self.claimed { None } else { self.work.take() }
+    }
+}
+
+impl<K, V, W> Ticket<K, V, W>
+where
+    K: Eq + Send + 'static,
+    V: Send + Sync + 'static,
+    W: Work<K, V>,
+{
+    /// The two halves. `waker` hears of the answer, unless the ticket is polled with another first.
+    pub(crate) fn new(work: W, waker: Waker) -> (Self, Stub<K, V>) {
+        let state = State { work: Some(work), claimed: false, left: false, waker: Some(waker), answer: None };
+        let shared = Arc::new(Shared(Mutex::new(state)));
+        (Self(Arc::clone(&shared)), Stub(Some(shared)))
+    }
+}
+
+impl<K: Eq, V, W> Ticket<K, V, W> {
+    pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Arrival<K, V, W>> {
+        let mut renewed = None;
+        loop {
+            let mut state = self.0.0.lock();
+            if let Some(answer) = state.answer.take() {
+                return Poll::Ready(Arrival { answer, work: state.unclaimed() });
+            }
+            if state.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                return Poll::Pending;
+            }
+            // A waker's clone and its drop are anybody's code.
+            if let Some(waker) = renewed.take() {
+                let outdated = state.waker.replace(waker);
+                drop(state);
+                drop_contained(outdated);
+                return Poll::Pending;
+            }
+            drop(state);
+            renewed = Some(cx.waker().clone());
+        }
+    }
+
+    /// Nobody hears an answer any more. The shard has to be told, unless its answer is among the belongings.
+    pub(crate) fn leave(&self) -> Belongings<K, V, W> {
+        let mut state = self.0.0.lock();
+        state.left = true;
+        Belongings { answer: state.answer.take(), work: state.unclaimed(), waker: state.waker.take() }
+    }
+}
+
+impl<K: Eq, V> Stub<K, V> {
+    /// Sends the answer off. It comes back if the caller has left.
+    ///
+    /// Sending wakes the caller, whose waker may be anybody's: a panic in it ends here, with the answer delivered.
+    pub(crate) fn answer(mut self, answer: Answer<K, V>) -> Result<(), Answer<K, V>> {
+        match self.0.take() {
+            Some(half) => half.answer(answer),
+            None => Err(answer),
+        }
+    }
+}
+
+impl<K: Eq, V> Caller for Stub<K, V> {
+    type Work = Claim<K, V>;
+
+    fn has_left(&self) -> bool {
+        self.0.as_ref().is_none_or(|half| half.has_left())
+    }
+
+    fn claim(&self) -> Option<Claim<K, V>> {
+        let half = self.0.as_ref()?;
+        half.claim().then(|| Claim(Some(Arc::clone(half))))
+    }
+}
+
+impl<K: Eq, V> Drop for Stub<K, V> {
+    fn drop(&mut self) {
+        if let Some(half) = self.0.take() {
+            // Whoever has left doesn't miss it.
+            let _ = half.answer(Answer::closed());
+        }
+    }
+}
+
+impl<K: Eq, V> Claim<K, V> {
+    pub(crate) fn launch(mut self, runtime: &Runtime, lanes: Lanes<K, V>, flight: FlightRef) -> Option<AbortHandle> {
+        self.0.take()?.launch(runtime, lanes, flight)
+    }
+}
+
+impl<K: Eq, V> Drop for Claim<K, V> {
+    fn drop(&mut self) {
+        if let Some(half) = self.0.take() {
+            half.drop_work();
+        }
+    }
+}
+
+/// A ticket whose work's type is forgotten.
+trait Half<K: Eq, V>: Send + Sync {
+    fn has_left(&self) -> bool;
+    fn claim(&self) -> bool;
+    fn launch(&self, runtime: &Runtime, lanes: Lanes<K, V>, flight: FlightRef) -> Option<AbortHandle>;
+    fn drop_work(&self);
+    fn answer(&self, answer: Answer<K, V>) -> Result<(), Answer<K, V>>;
+}
+
+impl<K, V, W> Half<K, V> for Shared<K, V, W>
+where
+    K: Eq + Send + 'static,
+    V: Send + Sync + 'static,
+    W: Work<K, V>,
+{
+    fn has_left(&self) -> bool {
+        self.0.lock().left
+    }
+
+    fn claim(&self) -> bool {
+        let mut state = self.0.lock();
+        state.claimed = !state.left;
+        state.claimed
+    }
+
+    fn launch(&self, runtime: &Runtime, lanes: Lanes<K, V>, flight: FlightRef) -> Option<AbortHandle> {
+        let work = self.0.lock().work.take()?;
+        Some(work.launch(runtime, lanes, flight))
+    }
+
+    fn drop_work(&self) {
+        let work = self.0.lock().work.take();
+        drop_contained(work);
+    }
+
+    fn answer(&self, answer: Answer<K, V>) -> Result<(), Answer<K, V>> {
+        let mut state = self.0.lock();
+        if state.left {
+            return Err(answer);
+        }
+        state.answer = Some(answer);
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            // The panic hook has reported it, and the caller has its answer.
+            let _ = catch(|| waker.wake());
+        }
+        Ok(())
+    }
+}

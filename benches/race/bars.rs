@@ -23,11 +23,11 @@ impl Reference {
     fn admits(self, facts: &Facts) -> bool {
         match self {
             Self::Spawn => facts.role == Role::Floor,
-            Self::BestPeer => facts.is_peer(),
+            Self::BestPeer => is_peer(facts),
             Self::BestSpawningPeer => facts.role == Role::SpawningPeer,
-            Self::BestFreshPeer => facts.is_peer() && facts.fresh,
-            Self::BestLeakFreePeer => facts.is_peer() && facts.leak_free,
-            Self::BestFreshLeakFreePeer => facts.is_peer() && facts.fresh && facts.leak_free,
+            Self::BestFreshPeer => is_peer(facts) && facts.fresh,
+            Self::BestLeakFreePeer => is_peer(facts) && facts.leak_free,
+            Self::BestFreshLeakFreePeer => is_fresh_leak_free_peer(facts),
             Self::Itself(_) => facts.role == Role::Ours,
         }
     }
@@ -43,6 +43,15 @@ impl Reference {
             Self::Itself(workload) => workload,
         }
     }
+}
+
+fn is_peer(facts: &Facts) -> bool {
+    matches!(facts.role, Role::Peer | Role::SpawningPeer)
+}
+
+/// The peers that promise most of what ours does.
+pub(crate) fn is_fresh_leak_free_peer(facts: &Facts) -> bool {
+    is_peer(facts) && facts.fresh && facts.leak_free
 }
 
 /// Ours divided by the reference may be so much.

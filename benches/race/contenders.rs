@@ -1,7 +1,7 @@
 //! Who takes part: ours, a task per call, and the peers, each of those with its work in its caller and in a task.
 //!
 //! Every `call` is what its crate makes easiest for it: no boxes, no clones and no wrapping futures beyond what its
-//! interface asks for. Hashers and everything else that can be chosen are as the crate has them by default.
+//! interface asks for. Work is a closure, as most of them take it; where a future is asked for, it is called. Hashers and everything else that can be chosen are as the crate has them by default.
 
 use std::{convert::Infallible, future::Future, sync::Arc};
 
@@ -17,9 +17,10 @@ pub(crate) trait Contender: Clone + Send + Sync + 'static {
 
     fn enter() -> Self;
 
-    fn call<F>(&self, key: u64, work: F) -> impl Future<Output = u64> + Send
+    fn call<F, Fut>(&self, key: u64, work: F) -> impl Future<Output = u64> + Send
     where
-        F: Future<Output = u64> + Send + 'static;
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = u64> + Send + 'static;
 
     /// Ends when the contender knows of exactly so many waiting callers; at once for those that do all they do in their
     /// callers' polls and drops.
@@ -53,10 +54,6 @@ pub(crate) struct Facts {
 impl Facts {
     fn peer(name: &str, fresh: bool, leak_free: bool) -> Self {
         Self { name: name.into(), role: Role::Peer, fresh, leak_free }
-    }
-
-    pub(crate) fn is_peer(&self) -> bool {
-        matches!(self.role, Role::Peer | Role::SpawningPeer)
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -108,11 +105,12 @@ impl Contender for Shardflight {
         Self(shardflight::Coalescer::new().handle())
     }
 
-    fn call<F>(&self, key: u64, work: F) -> impl Future<Output = u64> + Send
+    fn call<F, Fut>(&self, key: u64, work: F) -> impl Future<Output = u64> + Send
     where
-        F: Future<Output = u64> + Send + 'static,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = u64> + Send + 'static,
     {
-        self.0.join(key, || work).map(|answer| answer.expect(UNFAILING))
+        self.0.join(key, work).map(|answer| answer.expect(UNFAILING))
     }
 
     async fn settled(&self, waiters: usize) {
@@ -134,18 +132,16 @@ impl Contender for Spawn {
         Self
     }
 
-    fn call<F>(&self, _: u64, work: F) -> impl Future<Output = u64> + Send
+    fn call<F, Fut>(&self, _: u64, work: F) -> impl Future<Output = u64> + Send
     where
-        F: Future<Output = u64> + Send + 'static,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = u64> + Send + 'static,
     {
-        detached(work)
+        detached(work())
     }
 }
 
-async fn detached<F>(work: F) -> u64
-where
-    F: Future<Output = u64> + Send + 'static,
-{
+async fn detached(work: impl Future<Output = u64> + Send + 'static) -> u64 {
     tokio::spawn(work).await.expect(UNFAILING)
 }
 
@@ -163,11 +159,12 @@ impl<C: Contender> Contender for Spawned<C> {
         Self(C::enter())
     }
 
-    fn call<F>(&self, key: u64, work: F) -> impl Future<Output = u64> + Send
+    fn call<F, Fut>(&self, key: u64, work: F) -> impl Future<Output = u64> + Send
     where
-        F: Future<Output = u64> + Send + 'static,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = u64> + Send + 'static,
     {
-        self.0.call(key, detached(work))
+        self.0.call(key, || detached(work()))
     }
 }
 
@@ -183,11 +180,12 @@ impl Contender for Uniflight {
         Self(Arc::new(uniflight::Merger::new()))
     }
 
-    fn call<F>(&self, key: u64, work: F) -> impl Future<Output = u64> + Send
+    fn call<F, Fut>(&self, key: u64, work: F) -> impl Future<Output = u64> + Send
     where
-        F: Future<Output = u64> + Send + 'static,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = u64> + Send + 'static,
     {
-        self.0.execute(&key, || work).map(|answer| answer.expect(UNFAILING))
+        self.0.execute(&key, work).map(|answer| answer.expect(UNFAILING))
     }
 }
 
@@ -205,11 +203,12 @@ impl Contender for AsyncSingleflight {
     }
 
     // It borrows the key, so something around its future has to own it.
-    async fn call<F>(&self, key: u64, work: F) -> u64
+    async fn call<F, Fut>(&self, key: u64, work: F) -> u64
     where
-        F: Future<Output = u64> + Send + 'static,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = u64> + Send + 'static,
     {
-        self.0.work(&key, work).await
+        self.0.work(&key, work()).await
     }
 }
 
@@ -225,11 +224,12 @@ impl Contender for SingleflightAsync {
         Self(Arc::new(singleflight_async::SingleFlight::new()))
     }
 
-    fn call<F>(&self, key: u64, work: F) -> impl Future<Output = u64> + Send
+    fn call<F, Fut>(&self, key: u64, work: F) -> impl Future<Output = u64> + Send
     where
-        F: Future<Output = u64> + Send + 'static,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = u64> + Send + 'static,
     {
-        self.0.work(key, || work)
+        self.0.work(key, work)
     }
 }
 
@@ -245,11 +245,12 @@ impl Contender for RsSingleflight {
         Self(rs_singleflight::Group::new())
     }
 
-    fn call<F>(&self, key: u64, work: F) -> impl Future<Output = u64> + Send
+    fn call<F, Fut>(&self, key: u64, work: F) -> impl Future<Output = u64> + Send
     where
-        F: Future<Output = u64> + Send + 'static,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = u64> + Send + 'static,
     {
-        self.0.do_call(key, || work.map(Ok)).map(|answer| match answer {
+        self.0.do_call(key, || work().map(Ok)).map(|answer| match answer {
             Ok(value) => value,
             Err(never) => match never {},
         })
@@ -273,10 +274,11 @@ impl Contender for Moka {
         Self(Arc::new(moka::future::Cache::builder().max_capacity(0).build()))
     }
 
-    fn call<F>(&self, key: u64, work: F) -> impl Future<Output = u64> + Send
+    fn call<F, Fut>(&self, key: u64, work: F) -> impl Future<Output = u64> + Send
     where
-        F: Future<Output = u64> + Send + 'static,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = u64> + Send + 'static,
     {
-        self.0.get_with(key, work)
+        self.0.get_with(key, work())
     }
 }

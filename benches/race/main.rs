@@ -24,6 +24,7 @@ use clap::Parser;
 
 use crate::{
     arguments::{Arguments, Flavour},
+    bars::is_fresh_leak_free_peer,
     choice::choose,
     contenders::{Contender, Facts, Role, Visitor, field},
     results::Results,
@@ -49,11 +50,10 @@ impl Visitor for Runner {
     }
 }
 
-/// Growth shows whether a join costs the same in any crowd; those that are neither fresh nor leak-free would take most
-/// of a run for it, one of them quadratic time, and none is held against ours.
+/// Growth shows whether a join costs the same in any crowd. Those who are neither fresh nor leak-free would take most of
+/// a run for it, one of them quadratic time, and none of them is held against ours.
 fn sits_out(facts: &Facts, workload: Workload) -> bool {
-    matches!(workload.pattern, Pattern::Growth { .. })
-        && !(facts.role == Role::Ours || facts.is_peer() && facts.fresh && facts.leak_free)
+    matches!(workload.pattern, Pattern::Growth { .. }) && facts.role != Role::Ours && !is_fresh_leak_free_peer(facts)
 }
 
 fn workloads(arguments: &Arguments) -> Result<Vec<Workload>, String> {

@@ -1,7 +1,7 @@
 //! Ours and the peers' cost per call, side by side in one run: `cargo bench --bench race`.
 //!
-//! Every round runs every contender once on every workload, the contenders in another order each time, so that whatever
-//! the machine does meanwhile happens to all of them. Absolute times mean little beyond the machine and the minute they
+//! Every round runs every contender once on every workload and begins with another of them, so that whatever the machine
+//! does meanwhile happens to all. Absolute times mean little beyond the machine and the minute they
 //! were taken on; the ratios are the result. `benches/README.md` says what each workload is and how to read the tables.
 
 mod arguments;

@@ -36,7 +36,8 @@ pub(crate) enum Role {
     Floor,
     /// Work runs in a caller, whose leaving or stalling is felt by the others.
     Peer,
-    /// The same peer with its work in a task, so that a leader that isn't polled holds nobody up.
+    /// The same peer with its work in a task, so that the work goes on when its caller leaves or isn't polled. The others
+    /// hear of its end from that caller all the same.
     SpawningPeer,
 }
 
@@ -145,7 +146,7 @@ async fn detached(work: impl Future<Output = u64> + Send + 'static) -> u64 {
     tokio::spawn(work).await.expect(UNFAILING)
 }
 
-/// A peer whose work goes into a task: what it takes for it to promise what ours promises.
+/// A peer whose work goes into a task: as near as it comes to what ours promises, at what that costs.
 #[derive(Clone)]
 struct Spawned<C>(C);
 

@@ -71,16 +71,16 @@ impl Workload {
 }
 
 pub(crate) const WORKLOADS: [Workload; 12] = [
-    Workload::new("lonely-ready", 20, Pattern::Lonely { calls: 1_000 }),
-    Workload::new("lonely-suspended", 20, Pattern::Suspended { calls: 1_000 }),
-    Workload::new("herd-100", 100, Pattern::Herd { callers: 100 }),
+    Workload::new("lonely-ready", 100, Pattern::Lonely { calls: 1_000 }),
+    Workload::new("lonely-suspended", 100, Pattern::Suspended { calls: 1_000 }),
+    Workload::new("herd-100", 300, Pattern::Herd { callers: 100 }),
     Workload::new("herd-10000", 4, Pattern::Herd { callers: 10_000 }),
     Workload::large("herd-100000", Pattern::Herd { callers: 100_000 }),
-    Workload::new("one-task-1000", 20, Pattern::OneTask { callers: 1_000 }),
-    Workload::new("one-task-10000", 4, Pattern::OneTask { callers: 10_000 }),
-    Workload::new("loop-256", 4, Pattern::Loop { tasks: 256, keys: 1_000, calls: 50 }),
-    Workload::new("loop-4096", 2, Pattern::Loop { tasks: 4_096, keys: 100_000, calls: 10 }),
-    Workload::new("leaving-10000", 4, Pattern::Leaving { callers: 10_000 }),
+    Workload::new("one-task-1000", 100, Pattern::OneTask { callers: 1_000 }),
+    Workload::new("one-task-10000", 10, Pattern::OneTask { callers: 10_000 }),
+    Workload::new("loop-256", 8, Pattern::Loop { tasks: 256, keys: 1_000, calls: 50 }),
+    Workload::new("loop-4096", 4, Pattern::Loop { tasks: 4_096, keys: 100_000, calls: 10 }),
+    Workload::new("leaving-10000", 10, Pattern::Leaving { callers: 10_000 }),
     Workload::new("growth-1000", 100, Pattern::Growth { callers: 1_000 }),
     Workload::large("growth-1000000", Pattern::Growth { callers: 1_000_000 }),
 ];

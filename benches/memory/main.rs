@@ -1,0 +1,132 @@
+//! What a waiting caller and a key in flight hold, in bytes: `cargo bench --bench memory`.
+//!
+//! One thread, and everything that is allocated is counted: the difference in live bytes before and after, divided by how
+//! many there are. Calls are boxed, so that their futures are among those bytes. Work is pending and holds nothing of its
+//! own. The numbers are the same in every run, but for what random hashes do to the maps.
+
+#[path = "../race/choice.rs"]
+mod choice;
+#[path = "../race/contenders.rs"]
+mod contenders;
+mod report;
+
+use std::{
+    fs,
+    future::{Future, pending},
+    path::PathBuf,
+    pin::Pin,
+    process::ExitCode,
+};
+
+use clap::Parser;
+use futures::poll;
+use peak_alloc::PeakAlloc;
+use tokio::{runtime, task::yield_now};
+
+use crate::{
+    choice::choose,
+    contenders::{Contender, Visitor, field},
+    report::Held,
+};
+
+#[global_allocator]
+static ALLOCATOR: PeakAlloc = PeakAlloc;
+
+const CALLS: usize = 10_000;
+/// Tasks that call yield in between, which keeps queues as short as they are in a service.
+const IN_A_ROW: usize = 32;
+
+/// What a waiting caller and a key in flight hold with ours and with the peers, side by side.
+#[derive(Debug, Parser)]
+#[command(name = "memory")]
+struct Arguments {
+    /// Contenders by name, or by a part of their names
+    #[arg(long, value_name = "CONTENDER,...", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Writes what was measured and the bars there
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Cargo's own
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+struct Weigher;
+
+impl Visitor for Weigher {
+    type Output = fn() -> Held;
+    fn visit<C: Contender>(&self) -> fn() -> Held {
+        weigh::<C>
+    }
+}
+
+fn weigh<C: Contender>() -> Held {
+    let (waiter, future) = bytes::<C>(|_| 7);
+    let (key, _) = bytes::<C>(|index| index as u64);
+    Held { waiter, future, key }
+}
+
+/// Live bytes per call, and how many of them are the call's own future.
+fn bytes<C: Contender>(key: fn(usize) -> u64) -> (f64, usize) {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let contender = C::enter();
+        // The first call pays for what is built lazily.
+        contender.call(u64::MAX, || async { 0 }).await;
+        rest().await;
+        let mut calls = Vec::with_capacity(CALLS);
+        let before = ALLOCATOR.current_usage();
+        for index in 0..CALLS {
+            if index % IN_A_ROW == 0 {
+                yield_now().await;
+            }
+            let mut call = Box::pin(contender.call(key(index), pending));
+            assert!(poll!(call.as_mut()).is_pending(), "work that never ends");
+            calls.push(call);
+        }
+        contender.settled(CALLS).await;
+        rest().await;
+        let held = ALLOCATOR.current_usage() - before;
+        (held as f64 / CALLS as f64, size(&calls))
+    })
+}
+
+fn size<F: Future>(calls: &[Pin<Box<F>>]) -> usize {
+    calls.first().map_or(0, |call| size_of_val(&**call))
+}
+
+/// Until tasks that were just spawned have been polled.
+async fn rest() {
+    for _ in 0..IN_A_ROW {
+        yield_now().await;
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<(), String> {
+    let weighers = choose("--only", field(&Weigher), |(facts, _)| &facts.name, &arguments.only)?;
+    let weighed: Vec<_> = weighers.into_iter().map(|(facts, weigh)| (facts, weigh())).collect();
+    println!("\n{}", report::text(&weighed));
+    if let Some(path) = &arguments.json {
+        fs::write(path, format!("{:#}\n", report::json(&weighed)))
+            .map_err(|error| format!("--json {}: {error}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // To where it belongs: help isn't an error.
+            let _unwritable = error.print();
+            return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        }
+    };
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("memory: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

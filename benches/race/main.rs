@@ -1,0 +1,122 @@
+//! Ours and the peers' cost per call, side by side in one run: `cargo bench --bench race`.
+//!
+//! Every round runs every contender once on every workload and begins with another of them, so that whatever the machine
+//! does meanwhile happens to all. Absolute times mean little beyond the machine and the minute they
+//! were taken on; the ratios are the result. `benches/README.md` says what each workload is and how to read the tables.
+
+mod arguments;
+mod bars;
+mod choice;
+mod contenders;
+mod gate;
+mod report;
+mod results;
+mod workloads;
+mod zipf;
+
+use std::{
+    fs,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use clap::Parser;
+
+use crate::{
+    arguments::{Arguments, Flavour},
+    bars::is_fresh_leak_free_peer,
+    choice::choose,
+    contenders::{Contender, Facts, Role, Visitor, field},
+    results::Results,
+    workloads::{Pattern, Sample, WORKLOADS, Workload},
+};
+
+type Run = fn(Flavour, Workload) -> Sample;
+
+/// Each in a runtime of its own, so that nobody's tasks and threads outlive their turn.
+fn run<C: Contender>(flavour: Flavour, workload: Workload) -> Sample {
+    let runtime = flavour.runtime();
+    let sample = runtime.block_on(workloads::run::<C>(workload));
+    runtime.shutdown_timeout(Duration::from_secs(10));
+    sample
+}
+
+struct Runner;
+
+impl Visitor for Runner {
+    type Output = Run;
+    fn visit<C: Contender>(&self) -> Run {
+        run::<C>
+    }
+}
+
+/// Growth shows whether a join costs the same in any crowd. Those who are neither fresh nor leak-free would take most of
+/// a run for it, one of them quadratic time, and none of them is held against ours.
+fn sits_out(facts: &Facts, workload: Workload) -> bool {
+    matches!(workload.pattern, Pattern::Growth { .. }) && facts.role != Role::Ours && !is_fresh_leak_free_peer(facts)
+}
+
+fn workloads(arguments: &Arguments) -> Result<Vec<Workload>, String> {
+    let mut chosen = choose("--workload", WORKLOADS.to_vec(), |workload| workload.name, &arguments.workload)?;
+    if arguments.quick {
+        chosen.retain(|workload| !(workload.is_large && arguments.workload.is_empty()));
+        chosen.iter_mut().for_each(|workload| workload.times = workload.times.div_ceil(10));
+    }
+    Ok(chosen)
+}
+
+fn race(arguments: &Arguments) -> Result<Results, String> {
+    let runners = choose("--only", field(&Runner), |(facts, _)| &facts.name, &arguments.only)?;
+    let mut results = Results {
+        field: runners.iter().map(|(facts, _)| facts.clone()).collect(),
+        workloads: workloads(arguments)?,
+        flavours: arguments.flavour.map_or(Flavour::ALL.to_vec(), |flavour| vec![flavour]),
+        runs: Vec::new(),
+    };
+    let start = Instant::now();
+    for round in 0..arguments.rounds as usize {
+        for flavour in results.flavours.clone() {
+            for workload in results.workloads.clone() {
+                for turn in 0..runners.len() {
+                    let contender = (turn + round) % runners.len();
+                    let (facts, run) = &runners[contender];
+                    if !sits_out(facts, workload) {
+                        results.record(flavour, workload.name, contender, run(flavour, workload));
+                    }
+                }
+            }
+        }
+        eprintln!("round {} of {}, {:.0?}", round + 1, arguments.rounds, start.elapsed());
+    }
+    Ok(results)
+}
+
+fn report(arguments: &Arguments) -> Result<(), String> {
+    let results = race(arguments)?;
+    for flavour in &results.flavours {
+        println!("\n{}", report::text(&results, *flavour));
+    }
+    if let Some(path) = &arguments.json {
+        fs::write(path, format!("{:#}\n", report::json(&results, arguments)))
+            .map_err(|error| format!("--json {}: {error}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // To where it belongs: help isn't an error.
+            let _unwritable = error.print();
+            return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        }
+    };
+    match report(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("race: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

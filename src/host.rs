@@ -24,6 +24,8 @@ mod real {
 
     pub(crate) use crate::{actor::Port, timers};
 
+    pub(crate) type Task = AbortHandle;
+
     /// The standard library's, of which nobody panics while it is held.
     pub(crate) struct Mutex<T>(sync::Mutex<T>);
 

@@ -51,8 +51,9 @@ impl<T> Lane<T> {
         if self.closed.load(Ordering::SeqCst) {
             return Err(Stranded(self.receiver.try_iter().collect()));
         }
-        // Swap, not store: of all the senders that find the shard asleep, one pays for waking it.
-        if !self.awake.swap(true, Ordering::SeqCst) {
+        // The queue's lock orders the look at the flag, too: a shard that found the queue without our message had lowered
+        // it before. And a swap, not a store: of all the senders that find it down, one pays for waking the shard.
+        if !self.awake.load(Ordering::SeqCst) && !self.awake.swap(true, Ordering::SeqCst) {
             self.waker.wake();
             self.lure();
         }

@@ -4,7 +4,7 @@ use std::{marker::PhantomData, ops::Deref, sync::Arc};
 
 use crate::{
     error::JoinError,
-    host::{AbortHandle, Runtime},
+    host::{self, Runtime},
     lane::{Lane, Stranded},
     panics::drop_contained,
     shard::{FlightId, Join, Message, World},
@@ -29,7 +29,7 @@ impl<K: Eq, V> World for Live<K, V> {
     type Work = Claim<K, V>;
     type Value = Arc<V>;
     type Caller = Stub<K, V>;
-    type Task = AbortHandle;
+    type Task = host::Task;
 }
 
 /// The one thing that a caller ever receives.

@@ -189,7 +189,10 @@ impl<K: Key, V: Value> Pump<K, V> {
     fn handle(&mut self, message: Message<Live<K, V>>) {
         self.handled += 1;
         self.shard.handle(message, self.now, &mut self.effects);
-        self.carry_out();
+        // A follower's join, the commonest of all, asks for nothing.
+        if !self.effects.is_empty() {
+            self.carry_out();
+        }
     }
 
     /// Ends or detaches flights whose time is up. True if there may be more.

@@ -14,7 +14,7 @@ use std::{
 };
 
 use crate::{
-    host::{AbortHandle, Mutex, Runtime},
+    host::{Mutex, Runtime, Task},
     live::{Answer, Lanes},
     panics::{catch, drop_contained},
     shard::{Caller, FlightRef},
@@ -23,7 +23,7 @@ use crate::{
 /// What can be claimed for a flight.
 pub(crate) trait Work<K: Eq, V>: Send + 'static {
     /// Starts it as a task of its own, which reports its end to the flight's shard.
-    fn launch(self, runtime: &Runtime, lanes: Lanes<K, V>, flight: FlightRef) -> AbortHandle;
+    fn launch(self, runtime: &Runtime, lanes: Lanes<K, V>, flight: FlightRef) -> Task;
 }
 
 /// The caller's half.
@@ -146,7 +146,7 @@ impl<K: Eq, V> Drop for Stub<K, V> {
 }
 
 impl<K: Eq, V> Claim<K, V> {
-    pub(crate) fn launch(mut self, runtime: &Runtime, lanes: Lanes<K, V>, flight: FlightRef) -> Option<AbortHandle> {
+    pub(crate) fn launch(mut self, runtime: &Runtime, lanes: Lanes<K, V>, flight: FlightRef) -> Option<Task> {
         self.0.take()?.launch(runtime, lanes, flight)
     }
 }
@@ -163,7 +163,7 @@ impl<K: Eq, V> Drop for Claim<K, V> {
 trait Half<K: Eq, V>: Send + Sync {
     fn has_left(&self) -> bool;
     fn claim(&self) -> bool;
-    fn launch(&self, runtime: &Runtime, lanes: Lanes<K, V>, flight: FlightRef) -> Option<AbortHandle>;
+    fn launch(&self, runtime: &Runtime, lanes: Lanes<K, V>, flight: FlightRef) -> Option<Task>;
     fn drop_work(&self);
     fn answer(&self, answer: Answer<K, V>) -> Result<(), Answer<K, V>>;
 }
@@ -184,7 +184,7 @@ where
         state.claimed
     }
 
-    fn launch(&self, runtime: &Runtime, lanes: Lanes<K, V>, flight: FlightRef) -> Option<AbortHandle> {
+    fn launch(&self, runtime: &Runtime, lanes: Lanes<K, V>, flight: FlightRef) -> Option<Task> {
         let work = self.0.lock().work.take()?;
         Some(work.launch(runtime, lanes, flight))
     }

@@ -12,7 +12,7 @@ use tracing::{Instrument, Span};
 
 use crate::{
     error::JoinError,
-    host::{AbortHandle, Runtime},
+    host::{Runtime, Task},
     live::{Key, Lanes, Value, post},
     panics,
     running::{self, Running},
@@ -44,7 +44,7 @@ where
     F: FnOnce() -> Fut + Send + 'static,
     Fut: Future<Output = V> + Send + 'static,
 {
-    fn launch(self, runtime: &Runtime, lanes: Lanes<K, V>, flight: FlightRef) -> AbortHandle {
+    fn launch(self, runtime: &Runtime, lanes: Lanes<K, V>, flight: FlightRef) -> Task {
         launch(Errand::new(self.work, self.is_error), self.leader, runtime, lanes, flight)
     }
 }
@@ -67,7 +67,7 @@ where
     V: Value,
     F: FnOnce() -> V + Send + 'static,
 {
-    fn launch(self, runtime: &Runtime, lanes: Lanes<K, V>, flight: FlightRef) -> AbortHandle {
+    fn launch(self, runtime: &Runtime, lanes: Lanes<K, V>, flight: FlightRef) -> Task {
         launch(run_blocking(self.work), self.leader, runtime, lanes, flight)
     }
 }
@@ -122,7 +122,7 @@ fn launch<K: Key, V: Value>(
     runtime: &Runtime,
     lanes: Lanes<K, V>,
     flight: FlightRef,
-) -> AbortHandle {
+) -> Task {
     let task = match leader {
         None => runtime.spawn(Execution::new(lanes, flight, errand)),
         Some(leader) => {

@@ -58,7 +58,7 @@ impl<W: World> Shard<W> {
         let recounted = self.counters.coalesced.min(off.len() as u64);
         self.counters.coalesced -= recounted;
         self.counters.rejections += recounted;
-        turn_away(off, JoinError::Reentrant, effects);
+        turn_away(off.into_iter().collect(), JoinError::Reentrant, effects);
         if abandoned {
             self.abandon(circle.awaited, effects);
         }

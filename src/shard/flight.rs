@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::{
+    crew::Crew,
     message::{FlightRef, Flown, Landing, Outcome, Probe, Waiter},
     world::{Caller, World},
 };
@@ -11,12 +12,14 @@ pub(super) struct Flight<W: World> {
     pub(super) itself: FlightRef,
     pub(super) key: W::Key,
     pub(super) started: Instant,
+    /// When its time is up, if it ever is.
+    pub(super) due: Option<Instant>,
     /// False once the key was forgotten or the flight is overdue: it flies on for those aboard, and nobody else may
     /// board (G9, G11).
     pub(super) joinable: bool,
     /// `None` only between the flight's launch and its task being handed back.
     pub(super) task: Option<W::Task>,
-    pub(super) waiters: Vec<Waiter<W>>,
+    pub(super) waiters: Crew<W>,
     /// `Cancel`s since the last reaping that may have come from our waiters.
     pub(super) hints: usize,
     /// How many waiters, at most, are the work of other flights.
@@ -30,15 +33,16 @@ pub(super) struct Flight<W: World> {
 }
 
 impl<W: World> Flight<W> {
-    pub(super) fn new(itself: FlightRef, key: W::Key, leader: Waiter<W>, now: Instant) -> Self {
+    pub(super) fn new(itself: FlightRef, key: W::Key, leader: Waiter<W>, now: Instant, due: Option<Instant>) -> Self {
         Self {
             itself,
             key,
             started: now,
+            due,
             joinable: true,
             task: None,
             nested: usize::from(leader.origin.is_some()),
-            waiters: vec![leader],
+            waiters: Crew::new(leader),
             hints: 0,
             crowded: false,
             probed: None,
@@ -90,16 +94,13 @@ impl<W: World> Flight<W> {
     pub(super) fn reap(&mut self, mut discard: impl FnMut(W::Key)) -> usize {
         self.hints = 0;
         let before = self.waiters.len();
-        for departed in self.waiters.extract_if(.., |waiter| waiter.caller.has_left()) {
+        for departed in self.waiters.extract(|waiter| waiter.caller.has_left()) {
             self.nested -= usize::from(departed.origin.is_some());
             if let Some(key) = departed.key {
                 discard(key);
             }
         }
-        // A herd that has gone must not leave its seats allocated for as long as the flight lasts (G6).
-        if self.waiters.len() < self.waiters.capacity() / 4 {
-            self.waiters.shrink_to(self.waiters.len() * 2);
-        }
+        self.waiters.shrink();
         before - self.waiters.len()
     }
 
@@ -113,15 +114,19 @@ impl<W: World> Flight<W> {
     /// The flights whose work waits for this one.
     pub(super) fn awaited_by(&self) -> impl Iterator<Item = FlightRef> {
         // Hardly any flight is awaited by work, and those that aren't may have very many waiters.
-        let waiters = if self.nested == 0 { &[] } else { self.waiters.as_slice() };
-        waiters.iter().filter(|waiter| !waiter.caller.has_left()).filter_map(|waiter| waiter.origin.as_deref().copied())
+        let waiters = (self.nested > 0).then(|| self.waiters.iter());
+        waiters
+            .into_iter()
+            .flatten()
+            .filter(|waiter| !waiter.caller.has_left())
+            .filter_map(|waiter| waiter.origin.as_deref().copied())
     }
 
     /// Takes those followers off who are the work of `origin`. A leader stays: it came when the flight was new and waited
     /// for nobody, so a circle that goes through it was closed by somebody else, who is found by a probe of their own.
     pub(super) fn put_off(&mut self, origin: FlightRef) -> Vec<Waiter<W>> {
-        let is_off = |waiter: &mut Waiter<W>| waiter.key.is_some() && waiter.origin.as_deref() == Some(&origin);
-        let off: Vec<_> = self.waiters.extract_if(.., is_off).collect();
+        let is_off = |waiter: &Waiter<W>| waiter.key.is_some() && waiter.origin.as_deref() == Some(&origin);
+        let off: Vec<_> = self.waiters.extract(is_off).collect();
         self.nested -= off.len();
         off
     }
@@ -133,6 +138,6 @@ impl<W: World> Flight<W> {
 
     #[cfg(test)]
     pub(super) fn seats(&self) -> usize {
-        self.waiters.capacity()
+        self.waiters.seats()
     }
 }

@@ -3,10 +3,12 @@
 use std::{
     fmt,
     time::{Duration, Instant},
-    vec,
 };
 
-use super::world::World;
+use super::{
+    crew::{Crew, Leaving},
+    world::World,
+};
 use crate::error::JoinError;
 
 /// Tells one flight from all others of its coalescer, for good.
@@ -145,7 +147,8 @@ pub(crate) struct Waiter<W: World> {
 pub(crate) struct Landing<W: World> {
     /// `None` where there never was a flight: callers that were turned away.
     pub(crate) flight: Option<Flown>,
-    waiters: vec::IntoIter<Waiter<W>>,
+    waiters: Leaving<W>,
+    left: usize,
     /// The key that was in the map: the leader's, for as long as it is to be had.
     key: Option<W::Key>,
     /// `None` once the last waiter has it.
@@ -160,17 +163,19 @@ pub(crate) struct Flown {
 }
 
 impl<W: World> Landing<W> {
-    pub(super) fn new(flown: Flown, waiters: Vec<Waiter<W>>, key: W::Key, outcome: Outcome<W>) -> Self {
-        Self { flight: Some(flown), waiters: waiters.into_iter(), key: Some(key), outcome: Some(outcome) }
+    pub(super) fn new(flown: Flown, waiters: Crew<W>, key: W::Key, outcome: Outcome<W>) -> Self {
+        let left = waiters.len();
+        Self { flight: Some(flown), waiters: waiters.into_iter(), left, key: Some(key), outcome: Some(outcome) }
     }
 
     /// The answer to callers who never got a flight.
-    pub(super) fn refusal(waiters: Vec<Waiter<W>>, error: JoinError) -> Self {
-        Self { flight: None, waiters: waiters.into_iter(), key: None, outcome: Some(Err(error)) }
+    pub(super) fn refusal(waiters: Crew<W>, error: JoinError) -> Self {
+        let left = waiters.len();
+        Self { flight: None, waiters: waiters.into_iter(), left, key: None, outcome: Some(Err(error)) }
     }
 
     pub(crate) fn waiters(&self) -> usize {
-        self.waiters.len()
+        self.left
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -197,6 +202,7 @@ impl<W: World> Iterator for Landing<W> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let Waiter { caller, key, .. } = self.waiters.next()?;
+        self.left -= 1;
         // The last one gets the value itself, not a clone: a lonely caller then owns it alone and need not clone it,
         // and no clone is left here whose drop could be the value's last.
         let outcome = if self.is_over() { self.outcome.take() } else { self.outcome.clone() }?;

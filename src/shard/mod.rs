@@ -16,6 +16,7 @@
 //! | `close` | – | unmap, land, abort | the same |
 
 mod circles;
+mod crew;
 mod flight;
 mod message;
 mod roster;
@@ -34,6 +35,7 @@ use std::time::Instant;
 use hashbrown::HashTable;
 
 use self::{
+    crew::Crew,
     flight::Flight,
     roster::{Entry, Roster},
 };
@@ -109,7 +111,7 @@ impl<W: World> Shard<W> {
         // Looking up changes nothing, so a panic in `Eq` leaves the map as it was.
         let mut found = panics::catch(|| self.flights.find_mut(hash, |flight| flight.boards(hash, &key)));
         if let Ok(Some(flight)) = &mut found
-            && self.rules.is_due(flight.started, now)
+            && flight.due.is_some_and(|due| due <= now)
             && !self.draining
         {
             // Its alarm is about to ring. Whoever comes after its time is not to share its end (G11).
@@ -156,7 +158,7 @@ impl<W: World> Shard<W> {
             }
             Err(error) => {
                 let waiter = Waiter { caller, key: Some(key), origin };
-                self.refuse(vec![waiter], error, effects);
+                self.refuse(waiter, error, effects);
             }
         }
     }
@@ -171,7 +173,7 @@ impl<W: World> Shard<W> {
     ) -> FlightRef {
         let itself = FlightRef { hash, id: self.next_id };
         self.next_id = self.next_id.next();
-        let mut flight = Flight::new(itself, key, leader, now);
+        let mut flight = Flight::new(itself, key, leader, now, self.rules.due(now));
         report_crowd(&mut flight, self.rules.crowd, effects);
         self.flights.insert_unique(hash, flight, |flight| flight.itself.hash);
         let flights = &self.flights;
@@ -181,9 +183,9 @@ impl<W: World> Shard<W> {
         itself
     }
 
-    fn refuse(&mut self, waiters: Vec<Waiter<W>>, error: JoinError, effects: &mut Vec<Effect<W>>) {
-        self.counters.rejections += waiters.len() as u64;
-        turn_away(waiters, error, effects);
+    fn refuse(&mut self, waiter: Waiter<W>, error: JoinError, effects: &mut Vec<Effect<W>>) {
+        self.counters.rejections += 1;
+        turn_away(Crew::new(waiter), error, effects);
     }
 
     /// Takes the task of a flight that was just launched.
@@ -382,7 +384,7 @@ fn admit<W: World>(
     Ok(departed)
 }
 
-fn turn_away<W: World>(waiters: Vec<Waiter<W>>, error: JoinError, effects: &mut Vec<Effect<W>>) {
+fn turn_away<W: World>(waiters: Crew<W>, error: JoinError, effects: &mut Vec<Effect<W>>) {
     effects.push(Effect::Report(Report::Rejected { error: error.kind() }));
     effects.push(Effect::Land(Landing::refusal(waiters, error)));
 }

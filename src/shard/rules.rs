@@ -23,9 +23,9 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    /// Whether the time of a flight that started then is up.
-    pub(super) fn is_due(&self, started: Instant, now: Instant) -> bool {
-        self.max_flight_duration.is_some_and(|limit| now.saturating_duration_since(started) >= limit)
+    /// When the time of a flight that starts now is up. A limit beyond what the clock can express is as good as none.
+    pub(super) fn due(&self, now: Instant) -> Option<Instant> {
+        now.checked_add(self.max_flight_duration?)
     }
 }
 

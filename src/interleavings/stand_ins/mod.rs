@@ -19,7 +19,7 @@ pub(crate) use self::{
     channels::{flume, oneshot},
     port::Port,
     waker::AtomicWaker,
-    world::{AbortHandle, Runtime, Sleep, now, sleep, sleep_until},
+    world::{AbortHandle as Task, Runtime, Sleep, now, sleep, sleep_until},
 };
 
 /// In place of the search for a runtime that has timers.

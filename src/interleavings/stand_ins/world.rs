@@ -67,17 +67,17 @@ impl Runtime {
     }
 
     /// A runtime that has gone away drops what it is given, as Tokio's do.
-    pub(crate) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> Spawned {
+    pub(crate) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         point();
         self.state().alive += 1;
         let task = Task { future: Box::pin(future), _alive: Alive(self.clone()) };
         if self.state().shut_down {
             drop(task);
-            return Spawned(AbortHandle(None));
+            return AbortHandle(None);
         }
         let abort = AbortHandle(Some(shuttle::future::spawn(task).abort_handle()));
         self.state().tasks.push(abort.clone());
-        Spawned(abort)
+        abort
     }
 }
 
@@ -134,16 +134,7 @@ impl Runtime {
 /// Stands for being inside a runtime.
 pub(crate) struct Inside;
 
-/// Stands for Tokio's `JoinHandle`.
-pub(crate) struct Spawned(AbortHandle);
-
-impl Spawned {
-    pub(crate) fn abort_handle(&self) -> AbortHandle {
-        self.0.clone()
-    }
-}
-
-/// `None` for a task that a runtime refused.
+/// Stands for Tokio's `JoinHandle`. `None` for a task that a runtime refused.
 #[derive(Clone)]
 pub(crate) struct AbortHandle(Option<shuttle::future::AbortHandle>);
 

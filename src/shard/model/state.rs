@@ -181,6 +181,7 @@ fn twin_flight(flight: &flight::Flight<Tiny>) -> flight::Flight<Tiny> {
         itself: flight.itself,
         key: flight.key,
         started: flight.started,
+        due: flight.due,
         joinable: flight.joinable,
         task: flight.task,
         waiters: flight.waiters.iter().map(twin_waiter).collect(),

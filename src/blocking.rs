@@ -73,9 +73,8 @@ where
             return catch(work).map_err(JoinError::Panicked);
         }
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
-        let (ticket, caller) = Ticket::new(BlockingWork::new(work), waker.clone());
-        let origin = self.router().origin();
-        post(self.router().lane(seat), Message::Join(shard::Join { hash, key, caller, origin }));
+        let (ticket, caller) = Ticket::new(BlockingWork::new(work), self.router().origin(), waker.clone());
+        post(self.router().lane(seat), Message::Join(shard::Join { hash, key, caller }));
         own(self.wait(seat, &ticket, &waker)?, V::clone)
     }
 

@@ -14,7 +14,7 @@ use crate::{
     live::{Key, Value},
     panics::Contained,
     pump::Pump,
-    shard::{Shard, Sighting},
+    shard::Sighting,
     stats::Stats,
 };
 
@@ -110,11 +110,11 @@ impl<K: Key> Control<K> {
                 let _ = reply.send(forgotten);
             }
             Self::Stats { reply } => {
-                let stats = pump.control(Shard::stats);
+                let stats = pump.control(|shard, now, _| shard.stats(now));
                 let _ = reply.send(stats);
             }
             Self::ResetStats { reply } => {
-                pump.control(|shard, _, effects| shard.reset_stats(effects));
+                pump.control(|shard, _, _| shard.reset_stats());
                 let _ = reply.send(());
             }
             Self::Inspect { most, reply } => {
@@ -138,7 +138,7 @@ mod tests {
         OnAbandon, OnExpiry,
         error::JoinError,
         live::{Lanes, post},
-        shard::{Budget, Join, Message, Rules},
+        shard::{Budget, Join, Message, Rules, Shard},
         ticket::Ticket,
         work::AsyncWork,
     };
@@ -157,8 +157,8 @@ mod tests {
         let (lanes, runtime) = (Lanes::<u8, u8>::new(1, None), tokio::runtime::Handle::current());
         let pump = Pump::new(0, lanes.clone(), Shard::new(0, rules), runtime.clone(), runtime, None);
         let (mut inside, mut cx) = (Inside::new(pump), Context::from_waker(Waker::noop()));
-        let (ticket, caller) = Ticket::new(AsyncWork::new(pending::<u8>, |_| false), Waker::noop().clone());
-        post(&lanes[0], Message::Join(Join { hash: 7, key: 7, caller, origin: None }));
+        let (ticket, caller) = Ticket::new(AsyncWork::new(pending::<u8>, |_| false), None, Waker::noop().clone());
+        post(&lanes[0], Message::Join(Join { hash: 7, key: 7, caller }));
         for _ in 0..4 {
             assert!(inside.poll(&mut cx, |_| Poll::Ready(Some(()))).is_ready());
         }
@@ -169,7 +169,6 @@ mod tests {
         // The clock stands still, so this takes no time at all.
         let answer = std::future::poll_fn(|cx| ticket.poll(cx));
         let arrival = tokio::time::timeout(limit, answer).await.expect("nobody looked at the time");
-        let parts = arrival.answer.into_parts().expect("an answer");
-        assert!(matches!(parts.outcome, Err(JoinError::TimedOut { after }) if after == limit));
+        assert!(matches!(arrival.outcome, Err(JoinError::TimedOut { after }) if after == limit));
     }
 }

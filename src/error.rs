@@ -118,12 +118,13 @@ impl<E> From<JoinError> for TryJoinError<E> {
 /// A panic of user code, caught where it could have hurt others.
 #[derive(Clone, Debug)]
 pub struct CaughtPanic {
-    message: Arc<str>,
+    /// By a thin pointer, as every ticket has room for an error and hardly any ever holds one.
+    message: Arc<String>,
 }
 
 impl CaughtPanic {
     pub(crate) fn new(message: &str) -> Self {
-        Self { message: message.into() }
+        Self { message: Arc::new(message.into()) }
     }
 
     /// What was passed to `panic!`, or a stand-in where the payload was not a string.

@@ -12,7 +12,7 @@ use std::{
 
 use crate::{
     error::{JoinError, TryJoinError},
-    live::{Key, LiveLane, Parts, Value, post},
+    live::{Key, LiveLane, Value, post},
     panics::{catch, drop_contained},
     patience::Patience,
     router::{Router, Seat},
@@ -33,17 +33,12 @@ where
     V: Send + Sync + 'static,
 {
     router: Arc<Router<K, V, S>>,
-    max_wait: Option<Duration>,
-    is_error: fn(&V) -> bool,
     stage: Stage<K, V, F>,
 }
 
 enum Stage<K: Key, V: Value, F> {
     /// Not polled yet; the key and the work are still the caller's.
-    Idle {
-        key: K,
-        work: F,
-    },
+    Idle(Plan<K, V, F>),
     /// The shard has been told, and answers here.
     Waiting {
         seat: Seat,
@@ -58,6 +53,13 @@ enum Stage<K: Key, V: Value, F> {
     Done,
 }
 
+struct Plan<K, V, F> {
+    key: K,
+    work: F,
+    max_wait: Option<Duration>,
+    is_error: fn(&V) -> bool,
+}
+
 impl<K, V, F, S> JoinShared<K, V, F, S>
 where
     K: Eq + Send + 'static,
@@ -70,18 +72,19 @@ where
         work: F,
         is_error: fn(&V) -> bool,
     ) -> Self {
-        Self { router, max_wait, is_error, stage: Stage::Idle { key, work } }
+        Self { router, stage: Stage::Idle(Plan { key, work, max_wait, is_error }) }
     }
 
-    fn begin<Fut>(&mut self, key: K, work: F, cx: &Context<'_>) -> Result<(), JoinError>
+    fn begin<Fut>(&mut self, plan: Plan<K, V, F>, cx: &Context<'_>) -> Result<(), JoinError>
     where
         K: Hash,
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = V> + Send + 'static,
         S: BuildHasher,
     {
+        let Plan { key, work, max_wait, is_error } = plan;
         let (hash, key, work) = self.router.admit(key, work)?;
-        let patience = self.max_wait.map(|limit| Box::new(Patience::new(limit, &self.router.timers)));
+        let patience = max_wait.map(|limit| Box::new(Patience::new(limit, &self.router.timers)));
         let seat = self.router.seat(hash);
         if !self.router.coalesces(hash) {
             self.router.count_bypass(seat);
@@ -89,20 +92,18 @@ where
             self.stage = Stage::Bypassing { work: Some(work::in_place(work)), patience };
             return Ok(());
         }
-        let (ticket, caller) = Ticket::new(AsyncWork::new(work, self.is_error), cx.waker().clone());
-        let origin = self.router.origin();
+        let work = AsyncWork::new(work, is_error);
+        let (ticket, caller) = Ticket::new(work, self.router.origin(), cx.waker().clone());
         // Waiting before the message is out: from then on a drop has to tell the shard.
         self.stage = Stage::Waiting { seat, ticket, patience };
-        post(self.router.lane(seat), Message::Join(shard::Join { hash, key, caller, origin }));
+        post(self.router.lane(seat), Message::Join(shard::Join { hash, key, caller }));
         Ok(())
     }
 }
 
 /// What an answer says. Runs in the caller, whose own everything is that comes with it.
 pub(crate) fn settle<K: Key, V: Value, W>(arrival: Arrival<K, V, W>) -> Result<Arc<V>, JoinError> {
-    let Arrival { answer, work } = arrival;
-    // Taken out but once, and here.
-    let Parts { outcome, flight, key } = answer.into_parts().ok_or(JoinError::Closed)?;
+    let Arrival { outcome, flight, key, work } = arrival;
     if work.is_some() {
         sight::followed(flight);
     }
@@ -116,11 +117,12 @@ pub(crate) fn settle<K: Key, V: Value, W>(arrival: Arrival<K, V, W>) -> Result<A
 pub(crate) fn leave<K: Key, V: Value, W>(ticket: &Ticket<K, V, W>, lane: &LiveLane<K, V>, hash: u64) {
     // Leave first, then say so: the shard looks for us when it hears, and must not find us still here. What is ours goes
     // last, as its drop may take its time.
-    let Belongings { answer, work, waker } = ticket.leave();
-    if answer.is_none() {
+    let Belongings { outcome, key, work, waker } = ticket.leave();
+    if outcome.is_none() {
         post(lane, Message::Cancel { hash });
     }
-    drop_contained(answer);
+    drop_contained(outcome);
+    drop_contained(key);
     drop_contained(work);
     drop_contained(waker);
 }
@@ -144,17 +146,17 @@ where
     type Output = Result<Arc<V>, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Stage::Idle { .. } = self.stage
-            && let Stage::Idle { key, work } = mem::replace(&mut self.stage, Stage::Done)
+        if let Stage::Idle(_) = self.stage
+            && let Stage::Idle(plan) = mem::replace(&mut self.stage, Stage::Done)
         {
-            self.begin(key, work, cx)?;
+            self.begin(plan, cx)?;
         }
         let (ended, patience) = match &mut self.stage {
             Stage::Waiting { ticket, patience, .. } => (ticket.poll(cx).map(settle), patience),
             Stage::Bypassing { work, patience } => {
                 (work::poll_contained(Pin::new(work), cx).map(|product| product.map(|product| product.value)), patience)
             }
-            Stage::Idle { .. } | Stage::Done => panic!("a join was polled after it had given its answer"),
+            Stage::Idle(_) | Stage::Done => panic!("a join was polled after it had given its answer"),
         };
         let Poll::Ready(outcome) = ended else {
             let after = ready!(Patience::poll(patience, cx));
@@ -189,7 +191,7 @@ where
         match mem::replace(&mut self.stage, Stage::Done) {
             Stage::Waiting { seat, ticket, .. } => leave(&ticket, self.router.lane(seat), seat.hash),
             Stage::Bypassing { work, .. } => drop_contained(work),
-            Stage::Idle { .. } | Stage::Done => {}
+            Stage::Idle(_) | Stage::Done => {}
         }
     }
 }
@@ -201,7 +203,7 @@ where
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stage = match self.stage {
-            Stage::Idle { .. } => "idle",
+            Stage::Idle(_) => "idle",
             Stage::Waiting { .. } => "waiting",
             Stage::Bypassing { .. } => "bypassing",
             Stage::Done => "done",

@@ -7,7 +7,7 @@ use crate::{
     host::{self, Runtime},
     lane::{Lane, Stranded},
     panics::drop_contained,
-    shard::{FlightId, Join, Message, World},
+    shard::{Caller, FlightId, Join, Message, World},
     ticket::{Claim, Stub},
 };
 
@@ -33,41 +33,18 @@ impl<K: Eq, V> World for Live<K, V> {
 }
 
 /// The one thing that a caller ever receives.
-///
-/// One that nobody reads drops its parts one by one, each contained, wherever that happens to be.
-pub(crate) struct Answer<K: Eq, V>(Option<Parts<K, V>>);
-
-pub(crate) struct Parts<K: Eq, V> {
+pub(crate) struct Answer<K, V> {
     pub(crate) outcome: Result<Arc<V>, JoinError>,
     /// The flight that the outcome is of, if it is one's.
     pub(crate) flight: Option<FlightId>,
-    /// The caller's own, if nobody's map needs it any more: dropped by the caller, where a slow or panicking `Drop` hurts
-    /// nobody else.
+    /// The leader's own, back from the map: dropped by the caller, where a slow or panicking `Drop` hurts nobody else.
     pub(crate) key: Option<K>,
 }
 
-impl<K: Eq, V> Answer<K, V> {
-    pub(crate) fn new(parts: Parts<K, V>) -> Self {
-        Self(Some(parts))
-    }
-
+impl<K, V> Answer<K, V> {
     /// To a caller whom no shard will serve.
     pub(crate) fn closed() -> Self {
-        Self::new(Parts { outcome: Err(JoinError::Closed), flight: None, key: None })
-    }
-
-    /// `None` only where somebody has taken them before, and nobody does so twice.
-    pub(crate) fn into_parts(mut self) -> Option<Parts<K, V>> {
-        self.0.take()
-    }
-}
-
-impl<K: Eq, V> Drop for Answer<K, V> {
-    fn drop(&mut self) {
-        if let Some(Parts { outcome, key, .. }) = self.0.take() {
-            drop_contained(outcome);
-            drop_contained(key);
-        }
+        Self { outcome: Err(JoinError::Closed), flight: None, key: None }
     }
 }
 
@@ -114,9 +91,9 @@ pub(crate) fn post<K: Key, V: Value>(lane: &LiveLane<K, V>, message: Message<Liv
 pub(crate) fn refuse<K: Key, V: Value>(message: Message<Live<K, V>>) {
     match message {
         Message::Join(Join { key, caller, .. }) => {
-            let parts = Parts { outcome: Err(JoinError::Closed), flight: None, key: Some(key) };
             // Whoever has left doesn't miss it.
-            let _ = caller.answer(Answer::new(parts));
+            drop_contained(caller.keep(key));
+            let _ = caller.answer(Answer::closed());
         }
         Message::Complete(complete) => drop_contained(complete.outcome),
         Message::Cancel { .. } | Message::Probe(_) | Message::Circle(_) => {}

@@ -13,7 +13,7 @@ use crate::{
     alarm::Alarm,
     drain::{Drain, Drained},
     host::{Runtime, now, oneshot},
-    live::{Answer, Key, Lanes, Live, LiveLane, Parts, Value, post, refuse},
+    live::{Answer, Key, Lanes, Live, LiveLane, Value, post, refuse},
     panics::drop_contained,
     shard::{Effect, Landing, Message, Remains, Shard},
     sight,
@@ -240,12 +240,10 @@ impl<K: Key, V: Value> Pump<K, V> {
                 && let Some((caller, outcome, key)) = landing.next()
             {
                 left -= 1;
-                if let Err(unheard) = caller.answer(Answer::new(Parts { outcome, flight, key })) {
+                if let Err(unheard) = caller.answer(Answer { outcome, flight, key }) {
                     self.shard.count_departures(1);
-                    if let Some(Parts { outcome, key, .. }) = unheard.into_parts() {
-                        self.remains.extend(outcome.ok().map(Remains::Value));
-                        self.remains.extend(key.map(Remains::Key));
-                    }
+                    self.remains.extend(unheard.outcome.ok().map(Remains::Value));
+                    self.remains.extend(unheard.key.map(Remains::Key));
                 }
             }
             if !landing.is_over() {

@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn the_kernels_lists_are_read() {
         assert_eq!(linux::parse("0-2,5,7-8\n").unwrap(), [0, 1, 2, 5, 7, 8]);
-        assert_eq!(linux::parse("\n").unwrap(), []);
+        assert!(linux::parse("\n").unwrap().is_empty());
         assert!(linux::parse("a-b").is_err());
     }
 }

@@ -14,10 +14,11 @@ use std::{
 };
 
 use crate::{
+    error::JoinError,
     host::{Mutex, Runtime, Task},
     live::{Answer, Lanes},
     panics::{catch, drop_contained},
-    shard::{Caller, FlightRef},
+    shard::{Caller, FlightId, FlightRef},
 };
 
 /// What can be claimed for a flight.
@@ -27,7 +28,7 @@ pub(crate) trait Work<K: Eq, V>: Send + 'static {
 }
 
 /// The caller's half.
-pub(crate) struct Ticket<K: Eq, V, W>(Arc<Shared<K, V, W>>);
+pub(crate) struct Ticket<K, V, W>(Arc<Shared<K, V, W>>);
 
 /// The shard's half. Dropped without an answer, it answers `Closed` (G5).
 pub(crate) struct Stub<K: Eq, V>(Option<Arc<dyn Half<K, V>>>);
@@ -35,32 +36,41 @@ pub(crate) struct Stub<K: Eq, V>(Option<Arc<dyn Half<K, V>>>);
 /// A caller's work that belongs to a flight.
 pub(crate) struct Claim<K: Eq, V>(Option<Arc<dyn Half<K, V>>>);
 
-/// An answer, and the work that went unused.
-pub(crate) struct Arrival<K: Eq, V, W> {
-    pub(crate) answer: Answer<K, V>,
+/// An answer, and what its caller had sent that went unused.
+pub(crate) struct Arrival<K, V, W> {
+    pub(crate) outcome: Result<Arc<V>, JoinError>,
+    pub(crate) flight: Option<FlightId>,
+    pub(crate) key: Option<K>,
     pub(crate) work: Option<W>,
 }
 
 /// What a caller that leaves takes along. To be dropped contained.
-pub(crate) struct Belongings<K: Eq, V, W> {
+pub(crate) struct Belongings<K, V, W> {
     /// An answer that it never read.
-    pub(crate) answer: Option<Answer<K, V>>,
+    pub(crate) outcome: Option<Result<Arc<V>, JoinError>>,
+    pub(crate) key: Option<K>,
     pub(crate) work: Option<W>,
     pub(crate) waker: Option<Waker>,
 }
 
-struct Shared<K: Eq, V, W>(Mutex<State<K, V, W>>);
+struct Shared<K, V, W> {
+    /// The flight whose work the caller is. Boxed, as few callers are work and all of them have a ticket.
+    origin: Option<Box<FlightRef>>,
+    state: Mutex<State<K, V, W>>,
+}
 
-struct State<K: Eq, V, W> {
+struct State<K, V, W> {
     work: Option<W>,
     /// The work is a flight's: no caller takes it back.
     claimed: bool,
     left: bool,
     waker: Option<Waker>,
-    answer: Option<Answer<K, V>>,
+    key: Option<K>,
+    outcome: Option<Result<Arc<V>, JoinError>>,
+    flight: Option<FlightId>,
 }
 
-impl<K: Eq, V, W> State<K, V, W> {
+impl<K, V, W> State<K, V, W> {
     fn unclaimed(&mut self) -> Option<W> {
         if self.claimed { None } else { self.work.take() }
     }
@@ -73,20 +83,30 @@ where
     W: Work<K, V>,
 {
     /// The two halves. `waker` hears of the answer, unless the ticket is polled with another first.
-    pub(crate) fn new(work: W, waker: Waker) -> (Self, Stub<K, V>) {
-        let state = State { work: Some(work), claimed: false, left: false, waker: Some(waker), answer: None };
-        let shared = Arc::new(Shared(Mutex::new(state)));
+    pub(crate) fn new(work: W, origin: Option<Box<FlightRef>>, waker: Waker) -> (Self, Stub<K, V>) {
+        let state = State {
+            work: Some(work),
+            claimed: false,
+            left: false,
+            waker: Some(waker),
+            key: None,
+            outcome: None,
+            flight: None,
+        };
+        let shared = Arc::new(Shared { origin, state: Mutex::new(state) });
         (Self(Arc::clone(&shared)), Stub(Some(shared)))
     }
 }
 
-impl<K: Eq, V, W> Ticket<K, V, W> {
+impl<K, V, W> Ticket<K, V, W> {
+    /// Ready once.
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Arrival<K, V, W>> {
         let mut renewed = None;
         loop {
-            let mut state = self.0.0.lock();
-            if let Some(answer) = state.answer.take() {
-                return Poll::Ready(Arrival { answer, work: state.unclaimed() });
+            let mut state = self.0.state.lock();
+            if let Some(outcome) = state.outcome.take() {
+                let (flight, key, work) = (state.flight, state.key.take(), state.unclaimed());
+                return Poll::Ready(Arrival { outcome, flight, key, work });
             }
             if state.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
                 return Poll::Pending;
@@ -103,11 +123,16 @@ impl<K: Eq, V, W> Ticket<K, V, W> {
         }
     }
 
-    /// Nobody hears an answer any more. The shard has to be told, unless its answer is among the belongings.
+    /// Nobody hears an answer any more. The shard has to be told, unless its outcome is among the belongings.
     pub(crate) fn leave(&self) -> Belongings<K, V, W> {
-        let mut state = self.0.0.lock();
+        let mut state = self.0.state.lock();
         state.left = true;
-        Belongings { answer: state.answer.take(), work: state.unclaimed(), waker: state.waker.take() }
+        Belongings {
+            outcome: state.outcome.take(),
+            key: state.key.take(),
+            work: state.unclaimed(),
+            waker: state.waker.take(),
+        }
     }
 }
 
@@ -124,6 +149,7 @@ impl<K: Eq, V> Stub<K, V> {
 }
 
 impl<K: Eq, V> Caller for Stub<K, V> {
+    type Key = K;
     type Work = Claim<K, V>;
 
     fn has_left(&self) -> bool {
@@ -133,6 +159,17 @@ impl<K: Eq, V> Caller for Stub<K, V> {
     fn claim(&self) -> Option<Claim<K, V>> {
         let half = self.0.as_ref()?;
         half.claim().then(|| Claim(Some(Arc::clone(half))))
+    }
+
+    fn keep(&self, key: K) -> Option<K> {
+        match &self.0 {
+            Some(half) => half.keep(key),
+            None => Some(key),
+        }
+    }
+
+    fn origin(&self) -> Option<FlightRef> {
+        self.0.as_ref()?.origin()
     }
 }
 
@@ -160,11 +197,15 @@ impl<K: Eq, V> Drop for Claim<K, V> {
 }
 
 /// A ticket whose work's type is forgotten.
-trait Half<K: Eq, V>: Send + Sync {
+trait Half<K, V>: Send + Sync {
     fn has_left(&self) -> bool;
+    fn origin(&self) -> Option<FlightRef>;
     fn claim(&self) -> bool;
-    fn launch(&self, runtime: &Runtime, lanes: Lanes<K, V>, flight: FlightRef) -> Option<Task>;
+    fn launch(&self, runtime: &Runtime, lanes: Lanes<K, V>, flight: FlightRef) -> Option<Task>
+    where
+        K: Eq;
     fn drop_work(&self);
+    fn keep(&self, key: K) -> Option<K>;
     fn answer(&self, answer: Answer<K, V>) -> Result<(), Answer<K, V>>;
 }
 
@@ -175,31 +216,50 @@ where
     W: Work<K, V>,
 {
     fn has_left(&self) -> bool {
-        self.0.lock().left
+        self.state.lock().left
+    }
+
+    fn origin(&self) -> Option<FlightRef> {
+        self.origin.as_deref().copied()
     }
 
     fn claim(&self) -> bool {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.claimed = !state.left;
         state.claimed
     }
 
     fn launch(&self, runtime: &Runtime, lanes: Lanes<K, V>, flight: FlightRef) -> Option<Task> {
-        let work = self.0.lock().work.take()?;
+        let work = self.state.lock().work.take()?;
         Some(work.launch(runtime, lanes, flight))
     }
 
     fn drop_work(&self) {
-        let work = self.0.lock().work.take();
+        let work = self.state.lock().work.take();
         drop_contained(work);
     }
 
+    fn keep(&self, key: K) -> Option<K> {
+        let mut state = self.state.lock();
+        if state.left {
+            return Some(key);
+        }
+        state.key = Some(key);
+        None
+    }
+
     fn answer(&self, answer: Answer<K, V>) -> Result<(), Answer<K, V>> {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         if state.left {
             return Err(answer);
         }
-        state.answer = Some(answer);
+        let Answer { outcome, flight, key } = answer;
+        state.outcome = Some(outcome);
+        state.flight = flight;
+        // A follower has its key already.
+        if key.is_some() {
+            state.key = key;
+        }
         let waker = state.waker.take();
         drop(state);
         if let Some(waker) = waker {

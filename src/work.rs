@@ -280,10 +280,13 @@ mod tests {
     use std::task::Waker;
 
     use super::*;
+    use crate::shard::FlightId;
+
+    const FLIGHT: FlightRef = FlightRef { hash: 0, id: FlightId::first_of(0) };
 
     fn execution<W>(work: W) -> (Execution<u64, u64, W>, Lanes<u64, u64>) {
         let lanes = Lanes::new(1, None);
-        (Execution::new(lanes.clone(), FlightRef::default(), work), lanes)
+        (Execution::new(lanes.clone(), FLIGHT, work), lanes)
     }
 
     fn errand<F: FnOnce() -> Fut, Fut: Future<Output = u64>>(work: F) -> Errand<u64, F, Fut> {
@@ -327,7 +330,7 @@ mod tests {
         let held = Looks(lanes.clone());
         // A future of the kind that keeps what it holds until it is itself dropped.
         let work = errand(move || std::future::poll_fn(move |_| Poll::Ready(held.0[0].len() as u64)));
-        let mut execution = Box::pin(Execution::new(lanes.clone(), FlightRef::default(), work));
+        let mut execution = Box::pin(Execution::new(lanes.clone(), FLIGHT, work));
         assert!(execution.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
         assert!(matches!(reported(&lanes), Some(Ok(0))));
     }

@@ -7,15 +7,17 @@
 //! edge chasing of Chandy, Misra and Haas (1983), against the edges, since a flight knows its waiters. Joins that aren't
 //! made by work pay a `None`.
 
-use super::{Effect, FlightRef, Message, Probe, Shard, Wait, World, reap, turn_away};
+use super::{
+    Effect, FlightRef, Message, Probe, Shard, Wait, World, boarding::turn_away, crew::Crew, message::ProbeId, reap,
+};
 use crate::{error::JoinError, policy::OnAbandon};
 
 /// The longest circle that is found: the deadline ends a longer one.
 const MAX_HOPS: u8 = 64;
 
 /// Asks whether `wait`, just begun, closes a circle.
-pub(super) fn suspect<W: World>(suspect: Wait, number: u64) -> Effect<W> {
-    send(suspect.waiting, Message::Probe(Box::new(Probe { suspect, at: suspect.waiting, hops: MAX_HOPS, number })))
+pub(super) fn suspect<W: World>(suspect: Wait, id: ProbeId) -> Effect<W> {
+    send(suspect.waiting, Message::Probe(Box::new(Probe { suspect, at: suspect.waiting, hops: MAX_HOPS, id })))
 }
 
 fn send<W: World>(to: FlightRef, message: Message<W>) -> Effect<W> {
@@ -51,14 +53,14 @@ impl<W: World> Shard<W> {
         self.waiters -= off.len();
         // Where fewer are aboard, departures that weren't worth a look before may be the greater part of them now.
         if flight.is_worth_looking() {
-            self.waiters -= reap(flight, &mut self.counters, effects);
+            self.waiters -= reap(flight, &mut self.counters);
         }
         let abandoned = flight.waiters() == 0 && self.rules.on_abandon == OnAbandon::Abort;
         // They had been counted as coalesced, and turn out not to be; unless the counters were reset in between.
         let recounted = self.counters.coalesced.min(off.len() as u64);
         self.counters.coalesced -= recounted;
         self.counters.rejections += recounted;
-        turn_away(off.into_iter().collect(), JoinError::Reentrant, effects);
+        turn_away(Crew::new(None, off), JoinError::Reentrant, effects);
         if abandoned {
             self.abandon(circle.awaited, effects);
         }

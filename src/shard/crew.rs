@@ -1,67 +1,69 @@
 //! The callers of a flight, in the order in which they came.
 //!
-//! Most flights have one, who needs no allocation.
+//! Most flights have their leader alone, who needs no allocation.
 
 use std::{iter::Chain, option, vec};
 
-use super::{message::Waiter, world::World};
+use super::world::World;
 
 pub(super) struct Crew<W: World> {
-    first: Option<Waiter<W>>,
-    others: Vec<Waiter<W>>,
+    /// `None` once it has left.
+    leader: Option<W::Caller>,
+    followers: Vec<W::Caller>,
 }
 
 /// A crew on its way out.
-pub(crate) type Leaving<W> = Chain<option::IntoIter<Waiter<W>>, vec::IntoIter<Waiter<W>>>;
+pub(super) type Leaving<C> = Chain<option::IntoIter<C>, vec::IntoIter<C>>;
 
 impl<W: World> Crew<W> {
-    pub(super) fn new(first: Waiter<W>) -> Self {
-        Self { first: Some(first), others: Vec::new() }
+    pub(super) fn new(leader: Option<W::Caller>, followers: Vec<W::Caller>) -> Self {
+        Self { leader, followers }
     }
 
-    pub(super) fn push(&mut self, last: Waiter<W>) {
-        self.others.push(last);
+    pub(super) fn board(&mut self, follower: W::Caller) {
+        self.followers.push(follower);
+    }
+
+    pub(super) fn has_leader(&self) -> bool {
+        self.leader.is_some()
     }
 
     pub(super) fn len(&self) -> usize {
-        usize::from(self.first.is_some()) + self.others.len()
+        usize::from(self.leader.is_some()) + self.followers.len()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Waiter<W>> {
-        self.first.iter().chain(&self.others)
+    pub(super) fn iter(&self) -> impl Iterator<Item = &W::Caller> {
+        self.leader.iter().chain(&self.followers)
     }
 
     /// Takes those out that `is_out` says.
-    pub(super) fn extract(&mut self, is_out: impl Fn(&Waiter<W>) -> bool) -> impl Iterator<Item = Waiter<W>> {
-        let first = self.first.take_if(|waiter| is_out(waiter));
-        first.into_iter().chain(self.others.extract_if(.., move |waiter| is_out(waiter)))
+    pub(super) fn extract(&mut self, is_out: impl Fn(&W::Caller) -> bool) -> impl Iterator<Item = W::Caller> {
+        let leader = self.leader.take_if(|leader| is_out(leader));
+        leader.into_iter().chain(self.extract_followers(is_out))
+    }
+
+    pub(super) fn extract_followers(&mut self, is_out: impl Fn(&W::Caller) -> bool) -> impl Iterator<Item = W::Caller> {
+        self.followers.extract_if(.., move |follower| is_out(follower))
     }
 
     /// A herd that has gone must not leave its seats allocated for as long as the flight lasts (G6).
     pub(super) fn shrink(&mut self) {
-        if self.others.len() < self.others.capacity() / 4 {
-            self.others.shrink_to(self.others.len() * 2);
+        if self.followers.len() < self.followers.capacity() / 4 {
+            self.followers.shrink_to(self.followers.len() * 2);
         }
     }
 
     #[cfg(test)]
     pub(super) fn seats(&self) -> usize {
-        self.others.capacity()
-    }
-}
-
-impl<W: World> FromIterator<Waiter<W>> for Crew<W> {
-    fn from_iter<I: IntoIterator<Item = Waiter<W>>>(waiters: I) -> Self {
-        let mut waiters = waiters.into_iter();
-        Self { first: waiters.next(), others: waiters.collect() }
+        self.followers.capacity()
     }
 }
 
 impl<W: World> IntoIterator for Crew<W> {
-    type Item = Waiter<W>;
-    type IntoIter = Leaving<W>;
+    type Item = W::Caller;
+    type IntoIter = Leaving<W::Caller>;
 
-    fn into_iter(self) -> Leaving<W> {
-        self.first.into_iter().chain(self.others)
+    fn into_iter(self) -> Self::IntoIter {
+        self.leader.into_iter().chain(self.followers)
     }
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{
     crew::Crew,
-    message::{FlightRef, Flown, Landing, Outcome, Probe, Waiter},
+    message::{FlightRef, Flown, Landing, Outcome, Probe, ProbeId},
     world::{Caller, World},
 };
 
@@ -12,37 +12,34 @@ pub(super) struct Flight<W: World> {
     pub(super) itself: FlightRef,
     pub(super) key: W::Key,
     pub(super) started: Instant,
-    /// When its time is up, if it ever is.
-    pub(super) due: Option<Instant>,
     /// False once the key was forgotten or the flight is overdue: it flies on for those aboard, and nobody else may
     /// board (G9, G11).
     pub(super) joinable: bool,
     /// `None` only between the flight's launch and its task being handed back.
     pub(super) task: Option<W::Task>,
-    pub(super) waiters: Crew<W>,
+    pub(super) crew: Crew<W>,
     /// `Cancel`s since the last reaping that may have come from our waiters.
     pub(super) hints: usize,
     /// How many waiters, at most, are the work of other flights.
     pub(super) nested: usize,
     /// That it is crowded has been said.
     pub(super) crowded: bool,
-    /// The probe that looked at it last: its shard's number, and its own.
-    pub(super) probed: Option<(usize, u64)>,
+    /// The probe that looked at it last.
+    pub(super) probed: Option<ProbeId>,
     /// It is on the shard's list of flights to ask before it tells its gauges.
     pub(super) to_ask: bool,
 }
 
 impl<W: World> Flight<W> {
-    pub(super) fn new(itself: FlightRef, key: W::Key, leader: Waiter<W>, now: Instant, due: Option<Instant>) -> Self {
+    pub(super) fn new(itself: FlightRef, key: W::Key, leader: W::Caller, now: Instant) -> Self {
         Self {
             itself,
             key,
             started: now,
-            due,
             joinable: true,
             task: None,
-            nested: usize::from(leader.origin.is_some()),
-            waiters: Crew::new(leader),
+            nested: usize::from(leader.origin().is_some()),
+            crew: Crew::new(Some(leader), Vec::new()),
             hints: 0,
             crowded: false,
             probed: None,
@@ -54,18 +51,18 @@ impl<W: World> Flight<W> {
         self.itself.id == flight.id
     }
 
-    pub(super) fn board(&mut self, follower: Waiter<W>) {
-        self.nested += usize::from(follower.origin.is_some());
-        self.waiters.push(follower);
+    pub(super) fn board(&mut self, follower: W::Caller) {
+        self.nested += usize::from(follower.origin().is_some());
+        self.crew.board(follower);
     }
 
     pub(super) fn waiters(&self) -> usize {
-        self.waiters.len()
+        self.crew.len()
     }
 
     /// The first time that there are as many waiters as `crowd`: true.
     pub(super) fn becomes_crowded(&mut self, crowd: usize) -> bool {
-        let becomes = !self.crowded && self.waiters.len() >= crowd;
+        let becomes = !self.crowded && self.crew.len() >= crowd;
         self.crowded |= becomes;
         becomes
     }
@@ -83,61 +80,51 @@ impl<W: World> Flight<W> {
 
     /// Whether half of those aboard may be gone. To be asked whenever there are more hints, or fewer aboard.
     pub(super) fn is_worth_looking(&self) -> bool {
-        self.has_hints() && self.hints * 2 >= self.waiters.len()
+        self.has_hints() && self.hints * 2 >= self.crew.len()
     }
 
     pub(super) fn has_hints(&self) -> bool {
         self.hints > 0
     }
 
-    /// Removes the waiters that have left, giving back their keys. Returns how many there were.
-    pub(super) fn reap(&mut self, mut discard: impl FnMut(W::Key)) -> usize {
+    /// Removes the waiters that have left. Returns how many there were.
+    pub(super) fn reap(&mut self) -> usize {
         self.hints = 0;
-        let before = self.waiters.len();
-        for departed in self.waiters.extract(|waiter| waiter.caller.has_left()) {
-            self.nested -= usize::from(departed.origin.is_some());
-            if let Some(key) = departed.key {
-                discard(key);
-            }
-        }
-        self.waiters.shrink();
-        before - self.waiters.len()
+        let before = self.waiters();
+        let nested = self.crew.extract(Caller::has_left).filter(|departed| departed.origin().is_some()).count();
+        self.nested -= nested;
+        self.crew.shrink();
+        before - self.waiters()
     }
 
     /// Whether this is the probe's first visit. Without asking, the ways through flights that wait for one another in many
     /// ways would be walked each by itself, and there are exponentially many of them.
     pub(super) fn is_first_visit(&mut self, probe: &Probe) -> bool {
-        let probe = (probe.suspect.awaited.id.shard(), probe.number);
-        self.probed.replace(probe) != Some(probe)
+        self.probed.replace(probe.id) != Some(probe.id)
     }
 
     /// The flights whose work waits for this one.
     pub(super) fn awaited_by(&self) -> impl Iterator<Item = FlightRef> {
         // Hardly any flight is awaited by work, and those that aren't may have very many waiters.
-        let waiters = (self.nested > 0).then(|| self.waiters.iter());
-        waiters
-            .into_iter()
-            .flatten()
-            .filter(|waiter| !waiter.caller.has_left())
-            .filter_map(|waiter| waiter.origin.as_deref().copied())
+        let crew = (self.nested > 0).then(|| self.crew.iter());
+        crew.into_iter().flatten().filter(|caller| !caller.has_left()).filter_map(Caller::origin)
     }
 
     /// Takes those followers off who are the work of `origin`. A leader stays: it came when the flight was new and waited
     /// for nobody, so a circle that goes through it was closed by somebody else, who is found by a probe of their own.
-    pub(super) fn put_off(&mut self, origin: FlightRef) -> Vec<Waiter<W>> {
-        let is_off = |waiter: &Waiter<W>| waiter.key.is_some() && waiter.origin.as_deref() == Some(&origin);
-        let off: Vec<_> = self.waiters.extract(is_off).collect();
+    pub(super) fn put_off(&mut self, origin: FlightRef) -> Vec<W::Caller> {
+        let off: Vec<_> = self.crew.extract_followers(|caller| caller.origin() == Some(origin)).collect();
         self.nested -= off.len();
         off
     }
 
     pub(super) fn land(self, outcome: Outcome<W>) -> (Landing<W>, Option<W::Task>) {
         let flown = Flown { id: self.itself.id, started: self.started };
-        (Landing::new(flown, self.waiters, self.key, outcome), self.task)
+        (Landing::new(flown, self.crew, self.key, outcome), self.task)
     }
 
     #[cfg(test)]
     pub(super) fn seats(&self) -> usize {
-        self.waiters.seats()
+        self.crew.seats()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    num::NonZeroU64,
     time::{Duration, Instant},
 };
 
@@ -14,27 +15,28 @@ use crate::error::JoinError;
 /// Tells one flight from all others of its coalescer, for good.
 ///
 /// A completion names its flight by this, never by key alone: the key may belong to a newer flight by then (G9). The
-/// lowest 12 bits are the shard's number, the rest counts its flights.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct FlightId(u64);
+/// lowest 12 bits are the shard's number, the rest counts its flights, from one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FlightId(NonZeroU64);
 
 impl FlightId {
-    const SHARDS: u64 = crate::choices::MAX_SHARDS as u64;
+    const SHARDS: NonZeroU64 = NonZeroU64::new(crate::choices::MAX_SHARDS as u64).expect("shards there are");
 
-    pub(super) const fn first_of(shard: usize) -> Self {
-        Self(shard as u64)
+    pub(crate) const fn first_of(shard: usize) -> Self {
+        Self(Self::SHARDS.saturating_add(shard as u64))
     }
 
     pub(super) const fn next(self) -> Self {
-        Self(self.0 + Self::SHARDS)
+        // Nobody lives to see the end of them.
+        Self(self.0.saturating_add(Self::SHARDS.get()))
     }
 
     pub(crate) fn shard(self) -> usize {
-        usize::try_from(self.0 % Self::SHARDS).expect("no more than MAX_SHARDS")
+        usize::try_from(self.0.get() % Self::SHARDS).expect("no more than MAX_SHARDS")
     }
 
     pub(crate) fn number(self) -> u64 {
-        self.0
+        self.0.get()
     }
 }
 
@@ -45,7 +47,7 @@ impl fmt::Display for FlightId {
 }
 
 /// A flight's identity, and where to look for it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FlightRef {
     pub(crate) hash: u64,
     pub(crate) id: FlightId,
@@ -76,8 +78,6 @@ pub(crate) struct Join<W: World> {
     pub(crate) hash: u64,
     pub(crate) key: W::Key,
     pub(crate) caller: W::Caller,
-    /// The flight whose work is the caller, if one is. Boxed, as few callers are work and all of them have a seat.
-    pub(crate) origin: Option<Box<FlightRef>>,
 }
 
 pub(crate) struct Complete<W: World> {
@@ -103,10 +103,13 @@ pub(crate) struct Probe {
     pub(crate) at: FlightRef,
     /// How many flights it may still be passed on to.
     pub(crate) hops: u8,
-    /// Counts the probes that the awaited flight's shard has sent, so that a flight that is reached by several ways can
-    /// tell that it was looked at.
-    pub(crate) number: u64,
+    /// Tells it from all other probes, and its copies on other ways from none, so that a flight that is reached by several
+    /// ways can tell that it was looked at.
+    pub(crate) id: ProbeId,
 }
+
+/// Numbered as flights are, by the awaited flight's shard.
+pub(crate) type ProbeId = FlightId;
 
 /// What the world outside has to do, in this order, before the shard takes its next message.
 pub(crate) enum Effect<W: World> {
@@ -135,22 +138,16 @@ pub(crate) enum Report {
     Rejected { error: &'static str },
 }
 
-/// A caller on a flight.
-pub(crate) struct Waiter<W: World> {
-    pub(crate) caller: W::Caller,
-    /// A follower's own, which goes back to it with its answer, so that its `Drop` runs there. The leader's is in the map.
-    pub(crate) key: Option<W::Key>,
-    pub(crate) origin: Option<Box<FlightRef>>,
-}
-
 /// A flight that is over, and everyone who is to hear of it, in the order in which they came.
 pub(crate) struct Landing<W: World> {
     /// `None` where there never was a flight: callers that were turned away.
     pub(crate) flight: Option<Flown>,
-    waiters: Leaving<W>,
-    left: usize,
-    /// The key that was in the map: the leader's, for as long as it is to be had.
+    crew: Leaving<W::Caller>,
+    waiters: usize,
+    /// The key that was in the map. The leader's, who comes first and gets it back.
     key: Option<W::Key>,
+    /// The same where the leader has left.
+    orphan: Option<W::Key>,
     /// `None` once the last waiter has it.
     outcome: Option<Outcome<W>>,
 }
@@ -163,19 +160,20 @@ pub(crate) struct Flown {
 }
 
 impl<W: World> Landing<W> {
-    pub(super) fn new(flown: Flown, waiters: Crew<W>, key: W::Key, outcome: Outcome<W>) -> Self {
-        let left = waiters.len();
-        Self { flight: Some(flown), waiters: waiters.into_iter(), left, key: Some(key), outcome: Some(outcome) }
+    pub(super) fn new(flown: Flown, crew: Crew<W>, key: W::Key, outcome: Outcome<W>) -> Self {
+        let (key, orphan) = if crew.has_leader() { (Some(key), None) } else { (None, Some(key)) };
+        let waiters = crew.len();
+        Self { flight: Some(flown), crew: crew.into_iter(), waiters, key, orphan, outcome: Some(outcome) }
     }
 
-    /// The answer to callers who never got a flight.
-    pub(super) fn refusal(waiters: Crew<W>, error: JoinError) -> Self {
-        let left = waiters.len();
-        Self { flight: None, waiters: waiters.into_iter(), left, key: None, outcome: Some(Err(error)) }
+    /// The answer to callers who never got a flight, or were put off it. They have their keys.
+    pub(super) fn refusal(crew: Crew<W>, error: JoinError) -> Self {
+        let waiters = crew.len();
+        Self { flight: None, crew: crew.into_iter(), waiters, key: None, orphan: None, outcome: Some(Err(error)) }
     }
 
     pub(crate) fn waiters(&self) -> usize {
-        self.left
+        self.waiters
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -188,9 +186,7 @@ impl<W: World> Landing<W> {
 
     /// What is left when nobody is left to answer.
     pub(crate) fn remains(self, remains: &mut Vec<Remains<W>>) {
-        if let Some(key) = self.key {
-            remains.push(Remains::Key(key));
-        }
+        remains.extend(self.key.or(self.orphan).map(Remains::Key));
         if let Some(Ok(value)) = self.outcome {
             remains.push(Remains::Value(value));
         }
@@ -201,13 +197,12 @@ impl<W: World> Iterator for Landing<W> {
     type Item = (W::Caller, Outcome<W>, Option<W::Key>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let Waiter { caller, key, .. } = self.waiters.next()?;
-        self.left -= 1;
+        let caller = self.crew.next()?;
+        self.waiters -= 1;
         // The last one gets the value itself, not a clone: a lonely caller then owns it alone and need not clone it,
         // and no clone is left here whose drop could be the value's last.
         let outcome = if self.is_over() { self.outcome.take() } else { self.outcome.clone() }?;
-        let key = key.or_else(|| self.key.take());
-        Some((caller, outcome, key))
+        Some((caller, outcome, self.key.take()))
     }
 }
 

@@ -15,6 +15,7 @@
 //! | draining | refuse | refuse; otherwise as above | as above |
 //! | `close` | – | unmap, land, abort | the same |
 
+mod boarding;
 mod circles;
 mod crew;
 mod flight;
@@ -34,13 +35,9 @@ use std::time::Instant;
 
 use hashbrown::HashTable;
 
-use self::{
-    crew::Crew,
-    flight::Flight,
-    roster::{Entry, Roster},
-};
+use self::{flight::Flight, message::ProbeId, roster::Roster};
 pub(crate) use self::{
-    message::{Complete, Effect, FlightId, FlightRef, Join, Landing, Message, Probe, Remains, Report, Wait, Waiter},
+    message::{Complete, Effect, FlightId, FlightRef, Join, Landing, Message, Probe, Remains, Report, Wait},
     rules::{Budget, Rules},
     sight::Sighting,
     world::{Caller, World},
@@ -67,8 +64,10 @@ pub(crate) struct Shard<W: World> {
     overdue: Roster,
     /// Flights that may have lost callers since they were last looked at.
     to_ask: Vec<FlightRef>,
-    /// How many probes were sent.
-    probes: u64,
+    /// The last probe that was sent.
+    probes: ProbeId,
+    /// The time of the last join, and since when flights must have been under way to be past their time then.
+    overdue_since: Option<(Instant, Option<Instant>)>,
     /// No flight starts and nobody boards any more.
     draining: bool,
     /// Counters only; the gauges are filled in when somebody asks.
@@ -85,7 +84,8 @@ impl<W: World> Shard<W> {
             roster: Roster::default(),
             overdue: Roster::default(),
             to_ask: Vec::new(),
-            probes: 0,
+            probes: FlightId::first_of(number),
+            overdue_since: None,
             draining: false,
             counters: Stats::default(),
         }
@@ -100,92 +100,6 @@ impl<W: World> Shard<W> {
             Message::Probe(probe) => self.probe(*probe, effects),
             Message::Circle(wait) => self.circle(wait, effects),
         }
-    }
-
-    fn join(&mut self, join: Join<W>, now: Instant, effects: &mut Vec<Effect<W>>) {
-        let Join { hash, key, caller, origin } = join;
-        if caller.has_left() {
-            effects.push(Effect::Discard(Remains::Key(key)));
-            return;
-        }
-        // Looking up changes nothing, so a panic in `Eq` leaves the map as it was.
-        let mut found = panics::catch(|| self.flights.find_mut(hash, |flight| flight.boards(hash, &key)));
-        if let Ok(Some(flight)) = &mut found
-            && flight.due.is_some_and(|due| due <= now)
-            && !self.draining
-        {
-            // Its alarm is about to ring. Whoever comes after its time is not to share its end (G11).
-            flight.joinable = false;
-            found = Ok(None);
-        }
-        let admitted = match found {
-            Ok(_) if self.draining => Err(JoinError::Closed),
-            Ok(Some(flight)) => match admit(flight, origin.as_deref(), &self.rules, &mut self.counters, effects) {
-                Ok(departed) => {
-                    self.waiters -= departed;
-                    Ok(Some(flight))
-                }
-                Err(error) => Err(error),
-            },
-            Ok(None) if self.rules.budget.take() => Ok(None),
-            Ok(None) => Err(JoinError::TooManyFlights { limit: self.rules.budget.limit() }),
-            Err(panic) => Err(JoinError::Panicked(panic)),
-        };
-        self.counters.joins += 1;
-        match admitted {
-            Ok(Some(flight)) => {
-                let suspect = origin.as_deref().map(|&waiting| Wait { waiting, awaited: flight.itself });
-                flight.board(Waiter { caller, key: Some(key), origin });
-                self.waiters += 1;
-                self.counters.coalesced += 1;
-                report_crowd(flight, self.rules.crowd, effects);
-                if let Some(suspect) = suspect {
-                    self.probes += 1;
-                    effects.push(circles::suspect(suspect, self.probes));
-                }
-            }
-            Ok(None) => {
-                let Some(work) = caller.claim() else {
-                    // It left just now, and counts nowhere.
-                    self.counters.joins -= 1;
-                    self.rules.budget.give_back();
-                    effects.push(Effect::Discard(Remains::Key(key)));
-                    return;
-                };
-                let leader = Waiter { caller, key: None, origin };
-                let flight = self.launch(hash, key, leader, now, effects);
-                effects.push(Effect::Launch { flight, work });
-            }
-            Err(error) => {
-                let waiter = Waiter { caller, key: Some(key), origin };
-                self.refuse(waiter, error, effects);
-            }
-        }
-    }
-
-    fn launch(
-        &mut self,
-        hash: u64,
-        key: W::Key,
-        leader: Waiter<W>,
-        now: Instant,
-        effects: &mut Vec<Effect<W>>,
-    ) -> FlightRef {
-        let itself = FlightRef { hash, id: self.next_id };
-        self.next_id = self.next_id.next();
-        let mut flight = Flight::new(itself, key, leader, now, self.rules.due(now));
-        report_crowd(&mut flight, self.rules.crowd, effects);
-        self.flights.insert_unique(hash, flight, |flight| flight.itself.hash);
-        let flights = &self.flights;
-        self.roster.enter(Entry { flight: itself, started: now }, flights.len(), |flight| is_live(flights, flight));
-        self.waiters += 1;
-        self.counters.executions += 1;
-        itself
-    }
-
-    fn refuse(&mut self, waiter: Waiter<W>, error: JoinError, effects: &mut Vec<Effect<W>>) {
-        self.counters.rejections += 1;
-        turn_away(Crew::new(waiter), error, effects);
     }
 
     /// Takes the task of a flight that was just launched.
@@ -216,7 +130,7 @@ impl<W: World> Shard<W> {
         let mut abandoned = Vec::new();
         for flight in self.flights.iter_hash_mut(hash).filter(|flight| flight.itself.hash == hash) {
             if flight.hint_departure() {
-                self.waiters -= reap(flight, &mut self.counters, effects);
+                self.waiters -= reap(flight, &mut self.counters);
                 if flight.waiters() == 0 && self.rules.on_abandon == OnAbandon::Abort {
                     abandoned.push(flight.itself);
                 }
@@ -290,9 +204,9 @@ impl<W: World> Shard<W> {
     pub(crate) fn next_deadline(&mut self) -> Option<Instant> {
         let limit = self.rules.max_flight_duration?;
         let flights = &self.flights;
-        let oldest = self.roster.oldest(|flight| is_live(flights, flight))?;
+        let started = self.roster.oldest(|flight| started(flights, flight))?;
         // A limit beyond what the clock can express is as good as none.
-        oldest.started.checked_add(limit)
+        started.checked_add(limit)
     }
 
     /// Ends or detaches the oldest flight if its time is up (G11). True if it was: there may be more.
@@ -303,19 +217,19 @@ impl<W: World> Shard<W> {
         if deadline > now {
             return false;
         }
-        let Some(entry) = self.roster.remove_oldest() else { return false };
+        let Some(oldest) = self.roster.remove_oldest() else { return false };
         self.counters.timeouts += 1;
-        if let Some(flight) = self.find(entry.flight) {
-            let age = now.saturating_duration_since(entry.started);
+        if let Some(flight) = self.find(oldest) {
+            let age = now.saturating_duration_since(flight.started);
             let waiters = flight.waiters();
             flight.joinable = false;
-            effects.push(Effect::Report(Report::Overdue { flight: entry.flight.id, age, waiters }));
+            effects.push(Effect::Report(Report::Overdue { flight: oldest.id, age, waiters }));
         }
         match self.rules.on_expiry {
-            OnExpiry::Fail => self.cut_short(entry.flight, JoinError::TimedOut { after: limit }, effects),
+            OnExpiry::Fail => self.cut_short(oldest, JoinError::TimedOut { after: limit }, effects),
             OnExpiry::Detach => {
                 let flights = &self.flights;
-                self.overdue.enter(entry, flights.len(), |flight| is_live(flights, flight));
+                self.overdue.enter(oldest, flights.len(), |flight| is_live(flights, flight));
             }
         }
         true
@@ -362,46 +276,17 @@ impl<W: World> Flight<W> {
     }
 }
 
-/// Whether a flight takes one more caller, and how many it turned out to have lost.
-fn admit<W: World>(
-    flight: &mut Flight<W>,
-    origin: Option<&FlightRef>,
-    rules: &Rules,
-    counters: &mut Stats,
-    effects: &mut Vec<Effect<W>>,
-) -> Result<usize, JoinError> {
-    if origin == Some(&flight.itself) {
-        return Err(JoinError::Reentrant);
-    }
-    let mut departed = 0;
-    // Only the living count (G7). Without a hint nobody can have left before this join came.
-    if flight.waiters() >= rules.max_waiters && flight.has_hints() {
-        departed = reap(flight, counters, effects);
-    }
-    if flight.waiters() >= rules.max_waiters {
-        return Err(JoinError::TooManyWaiters { limit: rules.max_waiters });
-    }
-    Ok(departed)
-}
-
-fn turn_away<W: World>(waiters: Crew<W>, error: JoinError, effects: &mut Vec<Effect<W>>) {
-    effects.push(Effect::Report(Report::Rejected { error: error.kind() }));
-    effects.push(Effect::Land(Landing::refusal(waiters, error)));
-}
-
-fn report_crowd<W: World>(flight: &mut Flight<W>, crowd: usize, effects: &mut Vec<Effect<W>>) {
-    if flight.becomes_crowded(crowd) {
-        let (flight, waiters) = (flight.itself.id, flight.waiters());
-        effects.push(Effect::Report(Report::Crowded { flight, waiters }));
-    }
-}
-
-fn reap<W: World>(flight: &mut Flight<W>, counters: &mut Stats, effects: &mut Vec<Effect<W>>) -> usize {
-    let departed = flight.reap(|key| effects.push(Effect::Discard(Remains::Key(key))));
+fn reap<W: World>(flight: &mut Flight<W>, counters: &mut Stats) -> usize {
+    let departed = flight.reap();
     counters.departures += departed as u64;
     departed
 }
 
 fn is_live<W: World>(flights: &HashTable<Flight<W>>, flight: FlightRef) -> bool {
-    flights.find(flight.hash, |candidate| candidate.is(flight)).is_some()
+    started(flights, flight).is_some()
+}
+
+/// When a flight started, if it is still under way.
+fn started<W: World>(flights: &HashTable<Flight<W>>, flight: FlightRef) -> Option<Instant> {
+    flights.find(flight.hash, |candidate| candidate.is(flight)).map(|flight| flight.started)
 }

@@ -5,7 +5,7 @@
 //! swept out when they are the greater part, which keeps the cost per flight constant and the queue no longer than
 //! about twice the flights there are.
 
-use std::{collections::VecDeque, time::Instant};
+use std::collections::VecDeque;
 
 use super::message::FlightRef;
 
@@ -14,42 +14,36 @@ pub(super) const SWEEP_FLOOR: usize = 64;
 
 #[derive(Clone, Default)]
 pub(super) struct Roster {
-    entries: VecDeque<Entry>,
-}
-
-#[derive(Clone, Copy)]
-pub(super) struct Entry {
-    pub(super) flight: FlightRef,
-    pub(super) started: Instant,
+    entries: VecDeque<FlightRef>,
 }
 
 impl Roster {
     /// Enters a flight; `live` is how many of all entered still are, `is_live` whether one is.
-    pub(super) fn enter(&mut self, entry: Entry, live: usize, is_live: impl Fn(FlightRef) -> bool) {
-        self.entries.push_back(entry);
+    pub(super) fn enter(&mut self, flight: FlightRef, live: usize, is_live: impl Fn(FlightRef) -> bool) {
+        self.entries.push_back(flight);
         if self.entries.len() > SWEEP_FLOOR + 2 * live {
-            self.entries.retain(|entry| is_live(entry.flight));
+            self.entries.retain(|&flight| is_live(flight));
             self.entries.shrink_to(2 * self.entries.len() + SWEEP_FLOOR);
         }
     }
 
-    /// The live flight that started first.
-    pub(super) fn oldest(&mut self, is_live: impl Fn(FlightRef) -> bool) -> Option<Entry> {
-        while let Some(entry) = self.entries.front() {
-            if is_live(entry.flight) {
-                return Some(*entry);
+    /// The live flight that started first, and what `find` knows of it.
+    pub(super) fn oldest<T>(&mut self, find: impl Fn(FlightRef) -> Option<T>) -> Option<T> {
+        while let Some(&flight) = self.entries.front() {
+            if let Some(found) = find(flight) {
+                return Some(found);
             }
             self.entries.pop_front();
         }
         None
     }
 
-    pub(super) fn remove_oldest(&mut self) -> Option<Entry> {
+    pub(super) fn remove_oldest(&mut self) -> Option<FlightRef> {
         self.entries.pop_front()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter()
+    pub(super) fn iter(&self) -> impl Iterator<Item = FlightRef> {
+        self.entries.iter().copied()
     }
 
     #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, atomic::Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use crate::{
@@ -20,13 +20,6 @@ pub(crate) struct Rules {
     pub(crate) on_abandon: OnAbandon,
     /// A flight that comes to have so many callers is worth a word, once.
     pub(crate) crowd: usize,
-}
-
-impl Rules {
-    /// When the time of a flight that starts now is up. A limit beyond what the clock can express is as good as none.
-    pub(super) fn due(&self, now: Instant) -> Option<Instant> {
-        now.checked_add(self.max_flight_duration?)
-    }
 }
 
 /// How many flights there may still be in the whole coalescer (G7).

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Effect, FlightId, Shard, World, flight::Flight, is_live, reap};
+use super::{FlightId, Shard, World, flight::Flight, reap, started};
 use crate::{panics, stats::Stats};
 
 /// Says what a key is.
@@ -19,29 +19,29 @@ pub(crate) struct Sighting {
 
 impl<W: World> Shard<W> {
     /// Counters and gauges as of now. Reaps first, so that `waiters` counts nobody who has left.
-    pub(crate) fn stats(&mut self, now: Instant, effects: &mut Vec<Effect<W>>) -> Stats {
-        self.take_note_of_departures(effects);
+    pub(crate) fn stats(&mut self, now: Instant) -> Stats {
+        self.take_note_of_departures();
         let mut stats = self.counters.clone();
         stats.flights = self.flights.len();
         stats.waiters = self.waiters;
         let flights = &self.flights;
-        let oldest = self.overdue.oldest(|flight| is_live(flights, flight));
-        let oldest = oldest.or_else(|| self.roster.oldest(|flight| is_live(flights, flight)));
-        stats.oldest_flight = oldest.map(|oldest| now.saturating_duration_since(oldest.started));
+        let oldest = self.overdue.oldest(|flight| started(flights, flight));
+        let oldest = oldest.or_else(|| self.roster.oldest(|flight| started(flights, flight)));
+        stats.oldest_flight = oldest.map(|started| now.saturating_duration_since(started));
         stats
     }
 
     /// Counters to zero; the gauges say what is, and stay. Reaps first: who left before belongs to what was counted before.
-    pub(crate) fn reset_stats(&mut self, effects: &mut Vec<Effect<W>>) {
-        self.take_note_of_departures(effects);
+    pub(crate) fn reset_stats(&mut self) {
+        self.take_note_of_departures();
         self.counters = Stats::default();
     }
 
-    fn take_note_of_departures(&mut self, effects: &mut Vec<Effect<W>>) {
+    fn take_note_of_departures(&mut self) {
         for flight in std::mem::take(&mut self.to_ask) {
             if let Some(flight) = self.flights.find_mut(flight.hash, |candidate| candidate.is(flight)) {
                 flight.to_ask = false;
-                self.waiters -= reap(flight, &mut self.counters, effects);
+                self.waiters -= reap(flight, &mut self.counters);
             }
         }
     }
@@ -67,7 +67,7 @@ impl<W: World> Shard<W> {
         crowded.truncate(most);
         crowded.sort_by_key(|flight| std::cmp::Reverse(flight.waiters()));
         let by_age = self.overdue.iter().chain(self.roster.iter());
-        let oldest = by_age.filter_map(|entry| self.flights.find(entry.flight.hash, |flight| flight.is(entry.flight)));
+        let oldest = by_age.filter_map(|entry| self.flights.find(entry.hash, |flight| flight.is(entry)));
         (crowded.into_iter().map(sight).collect(), oldest.take(most).map(sight).collect())
     }
 }

@@ -1,5 +1,7 @@
 //! What the state machine is made over. The crate's own world has real callers and tasks; a test's has numbers.
 
+use super::message::FlightRef;
+
 /// The types a shard moves about without ever looking inside, apart from comparing keys.
 pub(crate) trait World {
     /// What identifies identical requests. Its `Eq` is the only user code a shard runs, and runs guarded.
@@ -9,13 +11,14 @@ pub(crate) trait World {
     /// What a flight's callers share. Cloning it must not run user code.
     type Value: Clone;
     /// Where one caller's answer goes.
-    type Caller: Caller<Work = Self::Work>;
+    type Caller: Caller<Key = Self::Key, Work = Self::Work>;
     /// The way to drop running work.
     type Task;
 }
 
 /// Somebody waiting for an answer.
 pub(crate) trait Caller {
+    type Key;
     /// What it would have done if nobody else had.
     type Work;
 
@@ -26,4 +29,10 @@ pub(crate) trait Caller {
 
     /// Its work, which from now on is a flight's and no longer its own. `None` if it has left.
     fn claim(&self) -> Option<Self::Work>;
+
+    /// Gives it its key back, which no map needs, so that its `Drop` runs where it belongs. `Some` if it has left.
+    fn keep(&self, key: Self::Key) -> Option<Self::Key>;
+
+    /// The flight whose work it is, if it is one's.
+    fn origin(&self) -> Option<FlightRef>;
 }

@@ -65,7 +65,7 @@ impl Trial<'_> {
         holds!(flight.key == books.key && flight.started == at(books.started), "flight {number} has changed");
         holds!(flight.task == Some(books.id), "flight {number} has no task");
         holds!(flight.joinable == books.joinable, "G9, G11: flight {number} joinable: {}", flight.joinable);
-        let aboard: Vec<_> = flight.waiters.iter().map(|waiter| usize::from(waiter.caller.0)).collect();
+        let aboard: Vec<_> = flight.crew.iter().map(|seat| usize::from(seat.number)).collect();
         let unknown = aboard.iter().find(|caller| !books.aboard.contains(caller));
         holds!(unknown.is_none(), "caller {unknown:?} is aboard flight {number}, and shouldn't be");
         let lost = self.live_aboard(number).find(|caller| !aboard.contains(caller));
@@ -80,11 +80,10 @@ impl Trial<'_> {
             holds!(lonely.is_none(), "G10: nobody is left on flight {lonely:?}, and it flies on");
         }
         let live: usize = self.mapped().map(|flight| self.live_aboard(flight).count()).sum();
-        let mut effects = Vec::new();
         let now = at(self.now);
         // Of a copy: asking makes the shard look for the departed, and what it does unasked is to be seen too.
         let mut asked = self.clone();
-        let stats = asked.with_shard(|shard, _| shard.stats(now, &mut effects));
+        let stats = asked.with_shard(|shard, _| shard.stats(now));
         holds!(stats.waiters == live, "G7: {} waiters in the statistics, and {live} there", stats.waiters);
         let departed = self.departed();
         holds!(stats.departures == departed, "G14: {} departures counted of {departed}", stats.departures);

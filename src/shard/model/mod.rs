@@ -35,7 +35,7 @@ use std::{
 use self::moves::Move;
 #[cfg(fuzzing)]
 pub(crate) use self::walk::play;
-use super::{Budget, Caller as Seated, FlightId, Probe, Rules, Shard, Wait, World};
+use super::{Budget, Caller as Seated, FlightId, FlightRef, Probe, Rules, Shard, Wait, World};
 use crate::policy::{OnAbandon, OnExpiry};
 
 /// A step that the shard must not have taken, and what it broke.
@@ -54,7 +54,10 @@ impl World for Tiny {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Seat(u8);
+struct Seat {
+    number: u8,
+    origin: Option<FlightRef>,
+}
 
 thread_local! {
     /// Who has left, in the trial that is being played: bit by caller. Seats are copied with their shard from state to
@@ -63,14 +66,23 @@ thread_local! {
 }
 
 impl Seated for Seat {
+    type Key = u8;
     type Work = u8;
 
     fn has_left(&self) -> bool {
-        LEFT.get() & (1 << self.0) != 0
+        LEFT.get() & (1 << self.number) != 0
     }
 
     fn claim(&self) -> Option<u8> {
-        (!self.has_left()).then_some(self.0)
+        (!self.has_left()).then_some(self.number)
+    }
+
+    fn keep(&self, key: u8) -> Option<u8> {
+        self.has_left().then_some(key)
+    }
+
+    fn origin(&self) -> Option<FlightRef> {
+        self.origin
     }
 }
 

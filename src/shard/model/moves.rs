@@ -179,10 +179,10 @@ impl Trial<'_> {
         match sent {
             Sent::Join(number) => {
                 let caller = &self.callers[number];
-                let stub = Seat(u8::try_from(number).expect("few"));
-                let origin = caller.inside.map(|flight| Box::new(reference(self.setting, &self.flights[flight])));
+                let origin = caller.inside.map(|flight| reference(self.setting, &self.flights[flight]));
+                let seat = Seat { number: u8::try_from(number).expect("few"), origin };
                 let hash = self.setting.hash_of(caller.key);
-                Message::Join(Join { hash, key: caller.key, caller: stub, origin })
+                Message::Join(Join { hash, key: caller.key, caller: seat })
             }
             Sent::Cancel(caller) => Message::Cancel { hash: self.setting.hash_of(self.callers[caller].key) },
             Sent::Complete(flight, ended) => {
@@ -258,7 +258,7 @@ impl Trial<'_> {
             events.landed.push(self.flight_of(id).ok_or("a landing of a flight that never was")?);
         }
         for (seat, outcome, key) in landing {
-            let caller = usize::from(seat.0);
+            let caller = usize::from(seat.number);
             if key.is_some_and(|key| key != self.callers[caller].key) {
                 return Err(format!("caller {caller} got somebody else's key back"));
             }

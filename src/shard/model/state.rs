@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{
-    super::{Budget, FlightId, FlightRef, Shard, Waiter, flight, roster::Roster},
+    super::{Budget, FlightId, FlightRef, Shard, crew::Crew, flight, roster::Roster},
     Books, Ended, Sent, Setting, Stage, Task, Tiny, Trial, at,
 };
 
@@ -65,11 +65,11 @@ impl<'a> Trial<'a> {
         mapped.sort_by_key(|flight| flight.itself.id.number());
         for flight in mapped {
             print.extend([name(flight.itself.id), flight.key, u8::from(flight.joinable), u8::from(flight.to_ask)]);
-            print.extend([byte(flight.hints), self.age_of(flight), byte(flight.waiters.len())]);
-            print.extend(flight.waiters.iter().map(|waiter| waiter.caller.0));
+            print.extend([byte(flight.hints), self.age_of(flight), byte(flight.crew.len())]);
+            print.extend(flight.crew.iter().map(|seat| seat.number));
             // Which probe looked last matters while that probe may come again.
             if self.setting.nested {
-                print.extend(flight.probed.map_or(0, |(_, number)| number).to_le_bytes());
+                print.extend(flight.probed.map_or(0, FlightId::number).to_le_bytes());
             }
         }
         print.push(112);
@@ -121,7 +121,7 @@ impl<'a> Trial<'a> {
             Sent::Probe(probe) => {
                 print.extend([3, name(probe.suspect.waiting.id), name(probe.suspect.awaited.id), name(probe.at.id)]);
                 print.push(probe.hops);
-                print.extend(probe.number.to_le_bytes());
+                print.extend(probe.id.number().to_le_bytes());
             }
             Sent::Circle(wait) => print.extend([4, name(wait.waiting.id), name(wait.awaited.id)]),
         }
@@ -129,7 +129,7 @@ impl<'a> Trial<'a> {
 }
 
 fn roster(roster: &Roster) -> impl Iterator<Item = FlightId> {
-    roster.iter().map(|entry| entry.flight.id)
+    roster.iter().map(|flight| flight.id)
 }
 
 fn number(number: u64) -> u8 {
@@ -181,10 +181,9 @@ fn twin_flight(flight: &flight::Flight<Tiny>) -> flight::Flight<Tiny> {
         itself: flight.itself,
         key: flight.key,
         started: flight.started,
-        due: flight.due,
         joinable: flight.joinable,
         task: flight.task,
-        waiters: flight.waiters.iter().map(twin_waiter).collect(),
+        crew: twin_crew(&flight.crew),
         hints: flight.hints,
         nested: flight.nested,
         crowded: flight.crowded,
@@ -193,8 +192,9 @@ fn twin_flight(flight: &flight::Flight<Tiny>) -> flight::Flight<Tiny> {
     }
 }
 
-fn twin_waiter(waiter: &Waiter<Tiny>) -> Waiter<Tiny> {
-    Waiter { caller: waiter.caller, key: waiter.key, origin: waiter.origin.clone() }
+fn twin_crew(crew: &Crew<Tiny>) -> Crew<Tiny> {
+    let leader = crew.has_leader().then(|| crew.iter().next().copied()).flatten();
+    Crew::new(leader, crew.iter().skip(leader.is_some().into()).copied().collect())
 }
 
 impl Ended {

@@ -9,10 +9,10 @@ fn a_full_flight_refuses_one_more_and_takes_one_when_one_has_left() {
     let mut bench = Bench::under(Rules { max_waiters: 2, ..rules(OnAbandon::Finish) });
     let (leader, _) = bench.join(7);
     let _follower = bench.join(7);
-    assert_eq!(bench.join(7).1, [Refused("too_many_waiters"), Answered(3, Err("too_many_waiters"), true)]);
+    assert_eq!(bench.join(7).1, [Refused("too_many_waiters"), Answered(3, Err("too_many_waiters"), false)]);
     bench.leave(&leader, 7);
     assert_eq!(bench.join(7).1, [], "the seat of who has left is free");
-    assert_eq!(bench.join(7).1, [Refused("too_many_waiters"), Answered(5, Err("too_many_waiters"), true)]);
+    assert_eq!(bench.join(7).1, [Refused("too_many_waiters"), Answered(5, Err("too_many_waiters"), false)]);
     let stats = bench.stats();
     assert_eq!((stats.waiters, stats.rejections, stats.joins), (2, 2, 5));
 }
@@ -22,8 +22,8 @@ fn a_full_flight_looks_for_the_departed_however_few_they_are() {
     let mut bench = Bench::under(Rules { max_waiters: 10, ..rules(OnAbandon::Finish) });
     let herd: Vec<_> = (0..10).map(|_| bench.join(7).0).collect();
     assert_eq!(bench.leave(&herd[3], 7), [], "one of ten is not worth a look by itself");
-    assert_eq!(bench.join(7).1, [DiscardedKey]);
-    assert_eq!(bench.join(7).1, [Refused("too_many_waiters"), Answered(12, Err("too_many_waiters"), true)]);
+    assert_eq!(bench.join(7).1, [], "it takes the seat of the departed");
+    assert_eq!(bench.join(7).1, [Refused("too_many_waiters"), Answered(12, Err("too_many_waiters"), false)]);
     assert_eq!(bench.stats().waiters, 10);
 }
 
@@ -31,14 +31,14 @@ fn a_full_flight_looks_for_the_departed_however_few_they_are() {
 fn a_cap_of_one_leaves_the_leader_alone() {
     let mut bench = Bench::under(Rules { max_waiters: 1, ..rules(OnAbandon::Finish) });
     assert_eq!(bench.join(7).1, [Launched(FIRST, 1)]);
-    assert_eq!(bench.join(7).1, [Refused("too_many_waiters"), Answered(2, Err("too_many_waiters"), true)]);
+    assert_eq!(bench.join(7).1, [Refused("too_many_waiters"), Answered(2, Err("too_many_waiters"), false)]);
 }
 
 #[test]
 fn the_last_flight_that_the_budget_allows_is_the_last_until_one_has_landed() {
     let mut bench = Bench::under(Rules { budget: Budget::new(2), ..rules(OnAbandon::Finish) });
     let _flights = (bench.join(7), bench.join(8));
-    assert_eq!(bench.join(9).1, [Refused("too_many_flights"), Answered(3, Err("too_many_flights"), true)]);
+    assert_eq!(bench.join(9).1, [Refused("too_many_flights"), Answered(3, Err("too_many_flights"), false)]);
     assert_eq!(bench.join(8).1, [], "followers need no budget");
     bench.complete(7, 0, Ok(70));
     assert_eq!(bench.join(9).1, [Launched(nth(2), 5)]);
@@ -49,7 +49,7 @@ fn shards_share_one_budget() {
     let rules = Rules { budget: Budget::new(1), ..rules(OnAbandon::Abort) };
     let (mut one, mut other) = (Bench::under(rules.clone()), Bench::under(rules));
     let (leader, _) = one.join(7);
-    assert_eq!(other.join(8).1, [Refused("too_many_flights"), Answered(1, Err("too_many_flights"), true)]);
+    assert_eq!(other.join(8).1, [Refused("too_many_flights"), Answered(1, Err("too_many_flights"), false)]);
     one.leave(&leader, 7);
     assert_eq!(other.join(8).1, [Launched(FIRST, 2)], "an aborted flight gives back what it took");
 }
@@ -59,7 +59,7 @@ fn a_forgotten_flight_counts_until_it_has_landed() {
     let mut bench = Bench::under(Rules { budget: Budget::new(1), ..rules(OnAbandon::Finish) });
     let _old = bench.join(7);
     bench.shard.forget(7, &Name(7)).unwrap();
-    assert_eq!(bench.join(7).1, [Refused("too_many_flights"), Answered(2, Err("too_many_flights"), true)]);
+    assert_eq!(bench.join(7).1, [Refused("too_many_flights"), Answered(2, Err("too_many_flights"), false)]);
 }
 
 #[test]
@@ -174,8 +174,8 @@ fn a_draining_shard_refuses_joins_and_lets_its_flights_land() {
     let mut bench = Bench::new(OnAbandon::Finish);
     let _leader = bench.join(7);
     bench.shard.drain();
-    assert_eq!(bench.join(7).1, [Refused("closed"), Answered(2, Err("closed"), true)]);
-    assert_eq!(bench.join(8).1, [Refused("closed"), Answered(3, Err("closed"), true)]);
+    assert_eq!(bench.join(7).1, [Refused("closed"), Answered(2, Err("closed"), false)]);
+    assert_eq!(bench.join(8).1, [Refused("closed"), Answered(3, Err("closed"), false)]);
     assert_eq!(bench.complete(7, 0, Ok(70)), [Answered(1, Ok(70), true)]);
 }
 
@@ -199,9 +199,8 @@ impl Bench {
 
     /// The same, with its probe still on its way.
     fn embark_from(&mut self, (from, n): (u64, u64), name: u64) -> (Person, Vec<Seen>) {
-        let caller = self.person();
-        let origin = Some(Box::new(FlightRef { hash: from, id: nth(n) }));
-        let seen = self.handle(Message::Join(Join { hash: name, key: Name(name), caller: caller.clone(), origin }));
+        let caller = Person { origin: Some(FlightRef { hash: from, id: nth(n) }), ..self.person() };
+        let seen = self.handle(Message::Join(Join { hash: name, key: Name(name), caller: caller.clone() }));
         (caller, seen)
     }
 
@@ -218,7 +217,7 @@ impl Bench {
 fn work_that_joins_its_own_key_is_told() {
     let mut bench = Bench::new(OnAbandon::Finish);
     let _a = bench.join(1);
-    assert_eq!(bench.join_from((1, 0), 1).1, [Refused("reentrant"), Answered(2, Err("reentrant"), true)]);
+    assert_eq!(bench.join_from((1, 0), 1).1, [Refused("reentrant"), Answered(2, Err("reentrant"), false)]);
     assert_eq!(bench.stats().waiters, 1);
 }
 
@@ -228,7 +227,7 @@ fn a_circle_by_way_of_another_key_is_found() {
     let _a = bench.join(1);
     assert_eq!(bench.join_from((1, 0), 2).1, [Launched(SECOND, 2)], "A waits for B");
     let back = bench.join_from((2, 1), 1).1;
-    assert_eq!(back, [Refused("reentrant"), Answered(3, Err("reentrant"), true)], "B waits for A");
+    assert_eq!(back, [Refused("reentrant"), Answered(3, Err("reentrant"), false)], "B waits for A");
     let stats = bench.stats();
     assert_eq!((stats.joins, stats.executions, stats.coalesced, stats.rejections), (3, 2, 0, 1));
 }
@@ -239,7 +238,7 @@ fn a_circle_of_flights_that_others_lead_is_found_whoever_comes_last() {
     let _leaders = (bench.join(1), bench.join(2), bench.join(3));
     assert_eq!(bench.join_from((1, 0), 2).1, []);
     assert_eq!(bench.join_from((2, 1), 3).1, []);
-    assert_eq!(bench.join_from((3, 2), 1).1, [Refused("reentrant"), Answered(6, Err("reentrant"), true)]);
+    assert_eq!(bench.join_from((3, 2), 1).1, [Refused("reentrant"), Answered(6, Err("reentrant"), false)]);
 }
 
 #[test]
@@ -259,7 +258,7 @@ fn a_circle_puts_no_leader_off() {
     let _a = bench.join(1);
     assert_eq!(bench.join_from((1, 0), 2).1, [Launched(SECOND, 2)], "A leads B");
     let _b_waits_for_a_and_a_once_more_for_b = (bench.embark_from((2, 1), 1), bench.embark_from((1, 0), 2));
-    let reentrant = |caller| [Refused("reentrant"), Answered(caller, Err("reentrant"), true)];
+    let reentrant = |caller| [Refused("reentrant"), Answered(caller, Err("reentrant"), false)];
     assert!(bench.deliver().into_iter().eq([3, 4].into_iter().flat_map(reentrant)));
     let stats = bench.stats();
     assert_eq!((stats.joins, stats.executions, stats.coalesced, stats.rejections), (4, 2, 0, 2));
@@ -322,14 +321,13 @@ fn a_flight_whose_last_waiter_closed_a_circle_is_abandoned() {
     let (leader, _) = bench.join(1);
     let _other = bench.join(2);
     bench.join_from((1, 0), 2);
-    let caller = bench.person();
-    let origin = Some(Box::new(FlightRef { hash: 2, id: nth(1) }));
-    bench.handle(Message::Join(Join { hash: 1, key: Name(1), caller, origin }));
+    let caller = Person { origin: Some(FlightRef { hash: 2, id: nth(1) }), ..bench.person() };
+    bench.handle(Message::Join(Join { hash: 1, key: Name(1), caller }));
     assert_eq!(bench.leave(&leader, 1), [], "the work of the other flight still waits");
     let mut seen = Vec::new();
     while let Some(message) = bench.between.pop_front() {
         seen.extend(bench.handle(message));
     }
-    assert_eq!(seen, [Refused("reentrant"), Answered(4, Err("reentrant"), true), Aborted(FIRST), DiscardedKey]);
+    assert_eq!(seen, [Refused("reentrant"), Answered(4, Err("reentrant"), false), Aborted(FIRST), DiscardedKey]);
     assert_eq!(bench.stats().aborts, 1);
 }

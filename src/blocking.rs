@@ -73,7 +73,7 @@ where
             return catch(work).map_err(JoinError::Panicked);
         }
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
-        let (ticket, caller) = Ticket::new(BlockingWork::new(work), self.router().origin(), waker.clone());
+        let (ticket, caller) = Ticket::new(BlockingWork(work), self.router().circumstances(), waker.clone());
         post(self.router().lane(seat), Message::Join(shard::Join { hash, key, caller }));
         own(self.wait(seat, &ticket, &waker)?, V::clone)
     }

@@ -93,7 +93,7 @@ where
             return Ok(());
         }
         let work = AsyncWork::new(work, is_error);
-        let (ticket, caller) = Ticket::new(work, self.router.origin(), cx.waker().clone());
+        let (ticket, caller) = Ticket::new(work, self.router.circumstances(), cx.waker().clone());
         // Waiting before the message is out: from then on a drop has to tell the shard.
         self.stage = Stage::Waiting { seat, ticket, patience };
         post(self.router.lane(seat), Message::Join(shard::Join { hash, key, caller }));

@@ -14,7 +14,7 @@ use crate::{
     rollout::Rollout,
     running,
     scope::Domains,
-    shard::FlightRef,
+    ticket::Circumstances,
 };
 
 pub(crate) struct Router<K: Key, V: Value, S> {
@@ -118,10 +118,10 @@ impl<K: Key, V: Value, S> Router<K, V, S> {
         self.bypasses[seat.shard].0.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The flight whose work is making a join right now, if it is one of this coalescer's (G12).
-    pub(crate) fn origin(&self) -> Option<Box<FlightRef>> {
-        let running = running::current()?;
-        (running.coalescer == self.lanes.identity()).then(|| Box::new(running.flight))
+    /// The flight whose work is making a join right now, if it is one of this coalescer's (G12), and under which span.
+    pub(crate) fn circumstances(&self) -> Option<Box<Circumstances>> {
+        let running = running::current().filter(|running| running.coalescer == self.lanes.identity());
+        Circumstances::here(running.map(|running| running.flight))
     }
 
     /// Asks all shards the same, at once.

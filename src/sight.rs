@@ -15,9 +15,14 @@ use crate::{
 
 const TARGET: &str = "shardflight";
 
-/// Whether there is anyone at all: the cheapest thing to ask, and usually the last.
-pub(crate) fn hears_anything() -> bool {
-    LevelFilter::current() != LevelFilter::OFF
+/// The span that this thread is in, if anybody could ever see one below it. Where nobody listens at all, that is known at
+/// the price of a load.
+pub(crate) fn caller() -> Option<Span> {
+    if LevelFilter::current() == LevelFilter::OFF {
+        return None;
+    }
+    let span = Span::current();
+    (!span.is_none() || hears_of_flights()).then_some(span)
 }
 
 /// Whether anyone would see a flight's span or the events in it.

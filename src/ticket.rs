@@ -13,18 +13,39 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use tracing::Span;
+
 use crate::{
     error::JoinError,
     host::{Mutex, Runtime, Task},
     live::{Answer, Lanes},
     panics::{catch, drop_contained},
     shard::{Caller, FlightId, FlightRef},
+    sight,
 };
 
 /// What can be claimed for a flight.
 pub(crate) trait Work<K: Eq, V>: Send + 'static {
-    /// Starts it as a task of its own, which reports its end to the flight's shard.
-    fn launch(self, runtime: &Runtime, lanes: Lanes<K, V>, flight: FlightRef) -> Task;
+    /// Starts it as a task of its own, which reports its end to the flight's shard; under a span below `leader`, if
+    /// somebody listens.
+    fn launch(self, leader: Option<Span>, runtime: &Runtime, lanes: Lanes<K, V>, flight: FlightRef) -> Task;
+}
+
+/// What hardly any ticket has to know.
+pub(crate) struct Circumstances {
+    /// The flight whose work the caller is.
+    origin: Option<FlightRef>,
+    /// The caller's span, if somebody listens.
+    span: Option<Span>,
+    /// The flight that it was answered by.
+    answered_by: Option<FlightId>,
+}
+
+impl Circumstances {
+    pub(crate) fn here(origin: Option<FlightRef>) -> Option<Box<Self>> {
+        let span = sight::caller();
+        (origin.is_some() || span.is_some()).then(|| Box::new(Self { origin, span, answered_by: None }))
+    }
 }
 
 /// The caller's half.
@@ -39,6 +60,7 @@ pub(crate) struct Claim<K: Eq, V>(Option<Arc<dyn Half<K, V>>>);
 /// An answer, and what its caller had sent that went unused.
 pub(crate) struct Arrival<K, V, W> {
     pub(crate) outcome: Result<Arc<V>, JoinError>,
+    /// The flight that it is of, where somebody listens.
     pub(crate) flight: Option<FlightId>,
     pub(crate) key: Option<K>,
     pub(crate) work: Option<W>,
@@ -53,11 +75,7 @@ pub(crate) struct Belongings<K, V, W> {
     pub(crate) waker: Option<Waker>,
 }
 
-struct Shared<K, V, W> {
-    /// The flight whose work the caller is. Boxed, as few callers are work and all of them have a ticket.
-    origin: Option<Box<FlightRef>>,
-    state: Mutex<State<K, V, W>>,
-}
+struct Shared<K, V, W>(Mutex<State<K, V, W>>);
 
 struct State<K, V, W> {
     work: Option<W>,
@@ -67,7 +85,7 @@ struct State<K, V, W> {
     waker: Option<Waker>,
     key: Option<K>,
     outcome: Option<Result<Arc<V>, JoinError>>,
-    flight: Option<FlightId>,
+    circumstances: Option<Box<Circumstances>>,
 }
 
 impl<K, V, W> State<K, V, W> {
@@ -83,7 +101,7 @@ where
     W: Work<K, V>,
 {
     /// The two halves. `waker` hears of the answer, unless the ticket is polled with another first.
-    pub(crate) fn new(work: W, origin: Option<Box<FlightRef>>, waker: Waker) -> (Self, Stub<K, V>) {
+    pub(crate) fn new(work: W, circumstances: Option<Box<Circumstances>>, waker: Waker) -> (Self, Stub<K, V>) {
         let state = State {
             work: Some(work),
             claimed: false,
@@ -91,9 +109,9 @@ where
             waker: Some(waker),
             key: None,
             outcome: None,
-            flight: None,
+            circumstances,
         };
-        let shared = Arc::new(Shared { origin, state: Mutex::new(state) });
+        let shared = Arc::new(Shared(Mutex::new(state)));
         (Self(Arc::clone(&shared)), Stub(Some(shared)))
     }
 }
@@ -103,9 +121,10 @@ impl<K, V, W> Ticket<K, V, W> {
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Arrival<K, V, W>> {
         let mut renewed = None;
         loop {
-            let mut state = self.0.state.lock();
+            let mut state = self.0.0.lock();
             if let Some(outcome) = state.outcome.take() {
-                let (flight, key, work) = (state.flight, state.key.take(), state.unclaimed());
+                let flight = state.circumstances.as_ref().and_then(|circumstances| circumstances.answered_by);
+                let (key, work) = (state.key.take(), state.unclaimed());
                 return Poll::Ready(Arrival { outcome, flight, key, work });
             }
             if state.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
@@ -125,7 +144,7 @@ impl<K, V, W> Ticket<K, V, W> {
 
     /// Nobody hears an answer any more. The shard has to be told, unless its outcome is among the belongings.
     pub(crate) fn leave(&self) -> Belongings<K, V, W> {
-        let mut state = self.0.state.lock();
+        let mut state = self.0.0.lock();
         state.left = true;
         Belongings {
             outcome: state.outcome.take(),
@@ -216,31 +235,35 @@ where
     W: Work<K, V>,
 {
     fn has_left(&self) -> bool {
-        self.state.lock().left
+        self.0.lock().left
     }
 
     fn origin(&self) -> Option<FlightRef> {
-        self.origin.as_deref().copied()
+        self.0.lock().circumstances.as_ref()?.origin
     }
 
     fn claim(&self) -> bool {
-        let mut state = self.state.lock();
+        let mut state = self.0.lock();
         state.claimed = !state.left;
         state.claimed
     }
 
     fn launch(&self, runtime: &Runtime, lanes: Lanes<K, V>, flight: FlightRef) -> Option<Task> {
-        let work = self.state.lock().work.take()?;
-        Some(work.launch(runtime, lanes, flight))
+        let (work, leader) = {
+            let mut state = self.0.lock();
+            let leader = state.circumstances.as_mut().and_then(|circumstances| circumstances.span.take());
+            (state.work.take()?, leader)
+        };
+        Some(work.launch(leader, runtime, lanes, flight))
     }
 
     fn drop_work(&self) {
-        let work = self.state.lock().work.take();
+        let work = self.0.lock().work.take();
         drop_contained(work);
     }
 
     fn keep(&self, key: K) -> Option<K> {
-        let mut state = self.state.lock();
+        let mut state = self.0.lock();
         if state.left {
             return Some(key);
         }
@@ -249,13 +272,15 @@ where
     }
 
     fn answer(&self, answer: Answer<K, V>) -> Result<(), Answer<K, V>> {
-        let mut state = self.state.lock();
+        let mut state = self.0.lock();
         if state.left {
             return Err(answer);
         }
         let Answer { outcome, flight, key } = answer;
         state.outcome = Some(outcome);
-        state.flight = flight;
+        if let Some(circumstances) = &mut state.circumstances {
+            circumstances.answered_by = flight;
+        }
         // A follower has its key already.
         if key.is_some() {
             state.key = key;

@@ -21,19 +21,15 @@ use crate::{
     ticket::Work,
 };
 
-/// A closure and whose span its future is to run below.
+/// A closure that returns a future.
 pub(crate) struct AsyncWork<V, F> {
     work: F,
     is_error: fn(&V) -> bool,
-    leader: Leader,
 }
-
-/// The span that work was brought under. Boxed, as nearly always nobody listens.
-type Leader = Option<Box<Span>>;
 
 impl<V, F> AsyncWork<V, F> {
     pub(crate) fn new(work: F, is_error: fn(&V) -> bool) -> Self {
-        Self { work, is_error, leader: leader() }
+        Self { work, is_error }
     }
 }
 
@@ -44,22 +40,13 @@ where
     F: FnOnce() -> Fut + Send + 'static,
     Fut: Future<Output = V> + Send + 'static,
 {
-    fn launch(self, runtime: &Runtime, lanes: Lanes<K, V>, flight: FlightRef) -> Task {
-        launch(Errand::new(self.work, self.is_error), self.leader, runtime, lanes, flight)
+    fn launch(self, leader: Option<Span>, runtime: &Runtime, lanes: Lanes<K, V>, flight: FlightRef) -> Task {
+        launch(Errand::new(self.work, self.is_error), leader, runtime, lanes, flight)
     }
 }
 
 /// A closure that blocks: it runs on the runtime's blocking pool.
-pub(crate) struct BlockingWork<F> {
-    work: F,
-    leader: Leader,
-}
-
-impl<F> BlockingWork<F> {
-    pub(crate) fn new(work: F) -> Self {
-        Self { work, leader: leader() }
-    }
-}
+pub(crate) struct BlockingWork<F>(pub(crate) F);
 
 impl<K, V, F> Work<K, V> for BlockingWork<F>
 where
@@ -67,8 +54,8 @@ where
     V: Value,
     F: FnOnce() -> V + Send + 'static,
 {
-    fn launch(self, runtime: &Runtime, lanes: Lanes<K, V>, flight: FlightRef) -> Task {
-        launch(run_blocking(self.work), self.leader, runtime, lanes, flight)
+    fn launch(self, leader: Option<Span>, runtime: &Runtime, lanes: Lanes<K, V>, flight: FlightRef) -> Task {
+        launch(run_blocking(self.0), leader, runtime, lanes, flight)
     }
 }
 
@@ -106,19 +93,10 @@ pub(crate) struct Product<V> {
     pub(crate) is_error: bool,
 }
 
-/// The span that this thread is in, if anybody could ever see one below it.
-fn leader() -> Leader {
-    if !sight::hears_anything() {
-        return None;
-    }
-    let leader = Span::current();
-    (!leader.is_none() || sight::hears_of_flights()).then(|| Box::new(leader))
-}
-
 /// Has work run as a task, under a span of its flight's if somebody listens.
 fn launch<K: Key, V: Value>(
     errand: impl Future<Output = Result<Product<V>, JoinError>> + Send + 'static,
-    leader: Leader,
+    leader: Option<Span>,
     runtime: &Runtime,
     lanes: Lanes<K, V>,
     flight: FlightRef,

@@ -158,8 +158,8 @@
 //!
 //! # Memory
 //!
-//! A waiting caller costs its future, an allocation each for its boxed work and its reply channel, and a seat in its
-//! flight. A flight costs its map entry and its task. All of it is freed when the flight lands; the maps and queues of a
+//! A waiting caller costs its future, one allocation that holds its work and in the end its answer, and a pointer's room in
+//! its flight. A flight costs its map entry and its task. All of it is freed when the flight lands; the maps and queues of a
 //! burst shrink when it has passed. A caller that has left is let go of when half of its flight's callers have, or sooner.
 //! Work that holds a [`Handle`] keeps the coalescer it belongs to alive while it runs.
 //!

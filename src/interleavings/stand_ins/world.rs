@@ -139,6 +139,10 @@ pub(crate) struct Inside;
 pub(crate) struct AbortHandle(Option<shuttle::future::AbortHandle>);
 
 impl AbortHandle {
+    pub(crate) fn abort_handle(&self) -> Self {
+        self.clone()
+    }
+
     /// The task's future is dropped in its own task, later, as with Tokio's.
     pub(crate) fn abort(&self) {
         if let Some(task) = &self.0 {

@@ -180,9 +180,9 @@ impl Trial<'_> {
             Sent::Join(number) => {
                 let caller = &self.callers[number];
                 let origin = caller.inside.map(|flight| reference(self.setting, &self.flights[flight]));
-                let seat = Seat { number: u8::try_from(number).expect("few"), origin };
+                let stub = Seat { number: u8::try_from(number).expect("few"), origin };
                 let hash = self.setting.hash_of(caller.key);
-                Message::Join(Join { hash, key: caller.key, caller: seat })
+                Message::Join(Join { hash, key: caller.key, caller: stub })
             }
             Sent::Cancel(caller) => Message::Cancel { hash: self.setting.hash_of(self.callers[caller].key) },
             Sent::Complete(flight, ended) => {

@@ -1,5 +1,6 @@
 //! `cargo xtask`: the checks that take longer than a test run may, each by one command, each with a bound.
 
+mod instructions;
 mod planted;
 mod process;
 
@@ -67,6 +68,12 @@ enum Check {
         #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(30..=604_800))]
         seconds: u64,
     },
+    /// Instructions per call under valgrind's callgrind, held against `xtask/instructions.toml`: half a minute.
+    Instructions {
+        /// Writes the table instead, for a change that is meant, another compiler or another machine.
+        #[arg(long)]
+        bless: bool,
+    },
     /// Known vulnerabilities among the dependencies; needs the advisory database's server.
     Advisories,
 }
@@ -124,6 +131,8 @@ fn run(check: Check) -> Result<(), Failure> {
         Check::Soak { seconds } => {
             cargo(["run", "--release", "--example", "soak", "--", "--seconds", &seconds.to_string()]).run()
         }
+        Check::Instructions { bless: true } => instructions::bless(),
+        Check::Instructions { bless: false } => instructions::check(),
         Check::Advisories => cargo(["deny", "check", "advisories"]).run(),
     }
 }

@@ -34,10 +34,15 @@ pub(crate) struct Run {
 
 /// Cargo, in the project's directory.
 pub(crate) fn cargo<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Run {
+    arguments.into_iter().fold(program("cargo"), Run::arg)
+}
+
+/// Any program, in the project's directory.
+pub(crate) fn program(name: impl AsRef<OsStr>) -> Run {
     // Not the cargo that runs us: `+nightly` is for rustup's.
-    let mut command = Command::new("cargo");
+    let mut command = Command::new(&name);
     command.current_dir(root()).env_remove("CARGO").env_remove("RUSTUP_TOOLCHAIN");
-    arguments.into_iter().fold(Run { command, said: "cargo".into() }, Run::arg)
+    Run { command, said: name.as_ref().display().to_string() }
 }
 
 impl Run {
@@ -57,6 +62,20 @@ impl Run {
     pub(crate) fn inside(mut self, directory: &Path) -> Self {
         self.command.current_dir(directory);
         self
+    }
+
+    pub(crate) fn without_environment(mut self) -> Self {
+        self.command.env_clear();
+        self
+    }
+
+    /// Runs it with its errors where ours go, and gives back what else it said.
+    pub(crate) fn output(mut self) -> Result<String, Failure> {
+        let output = self.command.stderr(Stdio::inherit()).output().map_err(Failure::of(&self.said))?;
+        if !output.status.success() {
+            return Err(Failure(format!("{}: {}", self.said, output.status)));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// Runs it with its output where ours goes.

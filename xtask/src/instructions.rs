@@ -1,0 +1,214 @@
+//! Instructions per call under valgrind's callgrind, held against a committed table.
+//!
+//! Not by gungraun, which counts in the same way: it needs a runner of exactly its own version to be installed beside
+//! it, which takes minutes to build; its hard limits stand in the benchmark's source and have no tool that renews them;
+//! and they are upper ones alone, where a count that falls unnoticed makes room to rise again.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::process::{Failure, cargo, program, root};
+
+/// In percent, either way. Runs of one binary differ by some 0.2, but other code nearby may change what is inlined,
+/// another compiler does, and a C library chooses its `memcpy` by the processor.
+const TOLERANCE: f64 = 3.0;
+
+/// What a process costs by itself is in both runs, and not in their difference. Multiples of the largest herd.
+const FEW: u64 = 2_000;
+const MANY: u64 = 6_000;
+
+const TABLE: &str = "xtask/instructions.toml";
+
+const HEADING: &str = "\
+# Instructions per call, as `cargo xtask instructions` counts them. Not to be edited: `--bless` has it write this anew.
+
+";
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Table {
+    /// What else the counts depend on.
+    counted_with: Tools,
+    per_call: BTreeMap<String, u64>,
+}
+
+#[derive(Serialize, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+struct Tools {
+    rustc: String,
+    valgrind: String,
+    libc: String,
+}
+
+impl Tools {
+    fn here() -> Result<Self, Failure> {
+        let first_line = |said: String| said.lines().next().unwrap_or_default().to_string();
+        Ok(Self {
+            rustc: program("rustc").arg("--version").output().map(first_line)?,
+            valgrind: program("valgrind").arg("--version").output().map(first_line)?,
+            libc: program("getconf")
+                .arg("GNU_LIBC_VERSION")
+                .output()
+                .map_or_else(|_| "another libc".into(), first_line),
+        })
+    }
+
+    fn said(&self) -> String {
+        format!("{}, {}, {}", self.rustc, self.valgrind, self.libc)
+    }
+}
+
+impl Table {
+    fn read() -> Result<Self, Failure> {
+        let text = fs::read_to_string(root().join(TABLE)).map_err(Failure::of(TABLE))?;
+        toml::from_str(&text).map_err(|error| Failure(format!("{TABLE}: {error}")))
+    }
+
+    fn write(&self) -> Result<(), Failure> {
+        let figures = toml::to_string(self).map_err(|error| Failure(format!("{TABLE}: {error}")))?;
+        fs::write(root().join(TABLE), format!("{HEADING}{figures}")).map_err(Failure::of(TABLE))
+    }
+
+    fn count() -> Result<Self, Failure> {
+        let counted_with = Tools::here()?;
+        let bench = Bench::build()?;
+        let workloads = program(&bench.executable).output()?;
+        let counted = workloads.lines().map(|workload| Ok((workload.to_string(), bench.per_call(workload)?)));
+        Ok(Self { counted_with, per_call: counted.collect::<Result<_, Failure>>()? })
+    }
+}
+
+/// The process that makes the calls.
+struct Bench {
+    executable: PathBuf,
+    /// Where callgrind leaves what `callgrind_annotate` reads.
+    profiles: PathBuf,
+}
+
+impl Bench {
+    fn build() -> Result<Self, Failure> {
+        #[derive(Deserialize)]
+        struct Artifact {
+            executable: Option<PathBuf>,
+        }
+
+        let profiles = root().join("target/instructions");
+        fs::create_dir_all(&profiles).map_err(Failure::of(profiles.display()))?;
+        // The release build of all that it needs is as good as any. The bench itself, and with it what of ours is
+        // generic, is compiled in one unit: in several, code that has nothing to do with a call changes what is inlined
+        // into it, and that came to 3 % where it is now 0.4.
+        let build = ["rustc", "--locked", "--release", "--bench", "instructions", "--message-format", "json"];
+        let said = cargo(build).arg("--").arg("-Ccodegen-units=1").output()?;
+        let artifacts = said.lines().filter_map(|line| serde_json::from_str::<Artifact>(line).ok());
+        match artifacts.filter_map(|artifact| artifact.executable).next_back() {
+            Some(executable) => Ok(Self { executable, profiles }),
+            None => Err(Failure("cargo doesn't say where the bench is that it built".into())),
+        }
+    }
+
+    fn per_call(&self, workload: &str) -> Result<u64, Failure> {
+        let [few, many] = [self.instructions(workload, FEW)?, self.instructions(workload, MANY)?];
+        Ok(many.saturating_sub(few) / (MANY - FEW))
+    }
+
+    fn instructions(&self, workload: &str, calls: u64) -> Result<u64, Failure> {
+        let profile = self.profiles.join(format!("{workload}-{calls}.out"));
+        program("valgrind")
+            .arg("--quiet")
+            .arg("--tool=callgrind")
+            .arg(format!("--callgrind-out-file={}", profile.display()))
+            .arg(&self.executable)
+            .arg(workload)
+            .arg(calls.to_string())
+            // The environment lies on the stack, and moves what lies below.
+            .without_environment()
+            .output()?;
+        total(&profile)
+    }
+}
+
+fn total(profile: &Path) -> Result<u64, Failure> {
+    let text = fs::read_to_string(profile).map_err(Failure::of(profile.display()))?;
+    let totals = text.lines().find_map(|line| line.strip_prefix("totals: "));
+    totals
+        .and_then(|totals| totals.trim().parse().ok())
+        .ok_or_else(|| Failure(format!("{}: no total of instructions in it", profile.display())))
+}
+
+enum Verdict {
+    Same,
+    More,
+    Fewer,
+}
+
+/// By how many percent there are more than there were, and whether that is a change.
+fn compare(was: u64, is: u64) -> (f64, Verdict) {
+    let change = 100.0 * (is as f64 / was as f64 - 1.0);
+    let verdict = match change {
+        change if change > TOLERANCE => Verdict::More,
+        change if change < -TOLERANCE => Verdict::Fewer,
+        _ => Verdict::Same,
+    };
+    (change, verdict)
+}
+
+/// Counts, and fails if any count isn't the table's.
+pub(crate) fn check() -> Result<(), Failure> {
+    let (table, counted) = (Table::read()?, Table::count()?);
+    let mut wrong = Vec::new();
+    println!("{:<20} {:>9} {:>9} {:>8}", "instructions", "table", "counted", "change");
+    for (workload, &is) in &counted.per_call {
+        let Some(&was) = table.per_call.get(workload) else {
+            println!("{workload:<20} {:>9} {is:>9}", "-");
+            wrong.push(format!("{workload} isn't in the table"));
+            continue;
+        };
+        let (change, verdict) = compare(was, is);
+        println!("{workload:<20} {was:>9} {is:>9} {change:>+7.1}%");
+        match verdict {
+            Verdict::Same => {}
+            Verdict::More => wrong.push(format!("{workload} takes more: find out why, or say why and bless it")),
+            Verdict::Fewer => wrong.push(format!("{workload} takes fewer: bless it, and be glad")),
+        }
+    }
+    let gone = table.per_call.keys().filter(|workload| !counted.per_call.contains_key(*workload));
+    wrong.extend(gone.map(|workload| format!("{workload} is in the table, and is no workload any more")));
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    if table.counted_with != counted.counted_with {
+        wrong.push(format!("the table was counted with {}", table.counted_with.said()));
+        wrong.push(format!("and this with {}, which may be all", counted.counted_with.said()));
+    }
+    wrong.push(
+        "cargo xtask instructions --bless writes the table anew; callgrind_annotate reads target/instructions".into(),
+    );
+    Err(Failure(wrong.join("\n")))
+}
+
+/// Counts, and has that be the table.
+pub(crate) fn bless() -> Result<(), Failure> {
+    let counted = Table::count()?;
+    for (workload, is) in &counted.per_call {
+        println!("{workload:<20} {is:>9}");
+    }
+    counted.write()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_beyond_the_tolerance_is_noticed_either_way() {
+        assert!(matches!(compare(1_000, 1_029), (_, Verdict::Same)));
+        assert!(matches!(compare(1_000, 971), (_, Verdict::Same)));
+        assert!(matches!(compare(1_000, 1_031), (_, Verdict::More)));
+        assert!(matches!(compare(1_000, 969), (_, Verdict::Fewer)));
+    }
+}

@@ -224,7 +224,7 @@ impl<K: Key, V: Value> Pump<K, V> {
                     self.landings.push_back(landing);
                 }
                 Effect::Abort(task) => task.abort(),
-                Effect::Discard(remains) => self.remains.push(remains),
+                Effect::Discard(remains) => keep(&mut self.remains, remains),
                 Effect::Send { shard, message } => post(&self.lanes[shard], message),
                 Effect::Report(report) => sight::report(&report),
             }
@@ -242,15 +242,15 @@ impl<K: Key, V: Value> Pump<K, V> {
                 left -= 1;
                 if let Err(unheard) = caller.answer(Answer { outcome, flight, key }) {
                     self.shard.count_departures(1);
-                    self.remains.extend(unheard.outcome.ok().map(Remains::Value));
-                    self.remains.extend(unheard.key.map(Remains::Key));
+                    unheard.outcome.ok().into_iter().for_each(|value| keep(&mut self.remains, Remains::Value(value)));
+                    unheard.key.into_iter().for_each(|key| keep(&mut self.remains, Remains::Key(key)));
                 }
             }
             if !landing.is_over() {
                 return;
             }
             if let Some(landing) = self.landings.pop_front() {
-                landing.remains(&mut self.remains);
+                landing.remains().for_each(|remains| keep(&mut self.remains, remains));
             }
         }
     }
@@ -302,6 +302,17 @@ async fn yield_now() {
         Poll::Pending
     })
     .await;
+}
+
+/// Puts by what its user's `Drop` makes a matter of its own. The rest may as well go at once.
+fn keep<K: Key, V: Value>(kept: &mut Vec<Remains<Live<K, V>>>, remains: Remains<Live<K, V>>) {
+    let has_drop = match &remains {
+        Remains::Key(_) => mem::needs_drop::<K>(),
+        Remains::Value(_) => mem::needs_drop::<V>(),
+    };
+    if has_drop {
+        kept.push(remains);
+    }
 }
 
 fn let_go_of<K: Key, V: Value>(remains: Remains<Live<K, V>>) {

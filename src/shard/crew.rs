@@ -6,6 +6,9 @@ use std::{iter::Chain, option, vec};
 
 use super::world::World;
 
+/// So many seats are never given back while a flight lasts.
+const FEW: usize = 4;
+
 pub(super) struct Crew<W: World> {
     /// `None` once it has left.
     leader: Option<W::Caller>,
@@ -46,9 +49,10 @@ impl<W: World> Crew<W> {
         self.followers.extract_if(.., move |follower| is_out(follower))
     }
 
-    /// A herd that has gone must not leave its seats allocated for as long as the flight lasts (G6).
+    /// A herd that has gone must not leave its seats allocated for as long as the flight lasts (G6). A few are kept, as the
+    /// next to come would only allocate them again.
     pub(super) fn shrink(&mut self) {
-        if self.followers.len() < self.followers.capacity() / 4 {
+        if self.followers.capacity() > FEW && self.followers.len() < self.followers.capacity() / 4 {
             self.followers.shrink_to(self.followers.len() * 2);
         }
     }

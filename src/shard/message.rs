@@ -185,11 +185,10 @@ impl<W: World> Landing<W> {
     }
 
     /// What is left when nobody is left to answer.
-    pub(crate) fn remains(self, remains: &mut Vec<Remains<W>>) {
-        remains.extend(self.key.or(self.orphan).map(Remains::Key));
-        if let Some(Ok(value)) = self.outcome {
-            remains.push(Remains::Value(value));
-        }
+    pub(crate) fn remains(self) -> impl Iterator<Item = Remains<W>> {
+        let key = self.key.or(self.orphan).map(Remains::Key);
+        let value = self.outcome.and_then(Result::ok).map(Remains::Value);
+        key.into_iter().chain(value)
     }
 }
 

@@ -23,7 +23,11 @@ impl Roster {
         self.entries.push_back(flight);
         if self.entries.len() > SWEEP_FLOOR + 2 * live {
             self.entries.retain(|&flight| is_live(flight));
-            self.entries.shrink_to(2 * self.entries.len() + SWEEP_FLOOR);
+            // Not at every sweep: the queue will grow that far again before the next.
+            let room = 2 * self.entries.len() + SWEEP_FLOOR;
+            if self.entries.capacity() > 2 * room {
+                self.entries.shrink_to(room);
+            }
         }
     }
 

@@ -200,9 +200,7 @@ fn landed(mut landing: Landing<Numbers>) -> Vec<Seen> {
         let outcome = outcome.map_err(|error| error.kind());
         seen.push(Seen::Answered(caller.number, outcome, key.is_some()));
     }
-    let mut remains = Vec::new();
-    landing.remains(&mut remains);
-    seen.extend(remains.iter().map(discarded));
+    seen.extend(landing.remains().map(|remains| discarded(&remains)));
     seen
 }
 

@@ -1,9 +1,11 @@
 //! What an operator sees: single flights, and what is told to tracing.
 
 use std::{
+    collections::BTreeSet,
     fmt::Debug,
     future::pending,
     sync::{Arc, Mutex},
+    task::{Context as TaskContext, Wake, Waker},
     time::Duration,
 };
 
@@ -166,6 +168,33 @@ fn an_overdue_flight_is_told_with_its_age_and_callers() {
         assert_eq!((overdue[0].level, overdue[0].get("waiters")), (Some(Level::WARN), "2"));
         let age: f64 = overdue[0].get("age").parse().unwrap();
         assert!((10.0..10.1).contains(&age), "{age}");
+    });
+}
+
+struct PanicsInWake;
+
+impl Wake for PanicsInWake {
+    fn wake(self: Arc<Self>) {
+        panic_quietly("in a waker");
+    }
+}
+
+#[test]
+fn a_shard_that_recovered_from_a_panic_is_told_by_its_number() {
+    in_a_child_process("controls::sight::a_shard_that_recovered_from_a_panic_is_told_by_its_number", || async {
+        let (ear, _listening) = listen();
+        let handle: Handle<i32, i32> = Coalescer::builder().shards(3).build().unwrap().handle();
+        let waker = Waker::from(Arc::new(PanicsInWake));
+        // Of so many keys, each shard has one.
+        for key in 0..100 {
+            let mut question = Box::pin(handle.forget(key));
+            assert!(question.as_mut().poll(&mut TaskContext::from_waker(&waker)).is_pending());
+            settle().await;
+            assert!(!question.await.unwrap());
+        }
+        let told = ear.heard("shard recovered from a panic");
+        let shards: BTreeSet<_> = told.iter().map(|told| told.get("shard")).collect();
+        assert_eq!((told.len(), Vec::from_iter(shards)), (100, vec!["0", "1", "2"]));
     });
 }
 

@@ -119,6 +119,20 @@ fn each_outcome_has_its_name() {
 }
 
 #[test]
+fn each_flight_is_told_by_a_number_of_its_own() {
+    in_a_child_process("controls::sight::each_flight_is_told_by_a_number_of_its_own", || async {
+        let (ear, _listening) = listen();
+        let handle: Handle<i32, i32> = Coalescer::builder().shards(3).build().unwrap().handle();
+        for _ in 0..2 {
+            join_all((0..10).map(|key| handle.join(key, || ready(7)))).await;
+        }
+        let landed = ear.heard("flight landed");
+        let numbers: BTreeSet<_> = landed.iter().map(|told| told.get("flight")).collect();
+        assert_eq!((landed.len(), numbers.len()), (20, 20), "{numbers:?}");
+    });
+}
+
+#[test]
 fn followers_say_in_their_own_span_which_flight_they_followed() {
     in_a_child_process("controls::sight::followers_say_in_their_own_span_which_flight_they_followed", || async {
         let (ear, _listening) = listen();

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::host::oneshot;
+use crate::{host::oneshot, panics::catch};
 
 /// What became of the flights that were under way when a shutdown began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,8 +43,9 @@ impl Drain {
 
     pub(crate) fn tell(&mut self, drained: Drained) {
         for waiting in self.waiting.drain(..) {
-            // Whoever asked and left has nothing to be told.
-            let _ = waiting.send(drained);
+            // Whoever asked and left has nothing to be told. A waker is anybody's, and a panic in it must not keep the
+            // others from hearing.
+            let _ = catch(|| waiting.send(drained));
         }
     }
 }

@@ -321,3 +321,31 @@ fn let_go_of<K: Key, V: Value>(remains: Remains<Live<K, V>>) {
         Remains::Value(value) => drop_contained(value),
     }
 }
+
+#[cfg(test)]
+#[cfg(not(shardflight_shuttle))]
+mod tests {
+    use super::*;
+    use crate::{
+        OnAbandon, OnExpiry,
+        shard::{Budget, Rules},
+    };
+
+    #[tokio::test]
+    async fn a_turn_takes_a_batch_and_not_one_message_more() {
+        let rules = Rules {
+            max_waiters: 1,
+            budget: Budget::new(1),
+            max_flight_duration: None,
+            on_expiry: OnExpiry::Fail,
+            on_abandon: OnAbandon::Finish,
+            crowd: 1,
+        };
+        let (lanes, runtime) = (Lanes::<u8, u8>::new(1, None), Runtime::current());
+        let mut pump = Pump::new(0, lanes.clone(), Shard::new(0, rules), runtime.clone(), runtime, None);
+        (0..=BATCH).for_each(|_| post(&lanes[0], Message::Cancel { hash: 7 }));
+        assert!(pump.turn(), "there is more");
+        assert_eq!(lanes[0].len(), 1);
+        assert!(!pump.turn(), "that was all");
+    }
+}

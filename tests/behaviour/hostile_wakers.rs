@@ -4,12 +4,14 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Wake, Waker},
+    time::Duration,
 };
 
 use futures::{
     FutureExt,
     future::{pending, ready},
 };
+use shardflight::Coalescer;
 
 use crate::support::{Gate, at_rest, embark, limited, one_aborting_shard, one_shard, panic_quietly, settle};
 
@@ -89,6 +91,21 @@ async fn a_caller_whose_waker_panics_spoils_nobodys_questions() {
         assert!(handle.forget(2).await.expect("the shards are alive"));
         assert_eq!(handle.stats().await.expect("the shards are alive").forgets, 1);
         assert_eq!(hostile.await.unwrap(), 7);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_caller_of_shutdown_whose_waker_panics_keeps_nobody_from_hearing_what_became_of_it() {
+    limited(async {
+        let coalescer = Coalescer::<u8, u8>::builder().shards(1).build().unwrap();
+        let mut flying = coalescer.handle().join(1, pending);
+        embark(&mut flying);
+        let mut hostile = Box::pin(coalescer.shutdown(Duration::MAX));
+        embark_with_a_panicking_waker(&mut hostile);
+        let hurried = coalescer.shutdown(Duration::ZERO).await;
+        assert_eq!((hurried.finished, hurried.cut), (0, 1));
+        assert_eq!(hostile.await, hurried);
     })
     .await;
 }

@@ -158,6 +158,55 @@ fn what_the_work_held_is_free_before_anyone_hears_of_the_result() {
     });
 }
 
+/// A key whose drop takes as long as its wall stands.
+struct Heavy(u8, Option<Wall>);
+
+impl PartialEq for Heavy {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+impl Eq for Heavy {}
+impl std::hash::Hash for Heavy {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+impl Drop for Heavy {
+    fn drop(&mut self) {
+        self.1.iter().for_each(Wall::block);
+    }
+}
+
+#[test]
+fn the_key_of_a_question_whose_asker_has_left_is_not_dropped_by_its_shard() {
+    watched(|| {
+        let runtime = two_workers();
+        let handle: Handle<Heavy, u8> = {
+            let _inside = runtime.enter();
+            one_shard()
+        };
+        // The question is to wait until its asker has left.
+        let ((workers, free), busy) = (Wall::new(), Count::default());
+        for _ in 0..2 {
+            let (workers, busy) = (workers.clone(), busy.clone());
+            runtime.spawn(async move {
+                busy.up();
+                workers.block();
+            });
+        }
+        eventually_blocking(|| busy.get() == 2);
+        let (wall, _opener) = Wall::new();
+        let mut question = Box::pin(handle.forget(Heavy(1, Some(wall))));
+        embark(&mut question);
+        drop((question, free));
+        for key in 2..50 {
+            assert_eq!(block_on(handle.join(Heavy(key, None), move || async move { key })).unwrap(), key);
+        }
+    });
+}
+
 #[tokio::test]
 async fn departed_callers_are_reclaimed_while_the_flight_runs() {
     limited(async {

@@ -138,6 +138,29 @@ async fn a_shutdown_goes_on_when_nobody_waits_for_it() {
     .await;
 }
 
+#[tokio::test]
+async fn what_a_shutdown_still_gives_time_is_cut_when_the_last_handle_goes() {
+    limited(async {
+        let (coalescer, dropped) = (coalescer(), Count::default());
+        let token = dropped.on_drop();
+        let mut join = coalescer.handle().join(1_u32, move || async move {
+            let _token = token;
+            pending().await
+        });
+        embark(&mut join);
+        let mut shutdown = Box::pin(coalescer.shutdown(Duration::MAX));
+        embark(&mut shutdown);
+        settle().await;
+        drop((shutdown, join));
+        settle().await;
+        assert_eq!(dropped.get(), 0);
+        // Nobody would be left to cut it at the shutdown's deadline.
+        drop(coalescer);
+        eventually(|| dropped.get() == 1).await;
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_task_is_left_after_a_shutdown_though_handles_are() {
     limited(async {

@@ -28,6 +28,21 @@ fn a_full_flight_looks_for_the_departed_however_few_they_are() {
 }
 
 #[test]
+fn a_join_looks_for_the_departed_at_the_cap_alone_and_only_if_somebody_may_have_left() {
+    let mut bench = Bench::under(Rules { max_waiters: 100, ..rules(OnAbandon::Finish) });
+    let herd: Vec<_> = (0..99).map(|_| bench.join(7).0).collect();
+    assert_eq!(bench.leave(&herd[0], 7), [], "one of many isn't worth a look");
+    let mut looks = || {
+        let before = LOOKS.get();
+        bench.join(7);
+        LOOKS.get() - before
+    };
+    assert_eq!(looks(), 1, "there is a seat: it looks at its own caller alone");
+    assert_eq!(looks(), 101, "one of the hundred has left");
+    assert_eq!(looks(), 1, "nobody can have left since");
+}
+
+#[test]
 fn a_cap_of_one_leaves_the_leader_alone() {
     let mut bench = Bench::under(Rules { max_waiters: 1, ..rules(OnAbandon::Finish) });
     assert_eq!(bench.join(7).1, [Launched(FIRST, 1)]);
@@ -313,6 +328,39 @@ fn a_probe_looks_at_each_flight_once_however_many_ways_lead_to_it() {
     }
     let (_, seen) = bench.join_from((0, 0), 59);
     assert_eq!(seen.first(), Some(&Refused("reentrant")));
+}
+
+#[test]
+fn a_probe_looks_at_no_caller_of_a_flight_that_no_work_waits_for_any_more() {
+    let mut bench = Bench::new(OnAbandon::Finish);
+    let _herd: Vec<_> = (0..100).map(|_| bench.join(1)).collect();
+    let _others = (bench.join(2), bench.join(3));
+    let looks = |bench: &mut Bench, name| {
+        let before = LOOKS.get();
+        assert_eq!(bench.join_from((1, 0), name).1, []);
+        LOOKS.get() - before
+    };
+    let (gives_up, _) = bench.join_from((2, 1), 1);
+    bench.leave(&gives_up, 1);
+    assert_eq!(bench.stats().waiters, 102);
+    assert_eq!(looks(&mut bench, 2), 1, "at the caller itself alone");
+    let (_put_off, seen) = bench.join_from((2, 1), 1);
+    assert_eq!(seen.first(), Some(&Refused("reentrant")));
+    assert_eq!(looks(&mut bench, 3), 1, "at the caller itself alone");
+}
+
+#[test]
+fn a_circle_that_is_too_long_for_a_probe_is_left_to_the_deadline() {
+    let mut closing = [60, 70].map(|flights| {
+        let mut bench = Bench::new(OnAbandon::Finish);
+        let _leaders: Vec<_> = (0..flights).map(|n| bench.join(n)).collect();
+        for n in 1..flights {
+            assert_eq!(bench.join_from((n - 1, n - 1), n).1, []);
+        }
+        bench.join_from((flights - 1, flights - 1), 0).1
+    });
+    assert_eq!(closing[0].remove(0), Refused("reentrant"));
+    assert_eq!(closing[1], []);
 }
 
 #[test]

@@ -426,6 +426,28 @@ fn the_cost_of_looking_for_the_departed_stays_proportional_to_their_number() {
 }
 
 #[test]
+fn the_lists_of_a_shard_are_tidied_after_a_herd_that_landed_at_once() {
+    let mut bench = Bench::new(OnAbandon::Finish);
+    let _old = bench.join(0);
+    let mut fly = |flights: std::ops::Range<u64>| {
+        for name in flights.clone() {
+            let callers = [1, 2, 3].map(|_| bench.join(name).0);
+            assert_eq!(bench.leave(&callers[0], name), [], "one of three isn't worth a look");
+        }
+        for name in flights {
+            bench.complete(name, name, Ok(70));
+        }
+        (bench.shard.to_ask.len(), bench.shard.roster.len())
+    };
+    assert_eq!(fly(1..200), (199, 200), "no more than twice what was up");
+    for name in 200..240 {
+        fly(name..name + 1);
+    }
+    let (to_ask, roster) = fly(240..241);
+    assert!(to_ask <= super::roster::SWEEP_FLOOR + 4 && roster <= super::roster::SWEEP_FLOOR + 4, "{to_ask}, {roster}");
+}
+
+#[test]
 fn flights_that_have_landed_leave_nothing_behind_to_be_asked() {
     let mut bench = Bench::new(OnAbandon::Finish);
     for flight in 0..1_000 {

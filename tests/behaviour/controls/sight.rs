@@ -1,9 +1,11 @@
 //! What an operator sees: single flights, and what is told to tracing.
 
 use std::{
+    collections::BTreeSet,
     fmt::Debug,
     future::pending,
     sync::{Arc, Mutex},
+    task::{Context as TaskContext, Wake, Waker},
     time::Duration,
 };
 
@@ -117,6 +119,20 @@ fn each_outcome_has_its_name() {
 }
 
 #[test]
+fn each_flight_is_told_by_a_number_of_its_own() {
+    in_a_child_process("controls::sight::each_flight_is_told_by_a_number_of_its_own", || async {
+        let (ear, _listening) = listen();
+        let handle: Handle<i32, i32> = Coalescer::builder().shards(3).build().unwrap().handle();
+        for _ in 0..2 {
+            join_all((0..10).map(|key| handle.join(key, || ready(7)))).await;
+        }
+        let landed = ear.heard("flight landed");
+        let numbers: BTreeSet<_> = landed.iter().map(|told| told.get("flight")).collect();
+        assert_eq!((landed.len(), numbers.len()), (20, 20), "{numbers:?}");
+    });
+}
+
+#[test]
 fn followers_say_in_their_own_span_which_flight_they_followed() {
     in_a_child_process("controls::sight::followers_say_in_their_own_span_which_flight_they_followed", || async {
         let (ear, _listening) = listen();
@@ -166,6 +182,33 @@ fn an_overdue_flight_is_told_with_its_age_and_callers() {
         assert_eq!((overdue[0].level, overdue[0].get("waiters")), (Some(Level::WARN), "2"));
         let age: f64 = overdue[0].get("age").parse().unwrap();
         assert!((10.0..10.1).contains(&age), "{age}");
+    });
+}
+
+struct PanicsInWake;
+
+impl Wake for PanicsInWake {
+    fn wake(self: Arc<Self>) {
+        panic_quietly("in a waker");
+    }
+}
+
+#[test]
+fn a_shard_that_recovered_from_a_panic_is_told_by_its_number() {
+    in_a_child_process("controls::sight::a_shard_that_recovered_from_a_panic_is_told_by_its_number", || async {
+        let (ear, _listening) = listen();
+        let handle: Handle<i32, i32> = Coalescer::builder().shards(3).build().unwrap().handle();
+        let waker = Waker::from(Arc::new(PanicsInWake));
+        // Of so many keys, each shard has one.
+        for key in 0..100 {
+            let mut question = Box::pin(handle.forget(key));
+            assert!(question.as_mut().poll(&mut TaskContext::from_waker(&waker)).is_pending());
+            settle().await;
+            assert!(!question.await.unwrap());
+        }
+        let told = ear.heard("shard recovered from a panic");
+        let shards: BTreeSet<_> = told.iter().map(|told| told.get("shard")).collect();
+        assert_eq!((told.len(), Vec::from_iter(shards)), (100, vec!["0", "1", "2"]));
     });
 }
 

@@ -1,6 +1,6 @@
 //! Callers that are plain threads, and work that blocks.
 
-use std::{panic::AssertUnwindSafe, sync::mpsc, thread};
+use std::{panic::AssertUnwindSafe, sync::mpsc, thread, time::Duration};
 
 use futures::{FutureExt, executor::block_on, future::ready};
 use shardflight::{Coalescer, Handle, JoinError};
@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use crate::support::{
-    Count, Wall, at_rest, eventually_blocking, limited, one_shard, panic_quietly, two_workers, until, watched,
+    Count, Wall, at_rest, eventually_blocking, limited, one_shard, panic_quietly, settle, two_workers, until, watched,
 };
 
 fn handle_on(runtime: &Runtime) -> Handle<i32, i32> {
@@ -115,6 +115,35 @@ fn blocking_work_holds_up_neither_workers_nor_shards() {
         assert_eq!(runtime.block_on(handle.join(98, || ready(7))).unwrap(), 7);
         drop(opener);
         threads.into_iter().for_each(|thread| assert!(thread.join().unwrap().is_ok()));
+    });
+}
+
+#[test]
+fn blocking_work_whose_flight_is_cut_before_it_began_never_begins() {
+    watched(|| {
+        let runtime =
+            runtime::Builder::new_current_thread().max_blocking_threads(1).enable_all().build().expect("a runtime");
+        runtime.block_on(limited(async {
+            let coalescer = Coalescer::<i32, usize>::builder().shards(1).build().unwrap();
+            let (handle, begun, (wall, opener)) = (coalescer.handle(), Count::default(), Wall::new());
+            // The one thread that there is for blocking work.
+            let taken = spawn_blocking(move || wall.block());
+            let caller = {
+                let (handle, begun) = (handle.clone(), begun.clone());
+                thread::spawn(move || handle.blocking_join(1, move || begun.up()))
+            };
+            until(&handle, |stats| stats.flights == 1).await;
+            // The flight's task has its turn and queues the work.
+            settle().await;
+            assert_eq!(coalescer.shutdown(Duration::ZERO).await.cut, 1);
+            settle().await;
+            drop(opener);
+            taken.await.unwrap();
+            // Queued behind it.
+            spawn_blocking(|| {}).await.unwrap();
+            assert_eq!(begun.get(), 0);
+            assert!(matches!(caller.join().unwrap(), Err(JoinError::Closed)));
+        }));
     });
 }
 

@@ -2,7 +2,7 @@
 
 use std::{ops::Range, time::Duration};
 
-use shardflight::{Closed, OnAbandon, OnExpiry};
+use shardflight::{Closed, OnAbandon};
 
 use super::{
     super::record::{Answer, Call, Execution, History},
@@ -104,18 +104,13 @@ impl<'a> Evidence<'a> {
         forgets.chain(sightings).any(|(begin, end)| within.start < begin.tick && end.tick < within.end)
     }
 
-    /// Whether the flight of this execution may have been past its deadline at that time.
+    /// Whether the flight of this execution may have been past its deadline at that time. Its answers needn't show it:
+    /// nobody boards it from that moment on, and a result that comes before the shard gets to ending it still lands.
     pub(super) fn aged(&self, execution: usize, at: Duration) -> bool {
         let (Some(limit), Some(begin)) = (self.history.rules.deadline, self.leader(execution).begin) else {
             return false;
         };
         at.saturating_sub(begin.at) + SLACK >= limit
-    }
-
-    /// Whether the flight may have been past its deadline by then, as far as that shows in its answers too.
-    pub(super) fn expired(&self, execution: usize, at: Duration) -> bool {
-        let shows = self.history.rules.on_expiry == OnExpiry::Detach || !self.landed(execution);
-        shows && self.aged(execution, at)
     }
 
     /// Whether the call may have been off its flight before that tick, other than by the flight's landing.

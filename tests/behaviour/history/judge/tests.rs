@@ -53,6 +53,17 @@ fn g1_a_flight_is_not_passed_by() {
 }
 
 #[test]
+fn g1_a_flight_that_lands_past_its_deadline_may_have_been_passed_by() {
+    let passed = |deadline| {
+        let story = Story::new().deadline(deadline, OnExpiry::Fail);
+        let story = story.answered(0, 2_000, value(0)).answered(1_500, 2_001, value(1));
+        story.returns(0, 3, 1_900).returns(1, 1_910, 1_920)
+    };
+    passed(1_000).is_right();
+    passed(5_000).breaks("G1");
+}
+
+#[test]
 fn g2_work_is_not_dropped_under_a_caller() {
     let dropped = |leaves| {
         let story = Story::under(OnAbandon::Abort).left(0, leaves);

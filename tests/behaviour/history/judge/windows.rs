@@ -35,7 +35,7 @@ fn overlap(evidence: &Evidence<'_>, first: usize, second: usize) -> Result<(), V
         let (start, begin) = (evidence.earliest_start(older), evidence.execution(newer).begin);
         start < begin.tick
             && (evidence.forgotten(evidence.execution(older).key, &(start..begin.tick))
-                || evidence.expired(older, begin.at)
+                || evidence.aged(older, begin.at)
                 || evidence.abandoned(older, begin.tick))
     };
     if excused(first, second) || excused(second, first) {
@@ -85,7 +85,7 @@ fn has_boarded(evidence: &Evidence<'_>, number: usize, call: &Call, execution: u
         let passed_by =
             other != execution && live.begin.tick < begin.tick && sent.tick < ended.tick && evidence.landed(other);
         let start = evidence.earliest_start(other);
-        if passed_by && !evidence.forgotten(call.key, &(start..end.tick)) && !evidence.expired(other, end.at) {
+        if passed_by && !evidence.forgotten(call.key, &(start..end.tick)) && !evidence.aged(other, end.at) {
             let sentence = "a call passed by a flight that it could have joined";
             return Err(evidence.violation("G1", sentence, &[number], &[other, execution]));
         }

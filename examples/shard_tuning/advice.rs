@@ -21,9 +21,13 @@ impl Advice {
             .map(|row| row.iter().enumerate().map(|(column, median)| median / best(column)).collect())
             .collect();
         let overall: Vec<f64> = relative.iter().map(|row| geometric_mean(row)).collect();
-        let limit = least(overall.iter().copied()) * TOLERANCE;
-        let choice = overall.iter().position(|mean| *mean <= limit).unwrap_or(0);
-        Self { relative, overall, choice }
+        let mut advice = Self { relative, overall, choice: 0 };
+        advice.choice = (0..medians.len()).find(|row| advice.is_near_the_best(*row)).unwrap_or(0);
+        advice
+    }
+
+    pub(crate) fn is_near_the_best(&self, row: usize) -> bool {
+        self.overall[row] <= least(self.overall.iter().copied()) * TOLERANCE
     }
 }
 

@@ -68,7 +68,12 @@ pub(crate) fn sentence(sweep: &Sweep, advice: &Advice) -> String {
         return format!("{what}.");
     };
     let times = advice.overall[advice.choice] / advice.overall[default];
-    format!("{what}; a join then takes {times:.2} times as long as with the default of {}.", sweep.default)
+    let than = if advice.is_near_the_best(default) {
+        format!("the default of {}, which is within that, too", sweep.default)
+    } else {
+        format!("the default of {}", sweep.default)
+    };
+    format!("{what}; a join then takes {times:.2} times as long as with {than}.")
 }
 
 /// Said where the rounds differ by more than what the advice rests on.

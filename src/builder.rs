@@ -65,8 +65,15 @@ impl<K, V> Builder<K, V> {
 impl<K, V, S> Builder<K, V, S> {
     /// How many shards the keys are spread over, in each domain of the [`scope`](Self::scope).
     ///
-    /// Shards serve their keys in parallel, but each one that is idle has to be woken: more of them help when many
-    /// cores join many keys at once, and cost when traffic is sparse.
+    /// More of them help when many cores join many distinct keys at a high rate: shards serve their keys in parallel, and
+    /// a key's joins wait only for those of its own shard. They don't help a herd on one key, which is one shard's to
+    /// serve, whatever the count.
+    ///
+    /// More of them hurt when traffic is sparse: a shard that is idle has to be woken, so calls that one busy shard would
+    /// have taken in the same turn cost a wake per shard, and there is less in each turn to share its cost.
+    ///
+    /// Which of the two it is depends on the machine and its load. `cargo run --release --example shard_tuning`, in this
+    /// crate's repository, measures it: counts of shards under shapes of load, with the count to take.
     ///
     /// # Default
     ///

@@ -48,7 +48,7 @@ impl<W: World> Shard<W> {
                     return;
                 }
                 let awaited = flight.itself;
-                flight.board(caller);
+                flight.board(caller, origin.is_some());
                 self.waiters += 1;
                 self.counters.joins += 1;
                 self.counters.coalesced += 1;
@@ -64,7 +64,7 @@ impl<W: World> Shard<W> {
                     effects.push(Effect::Discard(Remains::Key(key)));
                     return;
                 };
-                let flight = self.launch(hash, key, caller, now, effects);
+                let flight = self.launch(hash, key, (caller, origin.is_some()), now, effects);
                 self.counters.joins += 1;
                 self.counters.executions += 1;
                 effects.push(Effect::Launch { flight, work });
@@ -85,13 +85,13 @@ impl<W: World> Shard<W> {
         &mut self,
         hash: u64,
         key: W::Key,
-        leader: W::Caller,
+        (leader, nested): (W::Caller, bool),
         now: Instant,
         effects: &mut Vec<Effect<W>>,
     ) -> FlightRef {
         let itself = FlightRef { hash, id: self.next_id };
         self.next_id = self.next_id.next();
-        let mut flight = Flight::new(itself, key, leader, now);
+        let mut flight = Flight::new(itself, key, leader, nested, now);
         report_crowd(&mut flight, self.rules.crowd, effects);
         self.flights.insert_unique(hash, flight, |flight| flight.itself.hash);
         let flights = &self.flights;

@@ -31,14 +31,14 @@ pub(super) struct Flight<W: World> {
 }
 
 impl<W: World> Flight<W> {
-    pub(super) fn new(itself: FlightRef, key: W::Key, leader: W::Caller, now: Instant) -> Self {
+    pub(super) fn new(itself: FlightRef, key: W::Key, leader: W::Caller, nested: bool, now: Instant) -> Self {
         Self {
             itself,
             key,
             started: now,
             joinable: true,
             task: None,
-            nested: usize::from(leader.origin().is_some()),
+            nested: nested.into(),
             crew: Crew::new(Some(leader), Vec::new()),
             hints: 0,
             crowded: false,
@@ -51,8 +51,8 @@ impl<W: World> Flight<W> {
         self.itself.id == flight.id
     }
 
-    pub(super) fn board(&mut self, follower: W::Caller) {
-        self.nested += usize::from(follower.origin().is_some());
+    pub(super) fn board(&mut self, follower: W::Caller, nested: bool) {
+        self.nested += usize::from(nested);
         self.crew.board(follower);
     }
 
@@ -90,11 +90,14 @@ impl<W: World> Flight<W> {
     /// Removes the waiters that have left. Returns how many there were.
     pub(super) fn reap(&mut self) -> usize {
         self.hints = 0;
-        let before = self.waiters();
-        let nested = self.crew.extract(Caller::has_left).filter(|departed| departed.origin().is_some()).count();
+        let (mut departed, mut nested) = (0, 0);
+        for caller in self.crew.extract(Caller::has_left) {
+            departed += 1;
+            nested += usize::from(self.nested > 0 && caller.origin().is_some());
+        }
         self.nested -= nested;
         self.crew.shrink();
-        before - self.waiters()
+        departed
     }
 
     /// Whether this is the probe's first visit. Without asking, the ways through flights that wait for one another in many

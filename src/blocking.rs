@@ -65,15 +65,17 @@ where
         F: FnOnce() -> V + Send + 'static,
     {
         refuse_async_code();
+        // The user's topology and subscriber, before anything else of the user's is in hand.
+        let (domain, circumstances) = (self.router().domain(), self.router().circumstances());
         let (hash, key, work) = self.router().admit(key.into(), work)?;
-        let seat = self.router().seat(hash);
+        let seat = self.router().seat(hash, domain);
         if !self.router().coalesces(hash) {
             self.router().count_bypass(seat);
             drop_contained(key);
             return catch(work).map_err(JoinError::Panicked);
         }
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
-        let (ticket, caller) = Ticket::new(BlockingWork(work), self.router().circumstances(), waker.clone());
+        let (ticket, caller) = Ticket::new(BlockingWork(work), circumstances, waker.clone());
         post(self.router().lane(seat), Message::Join(shard::Join { hash, key, caller }));
         own(self.wait(seat, &ticket, &waker)?, V::clone)
     }

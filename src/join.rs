@@ -6,7 +6,7 @@ use std::{
     mem,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
@@ -15,10 +15,10 @@ use crate::{
     live::{Key, LiveLane, Value, post},
     panics::{catch, drop_contained},
     patience::Patience,
-    router::{Router, Seat},
+    router::{Domain, Router, Seat},
     shard::{self, Message},
     sight,
-    ticket::{Arrival, Belongings, Ticket},
+    ticket::{Arrival, Belongings, Circumstances, Ticket},
     work::{self, AsyncWork, InPlace},
 };
 
@@ -53,6 +53,13 @@ enum Stage<K: Key, V: Value, F> {
     Done,
 }
 
+/// The thread, the work and the task that a join is made from.
+struct Here {
+    domain: Domain,
+    circumstances: Option<Box<Circumstances>>,
+    waker: Waker,
+}
+
 struct Plan<K, V, F> {
     key: K,
     work: F,
@@ -75,7 +82,7 @@ where
         Self { router, stage: Stage::Idle(Plan { key, work, max_wait, is_error }) }
     }
 
-    fn begin<Fut>(&mut self, plan: Plan<K, V, F>, cx: &Context<'_>) -> Result<(), JoinError>
+    fn begin<Fut>(&mut self, plan: Plan<K, V, F>, here: Here) -> Result<(), JoinError>
     where
         K: Hash,
         F: FnOnce() -> Fut + Send + 'static,
@@ -83,17 +90,17 @@ where
         S: BuildHasher,
     {
         let Plan { key, work, max_wait, is_error } = plan;
+        let Here { domain, circumstances, waker } = here;
         let (hash, key, work) = self.router.admit(key, work)?;
         let patience = max_wait.map(|limit| Box::new(Patience::new(limit, &self.router.timers)));
-        let seat = self.router.seat(hash);
+        let seat = self.router.seat(hash, domain);
         if !self.router.coalesces(hash) {
             self.router.count_bypass(seat);
             drop_contained(key);
             self.stage = Stage::Bypassing { work: Some(work::in_place(work)), patience };
             return Ok(());
         }
-        let work = AsyncWork::new(work, is_error);
-        let (ticket, caller) = Ticket::new(work, self.router.circumstances(), cx.waker().clone());
+        let (ticket, caller) = Ticket::new(AsyncWork::new(work, is_error), circumstances, waker);
         // Waiting before the message is out: from then on a drop has to tell the shard.
         self.stage = Stage::Waiting { seat, ticket, patience };
         post(self.router.lane(seat), Message::Join(shard::Join { hash, key, caller }));
@@ -103,13 +110,14 @@ where
 
 /// What an answer says. Runs in the caller, whose own everything is that comes with it.
 pub(crate) fn settle<K: Key, V: Value, W>(arrival: Arrival<K, V, W>) -> Result<Arc<V>, JoinError> {
-    let Arrival { outcome, flight, key, work } = arrival;
+    let Arrival { outcome, flight, key, work, span } = arrival;
     if work.is_some() {
         sight::followed(flight);
     }
     // One by one: of two panics in one drop, the second would end the process.
     drop_contained(key);
     drop_contained(work);
+    drop_contained(span);
     outcome
 }
 
@@ -117,7 +125,7 @@ pub(crate) fn settle<K: Key, V: Value, W>(arrival: Arrival<K, V, W>) -> Result<A
 pub(crate) fn leave<K: Key, V: Value, W>(ticket: &Ticket<K, V, W>, lane: &LiveLane<K, V>, hash: u64) {
     // Leave first, then say so: the shard looks for us when it hears, and must not find us still here. What is ours goes
     // last, as its drop may take its time.
-    let Belongings { outcome, key, work, waker } = ticket.leave();
+    let Belongings { outcome, key, work, waker, span } = ticket.leave();
     if outcome.is_none() {
         post(lane, Message::Cancel { hash });
     }
@@ -125,6 +133,7 @@ pub(crate) fn leave<K: Key, V: Value, W>(ticket: &Ticket<K, V, W>, lane: &LiveLa
     drop_contained(key);
     drop_contained(work);
     drop_contained(waker);
+    drop_contained(span);
 }
 
 // A future of work is pinned in its task, or in a box of its own; nothing in here is pinned.
@@ -146,10 +155,16 @@ where
     type Output = Result<Arc<V>, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Stage::Idle(_) = self.stage
-            && let Stage::Idle(plan) = mem::replace(&mut self.stage, Stage::Done)
-        {
-            self.begin(plan, cx)?;
+        if let Stage::Idle(_) = self.stage {
+            // All of this may be anybody's code and panic, so it comes before key and work are in hand.
+            let here = Here {
+                domain: self.router.domain(),
+                circumstances: self.router.circumstances(),
+                waker: cx.waker().clone(),
+            };
+            if let Stage::Idle(plan) = mem::replace(&mut self.stage, Stage::Done) {
+                self.begin(plan, here)?;
+            }
         }
         let (ended, patience) = match &mut self.stage {
             Stage::Waiting { ticket, patience, .. } => (ticket.poll(cx).map(settle), patience),
@@ -191,7 +206,11 @@ where
         match mem::replace(&mut self.stage, Stage::Done) {
             Stage::Waiting { seat, ticket, .. } => leave(&ticket, self.router.lane(seat), seat.hash),
             Stage::Bypassing { work, .. } => drop_contained(work),
-            Stage::Idle(_) | Stage::Done => {}
+            Stage::Idle(Plan { key, work, .. }) => {
+                drop_contained(key);
+                drop_contained(work);
+            }
+            Stage::Done => {}
         }
     }
 }
@@ -322,7 +341,7 @@ pub(crate) fn own<V>(shared: Arc<V>, clone: fn(&V) -> V) -> Result<V, JoinError>
 mod tests {
     use std::{
         sync::{Mutex, PoisonError},
-        task::{Wake, Waker},
+        task::Wake,
     };
 
     use super::*;
@@ -350,7 +369,7 @@ mod tests {
         let mut join = handle.join(7_u64, || async { 7 });
         assert!(Pin::new(&mut join).poll(&mut Context::from_waker(Waker::noop())).is_pending());
         let router = Arc::clone(handle.router());
-        let seat = router.seat(0);
+        let seat = router.seat(0, router.domain());
         let Some(Message::<Live<u64, u64>>::Join(join_sent)) = router.lane(seat).take() else {
             panic!("the first poll sends a join");
         };

@@ -258,8 +258,8 @@ impl<K: Key, V: Value> Pump<K, V> {
     /// Drops what nobody wants in a task of its own: it is the user's, and its `Drop` may panic or take its time.
     fn dispose(&mut self) {
         if !self.remains.is_empty() {
-            let remains = mem::take(&mut self.remains);
-            self.runtime.spawn(async move { remains.into_iter().for_each(let_go_of) });
+            let estate = Estate(mem::take(&mut self.remains));
+            self.runtime.spawn(async move { drop(estate) });
         }
     }
 
@@ -302,6 +302,16 @@ async fn yield_now() {
         Poll::Pending
     })
     .await;
+}
+
+/// Remains on their way to the task that drops them, which a runtime that goes away may drop first: of two panics then,
+/// the second would end the process (G13).
+struct Estate<K: Key, V: Value>(Vec<Remains<Live<K, V>>>);
+
+impl<K: Key, V: Value> Drop for Estate<K, V> {
+    fn drop(&mut self) {
+        mem::take(&mut self.0).into_iter().for_each(let_go_of);
+    }
 }
 
 /// Puts by what its user's `Drop` makes a matter of its own. The rest may as well go at once.

@@ -49,6 +49,10 @@ impl Bypasses {
     }
 }
 
+/// Whose shards a caller's keys go to.
+#[derive(Clone, Copy)]
+pub(crate) struct Domain(usize);
+
 /// Where a key belongs, for one caller.
 #[derive(Clone, Copy)]
 pub(crate) struct Seat {
@@ -89,10 +93,15 @@ impl<K: Key, V: Value, S> Router<K, V, S> {
         self.closing.store(true, Ordering::Relaxed);
     }
 
+    /// Where this thread is. Asks the user's topology, so ask before anything of the user's is in hand.
+    pub(crate) fn domain(&self) -> Domain {
+        Domain(self.domains.as_ref().map_or(0, Domains::current))
+    }
+
     /// The shard of a hash, from its bits 25 to 56 by multiply and shift. The map's buckets are chosen by the low bits
     /// and its tags by the top seven; bits that chose the shard would be the same for all keys in its map.
-    pub(crate) fn seat(&self, hash: u64) -> Seat {
-        let domain = self.domains.as_ref().map_or(0, Domains::current);
+    pub(crate) fn seat(&self, hash: u64, domain: Domain) -> Seat {
+        let Domain(domain) = domain;
         Seat { hash, shard: domain * self.shards_per_domain + self.within_domain(hash) }
     }
 

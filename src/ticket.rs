@@ -4,7 +4,7 @@
 //! Work stays in the ticket until a shard claims it for a flight, so a follower's work never travels: its caller drops it,
 //! whether with its answer or on leaving.
 //!
-//! Whatever a ticket holds of the user's is dropped by its caller, or by the claim that took it out. The shard's half is
+//! Whatever a ticket holds of the user's (a subscriber's span is that, too) is dropped by its caller, or by the claim that took it out. The shard's half is
 //! never the last to hold any: an answer goes in only while the caller is there, and a caller that leaves empties the
 //! ticket. Nobody's code runs under the lock, which is held for a move.
 
@@ -64,6 +64,7 @@ pub(crate) struct Arrival<K, V, W> {
     pub(crate) flight: Option<FlightId>,
     pub(crate) key: Option<K>,
     pub(crate) work: Option<W>,
+    pub(crate) span: Option<Span>,
 }
 
 /// What a caller that leaves takes along. To be dropped contained.
@@ -73,6 +74,7 @@ pub(crate) struct Belongings<K, V, W> {
     pub(crate) key: Option<K>,
     pub(crate) work: Option<W>,
     pub(crate) waker: Option<Waker>,
+    pub(crate) span: Option<Span>,
 }
 
 struct Shared<K, V, W>(Mutex<State<K, V, W>>);
@@ -91,6 +93,11 @@ struct State<K, V, W> {
 impl<K, V, W> State<K, V, W> {
     fn unclaimed(&mut self) -> Option<W> {
         if self.claimed { None } else { self.work.take() }
+    }
+
+    /// Its last drop closes it, which is a subscriber's code. The rest of the circumstances the shard may still ask for.
+    fn span(&mut self) -> Option<Span> {
+        self.circumstances.as_mut()?.span.take()
     }
 }
 
@@ -124,8 +131,10 @@ impl<K, V, W> Ticket<K, V, W> {
             let mut state = self.0.0.lock();
             if let Some(outcome) = state.outcome.take() {
                 let flight = state.circumstances.as_ref().and_then(|circumstances| circumstances.answered_by);
-                let (key, work) = (state.key.take(), state.unclaimed());
-                return Poll::Ready(Arrival { outcome, flight, key, work });
+                let (key, work, span) = (state.key.take(), state.unclaimed(), state.span());
+                drop(state);
+                drop_contained(renewed);
+                return Poll::Ready(Arrival { outcome, flight, key, work, span });
             }
             if state.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
                 return Poll::Pending;
@@ -151,6 +160,7 @@ impl<K, V, W> Ticket<K, V, W> {
             key: state.key.take(),
             work: state.unclaimed(),
             waker: state.waker.take(),
+            span: state.span(),
         }
     }
 }
@@ -251,7 +261,7 @@ where
     fn launch(&self, runtime: &Runtime, lanes: Lanes<K, V>, flight: FlightRef) -> Option<Task> {
         let (work, leader) = {
             let mut state = self.0.lock();
-            let leader = state.circumstances.as_mut().and_then(|circumstances| circumstances.span.take());
+            let leader = state.span();
             (state.work.take()?, leader)
         };
         Some(work.launch(leader, runtime, lanes, flight))

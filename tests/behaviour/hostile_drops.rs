@@ -84,6 +84,34 @@ fn a_followers_key_and_closure_may_both_panic_when_dropped() {
 }
 
 #[test]
+fn an_unpolled_joins_key_and_closure_may_both_panic_when_dropped() {
+    in_a_child_process("hostile_drops::an_unpolled_joins_key_and_closure_may_both_panic_when_dropped", || async {
+        let handle = one_shard::<Key, DropsBadly>();
+        drop(handle.join_shared(key(1), closure()));
+        still_works(&handle).await;
+    });
+}
+
+#[test]
+fn keys_that_nobody_wants_may_panic_one_after_the_other_where_the_runtime_drops_them() {
+    in_a_child_process(
+        "hostile_drops::keys_that_nobody_wants_may_panic_one_after_the_other_where_the_runtime_drops_them",
+        || async {
+            let elsewhere = || {
+                let runtime = runtime::Builder::new_current_thread().enable_time().build().unwrap();
+                let handle = runtime.block_on(async { one_shard::<Key, DropsBadly>() });
+                let mut joins = [1, 2, 3].map(|n| handle.join_shared(key(n), pending));
+                joins.iter_mut().for_each(embark);
+                drop(joins);
+                // The shard has its turn and finds nobody; the task that is to drop the keys has none.
+                runtime.block_on(tokio::task::yield_now());
+            };
+            tokio::task::spawn_blocking(elsewhere).await.unwrap();
+        },
+    );
+}
+
+#[test]
 fn a_departed_followers_key_and_closure_may_both_panic_when_dropped() {
     in_a_child_process("hostile_drops::a_departed_followers_key_and_closure_may_both_panic_when_dropped", || async {
         let handle = one_shard::<Key, DropsBadly>();

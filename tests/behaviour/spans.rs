@@ -1,9 +1,16 @@
 //! Work runs under a span of its flight's, below the span of its leader, whatever task it runs in. Each test is a process of
 //! its own: whether a span is wanted is remembered for the whole process, and other tests have no subscriber.
 
-use futures::future::{Ready, ready};
-use tracing::{Instrument, Span, info_span, subscriber::set_default};
-use tracing_subscriber::{Registry, registry, registry::LookupSpan};
+use std::sync::{Arc, Mutex};
+
+use futures::future::{Ready, pending, ready};
+use tracing::{Instrument, Span, Subscriber, info_span, span, subscriber::set_default};
+use tracing_subscriber::{
+    Layer, Registry,
+    layer::{Context, SubscriberExt},
+    registry,
+    registry::LookupSpan,
+};
 
 use crate::support::{Gate, in_a_child_process, one_shard, settle};
 
@@ -15,6 +22,32 @@ fn here() -> String {
         spans.map(|span| span.name()).collect::<Vec<_>>().join(" in ")
     });
     names.unwrap_or_default()
+}
+
+/// Takes down the names of the spans that are closed.
+#[derive(Clone, Default)]
+struct Closed(Arc<Mutex<Vec<&'static str>>>);
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Closed {
+    fn on_close(&self, id: span::Id, context: Context<'_, S>) {
+        self.0.lock().unwrap().extend(context.span(&id).map(|span| span.name()));
+    }
+}
+
+#[test]
+fn a_caller_that_leaves_takes_its_span_along() {
+    in_a_child_process("spans::a_caller_that_leaves_takes_its_span_along", || async {
+        let closed = Closed::default();
+        let _subscriber = set_default(registry().with(closed.clone()));
+        let handle = one_shard::<u8, u8>();
+        let staying: Vec<_> = (0..4).map(|_| tokio::spawn(handle.join(1, pending))).collect();
+        let leaving = tokio::spawn(handle.join(1, pending).instrument(info_span!("leaving")));
+        settle().await;
+        leaving.abort();
+        assert!(leaving.await.unwrap_err().is_cancelled());
+        assert_eq!(*closed.0.lock().unwrap(), ["leaving"], "one of five isn't looked for, and must not hold on");
+        staying.iter().for_each(tokio::task::JoinHandle::abort);
+    });
 }
 
 #[test]

@@ -97,16 +97,17 @@ fn keys_that_nobody_wants_may_panic_one_after_the_other_where_the_runtime_drops_
     in_a_child_process(
         "hostile_drops::keys_that_nobody_wants_may_panic_one_after_the_other_where_the_runtime_drops_them",
         || async {
-            let elsewhere = || {
-                let runtime = runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            // One task at a time, so that after some number of them the shard has found nobody and put the keys by, and the
+            // task that is to drop them has not had its turn.
+            let elsewhere = |tasks: usize| {
+                let runtime = runtime::Builder::new_current_thread().enable_time().event_interval(1).build().unwrap();
                 let handle = runtime.block_on(async { one_shard::<Key, DropsBadly>() });
                 let mut joins = [1, 2, 3].map(|n| handle.join_shared(key(n), pending));
                 joins.iter_mut().for_each(embark);
                 drop(joins);
-                // The shard has its turn and finds nobody; the task that is to drop the keys has none.
-                runtime.block_on(tokio::task::yield_now());
+                (0..tasks).for_each(|_| runtime.block_on(tokio::task::yield_now()));
             };
-            tokio::task::spawn_blocking(elsewhere).await.unwrap();
+            tokio::task::spawn_blocking(move || (0..8).for_each(elsewhere)).await.unwrap();
         },
     );
 }

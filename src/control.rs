@@ -14,7 +14,7 @@ use crate::{
     live::{Key, Value},
     panics::Contained,
     pump::Pump,
-    shard::Sighting,
+    shard::{Shard, Sighting},
     stats::Stats,
 };
 
@@ -100,27 +100,27 @@ impl<K: Key> Control<K> {
         // Whoever no longer waits for its reply has lost nothing but the reply.
         match self {
             Self::Forget { hash, key, reply } => {
-                let was_live = pump.control(|shard, _, _| shard.forget(hash, key.get()));
+                let was_live = pump.control(|shard, _| shard.forget(hash, key.get()));
                 if let Err(unheard) = reply.send(Forgotten { was_live, key }) {
                     pump.discard(unheard.into_inner().key.into_inner());
                 }
             }
             Self::ForgetAll { reply } => {
-                let forgotten = pump.control(|shard, _, _| shard.forget_all());
+                let forgotten = pump.control(|shard, _| shard.forget_all());
                 let _ = reply.send(forgotten);
             }
             Self::Stats { reply } => {
-                let stats = pump.control(|shard, now, _| shard.stats(now));
+                let stats = pump.control(Shard::stats);
                 let _ = reply.send(stats);
             }
             Self::ResetStats { reply } => {
-                pump.control(|shard, _, _| shard.reset_stats());
+                pump.control(|shard, _| shard.reset_stats());
                 let _ = reply.send(());
             }
             Self::Inspect { most, reply } => {
                 let describe = pump.describe();
                 let (crowded, oldest) =
-                    pump.control(|shard, now, _| shard.inspect(most, now, describe.as_deref().map(|d| d as _)));
+                    pump.control(|shard, now| shard.inspect(most, now, describe.as_deref().map(|d| d as _)));
                 let _ = reply.send(Inspected { crowded, oldest });
             }
             Self::Drain { deadline, reply } => pump.drain(deadline, reply),
@@ -138,7 +138,7 @@ mod tests {
         OnAbandon, OnExpiry,
         error::JoinError,
         live::{Lanes, post},
-        shard::{Budget, Join, Message, Rules, Shard},
+        shard::{Budget, Join, Message, Rules},
         ticket::Ticket,
         work::AsyncWork,
     };

@@ -18,7 +18,7 @@ use crate::{
     router::{Domain, Router, Seat},
     shard::{self, Message},
     sight,
-    ticket::{Arrival, Belongings, Circumstances, Ticket},
+    ticket::{Arrival, Circumstances, Departure, Ticket},
     work::{self, AsyncWork, InPlace},
 };
 
@@ -110,14 +110,11 @@ where
 
 /// What an answer says. Runs in the caller, whose own everything is that comes with it.
 pub(crate) fn settle<K: Key, V: Value, W>(arrival: Arrival<K, V, W>) -> Result<Arc<V>, JoinError> {
-    let Arrival { outcome, flight, key, work, span } = arrival;
-    if work.is_some() {
+    let Arrival { outcome, flight, belongings } = arrival;
+    if belongings.is_a_followers() {
         sight::followed(flight);
     }
-    // One by one: of two panics in one drop, the second would end the process.
-    drop_contained(key);
-    drop_contained(work);
-    drop_contained(span);
+    drop(belongings);
     outcome
 }
 
@@ -125,15 +122,13 @@ pub(crate) fn settle<K: Key, V: Value, W>(arrival: Arrival<K, V, W>) -> Result<A
 pub(crate) fn leave<K: Key, V: Value, W>(ticket: &Ticket<K, V, W>, lane: &LiveLane<K, V>, hash: u64) {
     // Leave first, then say so: the shard looks for us when it hears, and must not find us still here. What is ours goes
     // last, as its drop may take its time.
-    let Belongings { outcome, key, work, waker, span } = ticket.leave();
-    if outcome.is_none() {
+    let Departure { unread, waker, belongings } = ticket.leave();
+    if unread.is_none() {
         post(lane, Message::Cancel { hash });
     }
-    drop_contained(outcome);
-    drop_contained(key);
-    drop_contained(work);
+    drop_contained(unread);
     drop_contained(waker);
-    drop_contained(span);
+    drop(belongings);
 }
 
 // A future of work is pinned in its task, or in a box of its own; nothing in here is pinned.

@@ -175,9 +175,9 @@
 //! # Shard count
 //!
 //! Each shard is an actor that alone owns the flights of its share of the keys; there are no locks around them, and no
-//! two shards share anything but the count that `max_flights` is checked against. By default there are as many as the machine has cores to offer, and at most 16. More spread
-//! the load of many cores joining many keys; fewer batch better and cost fewer wake-ups when traffic is sparse. See
-//! [`Builder::shards`]. Under [`Builder::scope`], each core or NUMA node has shards and windows of its own.
+//! two shards share anything but the count that `max_flights` is checked against. By default there are as many as the
+//! machine has cores to offer, and at most 16. More spread the load of many cores joining many keys; fewer batch better and
+//! cost fewer wake-ups when traffic is sparse. See [`Builder::shards`]. Under [`Builder::scope`], each core or NUMA node has shards and windows of its own.
 //!
 //! # Runtimes
 //!
@@ -197,6 +197,7 @@ mod coalescer;
 mod control;
 mod drain;
 mod error;
+mod estate;
 mod handle;
 mod host;
 mod inspection;

@@ -12,9 +12,9 @@ use std::{
 use crate::{
     alarm::Alarm,
     drain::{Drain, Drained},
+    estate::Estate,
     host::{Runtime, now, oneshot},
     live::{Answer, Key, Lanes, Live, LiveLane, Value, post, refuse},
-    panics::drop_contained,
     shard::{Effect, Landing, Message, Remains, Shard},
     sight,
 };
@@ -39,7 +39,7 @@ pub(crate) struct Pump<K: Key, V: Value> {
     /// Flights that are over and whose callers are being answered, the first of them perhaps in part.
     landings: VecDeque<Landing<Live<K, V>>>,
     /// What nobody wants, until the turn's end.
-    remains: Vec<Remains<Live<K, V>>>,
+    remains: Estate<K, V>,
     alarm: Alarm,
     drain: Option<Drain>,
     /// The time of this turn.
@@ -65,7 +65,7 @@ impl<K: Key, V: Value> Pump<K, V> {
             describe,
             effects: Vec::new(),
             landings: VecDeque::new(),
-            remains: Vec::new(),
+            remains: Estate::default(),
             alarm: Alarm::new(timers),
             drain: None,
             now: now(),
@@ -112,15 +112,9 @@ impl<K: Key, V: Value> Pump<K, V> {
     }
 
     /// The shard, for whoever controls it.
-    pub(crate) fn control<T>(
-        &mut self,
-        control: impl FnOnce(&mut Shard<Live<K, V>>, Instant, &mut Vec<Effect<Live<K, V>>>) -> T,
-    ) -> T {
+    pub(crate) fn control<T>(&mut self, control: impl FnOnce(&mut Shard<Live<K, V>>, Instant) -> T) -> T {
         self.now = now();
-        let reply = control(&mut self.shard, self.now, &mut self.effects);
-        self.carry_out();
-        self.dispose();
-        reply
+        control(&mut self.shard, self.now)
     }
 
     pub(crate) fn describe(&self) -> Option<Describe<K>> {
@@ -158,7 +152,7 @@ impl<K: Key, V: Value> Pump<K, V> {
 
     /// Drops something of a user's where that hurts nobody.
     pub(crate) fn discard(&mut self, key: K) {
-        self.remains.push(Remains::Key(key));
+        self.remains.extend([Remains::Key(key)]);
         self.dispose();
     }
 
@@ -224,7 +218,7 @@ impl<K: Key, V: Value> Pump<K, V> {
                     self.landings.push_back(landing);
                 }
                 Effect::Abort(task) => task.abort(),
-                Effect::Discard(remains) => keep(&mut self.remains, remains),
+                Effect::Discard(remains) => self.remains.extend([remains]),
                 Effect::Send { shard, message } => post(&self.lanes[shard], message),
                 Effect::Report(report) => sight::report(&report),
             }
@@ -242,15 +236,15 @@ impl<K: Key, V: Value> Pump<K, V> {
                 left -= 1;
                 if let Err(unheard) = caller.answer(Answer { outcome, flight, key }) {
                     self.shard.count_departures(1);
-                    unheard.outcome.ok().into_iter().for_each(|value| keep(&mut self.remains, Remains::Value(value)));
-                    unheard.key.into_iter().for_each(|key| keep(&mut self.remains, Remains::Key(key)));
+                    self.remains.extend(unheard.outcome.ok().map(Remains::Value));
+                    self.remains.extend(unheard.key.map(Remains::Key));
                 }
             }
             if !landing.is_over() {
                 return;
             }
             if let Some(landing) = self.landings.pop_front() {
-                landing.remains().for_each(|remains| keep(&mut self.remains, remains));
+                self.remains.extend(landing.remains());
             }
         }
     }
@@ -258,8 +252,8 @@ impl<K: Key, V: Value> Pump<K, V> {
     /// Drops what nobody wants in a task of its own: it is the user's, and its `Drop` may panic or take its time.
     fn dispose(&mut self) {
         if !self.remains.is_empty() {
-            let estate = Estate(mem::take(&mut self.remains));
-            self.runtime.spawn(async move { drop(estate) });
+            let remains = mem::take(&mut self.remains);
+            self.runtime.spawn(async move { drop(remains) });
         }
     }
 
@@ -278,7 +272,7 @@ impl<K: Key, V: Value> Pump<K, V> {
             self.answer();
         }
         // Here and now: the runtime may be gone, and there are no other keys left to wait for this.
-        mem::take(&mut self.remains).into_iter().for_each(let_go_of);
+        drop(mem::take(&mut self.remains));
     }
 }
 
@@ -302,34 +296,6 @@ async fn yield_now() {
         Poll::Pending
     })
     .await;
-}
-
-/// Remains on their way to the task that drops them, which a runtime that goes away may drop first: of two panics then,
-/// the second would end the process (G13).
-struct Estate<K: Key, V: Value>(Vec<Remains<Live<K, V>>>);
-
-impl<K: Key, V: Value> Drop for Estate<K, V> {
-    fn drop(&mut self) {
-        mem::take(&mut self.0).into_iter().for_each(let_go_of);
-    }
-}
-
-/// Puts by what its user's `Drop` makes a matter of its own. The rest may as well go at once.
-fn keep<K: Key, V: Value>(kept: &mut Vec<Remains<Live<K, V>>>, remains: Remains<Live<K, V>>) {
-    let has_drop = match &remains {
-        Remains::Key(_) => mem::needs_drop::<K>(),
-        Remains::Value(_) => mem::needs_drop::<V>(),
-    };
-    if has_drop {
-        kept.push(remains);
-    }
-}
-
-fn let_go_of<K: Key, V: Value>(remains: Remains<Live<K, V>>) {
-    match remains {
-        Remains::Key(key) => drop_contained(key),
-        Remains::Value(value) => drop_contained(value),
-    }
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@
 //! Work stays in the ticket until a shard claims it for a flight, so a follower's work never travels: its caller drops it,
 //! whether with its answer or on leaving.
 //!
-//! Whatever a ticket holds of the user's (a subscriber's span is that, too) is dropped by its caller, or by the claim that took it out. The shard's half is
-//! never the last to hold any: an answer goes in only while the caller is there, and a caller that leaves empties the
-//! ticket. Nobody's code runs under the lock, which is held for a move.
+//! Whatever a ticket holds of the user's (a subscriber's span is that, too) is dropped by its caller, or by the claim that
+//! took it out. The shard's half is never the last to hold any: an answer goes in only while the caller is there, and a
+//! caller that leaves empties the ticket. Nobody's code runs under the lock, which is held for a move.
 
 use std::{
     sync::Arc,
@@ -20,7 +20,7 @@ use crate::{
     host::{Mutex, Runtime, Task},
     live::{Answer, Lanes},
     panics::{catch, drop_contained},
-    shard::{Caller, FlightId, FlightRef},
+    shard::{Caller, FlightId, FlightRef, Standing},
     sight,
 };
 
@@ -62,19 +62,39 @@ pub(crate) struct Arrival<K, V, W> {
     pub(crate) outcome: Result<Arc<V>, JoinError>,
     /// The flight that it is of, where somebody listens.
     pub(crate) flight: Option<FlightId>,
-    pub(crate) key: Option<K>,
-    pub(crate) work: Option<W>,
-    pub(crate) span: Option<Span>,
+    pub(crate) belongings: Belongings<K, W>,
 }
 
-/// What a caller that leaves takes along. To be dropped contained.
-pub(crate) struct Belongings<K, V, W> {
-    /// An answer that it never read.
-    pub(crate) outcome: Option<Result<Arc<V>, JoinError>>,
-    pub(crate) key: Option<K>,
-    pub(crate) work: Option<W>,
+/// What a caller that leaves has in hand then.
+pub(crate) struct Departure<K, V, W> {
+    /// An answer. Without one, the shard has to be told.
+    pub(crate) unread: Option<Result<Arc<V>, JoinError>>,
     pub(crate) waker: Option<Waker>,
-    pub(crate) span: Option<Span>,
+    pub(crate) belongings: Belongings<K, W>,
+}
+
+/// What a caller takes out of its ticket in the end. Dropped one by one: of two panics in one drop, the second would end the
+/// process.
+pub(crate) struct Belongings<K, W> {
+    key: Option<K>,
+    work: Option<W>,
+    /// Its last drop closes it, which is a subscriber's code.
+    span: Option<Span>,
+}
+
+impl<K, W> Belongings<K, W> {
+    /// Somebody else's work ran.
+    pub(crate) fn is_a_followers(&self) -> bool {
+        self.work.is_some()
+    }
+}
+
+impl<K, W> Drop for Belongings<K, W> {
+    fn drop(&mut self) {
+        drop_contained(self.key.take());
+        drop_contained(self.work.take());
+        drop_contained(self.span.take());
+    }
 }
 
 struct Shared<K, V, W>(Mutex<State<K, V, W>>);
@@ -91,11 +111,12 @@ struct State<K, V, W> {
 }
 
 impl<K, V, W> State<K, V, W> {
-    fn unclaimed(&mut self) -> Option<W> {
-        if self.claimed { None } else { self.work.take() }
+    /// All that is the caller's. Of its circumstances the shard may still ask for the origin.
+    fn belongings(&mut self) -> Belongings<K, W> {
+        let work = if self.claimed { None } else { self.work.take() };
+        Belongings { key: self.key.take(), work, span: self.span() }
     }
 
-    /// Its last drop closes it, which is a subscriber's code. The rest of the circumstances the shard may still ask for.
     fn span(&mut self) -> Option<Span> {
         self.circumstances.as_mut()?.span.take()
     }
@@ -131,10 +152,10 @@ impl<K, V, W> Ticket<K, V, W> {
             let mut state = self.0.0.lock();
             if let Some(outcome) = state.outcome.take() {
                 let flight = state.circumstances.as_ref().and_then(|circumstances| circumstances.answered_by);
-                let (key, work, span) = (state.key.take(), state.unclaimed(), state.span());
+                let belongings = state.belongings();
                 drop(state);
                 drop_contained(renewed);
-                return Poll::Ready(Arrival { outcome, flight, key, work, span });
+                return Poll::Ready(Arrival { outcome, flight, belongings });
             }
             if state.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
                 return Poll::Pending;
@@ -151,17 +172,12 @@ impl<K, V, W> Ticket<K, V, W> {
         }
     }
 
-    /// Nobody hears an answer any more. The shard has to be told, unless its outcome is among the belongings.
-    pub(crate) fn leave(&self) -> Belongings<K, V, W> {
+    /// Nobody hears an answer any more.
+    pub(crate) fn leave(&self) -> Departure<K, V, W> {
         let mut state = self.0.0.lock();
         state.left = true;
-        Belongings {
-            outcome: state.outcome.take(),
-            key: state.key.take(),
-            work: state.unclaimed(),
-            waker: state.waker.take(),
-            span: state.span(),
-        }
+        let (unread, waker) = (state.outcome.take(), state.waker.take());
+        Departure { unread, waker, belongings: state.belongings() }
     }
 }
 
@@ -181,8 +197,8 @@ impl<K: Eq, V> Caller for Stub<K, V> {
     type Key = K;
     type Work = Claim<K, V>;
 
-    fn has_left(&self) -> bool {
-        self.0.as_ref().is_none_or(|half| half.has_left())
+    fn standing(&self) -> Standing {
+        self.0.as_ref().map_or(Standing { left: true, origin: None }, |half| half.standing())
     }
 
     fn claim(&self) -> Option<Claim<K, V>> {
@@ -195,10 +211,6 @@ impl<K: Eq, V> Caller for Stub<K, V> {
             Some(half) => half.keep(key),
             None => Some(key),
         }
-    }
-
-    fn origin(&self) -> Option<FlightRef> {
-        self.0.as_ref()?.origin()
     }
 }
 
@@ -227,8 +239,7 @@ impl<K: Eq, V> Drop for Claim<K, V> {
 
 /// A ticket whose work's type is forgotten.
 trait Half<K, V>: Send + Sync {
-    fn has_left(&self) -> bool;
-    fn origin(&self) -> Option<FlightRef>;
+    fn standing(&self) -> Standing;
     fn claim(&self) -> bool;
     fn launch(&self, runtime: &Runtime, lanes: Lanes<K, V>, flight: FlightRef) -> Option<Task>
     where
@@ -244,12 +255,10 @@ where
     V: Send + Sync + 'static,
     W: Work<K, V>,
 {
-    fn has_left(&self) -> bool {
-        self.0.lock().left
-    }
-
-    fn origin(&self) -> Option<FlightRef> {
-        self.0.lock().circumstances.as_ref()?.origin
+    fn standing(&self) -> Standing {
+        let state = self.0.lock();
+        let origin = state.circumstances.as_ref().and_then(|circumstances| circumstances.origin);
+        Standing { left: state.left, origin }
     }
 
     fn claim(&self) -> bool {

@@ -8,7 +8,7 @@ use plotters::{
 };
 
 use crate::{
-    Fallible,
+    command::Fallible,
     contenders::Role,
     measure::Crowd,
     results::{Measure, Results},

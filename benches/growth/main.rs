@@ -8,6 +8,8 @@ mod arguments;
 mod chart;
 #[path = "../race/choice.rs"]
 mod choice;
+#[path = "../race/command.rs"]
+mod command;
 #[path = "../race/contenders.rs"]
 mod contenders;
 #[path = "../race/gate.rs"]
@@ -16,20 +18,18 @@ mod measure;
 mod report;
 mod results;
 
-use std::{error::Error, fs, process::ExitCode, time::Instant};
+use std::{process::ExitCode, time::Instant};
 
-use clap::Parser;
 use peak_alloc::PeakAlloc;
 
 use crate::{
     arguments::Arguments,
     choice::choose,
+    command::{Fallible, write_json},
     contenders::{Contender, Facts, Role, Visitor, field},
     measure::{Crowd, PATIENCE},
     results::{Point, Results},
 };
-
-type Fallible<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
@@ -99,8 +99,7 @@ fn run(arguments: &Arguments) -> Fallible<()> {
     let results = survey(arguments)?;
     println!("\n{}", report::text(&results, &arguments.sizes()));
     if let Some(path) = &arguments.json {
-        fs::write(path, format!("{:#}\n", report::json(&results, arguments)))
-            .map_err(|error| format!("--json {}: {error}", path.display()))?;
+        write_json(path, &report::json(&results, arguments))?;
     }
     if let Some(path) = &arguments.svg {
         chart::draw(&results, &arguments.sizes(), path)
@@ -110,19 +109,5 @@ fn run(arguments: &Arguments) -> Fallible<()> {
 }
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(error) => {
-            // To where it belongs: help isn't an error.
-            let _unwritable = error.print();
-            return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
-        }
-    };
-    match run(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("growth: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    command::main(run)
 }

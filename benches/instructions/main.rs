@@ -4,7 +4,7 @@
 //! the difference what the calls cost, without the process around them. One thread and one hasher make every run the
 //! same.
 
-use std::{collections::hash_map::DefaultHasher, hash::BuildHasherDefault, process::ExitCode};
+use std::{collections::hash_map::DefaultHasher, hash::BuildHasherDefault};
 
 use clap::{Parser, ValueEnum};
 use fastrand::Rng;
@@ -142,20 +142,13 @@ async fn rest() {
     yield_now().await;
 }
 
-fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(error) => {
-            // To where it belongs: help isn't an error.
-            let _unwritable = error.print();
-            return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
-        }
-    };
+fn main() {
+    let arguments = Arguments::parse();
     let Some(workload) = arguments.workload else {
         for workload in Workload::value_variants() {
             println!("{}", workload.to_possible_value().expect("all of them have names").get_name());
         }
-        return ExitCode::SUCCESS;
+        return;
     };
     let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
@@ -163,5 +156,4 @@ fn main() -> ExitCode {
         let callers = builder.build().expect("inside a runtime").handle();
         run(workload, callers, arguments.calls).await;
     });
-    ExitCode::SUCCESS
 }

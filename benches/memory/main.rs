@@ -6,12 +6,13 @@
 
 #[path = "../race/choice.rs"]
 mod choice;
+#[path = "../race/command.rs"]
+mod command;
 #[path = "../race/contenders.rs"]
 mod contenders;
 mod report;
 
 use std::{
-    fs,
     future::{Future, pending},
     path::PathBuf,
     pin::Pin,
@@ -25,6 +26,7 @@ use tokio::{runtime, task::yield_now};
 
 use crate::{
     choice::choose,
+    command::{Fallible, write_json},
     contenders::{Contender, Visitor, field},
     report::Held,
 };
@@ -102,31 +104,16 @@ async fn rest() {
     }
 }
 
-fn run(arguments: &Arguments) -> Result<(), String> {
+fn run(arguments: &Arguments) -> Fallible<()> {
     let weighers = choose("--only", field(&Weigher), |(facts, _)| &facts.name, &arguments.only)?;
     let weighed: Vec<_> = weighers.into_iter().map(|(facts, weigh)| (facts, weigh())).collect();
     println!("\n{}", report::text(&weighed));
     if let Some(path) = &arguments.json {
-        fs::write(path, format!("{:#}\n", report::json(&weighed)))
-            .map_err(|error| format!("--json {}: {error}", path.display()))?;
+        write_json(path, &report::json(&weighed))?;
     }
     Ok(())
 }
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(error) => {
-            // To where it belongs: help isn't an error.
-            let _unwritable = error.print();
-            return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
-        }
-    };
-    match run(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("memory: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    command::main(run)
 }

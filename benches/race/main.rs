@@ -7,6 +7,7 @@
 mod arguments;
 mod bars;
 mod choice;
+mod command;
 mod contenders;
 mod gate;
 mod report;
@@ -15,17 +16,15 @@ mod workloads;
 mod zipf;
 
 use std::{
-    fs,
     process::ExitCode,
     time::{Duration, Instant},
 };
-
-use clap::Parser;
 
 use crate::{
     arguments::{Arguments, Flavour},
     bars::is_fresh_leak_free_peer,
     choice::choose,
+    command::{Fallible, write_json},
     contenders::{Contender, Facts, Role, Visitor, field},
     results::Results,
     workloads::{Pattern, Sample, WORKLOADS, Workload},
@@ -34,7 +33,7 @@ use crate::{
 type Run = fn(Flavour, Workload) -> Sample;
 
 /// Each in a runtime of its own, so that nobody's tasks and threads outlive their turn.
-fn run<C: Contender>(flavour: Flavour, workload: Workload) -> Sample {
+fn take_turn<C: Contender>(flavour: Flavour, workload: Workload) -> Sample {
     let runtime = flavour.runtime();
     let sample = runtime.block_on(workloads::run::<C>(workload));
     runtime.shutdown_timeout(Duration::from_secs(10));
@@ -46,7 +45,7 @@ struct Runner;
 impl Visitor for Runner {
     type Output = Run;
     fn visit<C: Contender>(&self) -> Run {
-        run::<C>
+        take_turn::<C>
     }
 }
 
@@ -91,32 +90,17 @@ fn race(arguments: &Arguments) -> Result<Results, String> {
     Ok(results)
 }
 
-fn report(arguments: &Arguments) -> Result<(), String> {
+fn run(arguments: &Arguments) -> Fallible<()> {
     let results = race(arguments)?;
     for flavour in &results.flavours {
         println!("\n{}", report::text(&results, *flavour));
     }
     if let Some(path) = &arguments.json {
-        fs::write(path, format!("{:#}\n", report::json(&results, arguments)))
-            .map_err(|error| format!("--json {}: {error}", path.display()))?;
+        write_json(path, &report::json(&results, arguments))?;
     }
     Ok(())
 }
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(error) => {
-            // To where it belongs: help isn't an error.
-            let _unwritable = error.print();
-            return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
-        }
-    };
-    match report(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("race: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    command::main(run)
 }

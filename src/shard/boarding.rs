@@ -3,8 +3,11 @@
 use std::time::Instant;
 
 use super::{
-    Effect, FlightRef, Join, Landing, Remains, Report, Rules, Shard, Wait, World, circles, crew::Crew, flight::Flight,
-    is_live, reap, world::Caller,
+    Effect, FlightRef, Join, Landing, Remains, Report, Rules, Shard, Wait, World, circles,
+    crew::Crew,
+    flight::Flight,
+    is_live, reap,
+    world::{Caller, Standing},
 };
 use crate::{error::JoinError, panics, stats::Stats};
 
@@ -12,11 +15,11 @@ impl<W: World> Shard<W> {
     /// A caller that has left, before this or meanwhile, counts nowhere.
     pub(super) fn join(&mut self, join: Join<W>, now: Instant, effects: &mut Vec<Effect<W>>) {
         let Join { hash, key, caller } = join;
-        if caller.has_left() {
+        let Standing { left, origin } = caller.standing();
+        if left {
             effects.push(Effect::Discard(Remains::Key(key)));
             return;
         }
-        let origin = caller.origin();
         let overdue_since = self.overdue_since(now);
         // Looking up changes nothing, so a panic in `Eq` leaves the map as it was.
         let mut found = panics::catch(|| self.flights.find_mut(hash, |flight| flight.boards(hash, &key)));

@@ -93,7 +93,7 @@ impl<W: World> Flight<W> {
         let (mut departed, mut nested) = (0, 0);
         for caller in self.crew.extract(Caller::has_left) {
             departed += 1;
-            nested += usize::from(self.nested > 0 && caller.origin().is_some());
+            nested += usize::from(self.nested > 0 && caller.standing().origin.is_some());
         }
         self.nested -= nested;
         self.crew.shrink();
@@ -110,13 +110,17 @@ impl<W: World> Flight<W> {
     pub(super) fn awaited_by(&self) -> impl Iterator<Item = FlightRef> {
         // Hardly any flight is awaited by work, and those that aren't may have very many waiters.
         let crew = (self.nested > 0).then(|| self.crew.iter());
-        crew.into_iter().flatten().filter(|caller| !caller.has_left()).filter_map(Caller::origin)
+        crew.into_iter()
+            .flatten()
+            .map(Caller::standing)
+            .filter(|standing| !standing.left)
+            .filter_map(|standing| standing.origin)
     }
 
     /// Takes those followers off who are the work of `origin`. A leader stays: it came when the flight was new and waited
     /// for nobody, so a circle that goes through it was closed by somebody else, who is found by a probe of their own.
     pub(super) fn put_off(&mut self, origin: FlightRef) -> Vec<W::Caller> {
-        let off: Vec<_> = self.crew.extract_followers(|caller| caller.origin() == Some(origin)).collect();
+        let off: Vec<_> = self.crew.extract_followers(|caller| caller.standing().origin == Some(origin)).collect();
         self.nested -= off.len();
         off
     }

@@ -40,7 +40,7 @@ pub(crate) use self::{
     message::{Complete, Effect, FlightId, FlightRef, Join, Landing, Message, Probe, Remains, Report, Wait},
     rules::{Budget, Rules},
     sight::Sighting,
-    world::{Caller, World},
+    world::{Caller, Standing, World},
 };
 use crate::{
     error::{CaughtPanic, JoinError},

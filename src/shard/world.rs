@@ -22,17 +22,25 @@ pub(crate) trait Caller {
     /// What it would have done if nobody else had.
     type Work;
 
-    /// Whether the caller has gone away, so that an answer would reach nobody.
-    ///
-    /// Once true it stays true, and a caller that leaves makes it true *before* it sends its `Cancel`.
-    fn has_left(&self) -> bool;
+    fn standing(&self) -> Standing;
+
+    fn has_left(&self) -> bool {
+        self.standing().left
+    }
 
     /// Its work, which from now on is a flight's and no longer its own. `None` if it has left.
     fn claim(&self) -> Option<Self::Work>;
 
     /// Gives it its key back, which no map needs, so that its `Drop` runs where it belongs. `Some` if it has left.
     fn keep(&self, key: Self::Key) -> Option<Self::Key>;
+}
 
-    /// The flight whose work it is, if it is one's.
-    fn origin(&self) -> Option<FlightRef>;
+/// How it is with a caller.
+#[derive(Clone, Copy)]
+pub(crate) struct Standing {
+    /// It has gone away, so that an answer would reach nobody. Once true it stays true, and a caller that leaves makes it
+    /// true *before* it sends its `Cancel`.
+    pub(crate) left: bool,
+    /// The flight whose work it is, if it is one's. Never changes.
+    pub(crate) origin: Option<FlightRef>,
 }

@@ -35,7 +35,7 @@ use std::{
 use self::moves::Move;
 #[cfg(fuzzing)]
 pub(crate) use self::walk::play;
-use super::{Budget, Caller as Seated, FlightId, FlightRef, Probe, Rules, Shard, Wait, World};
+use super::{Budget, Caller as Seated, FlightId, FlightRef, Probe, Rules, Shard, Standing, Wait, World};
 use crate::policy::{OnAbandon, OnExpiry};
 
 /// A step that the shard must not have taken, and what it broke.
@@ -69,8 +69,8 @@ impl Seated for Seat {
     type Key = u8;
     type Work = u8;
 
-    fn has_left(&self) -> bool {
-        LEFT.get() & (1 << self.number) != 0
+    fn standing(&self) -> Standing {
+        Standing { left: LEFT.get() & (1 << self.number) != 0, origin: self.origin }
     }
 
     fn claim(&self) -> Option<u8> {
@@ -79,10 +79,6 @@ impl Seated for Seat {
 
     fn keep(&self, key: u8) -> Option<u8> {
         self.has_left().then_some(key)
-    }
-
-    fn origin(&self) -> Option<FlightRef> {
-        self.origin
     }
 }
 

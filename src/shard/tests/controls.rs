@@ -1,6 +1,12 @@
 //! The transitions that caps, deadlines, draining and circles add.
 
-use super::*;
+use std::time::Duration;
+
+use super::bench::*;
+use crate::{
+    policy::{OnAbandon, OnExpiry},
+    shard::{Budget, FlightRef, Join, Message, Rules},
+};
 
 // Caps (G7).
 

@@ -16,7 +16,7 @@ use crate::{
     panics::{catch, drop_contained},
     router::Seat,
     shard::{self, Message},
-    ticket::Ticket,
+    ticket::{Circumstances, Ticket},
     work::BlockingWork,
 };
 
@@ -75,8 +75,9 @@ where
             return catch(work).map_err(JoinError::Panicked);
         }
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let nested = circumstances.as_deref().is_some_and(Circumstances::is_nested);
         let (ticket, caller) = Ticket::new(BlockingWork(work), circumstances, waker.clone());
-        post(self.router().lane(seat), Message::Join(shard::Join { hash, key, caller }));
+        post(self.router().lane(seat), Message::Join(shard::Join { hash, key, caller, nested }));
         own(self.wait(seat, &ticket, &waker)?, V::clone)
     }
 

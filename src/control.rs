@@ -158,7 +158,7 @@ mod tests {
         let pump = Pump::new(0, lanes.clone(), Shard::new(0, rules), runtime.clone(), runtime, None);
         let (mut inside, mut cx) = (Inside::new(pump), Context::from_waker(Waker::noop()));
         let (ticket, caller) = Ticket::new(AsyncWork::new(pending::<u8>, |_| false), None, Waker::noop().clone());
-        post(&lanes[0], Message::Join(Join { hash: 7, key: 7, caller }));
+        post(&lanes[0], Message::Join(Join { hash: 7, key: 7, caller, nested: false }));
         for _ in 0..4 {
             assert!(inside.poll(&mut cx, |_| Poll::Ready(Some(()))).is_ready());
         }

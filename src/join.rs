@@ -100,10 +100,11 @@ where
             self.stage = Stage::Bypassing { work: Some(work::in_place(work)), patience };
             return Ok(());
         }
+        let nested = circumstances.as_deref().is_some_and(Circumstances::is_nested);
         let (ticket, caller) = Ticket::new(AsyncWork::new(work, is_error), circumstances, waker);
         // Waiting before the message is out: from then on a drop has to tell the shard.
         self.stage = Stage::Waiting { seat, ticket, patience };
-        post(self.router.lane(seat), Message::Join(shard::Join { hash, key, caller }));
+        post(self.router.lane(seat), Message::Join(shard::Join { hash, key, caller, nested }));
         Ok(())
     }
 }
@@ -150,7 +151,8 @@ where
     type Output = Result<Arc<V>, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Stage::Idle(_) = self.stage {
+        let begins = matches!(self.stage, Stage::Idle(_));
+        if begins {
             // All of this may be anybody's code and panic, so it comes before key and work are in hand.
             let here = Here {
                 domain: self.router.domain(),
@@ -162,6 +164,8 @@ where
             }
         }
         let (ended, patience) = match &mut self.stage {
+            // The ticket has our waker already, and the shard can hardly have been faster than us.
+            Stage::Waiting { patience, .. } if begins => (Poll::Pending, patience),
             Stage::Waiting { ticket, patience, .. } => (ticket.poll(cx).map(settle), patience),
             Stage::Bypassing { work, patience } => {
                 (work::poll_contained(Pin::new(work), cx).map(|product| product.map(|product| product.value)), patience)

@@ -46,6 +46,10 @@ impl Circumstances {
         let span = sight::caller();
         (origin.is_some() || span.is_some()).then(|| Box::new(Self { origin, span, answered_by: None }))
     }
+
+    pub(crate) fn is_nested(&self) -> bool {
+        self.origin.is_some()
+    }
 }
 
 /// The caller's half.

@@ -14,18 +14,22 @@ use crate::{error::JoinError, panics, stats::Stats};
 impl<W: World> Shard<W> {
     /// A caller that has left, before this or meanwhile, counts nowhere.
     pub(super) fn join(&mut self, join: Join<W>, now: Instant, effects: &mut Vec<Effect<W>>) {
-        let Join { hash, key, caller } = join;
-        let Standing { left, origin } = caller.standing();
-        if left {
+        if let Some(key) = self.seat(join, now, effects) {
             effects.push(Effect::Discard(Remains::Key(key)));
-            return;
         }
+    }
+
+    /// Gives the key back if its caller has left.
+    fn seat(&mut self, join: Join<W>, now: Instant, effects: &mut Vec<Effect<W>>) -> Option<W::Key> {
+        let Join { hash, key, caller, nested } = join;
+        let origin = if nested { caller.standing().origin } else { None };
         let overdue_since = self.overdue_since(now);
         // Looking up changes nothing, so a panic in `Eq` leaves the map as it was.
         let mut found = panics::catch(|| self.flights.find_mut(hash, |flight| flight.boards(hash, &key)));
         if let Ok(Some(flight)) = &mut found
             && overdue_since.is_some_and(|since| flight.started <= since)
             && !self.draining
+            && !caller.has_left()
         {
             // Its alarm is about to ring. Whoever comes after its time is not to share its end (G11).
             flight.joinable = false;
@@ -40,15 +44,17 @@ impl<W: World> Shard<W> {
                 }
                 Err(error) => Err(error),
             },
+            // Whoever has left takes no flight away from others, not even for a moment (G7).
+            Ok(None) if caller.has_left() => return Some(key),
             Ok(None) if self.rules.budget.take() => Ok(None),
             Ok(None) => Err(JoinError::TooManyFlights { limit: self.rules.budget.limit() }),
             Err(panic) => Err(JoinError::Panicked(panic)),
         };
         match admitted {
             Ok(Some(flight)) => {
+                // It may have left before anything of this, and is asked but here.
                 if let Some(key) = caller.keep(key) {
-                    effects.push(Effect::Discard(Remains::Key(key)));
-                    return;
+                    return Some(key);
                 }
                 let awaited = flight.itself;
                 flight.board(caller, origin.is_some());
@@ -64,8 +70,7 @@ impl<W: World> Shard<W> {
             Ok(None) => {
                 let Some(work) = caller.claim() else {
                     self.rules.budget.give_back();
-                    effects.push(Effect::Discard(Remains::Key(key)));
-                    return;
+                    return Some(key);
                 };
                 let flight = self.launch(hash, key, (caller, origin.is_some()), now, effects);
                 self.counters.joins += 1;
@@ -74,14 +79,14 @@ impl<W: World> Shard<W> {
             }
             Err(error) => {
                 if let Some(key) = caller.keep(key) {
-                    effects.push(Effect::Discard(Remains::Key(key)));
-                    return;
+                    return Some(key);
                 }
                 self.counters.joins += 1;
                 self.counters.rejections += 1;
                 turn_away(Crew::new(Some(caller), Vec::new()), error, effects);
             }
         }
+        None
     }
 
     fn launch(

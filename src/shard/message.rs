@@ -78,6 +78,8 @@ pub(crate) struct Join<W: World> {
     pub(crate) hash: u64,
     pub(crate) key: W::Key,
     pub(crate) caller: W::Caller,
+    /// Whether the caller is a flight's work. Hardly any is, and asking a caller costs more than this.
+    pub(crate) nested: bool,
 }
 
 pub(crate) struct Complete<W: World> {

@@ -87,7 +87,7 @@ pub(crate) fn plant_all(only: Option<&str>) -> Result<(), Failure> {
         return Err(Failure(format!("none of the {} bugs has {:?} in its name", list.bug.len(), only.unwrap_or(""))));
     }
     let garden = Garden::lay_out()?;
-    if !matches!(garden.verdict("nothing")?, Verdict::Missed) {
+    if !matches!(garden.verdict()?, Verdict::Missed) {
         return Err(Failure(format!("the tests fail with nothing planted: see {}", garden.output.display())));
     }
     let mut missed = Vec::new();
@@ -96,8 +96,12 @@ pub(crate) fn plant_all(only: Option<&str>) -> Result<(), Failure> {
         let verdict = garden.try_bug(bug)?;
         let seconds = begun.elapsed().as_secs();
         println!("{:>2}/{} {:<38} {:>4} s  {}", number + 1, chosen.len(), bug.name, seconds, verdict.said());
-        if let Verdict::Missed = verdict {
-            missed.push(format!("{} ({})", bug.name, bug.breaks));
+        match verdict {
+            Verdict::Found(_) | Verdict::Hung => {}
+            Verdict::Missed => missed.push(format!("{} ({})", bug.name, bug.breaks)),
+            Verdict::Uncompiled => {
+                missed.push(format!("{} (plant it alone, and see {})", bug.name, garden.output.display()));
+            }
         }
     }
     if missed.is_empty() {
@@ -111,6 +115,8 @@ enum Verdict {
     Found(Vec<String>),
     Hung,
     Missed,
+    /// A bug that doesn't compile is no bug.
+    Uncompiled,
 }
 
 impl Verdict {
@@ -120,6 +126,7 @@ impl Verdict {
             Self::Found(tests) => format!("found by {}: {}", tests.len(), tests[0]),
             Self::Hung => format!("found: still running after {} s", LIMIT.as_secs()),
             Self::Missed => "MISSED".into(),
+            Self::Uncompiled => "MISSED, as it doesn't compile".into(),
         }
     }
 }
@@ -146,12 +153,12 @@ impl Garden {
         let place = self.tree.join(&bug.file);
         let healthy = fs::read_to_string(&place).map_err(Failure::of(place.display()))?;
         fs::write(&place, bug.planted()?).map_err(Failure::of(place.display()))?;
-        let verdict = self.verdict(&bug.name);
+        let verdict = self.verdict();
         fs::write(&place, healthy).map_err(Failure::of(place.display()))?;
         verdict
     }
 
-    fn verdict(&self, planted: &str) -> Result<Verdict, Failure> {
+    fn verdict(&self) -> Result<Verdict, Failure> {
         for suite in SUITES {
             // One directory for each set of flags, or each run would build everything anew.
             let build = self.build.join(if suite.flags.is_empty() { "plain" } else { "flagged" });
@@ -163,9 +170,8 @@ impl Garden {
                     .env("RUST_BACKTRACE", 0)
                     .run_silently(&self.output, limit)
             };
-            // A bug that doesn't compile is no bug.
             if !run(&["--no-run"], BUILD_LIMIT)?.is_some_and(|status| status.success()) {
-                return Err(Failure(format!("\"{planted}\" doesn't compile: see {}", self.output.display())));
+                return Ok(Verdict::Uncompiled);
             }
             match run(&[], LIMIT)? {
                 None => return Ok(Verdict::Hung),

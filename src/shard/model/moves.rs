@@ -182,7 +182,7 @@ impl Trial<'_> {
                 let origin = caller.inside.map(|flight| reference(self.setting, &self.flights[flight]));
                 let stub = Seat { number: u8::try_from(number).expect("few"), origin };
                 let hash = self.setting.hash_of(caller.key);
-                Message::Join(Join { hash, key: caller.key, caller: stub })
+                Message::Join(Join { hash, key: caller.key, nested: stub.origin.is_some(), caller: stub })
             }
             Sent::Cancel(caller) => Message::Cancel { hash: self.setting.hash_of(self.callers[caller].key) },
             Sent::Complete(flight, ended) => {

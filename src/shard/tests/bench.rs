@@ -166,7 +166,12 @@ impl Bench {
     }
 
     pub(super) fn join_as(&mut self, caller: &Person, hash: u64, name: u64) -> Vec<Seen> {
-        self.handle(Message::Join(Join { hash, key: Name(name), caller: caller.clone() }))
+        self.handle(Message::Join(Join {
+            hash,
+            key: Name(name),
+            nested: caller.origin.is_some(),
+            caller: caller.clone(),
+        }))
     }
 
     pub(super) fn complete(&mut self, hash: u64, flight: u64, outcome: Result<u64, JoinError>) -> Vec<Seen> {

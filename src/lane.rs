@@ -81,6 +81,11 @@ impl<T> Lane<T> {
         true
     }
 
+    /// Whether waking the shard costs so much that it had better look once more, after the others' turn, before it sleeps.
+    pub(crate) fn is_dear_to_wake(&self) -> bool {
+        self.runtime.is_some()
+    }
+
     /// Has some other task scheduled right after the shard.
     ///
     /// A worker of Tokio's multi-thread scheduler keeps the task that it woke last in a slot of its own, from which no

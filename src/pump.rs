@@ -156,7 +156,7 @@ impl<K: Key, V: Value> Pump<K, V> {
         self.dispose();
     }
 
-    /// One bounded portion of work. True if there is more.
+    /// One bounded portion of work. True if there is more, or may well be soon.
     fn turn(&mut self) -> bool {
         self.now = now();
         let mut taken = 0;
@@ -177,7 +177,8 @@ impl<K: Key, V: Value> Pump<K, V> {
         for message in self.lane().relax(longest) {
             self.handle(message);
         }
-        overdue || !self.landings.is_empty()
+        let lingers = taken > 0 && self.lane().is_dear_to_wake();
+        lingers || overdue || !self.landings.is_empty()
     }
 
     fn handle(&mut self, message: Message<Live<K, V>>) {

@@ -3,11 +3,8 @@
 use std::time::Instant;
 
 use super::{
-    Effect, FlightRef, Join, Landing, Remains, Report, Rules, Shard, Wait, World, circles,
-    crew::Crew,
-    flight::Flight,
-    is_live, reap,
-    world::{Caller, Standing},
+    Effect, FlightRef, Join, Landing, Remains, Report, Rules, Shard, Wait, World, circles, crew::Crew, flight::Flight,
+    is_live, reap, world::Caller,
 };
 use crate::{error::JoinError, panics, stats::Stats};
 

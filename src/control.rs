@@ -114,7 +114,7 @@ impl<K: Key> Control<K> {
                 let _ = reply.send(stats);
             }
             Self::ResetStats { reply } => {
-                pump.control(|shard, _| shard.reset_stats());
+                pump.reset_stats();
                 let _ = reply.send(());
             }
             Self::Inspect { most, reply } => {

@@ -127,7 +127,8 @@
 //!
 //! [`Coalescer::shutdown`] refuses joins, gives flights time to land, then answers whoever still waits with
 //! [`JoinError::Closed`] and drops their work. Without it, the shards stop when the last [`Coalescer`], [`Handle`] and
-//! pending join is gone, and what still runs then is finished or dropped as [`OnAbandon`] says.
+//! pending join is gone, and what still runs then is finished or dropped as [`OnAbandon`] says. If the last of them goes
+//! while a shutdown still gives time, the shutdown ends there and then, and drops what runs.
 //!
 //! # Rollout
 //!

@@ -146,6 +146,8 @@ pub(crate) struct Landing<W: World> {
     pub(crate) flight: Option<Flown>,
     crew: Leaving<W::Caller>,
     waiters: usize,
+    /// Whether callers that turn out to have left are still to be counted.
+    pub(crate) counts: bool,
     /// The key that was in the map. The leader's, who comes first and gets it back.
     key: Option<W::Key>,
     /// The same where the leader has left.
@@ -165,13 +167,21 @@ impl<W: World> Landing<W> {
     pub(super) fn new(flown: Flown, crew: Crew<W>, key: W::Key, outcome: Outcome<W>) -> Self {
         let (key, orphan) = if crew.has_leader() { (Some(key), None) } else { (None, Some(key)) };
         let waiters = crew.len();
-        Self { flight: Some(flown), crew: crew.into_iter(), waiters, key, orphan, outcome: Some(outcome) }
+        Self { flight: Some(flown), crew: crew.into_iter(), waiters, counts: true, key, orphan, outcome: Some(outcome) }
     }
 
     /// The answer to callers who never got a flight, or were put off it. They have their keys.
     pub(super) fn refusal(crew: Crew<W>, error: JoinError) -> Self {
         let waiters = crew.len();
-        Self { flight: None, crew: crew.into_iter(), waiters, key: None, orphan: None, outcome: Some(Err(error)) }
+        Self {
+            flight: None,
+            crew: crew.into_iter(),
+            waiters,
+            counts: true,
+            key: None,
+            orphan: None,
+            outcome: Some(Err(error)),
+        }
     }
 
     pub(crate) fn waiters(&self) -> usize {

@@ -317,3 +317,23 @@ where
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[cfg(not(shardflight_shuttle))]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+    use crate::work::AsyncWork;
+
+    #[test]
+    fn a_caller_whose_shard_loses_it_is_told_closed() {
+        let work = AsyncWork::new(pending::<u8>, |_| false);
+        let (ticket, caller) = Ticket::<u8, u8, _>::new(work, None, Waker::noop().clone());
+        drop(caller);
+        match ticket.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(arrival) => assert!(matches!(arrival.outcome, Err(JoinError::Closed))),
+            Poll::Pending => panic!("it would wait for ever"),
+        }
+    }
+}

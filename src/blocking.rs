@@ -11,7 +11,8 @@ use std::{
 use crate::{
     error::JoinError,
     handle::Handle,
-    join::{leave, own, settle},
+    join::own,
+    joining::{leave, settle},
     live::post,
     panics::{catch, drop_contained},
     router::Seat,

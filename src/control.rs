@@ -140,7 +140,7 @@ mod tests {
         live::{Lanes, post},
         shard::{Budget, Join, Message, Rules},
         ticket::Ticket,
-        work::AsyncWork,
+        work::{AsyncWork, Unjudged},
     };
 
     #[tokio::test(start_paused = true)]
@@ -157,7 +157,7 @@ mod tests {
         let (lanes, runtime) = (Lanes::<u8, u8>::new(1, None), tokio::runtime::Handle::current());
         let pump = Pump::new(0, lanes.clone(), Shard::new(0, rules), runtime.clone(), runtime, None);
         let (mut inside, mut cx) = (Inside::new(pump), Context::from_waker(Waker::noop()));
-        let (ticket, caller) = Ticket::new(AsyncWork::new(pending::<u8>, |_| false), None, Waker::noop().clone());
+        let (ticket, caller) = Ticket::new(AsyncWork::<_, Unjudged>::new(pending::<u8>), None, Waker::noop().clone());
         post(&lanes[0], Message::Join(Join { hash: 7, key: 7, caller, nested: false }));
         for _ in 0..4 {
             assert!(inside.poll(&mut cx, |_| Poll::Ready(Some(()))).is_ready());

@@ -209,7 +209,7 @@ where
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = V> + Send + 'static,
     {
-        Join::new(self.join_shared(key, work))
+        Join::new(Arc::clone(&self.router), self.max_wait, key.into(), work)
     }
 
     /// [`join`](Self::join) for values that can't or needn't be cloned: all callers share one `Arc`.
@@ -218,7 +218,7 @@ where
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = V> + Send + 'static,
     {
-        JoinShared::new(Arc::clone(&self.router), self.max_wait, key.into(), work, |_| false)
+        JoinShared::new(Arc::clone(&self.router), self.max_wait, key.into(), work)
     }
 
     /// Detaches the key's flight: those who wait for it still get its result, a join made after this returns starts
@@ -292,7 +292,7 @@ where
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<T, E>> + Send + 'static,
     {
-        TryJoin::new(JoinShared::new(Arc::clone(&self.router), self.max_wait, key.into(), work, Result::is_err))
+        TryJoin::new(Arc::clone(&self.router), self.max_wait, key.into(), work)
     }
 }
 

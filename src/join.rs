@@ -1,28 +1,23 @@
-//! The caller's side of a join: lazy, and safe to drop at any moment.
+//! The futures of the joins.
 
 use std::{
     fmt,
     hash::{BuildHasher, Hash},
-    mem,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use crate::{
     error::{JoinError, TryJoinError},
-    live::{Key, LiveLane, Value, post},
+    joining::Joining,
     panics::{catch, drop_contained},
-    patience::Patience,
-    router::{Domain, Router, Seat},
-    shard::{self, Message},
-    sight,
-    ticket::{Arrival, Circumstances, Departure, Ticket},
-    work::{self, AsyncWork, InPlace},
+    router::Router,
+    work::{ByResult, Unjudged},
 };
 
-/// The future of [`Handle::join_shared`](crate::Handle::join_shared), and under the other joins' futures.
+/// The future of [`Handle::join_shared`](crate::Handle::join_shared). The other joins' behave alike.
 ///
 /// Nothing happens before it is first polled. It may be dropped at any moment, and needs no further polling for anyone
 /// but its own caller (G2). It keeps the coalescer alive.
@@ -32,112 +27,7 @@ where
     K: Eq + Send + 'static,
     V: Send + Sync + 'static,
 {
-    router: Arc<Router<K, V, S>>,
-    stage: Stage<K, V, F>,
-}
-
-enum Stage<K: Key, V: Value, F> {
-    /// Not polled yet; the key and the work are still the caller's.
-    Idle(Plan<K, V, F>),
-    /// The shard has been told, and answers here.
-    Waiting {
-        seat: Seat,
-        ticket: Ticket<K, V, AsyncWork<V, F>>,
-        patience: Option<Box<Patience>>,
-    },
-    /// The key is outside the rollout: its work runs here and now, for this caller alone.
-    Bypassing {
-        work: Option<InPlace<V>>,
-        patience: Option<Box<Patience>>,
-    },
-    Done,
-}
-
-/// The thread, the work and the task that a join is made from.
-struct Here {
-    domain: Domain,
-    circumstances: Option<Box<Circumstances>>,
-    waker: Waker,
-}
-
-struct Plan<K, V, F> {
-    key: K,
-    work: F,
-    max_wait: Option<Duration>,
-    is_error: fn(&V) -> bool,
-}
-
-impl<K, V, F, S> JoinShared<K, V, F, S>
-where
-    K: Eq + Send + 'static,
-    V: Send + Sync + 'static,
-{
-    pub(crate) fn new(
-        router: Arc<Router<K, V, S>>,
-        max_wait: Option<Duration>,
-        key: K,
-        work: F,
-        is_error: fn(&V) -> bool,
-    ) -> Self {
-        Self { router, stage: Stage::Idle(Plan { key, work, max_wait, is_error }) }
-    }
-
-    fn begin<Fut>(&mut self, plan: Plan<K, V, F>, here: Here) -> Result<(), JoinError>
-    where
-        K: Hash,
-        F: FnOnce() -> Fut + Send + 'static,
-        Fut: Future<Output = V> + Send + 'static,
-        S: BuildHasher,
-    {
-        let Plan { key, work, max_wait, is_error } = plan;
-        let Here { domain, circumstances, waker } = here;
-        let (hash, key, work) = self.router.admit(key, work)?;
-        let patience = max_wait.map(|limit| Box::new(Patience::new(limit, &self.router.timers)));
-        let seat = self.router.seat(hash, domain);
-        if !self.router.coalesces(hash) {
-            self.router.count_bypass(seat);
-            drop_contained(key);
-            self.stage = Stage::Bypassing { work: Some(work::in_place(work)), patience };
-            return Ok(());
-        }
-        let nested = circumstances.as_deref().is_some_and(Circumstances::is_nested);
-        let (ticket, caller) = Ticket::new(AsyncWork::new(work, is_error), circumstances, waker);
-        // Waiting before the message is out: from then on a drop has to tell the shard.
-        self.stage = Stage::Waiting { seat, ticket, patience };
-        post(self.router.lane(seat), Message::Join(shard::Join { hash, key, caller, nested }));
-        Ok(())
-    }
-}
-
-/// What an answer says. Runs in the caller, whose own everything is that comes with it.
-pub(crate) fn settle<K: Key, V: Value, W>(arrival: Arrival<K, V, W>) -> Result<Arc<V>, JoinError> {
-    let Arrival { outcome, flight, belongings } = arrival;
-    if belongings.is_a_followers() {
-        sight::followed(flight);
-    }
-    drop(belongings);
-    outcome
-}
-
-/// Gives a ticket up.
-pub(crate) fn leave<K: Key, V: Value, W>(ticket: &Ticket<K, V, W>, lane: &LiveLane<K, V>, hash: u64) {
-    // Leave first, then say so: the shard looks for us when it hears, and must not find us still here. What is ours goes
-    // last, as its drop may take its time.
-    let Departure { unread, waker, belongings } = ticket.leave();
-    if unread.is_none() {
-        post(lane, Message::Cancel { hash });
-    }
-    drop_contained(unread);
-    drop_contained(waker);
-    drop(belongings);
-}
-
-// A future of work is pinned in its task, or in a box of its own; nothing in here is pinned.
-impl<K, V, F, S> Unpin for JoinShared<K, V, F, S>
-where
-    K: Eq + Send + 'static,
-    V: Send + Sync + 'static,
-{
+    joining: Joining<K, V, F, Unjudged, S>,
 }
 
 impl<K, V, F, Fut, S> Future for JoinShared<K, V, F, S>
@@ -151,82 +41,7 @@ where
     type Output = Result<Arc<V>, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let begins = matches!(self.stage, Stage::Idle(_));
-        if begins {
-            // All of this may be anybody's code and panic, so it comes before key and work are in hand.
-            let here = Here {
-                domain: self.router.domain(),
-                circumstances: self.router.circumstances(),
-                waker: cx.waker().clone(),
-            };
-            if let Stage::Idle(plan) = mem::replace(&mut self.stage, Stage::Done) {
-                self.begin(plan, here)?;
-            }
-        }
-        let (ended, patience) = match &mut self.stage {
-            // The ticket has our waker already, and the shard can hardly have been faster than us.
-            Stage::Waiting { patience, .. } if begins => (Poll::Pending, patience),
-            Stage::Waiting { ticket, patience, .. } => (ticket.poll(cx).map(settle), patience),
-            Stage::Bypassing { work, patience } => {
-                (work::poll_contained(Pin::new(work), cx).map(|product| product.map(|product| product.value)), patience)
-            }
-            Stage::Idle(_) | Stage::Done => panic!("a join was polled after it had given its answer"),
-        };
-        let Poll::Ready(outcome) = ended else {
-            let after = ready!(Patience::poll(patience, cx));
-            self.leave();
-            return Poll::Ready(Err(JoinError::TimedOut { after }));
-        };
-        self.stage = Stage::Done;
-        Poll::Ready(outcome)
-    }
-}
-
-impl<K, V, F, S> Drop for JoinShared<K, V, F, S>
-where
-    K: Eq + Send + 'static,
-    V: Send + Sync + 'static,
-{
-    fn drop(&mut self) {
-        // Nearly always: whoever has its answer has nothing to leave.
-        if !matches!(self.stage, Stage::Done) {
-            self.leave();
-        }
-    }
-}
-
-impl<K, V, F, S> JoinShared<K, V, F, S>
-where
-    K: Eq + Send + 'static,
-    V: Send + Sync + 'static,
-{
-    /// Ends this caller's part, wherever it stands.
-    fn leave(&mut self) {
-        match mem::replace(&mut self.stage, Stage::Done) {
-            Stage::Waiting { seat, ticket, .. } => leave(&ticket, self.router.lane(seat), seat.hash),
-            Stage::Bypassing { work, .. } => drop_contained(work),
-            Stage::Idle(Plan { key, work, .. }) => {
-                drop_contained(key);
-                drop_contained(work);
-            }
-            Stage::Done => {}
-        }
-    }
-}
-
-impl<K, V, F, S> fmt::Debug for JoinShared<K, V, F, S>
-where
-    K: Eq + Send + 'static,
-    V: Send + Sync + 'static,
-{
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let stage = match self.stage {
-            Stage::Idle(_) => "idle",
-            Stage::Waiting { .. } => "waiting",
-            Stage::Bypassing { .. } => "bypassing",
-            Stage::Done => "done",
-        };
-        f.debug_tuple("JoinShared").field(&stage).finish()
+        Pin::new(&mut self.joining).poll(cx)
     }
 }
 
@@ -237,17 +52,7 @@ where
     K: Eq + Send + 'static,
     V: Send + Sync + 'static,
 {
-    shared: JoinShared<K, V, F, S>,
-}
-
-impl<K, V, F, S> Join<K, V, F, S>
-where
-    K: Eq + Send + 'static,
-    V: Send + Sync + 'static,
-{
-    pub(crate) fn new(shared: JoinShared<K, V, F, S>) -> Self {
-        Self { shared }
-    }
+    joining: Joining<K, V, F, Unjudged, S>,
 }
 
 impl<K, V, F, Fut, S> Future for Join<K, V, F, S>
@@ -261,7 +66,7 @@ where
     type Output = Result<V, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let value = ready!(Pin::new(&mut self.shared).poll(cx))?;
+        let value = ready!(Pin::new(&mut self.joining).poll(cx))?;
         Poll::Ready(own(value, V::clone))
     }
 }
@@ -274,18 +79,7 @@ where
     T: Send + Sync + 'static,
     E: Send + Sync + 'static,
 {
-    shared: JoinShared<K, Result<T, E>, F, S>,
-}
-
-impl<K, T, E, F, S> TryJoin<K, T, E, F, S>
-where
-    K: Eq + Send + 'static,
-    T: Send + Sync + 'static,
-    E: Send + Sync + 'static,
-{
-    pub(crate) fn new(shared: JoinShared<K, Result<T, E>, F, S>) -> Self {
-        Self { shared }
-    }
+    joining: Joining<K, Result<T, E>, F, ByResult, S>,
 }
 
 impl<K, T, E, F, Fut, S> Future for TryJoin<K, T, E, F, S>
@@ -300,31 +94,39 @@ where
     type Output = Result<T, TryJoinError<E>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let value = ready!(Pin::new(&mut self.shared).poll(cx))?;
+        let value = ready!(Pin::new(&mut self.joining).poll(cx))?;
         Poll::Ready(own(value, Result::clone)?.map_err(TryJoinError::Work))
     }
 }
 
-impl<K, V, F, S> fmt::Debug for Join<K, V, F, S>
-where
-    K: Eq + Send + 'static,
-    V: Send + Sync + 'static,
-{
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Join").field(&self.shared).finish()
-    }
+/// What is the same for all three.
+macro_rules! joining {
+    ($name:ident<$key:ident, $($types:ident),+>, $value:ty) => {
+        impl<$key, $($types),+, F, S> $name<$key, $($types),+, F, S>
+        where
+            $key: Eq + Send + 'static,
+            $($types: Send + Sync + 'static),+
+        {
+            pub(crate) fn new(router: Arc<Router<$key, $value, S>>, max_wait: Option<Duration>, key: $key, work: F) -> Self {
+                Self { joining: Joining::new(router, max_wait, key, work) }
+            }
+        }
+
+        impl<$key, $($types),+, F, S> fmt::Debug for $name<$key, $($types),+, F, S>
+        where
+            $key: Eq + Send + 'static,
+            $($types: Send + Sync + 'static),+
+        {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_tuple(stringify!($name)).field(&self.joining).finish()
+            }
+        }
+    };
 }
 
-impl<K, T, E, F, S> fmt::Debug for TryJoin<K, T, E, F, S>
-where
-    K: Eq + Send + 'static,
-    T: Send + Sync + 'static,
-    E: Send + Sync + 'static,
-{
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("TryJoin").field(&self.shared).finish()
-    }
-}
+joining!(JoinShared<K, V>, V);
+joining!(Join<K, V>, V);
+joining!(TryJoin<K, T, E>, Result<T, E>);
 
 /// A value of the caller's own: the shared one if nobody else holds it any more, else a clone, made here in the
 /// caller's own task. A panicking `Clone` or `Drop` costs this caller its value and nobody anything else (G13).
@@ -334,49 +136,4 @@ pub(crate) fn own<V>(shared: Arc<V>, clone: fn(&V) -> V) -> Result<V, JoinError>
         drop_contained(shared);
         own
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{
-        sync::{Mutex, PoisonError},
-        task::Wake,
-    };
-
-    use super::*;
-    use crate::{Coalescer, live::Live, shard::Caller, ticket::Stub};
-
-    /// Stands where the shard's task would be woken, and looks at once.
-    struct Onlooker {
-        caller: Mutex<Option<Stub<u64, u64>>>,
-        found_it_gone: Mutex<Option<bool>>,
-    }
-
-    impl Wake for Onlooker {
-        fn wake(self: Arc<Self>) {
-            let caller = self.caller.lock().unwrap_or_else(PoisonError::into_inner);
-            *self.found_it_gone.lock().unwrap() = caller.as_ref().map(Caller::has_left);
-        }
-    }
-
-    #[test]
-    fn a_caller_has_left_by_the_time_its_shard_hears_of_it() {
-        // A runtime that is never driven: the test plays the shard.
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let _inside = runtime.enter();
-        let handle = Coalescer::<u64, u64>::builder().shards(1).build().unwrap().handle();
-        let mut join = handle.join(7_u64, || async { 7 });
-        assert!(Pin::new(&mut join).poll(&mut Context::from_waker(Waker::noop())).is_pending());
-        let router = Arc::clone(handle.router());
-        let seat = router.seat(0, router.domain());
-        let Some(Message::<Live<u64, u64>>::Join(join_sent)) = router.lane(seat).take() else {
-            panic!("the first poll sends a join");
-        };
-
-        let onlooker =
-            Arc::new(Onlooker { caller: Mutex::new(Some(join_sent.caller)), found_it_gone: Mutex::new(None) });
-        assert!(!router.lane(seat).sleep(&Waker::from(Arc::clone(&onlooker))));
-        drop(join);
-        assert_eq!(*onlooker.found_it_gone.lock().unwrap(), Some(true));
-    }
 }

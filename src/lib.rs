@@ -205,6 +205,7 @@ mod inspection;
 #[cfg(all(test, shardflight_shuttle))]
 mod interleavings;
 mod join;
+mod joining;
 mod lane;
 mod live;
 mod panics;

@@ -316,7 +316,7 @@ mod tests {
         error::JoinError,
         shard::{Budget, Complete, FlightId, FlightRef, Join, Rules},
         ticket::Ticket,
-        work::AsyncWork,
+        work::{AsyncWork, Unjudged},
     };
 
     fn pump() -> (Lanes<u8, u8>, Pump<u8, u8>) {
@@ -346,7 +346,7 @@ mod tests {
         let (lanes, mut pump) = pump();
         let tickets: Vec<_> = (0..=BATCH)
             .map(|_| {
-                let work = AsyncWork::new(pending::<u8>, |_| false);
+                let work = AsyncWork::<_, Unjudged>::new(pending::<u8>);
                 let (ticket, caller) = Ticket::new(work, None, Waker::noop().clone());
                 post(&lanes[0], Message::Join(Join { hash: 7, key: 7, caller, nested: false }));
                 ticket

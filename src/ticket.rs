@@ -324,11 +324,11 @@ mod tests {
     use std::future::pending;
 
     use super::*;
-    use crate::work::AsyncWork;
+    use crate::work::{AsyncWork, Unjudged};
 
     #[test]
     fn a_caller_whose_shard_loses_it_is_told_closed() {
-        let work = AsyncWork::new(pending::<u8>, |_| false);
+        let work = AsyncWork::<_, Unjudged>::new(pending::<u8>);
         let (ticket, caller) = Ticket::<u8, u8, _>::new(work, None, Waker::noop().clone());
         drop(caller);
         match ticket.poll(&mut Context::from_waker(Waker::noop())) {

@@ -1,6 +1,7 @@
 //! A caller's work: how it travels, and the task that runs it.
 
 use std::{
+    marker::PhantomData,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -21,27 +22,52 @@ use crate::{
     ticket::Work,
 };
 
-/// A closure that returns a future.
-pub(crate) struct AsyncWork<V, F> {
-    work: F,
-    is_error: fn(&V) -> bool,
+/// Tells whether a value is the work's own error. A type and not a function, as a function would take up room in every
+/// ticket and task.
+pub(crate) trait Judge<V>: 'static {
+    fn is_error(value: &V) -> bool;
 }
 
-impl<V, F> AsyncWork<V, F> {
-    pub(crate) fn new(work: F, is_error: fn(&V) -> bool) -> Self {
-        Self { work, is_error }
+/// A value is a value.
+pub(crate) struct Unjudged;
+
+impl<V> Judge<V> for Unjudged {
+    fn is_error(_: &V) -> bool {
+        false
     }
 }
 
-impl<K, V, F, Fut> Work<K, V> for AsyncWork<V, F>
+/// A value is a result.
+pub(crate) struct ByResult;
+
+impl<T, E> Judge<Result<T, E>> for ByResult {
+    fn is_error(value: &Result<T, E>) -> bool {
+        value.is_err()
+    }
+}
+
+/// A closure that returns a future.
+pub(crate) struct AsyncWork<F, J> {
+    work: F,
+    judge: PhantomData<fn() -> J>,
+}
+
+impl<F, J> AsyncWork<F, J> {
+    pub(crate) fn new(work: F) -> Self {
+        Self { work, judge: PhantomData }
+    }
+}
+
+impl<K, V, F, J, Fut> Work<K, V> for AsyncWork<F, J>
 where
+    J: Judge<V>,
     K: Key,
     V: Value,
     F: FnOnce() -> Fut + Send + 'static,
     Fut: Future<Output = V> + Send + 'static,
 {
     fn launch(self, leader: Option<Span>, runtime: &Runtime, lanes: Lanes<K, V>, flight: FlightRef) -> Task {
-        launch(Errand::new(self.work, self.is_error), leader, runtime, lanes, flight)
+        launch(Errand::<J, _, _>::new(self.work), leader, runtime, lanes, flight)
     }
 }
 
@@ -84,7 +110,7 @@ where
     F: FnOnce() -> Fut + Send + 'static,
     Fut: Future<Output = V> + Send + 'static,
 {
-    Box::pin(Errand::new(work, |_| false))
+    Box::pin(Errand::<Unjudged, _, _>::new(work))
 }
 
 /// What work ends in.
@@ -130,10 +156,10 @@ impl<T> Drop for AbortOnDrop<T> {
 
 pin_project! {
     /// The closure until the first poll, its future from then on: never room for both.
-    struct Errand<V, F, Fut> {
+    struct Errand<J, F, Fut> {
         #[pin]
         stage: Stage<F, Fut>,
-        is_error: fn(&V) -> bool,
+        judge: PhantomData<fn() -> J>,
     }
 }
 
@@ -145,18 +171,19 @@ pin_project! {
     }
 }
 
-impl<V, F, Fut> Errand<V, F, Fut> {
-    fn new(work: F, is_error: fn(&V) -> bool) -> Self {
-        Self { stage: Stage::Packed { work: Some(work) }, is_error }
+impl<J, F, Fut> Errand<J, F, Fut> {
+    fn new(work: F) -> Self {
+        Self { stage: Stage::Packed { work: Some(work) }, judge: PhantomData }
     }
 }
 
-impl<V, F, Fut> Future for Errand<V, F, Fut>
+impl<J, F, Fut> Future for Errand<J, F, Fut>
 where
     F: FnOnce() -> Fut,
-    Fut: Future<Output = V>,
+    Fut: Future,
+    J: Judge<Fut::Output>,
 {
-    type Output = Result<Product<V>, JoinError>;
+    type Output = Result<Product<Fut::Output>, JoinError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
@@ -168,7 +195,7 @@ where
             unreachable!("the closure was called above")
         };
         let value = ready!(future.poll(cx));
-        let is_error = (this.is_error)(&value);
+        let is_error = J::is_error(&value);
         Poll::Ready(Ok(Product { value: Arc::new(value), is_error }))
     }
 }
@@ -202,7 +229,7 @@ pin_project! {
 
 impl<K: Key, V: Value, W> Execution<K, V, W> {
     pub(crate) fn new(lanes: Lanes<K, V>, flight: FlightRef, work: W) -> Self {
-        Self { report: Report { lanes, flight, sent: false }, work: Some(work) }
+        Self { report: Report { lanes: Some(lanes), flight }, work: Some(work) }
     }
 }
 
@@ -216,9 +243,8 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
-        let running = Running { coalescer: this.report.lanes.identity(), flight: this.report.flight };
         let product = {
-            let _running = running::enter(Some(running));
+            let _running = running::enter(this.report.running());
             ready!(poll_contained(this.work, cx))
         };
         this.report.send(product);
@@ -228,28 +254,30 @@ where
 
 /// Tells the shard how the work ended; if nobody says how, that it was aborted.
 struct Report<K: Key, V: Value> {
-    lanes: Lanes<K, V>,
+    /// `None` once it is told.
+    lanes: Option<Lanes<K, V>>,
     flight: FlightRef,
-    sent: bool,
 }
 
 impl<K: Key, V: Value> Report<K, V> {
+    fn running(&self) -> Option<Running> {
+        self.lanes.as_ref().map(|lanes| Running { coalescer: lanes.identity(), flight: self.flight })
+    }
+
     fn send(&mut self, product: Result<Product<V>, JoinError>) {
-        self.sent = true;
+        let Some(lanes) = self.lanes.take() else { return };
         let (outcome, is_error) = match product {
             Ok(Product { value, is_error }) => (Ok(value), is_error),
             Err(error) => (Err(error), false),
         };
         let complete = Complete { flight: self.flight, outcome, is_error };
-        post(&self.lanes[self.flight.id.shard()], Message::Complete(complete));
+        post(&lanes[self.flight.id.shard()], Message::Complete(complete));
     }
 }
 
 impl<K: Key, V: Value> Drop for Report<K, V> {
     fn drop(&mut self) {
-        if !self.sent {
-            self.send(Err(JoinError::Aborted));
-        }
+        self.send(Err(JoinError::Aborted));
     }
 }
 
@@ -267,8 +295,8 @@ mod tests {
         (Execution::new(lanes.clone(), FLIGHT, work), lanes)
     }
 
-    fn errand<F: FnOnce() -> Fut, Fut: Future<Output = u64>>(work: F) -> Errand<u64, F, Fut> {
-        Errand::new(work, |_| false)
+    fn errand<F: FnOnce() -> Fut, Fut: Future<Output = u64>>(work: F) -> Errand<Unjudged, F, Fut> {
+        Errand::new(work)
     }
 
     fn reported(lanes: &Lanes<u64, u64>) -> Option<Result<u64, JoinError>> {

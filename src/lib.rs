@@ -221,6 +221,8 @@ mod stats;
 mod ticket;
 #[cfg(not(shardflight_shuttle))]
 mod timers;
+#[cfg(feature = "tower")]
+pub mod tower;
 mod work;
 
 pub use builder::Builder;

@@ -17,6 +17,10 @@ use super::{
 pub struct Answer(pub(super) Outcome);
 
 #[derive(Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most answers are shared, and a box would be an allocation for each caller"
+)]
 pub(super) enum Outcome {
     Shared {
         parts: response::Parts,

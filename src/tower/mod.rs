@@ -66,7 +66,7 @@
 //! | a response with | is its leader's alone, as | because |
 //! | --- | --- | --- |
 //! | 1xx (101 among them), 206, 304 | [`Reason::Status`] | nobody who may join has asked for it |
-//! | 401, 403, 407, 408, 421, 425, 429, 431, 511 | [`Reason::Status`] | it judges its requester or the connection |
+//! | 4xx other than 404, 405, 410, 414, 451; 505, 511 | [`Reason::Status`] | it judges who asked, how, how often, or by which connection |
 //! | `Set-Cookie` | [`Reason::SetCookie`] | a session is one client's |
 //! | `Cache-Control` with `private`, `no-store` or `no-cache` | [`Reason::ResponseCacheControl`] | it says so, to callers of the same principal as well |
 //! | `Vary` with a header that isn't in the key, or `*` | [`Reason::Vary`] | the others may have sent another value |
@@ -74,7 +74,7 @@
 //! | a body over the cap | [`Reason::TooLarge`] | it would have to be held |
 //! | your veto | [`Reason::ResponseVetoed`] | you know |
 //!
-//! All else is shared, redirects, 404 and 5xx included. Failures are shared and never remembered (G8): a backend that is
+//! All else is shared, redirects, 404 and the other 5xx included. Failures are shared and never remembered (G8): a backend that is
 //! down is asked once per window, not once per client.
 //!
 //! # Headers that carry credentials
@@ -153,6 +153,11 @@
 //!
 //! A client that adds credentials of its own below the layer adds the same to every request; two such clients need two
 //! layers.
+//!
+//! # Rollout
+//!
+//! Where the [`handle`](CoalesceLayer::handle)'s rollout leaves a key out, or its switch is off, each request is called
+//! for by itself, in its own task. Its body is still read up to the cap before it is handed on.
 //!
 //! # Backpressure
 //!

@@ -9,17 +9,14 @@ use super::{
     rules::Rules,
 };
 
-/// The requester's own: who it is, how often it came, which connection it came by. None of them is true of another.
-const PERSONAL: [StatusCode; 9] = [
-    StatusCode::UNAUTHORIZED,
-    StatusCode::FORBIDDEN,
-    StatusCode::PROXY_AUTHENTICATION_REQUIRED,
-    StatusCode::REQUEST_TIMEOUT,
-    StatusCode::MISDIRECTED_REQUEST,
-    StatusCode::TOO_EARLY,
-    StatusCode::TOO_MANY_REQUESTS,
-    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-    StatusCode::NETWORK_AUTHENTICATION_REQUIRED,
+/// Of all that blames the client, these blame the target alone. The others speak of who asked, how often, by which
+/// connection or with which headers; shared, a client could have others refused that did nothing wrong.
+const OF_THE_TARGET: [StatusCode; 5] = [
+    StatusCode::NOT_FOUND,
+    StatusCode::METHOD_NOT_ALLOWED,
+    StatusCode::GONE,
+    StatusCode::URI_TOO_LONG,
+    StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS,
 ];
 
 impl Rules {
@@ -63,7 +60,10 @@ impl Rules {
 fn is_not_for_others(status: StatusCode) -> bool {
     // Nobody who may join has asked for a range or named a condition.
     let is_odd = matches!(status, StatusCode::PARTIAL_CONTENT | StatusCode::NOT_MODIFIED);
-    status.is_informational() || is_odd || PERSONAL.contains(&status)
+    let is_of_the_connection =
+        matches!(status, StatusCode::HTTP_VERSION_NOT_SUPPORTED | StatusCode::NETWORK_AUTHENTICATION_REQUIRED);
+    let is_of_the_requester = status.is_client_error() && !OF_THE_TARGET.contains(&status);
+    status.is_informational() || is_odd || is_of_the_connection || is_of_the_requester
 }
 
 fn is_a_stream(content_type: &[u8]) -> bool {

@@ -247,3 +247,16 @@ async fn layers_on_one_coalescer_share_no_flights() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_switch_that_is_off_has_every_request_called_for_by_itself() {
+    for cache_control in ["public", "private"] {
+        let stage = Stage::new();
+        stage.handle.set_enabled(false);
+        let router = stage.router(move |call| ([("cache-control", cache_control)], call.to_string()));
+        let responses = limited(stage.play(&router, [(); 3].map(|()| ask("/a", &[])), 0)).await;
+        let mut seen = texts(&responses);
+        seen.sort_unstable();
+        assert_eq!(seen, ["1", "2", "3"], "{cache_control}");
+    }
+}

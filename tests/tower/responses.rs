@@ -48,8 +48,8 @@ async fn shared(stage: Stage, head: Head) {
 }
 
 #[tokio::test]
-async fn statuses_that_judge_the_requester_are_its_own() {
-    for status in [206, 304, 401, 403, 407, 408, 421, 425, 429, 431, 511] {
+async fn statuses_that_nobody_else_asked_for_or_earned_are_their_requesters_own() {
+    for status in [206, 304, 400, 401, 403, 406, 407, 408, 421, 425, 429, 431, 505, 511] {
         let status = StatusCode::from_u16(status).unwrap();
         alone(Stage::new(), Reason::Status, (status, vec![])).await;
     }
@@ -57,7 +57,7 @@ async fn statuses_that_judge_the_requester_are_its_own() {
 
 #[tokio::test]
 async fn other_statuses_are_shared_failures_included() {
-    for status in [200, 203, 204, 301, 302, 307, 400, 404, 410, 500, 502, 503] {
+    for status in [200, 203, 204, 301, 302, 307, 404, 405, 410, 414, 451, 500, 502, 503] {
         shared(Stage::new(), (StatusCode::from_u16(status).unwrap(), vec![])).await;
     }
 }

@@ -26,7 +26,7 @@ use tokio::{
 };
 
 /// Generous: it is only ever reached by a test that hangs.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(90);
 
 /// A hang is a failure, not a stuck test run.
 pub(crate) async fn limited<F: Future>(test: F) -> F::Output {

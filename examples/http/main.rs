@@ -8,7 +8,7 @@
 //! ```sh
 //! curl http://127.0.0.1:8080/posts/7                              # half a second
 //! oha -n 2000 -c 200 http://127.0.0.1:8080/posts/7                # or: wrk -c 200 -d 5 http://127.0.0.1:8080/posts/7
-//! curl http://127.0.0.1:8080/counts                               # 2,000 requests, some ten calls
+//! curl http://127.0.0.1:8080/counts                               # requests against calls of the handler
 //!
 //! curl -H 'Authorization: alice' http://127.0.0.1:8080/me         # somebody's own: never shared by itself
 //! oha -n 200 -c 200 -H 'Authorization: alice' http://127.0.0.1:8080/account # shared among alice's, as the layer knows her

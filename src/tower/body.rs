@@ -141,6 +141,13 @@ fn after(read: u64, rest: &SizeHint) -> SizeHint {
     hint
 }
 
+/// Empty, for the responses that layers above make by themselves.
+impl<B> Default for CoalescedBody<B> {
+    fn default() -> Self {
+        Self::whole(Content::default())
+    }
+}
+
 impl<B> fmt::Debug for CoalescedBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let source = match self.source {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::{StreamExt, future::join_all, stream};
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body_util::BodyExt;
-use shardflight::tower::Reason;
+use shardflight::tower::{CoalescedBody, Reason};
 
 use crate::support::{Gate, Site, Stage, Version, ask, fetch, limited};
 
@@ -237,4 +237,9 @@ async fn a_head_of_a_get_route_has_no_body_and_its_length() {
         assert_eq!(response.headers()[header::CONTENT_LENGTH], "4");
     })
     .await;
+}
+
+#[test]
+fn a_body_of_a_layers_own_is_empty() {
+    assert!(http_body::Body::is_end_stream(&CoalescedBody::<Body>::default()));
 }

@@ -11,8 +11,9 @@ use axum::{Router, body::Body, extract::State, routing::get};
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
 use shardflight::{Coalescer, JoinError, tower::CoalesceLayer};
+use tokio::runtime::Builder;
 
-use crate::support::{Count, Gate, Site, Stage, Version, ask, fetch, limited, visit};
+use crate::support::{Count, Gate, Site, Stage, Version, ask, fetch, limited, visit, watched};
 
 /// Panics without a word on stderr.
 fn panic_quietly() -> Body {
@@ -104,16 +105,22 @@ async fn a_body_that_never_ends_ends_with_its_flight() {
     assert_eq!(visit(&router, ask("/a", &[])).await.status(), StatusCode::GATEWAY_TIMEOUT);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_body_that_is_always_ready_and_never_has_anything_ends_with_its_flight() {
-    let stage = Stage::new();
-    stage.gate.open();
-    let empty = || Body::from_stream(futures::stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::new())));
-    let router = stage.router(move |_| empty());
-    let visit = tokio::spawn(visit(&router, ask("/a", &[])));
-    stage.until(|stats| stats.waiters == 1).await;
-    tokio::time::advance(Duration::from_secs(31)).await;
-    assert_eq!(visit.await.unwrap().status(), StatusCode::GATEWAY_TIMEOUT);
+#[test]
+fn a_body_that_is_always_ready_and_never_has_anything_ends_with_its_flight() {
+    // On a thread of its own, which it would keep if it went wrong.
+    watched(|| {
+        let runtime = Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let stage = Stage::new();
+            stage.gate.open();
+            let empty = || Body::from_stream(futures::stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::new())));
+            let router = stage.router(move |_| empty());
+            let visit = tokio::spawn(visit(&router, ask("/a", &[])));
+            stage.until(|stats| stats.waiters == 1).await;
+            tokio::time::advance(Duration::from_secs(31)).await;
+            assert_eq!(visit.await.unwrap().status(), StatusCode::GATEWAY_TIMEOUT);
+        });
+    });
 }
 
 #[tokio::test]

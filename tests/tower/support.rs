@@ -1,10 +1,13 @@
 //! Servers, clients, gates and limits.
 
 use std::{
+    panic::resume_unwind,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
+        mpsc::{self, RecvTimeoutError},
     },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -31,6 +34,17 @@ const LIMIT: Duration = Duration::from_secs(90);
 /// A hang is a failure, not a stuck test run.
 pub(crate) async fn limited<F: Future>(test: F) -> F::Output {
     timeout(LIMIT, test).await.expect("the test hangs")
+}
+
+/// [`limited`] for tests that may block their thread.
+pub(crate) fn watched(test: impl FnOnce() + Send + 'static) {
+    let (done, over) = mpsc::channel::<()>();
+    let thread = thread::spawn(move || {
+        let _done = done;
+        test();
+    });
+    assert_eq!(over.recv_timeout(LIMIT), Err(RecvTimeoutError::Disconnected), "the test hangs");
+    thread.join().unwrap_or_else(|panic| resume_unwind(panic));
 }
 
 /// Closed until opened, then open for good.

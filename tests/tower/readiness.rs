@@ -14,7 +14,7 @@ use http_body_util::{Empty, Full};
 use shardflight::tower::SharedError;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 
-use crate::support::{Stage, limited, read};
+use crate::support::{Stage, eventually, limited, read};
 
 /// Panics where it is called without having been asked whether it is ready; and its clones are not.
 #[derive(Debug, Default)]
@@ -82,9 +82,11 @@ async fn a_limit_below_bounds_calls_and_not_callers() {
                 }
             },
         );
-        let visits: Vec<_> = (0..10)
-            .map(|_| tokio::spawn(service.clone().oneshot(Request::get("/").body(Empty::<Bytes>::new()).unwrap())))
-            .collect();
+        let visit = || tokio::spawn(service.clone().oneshot(Request::get("/").body(Empty::<Bytes>::new()).unwrap()));
+        let mut visits = vec![visit()];
+        // The one call that the limit allows is under way before the others come.
+        eventually(|| stage.calls.get() == 1).await;
+        visits.extend((1..10).map(|_| visit()));
         stage.until(|stats| stats.waiters == 10).await;
         stage.gate.open();
         for visit in visits {

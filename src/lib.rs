@@ -186,6 +186,11 @@
 //! executor. Timers are that runtime's too; one built without them is kept time for by a thread of the crate's own. When
 //! that runtime shuts down, whoever still waits gets [`JoinError::Closed`] or [`JoinError::Aborted`]; a
 //! `current_thread` runtime that nobody drives answers nobody.
+//!
+//! # In front of HTTP
+//!
+//! With the feature `tower`, the module `tower` has a layer for axum's routers and for outgoing clients, and says what it
+//! never shares.
 
 #[cfg(not(shardflight_shuttle))]
 mod actor;
@@ -222,6 +227,8 @@ mod stats;
 mod ticket;
 #[cfg(not(shardflight_shuttle))]
 mod timers;
+#[cfg(feature = "tower")]
+pub mod tower;
 mod work;
 
 pub use builder::Builder;

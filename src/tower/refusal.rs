@@ -1,0 +1,30 @@
+//! What a caller gets when its flight has no response.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+
+use crate::error::JoinError;
+
+/// Says nothing of what went wrong but its kind: a panic's message is the operator's to read.
+pub(super) fn response(error: &JoinError, retry_after: Duration) -> Response<Bytes> {
+    let (status, may_retry) = match error {
+        JoinError::Panicked(_) => (StatusCode::INTERNAL_SERVER_ERROR, false),
+        JoinError::TooManyWaiters { .. } | JoinError::TooManyFlights { .. } => (StatusCode::SERVICE_UNAVAILABLE, true),
+        JoinError::TimedOut { .. } => (StatusCode::GATEWAY_TIMEOUT, true),
+        JoinError::Aborted | JoinError::Closed => (StatusCode::SERVICE_UNAVAILABLE, false),
+        JoinError::Reentrant => (StatusCode::LOOP_DETECTED, false),
+    };
+    let text = status.canonical_reason().unwrap_or_default();
+    let mut response = Response::new(Bytes::from_static(text.as_bytes()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    if may_retry {
+        // A part of a second is a second, as the header knows no less.
+        let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+        headers.insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
+}

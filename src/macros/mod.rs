@@ -1,7 +1,7 @@
 //! What the code calls that `#[coalesce]` writes. Hidden, and no part of the public API: it changes with the macro.
 //!
 //! The macro says where a call is to be joined, what its key is and what its work; everything else is here. Bounds are
-//! the traits of [`needs`], whose compile errors speak of coalesced functions.
+//! the traits of `needs`, whose compile errors speak of coalesced functions.
 
 mod needs;
 mod place;

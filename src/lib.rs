@@ -241,6 +241,15 @@ pub use policy::{OnAbandon, OnExpiry};
 pub use scope::{Machine, Scope, Topology};
 pub use stats::Stats;
 
+#[cfg(feature = "macros")]
+#[doc = include_str!("macros/coalesce.md")]
+pub use shardflight_macros::coalesce;
+
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+#[path = "macros/mod.rs"]
+pub mod __macros;
+
 /// What the targets in `fuzz/` need of the inside.
 #[cfg(fuzzing)]
 #[doc(hidden)]

@@ -1,0 +1,80 @@
+//! The function under the attribute.
+
+use proc_macro2::{TokenStream, TokenTree};
+use syn::{Error, FnArg, Ident, ItemFn, Receiver, Result, ReturnType, Type, ext::IdentExt, parse_quote};
+
+use crate::{
+    arguments::{Argument, strip},
+    options::Options,
+};
+
+pub(crate) struct Function {
+    pub(crate) item: ItemFn,
+    pub(crate) receiver: Option<Receiver>,
+    pub(crate) arguments: Vec<Argument>,
+    /// `()` where none is written.
+    pub(crate) returns: Type,
+    /// Whether it returns a `Result`.
+    pub(crate) fallible: bool,
+    pub(crate) in_impl: bool,
+}
+
+impl Function {
+    pub(crate) fn parse(item: TokenStream, options: &Options) -> Result<Self> {
+        let mentions_self = mentions(&item, "Self");
+        let item: ItemFn = syn::parse2(item).map_err(|error| {
+            Error::new(error.span(), format!("`#[coalesce]` goes on a function or method with a body: {error}"))
+        })?;
+        let mut receiver = None;
+        let mut arguments = Vec::new();
+        for (position, input) in item.sig.inputs.iter().enumerate() {
+            match input {
+                FnArg::Receiver(the_receiver) => receiver = Some(the_receiver.clone()),
+                FnArg::Typed(argument) => arguments.push(Argument::new(argument.clone(), position)),
+            }
+        }
+        let returns = match &item.sig.output {
+            ReturnType::Default => parse_quote!(()),
+            ReturnType::Type(_, ty) => (**ty).clone(),
+        };
+        let fallible = options.result.unwrap_or_else(|| is_called_result(&returns));
+        let in_impl = options.in_impl.unwrap_or(receiver.is_some() || mentions_self);
+        Ok(Self { item, receiver, arguments, returns, fallible, in_impl })
+    }
+
+    pub(crate) fn name(&self) -> &Ident {
+        &self.item.sig.ident
+    }
+
+    /// The name as it reads.
+    pub(crate) fn title(&self) -> String {
+        self.name().unraw().to_string()
+    }
+
+    pub(crate) fn argument(&self, name: &Ident) -> Option<&Argument> {
+        self.arguments.iter().find(|argument| argument.pattern.is_none() && argument.name == *name)
+    }
+
+    /// What the default key is made of.
+    pub(crate) fn key_arguments<'a>(&'a self, options: &'a Options) -> impl Iterator<Item = &'a Argument> {
+        self.arguments.iter().filter(|argument| !options.skips(&argument.name.unraw().to_string()))
+    }
+}
+
+fn is_called_result(ty: &Type) -> bool {
+    match strip(ty) {
+        Type::Path(path) => {
+            path.path.segments.last().is_some_and(|segment| segment.ident.to_string().ends_with("Result"))
+        }
+        _ => false,
+    }
+}
+
+/// Whether the identifier is anywhere in the code.
+pub(crate) fn mentions(code: &TokenStream, name: &str) -> bool {
+    code.clone().into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => ident == name,
+        TokenTree::Group(group) => mentions(&group.stream(), name),
+        _ => false,
+    })
+}

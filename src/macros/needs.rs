@@ -1,0 +1,219 @@
+//! What a coalesced function needs of its types, as traits with errors that say what to do.
+//!
+//! Each has two blanket implementations, of which the second holds for no type. With one alone the compiler would look
+//! through it and complain of what that one asks for, in words that name no way out. `M` tells the two apart and is
+//! inferred. Where what is asked for isn't there, the associated type isn't either, so that no second error follows.
+
+use std::{borrow::Borrow, hash::Hash};
+
+use crate::error::JoinError;
+
+/// Marks the implementation that holds for all that fit.
+#[derive(Debug)]
+pub struct Fits;
+
+/// Marks the one that holds for none.
+#[derive(Debug)]
+pub struct Never;
+
+/// Implemented for nothing.
+pub trait NoType: Clone + Hash + Eq + Send + Sync + From<JoinError> + Future + 'static {}
+
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be part of the key of a coalesced call",
+    label = "the key is made of this argument, and `{Self}` isn't `Clone + Hash + Eq + Send + 'static`",
+    note = "if the answer doesn't depend on this argument, leave it out by name: `#[coalesce(skip(name))]`",
+    note = "otherwise say what identifies the call: `#[coalesce(key = \"...\")]`"
+)]
+pub trait KeyPart<M> {
+    type Itself;
+    fn itself(self) -> Self::Itself;
+    fn copy(&self) -> Self::Itself;
+}
+
+impl<T: Clone + Hash + Eq + Send + 'static> KeyPart<Fits> for T {
+    type Itself = T;
+    fn itself(self) -> T {
+        self
+    }
+    fn copy(&self) -> T {
+        self.clone()
+    }
+}
+
+impl<T: NoType> KeyPart<Never> for T {
+    type Itself = T;
+    fn itself(self) -> T {
+        self
+    }
+    fn copy(&self) -> T {
+        self.clone()
+    }
+}
+
+/// A part of the default key.
+pub fn key_part<T: KeyPart<M>, M>(argument: &T) -> T::Itself {
+    argument.copy()
+}
+
+/// [`key_part`] of an argument that is a reference.
+pub fn key_borrowed<B: ToOwned<Owned: KeyPart<M>> + ?Sized, M>(argument: &B) -> <B::Owned as KeyPart<M>>::Itself {
+    argument.to_owned().itself()
+}
+
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be the key of a coalesced call",
+    label = "not `Hash + Eq + Send + 'static`",
+    note = "the key is sent to the task that keeps the books, and compared there: it owns what it is made of"
+)]
+pub trait Key<M> {
+    type Itself;
+    fn itself(self) -> Self::Itself;
+}
+
+impl<T: Hash + Eq + Send + 'static> Key<Fits> for T {
+    type Itself = T;
+    fn itself(self) -> T {
+        self
+    }
+}
+
+impl<T: NoType> Key<Never> for T {
+    type Itself = T;
+    fn itself(self) -> T {
+        self
+    }
+}
+
+/// The key that a `key` expression gives.
+pub fn key<T: Key<M>, M>(key: T) -> T::Itself {
+    key.itself()
+}
+
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be an argument of a coalesced function",
+    label = "the work needs an argument of its own, and `{Self}` isn't `Clone + Send + 'static`",
+    note = "the work runs detached from its caller; an `Arc` around what can't be cloned often helps"
+)]
+pub trait Argument<M> {
+    type Owned;
+    fn own(&self) -> Self::Owned;
+}
+
+impl<T: Clone + Send + 'static> Argument<Fits> for T {
+    type Owned = T;
+    fn own(&self) -> T {
+        self.clone()
+    }
+}
+
+impl<T: NoType> Argument<Never> for T {
+    type Owned = T;
+    fn own(&self) -> T {
+        self.clone()
+    }
+}
+
+/// The work's own copy of an argument.
+pub fn argument<T: Argument<M>, M>(argument: &T) -> T::Owned {
+    argument.own()
+}
+
+#[diagnostic::on_unimplemented(
+    message = "a coalesced function can't borrow a `{Self}`",
+    label = "the work needs a copy of its own, and `{Self}` has no owned form that is `Send + Sync + 'static`",
+    note = "the work runs detached from its caller; take an `Arc` of what can't be cloned"
+)]
+pub trait Borrowed<M> {
+    type Owned;
+    fn own(&self) -> Self::Owned;
+}
+
+impl<B: ToOwned<Owned: Send + Sync + 'static> + ?Sized> Borrowed<Fits> for B {
+    type Owned = B::Owned;
+    fn own(&self) -> B::Owned {
+        self.to_owned()
+    }
+}
+
+impl<B: NoType> Borrowed<Never> for B {
+    type Owned = B;
+    fn own(&self) -> B {
+        self.clone()
+    }
+}
+
+/// The work's own copy of what an argument borrows.
+pub fn borrowed<B: Borrowed<M> + ?Sized, M>(argument: &B) -> B::Owned {
+    argument.own()
+}
+
+/// Back from [`borrowed`].
+pub fn lend<B: ?Sized, O: Borrow<B>>(owned: &O) -> &B {
+    owned.borrow()
+}
+
+#[diagnostic::on_unimplemented(
+    message = "the work of a coalesced method can't have a `{Self}` of its own",
+    label = "not `Clone + Send + Sync + 'static`",
+    note = "the work outlives the call, so it takes a clone of `self` along; derive `Clone`, if that is cheap, or take \
+            `self: Arc<Self>`"
+)]
+pub trait Receiver<M> {
+    type Owned;
+    fn own(&self) -> Self::Owned;
+}
+
+impl<T: Clone + Send + Sync + 'static> Receiver<Fits> for T {
+    type Owned = T;
+    fn own(&self) -> T {
+        self.clone()
+    }
+}
+
+impl<T: NoType> Receiver<Never> for T {
+    type Owned = T;
+    fn own(&self) -> T {
+        self.clone()
+    }
+}
+
+/// The work's own `self`.
+pub fn receiver<T: Receiver<M>, M>(receiver: &T) -> T::Owned {
+    receiver.own()
+}
+
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be shared by the callers of a coalesced function",
+    label = "not `Clone + Send + Sync + 'static`",
+    note = "each caller gets a clone; return an `Arc` of what can't be cloned"
+)]
+pub trait Value<M>: Clone + Send + Sync + 'static {}
+impl<T: Clone + Send + Sync + 'static> Value<Fits> for T {}
+impl<T: NoType> Value<Never> for T {}
+
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be the error of a coalesced function",
+    label = "not `Clone + From<shardflight::JoinError> + Send + Sync + 'static`",
+    note = "each caller gets a clone of the work's error, so it is `Clone`; wrap what isn't in an `Arc`",
+    note = "the call itself can fail, too: implement `From<shardflight::JoinError>` for `{Self}`"
+)]
+pub trait Failure<M>: Clone + From<JoinError> + Send + Sync + 'static {}
+impl<E: Clone + From<JoinError> + Send + Sync + 'static> Failure<Fits> for E {}
+impl<E: NoType> Failure<Never> for E {}
+
+#[diagnostic::on_unimplemented(
+    message = "the body of a coalesced function must be `Send`",
+    label = "holds something across an `.await` that isn't `Send`",
+    note = "it runs as a task of its own: keep `Rc`, `RefCell` borrows, lock guards and their like within a block that \
+            ends before the `.await`",
+    note = "`tokio::spawn` of the same function without `#[coalesce]` shows which value it is"
+)]
+pub trait Body<M>: Future + Send {}
+impl<F: Future + Send> Body<Fits> for F {}
+impl<F: NoType> Body<Never> for F {}
+
+/// The future of the function's body, as it is.
+pub fn body<F: Body<M>, M>(body: F) -> F {
+    body
+}

@@ -1,0 +1,82 @@
+//! What else stands on a function stays there.
+
+use std::sync::{Arc, Mutex};
+
+use shardflight::coalesce;
+use tokio::{runtime, task::yield_now};
+use tracing::{Subscriber, instrument, span, subscriber::with_default};
+use tracing_subscriber::{
+    Layer, Registry,
+    layer::{Context, SubscriberExt},
+};
+
+use crate::support::limited;
+
+/// The spans of one name that were opened.
+#[derive(Clone, Default)]
+struct Spans(Arc<Mutex<usize>>);
+
+impl<S: Subscriber> Layer<S> for Spans {
+    fn on_new_span(&self, attributes: &span::Attributes<'_>, _: &span::Id, _: Context<'_, S>) {
+        if attributes.metadata().name() == "load" {
+            *self.0.lock().unwrap() += 1;
+        }
+    }
+}
+
+/// How many spans `load` opens in two calls of which one runs.
+fn spans<F: Future>(calls: impl FnOnce() -> F) -> usize {
+    let spans = Spans::default();
+    with_default(Registry::default().with(spans.clone()), || {
+        runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(limited(calls()));
+    });
+    *spans.0.lock().unwrap()
+}
+
+#[test]
+fn instrument_below_sees_every_call() {
+    #[coalesce]
+    #[instrument]
+    async fn load(id: u32, name: &str) -> usize {
+        yield_now().await;
+        name.len() + id as usize
+    }
+
+    assert_eq!(spans(|| async { tokio::join!(load(7, "ada"), load(7, "ada")) }), 2);
+}
+
+#[test]
+fn instrument_above_sees_every_execution() {
+    #[instrument(skip(name), fields(length = name.len()))]
+    #[coalesce]
+    async fn load(id: u32, name: &str) -> Result<usize, crate::results::Failure> {
+        yield_now().await;
+        Ok(name.len() + id as usize)
+    }
+
+    assert_eq!(spans(|| async { tokio::join!(load(7, "ada"), load(7, "ada")) }), 1);
+}
+
+/// Warnings are errors where tests are linted: an attribute that got lost, or came to be where it has no purpose, is one.
+#[tokio::test]
+async fn lints_and_conditions_hold_for_the_body_and_for_the_call() {
+    #[coalesce]
+    #[must_use]
+    #[expect(unused_variables, reason = "the test's own")]
+    async fn load(#[allow(unused_mut)] mut id: u32) -> u32 {
+        let unused = id;
+        id
+    }
+    #[coalesce]
+    #[cfg(any())]
+    async fn absent(id: NoSuchType) -> u32 {}
+    #[coalesce]
+    #[cfg_attr(all(), inline, doc(hidden))]
+    #[allow(clippy::unused_async)]
+    async fn present(id: u32) -> u32 {
+        id
+    }
+
+    assert_eq!(limited(load(7)).await, 7);
+    assert_eq!(limited(present(7)).await, 7);
+}

@@ -1,0 +1,109 @@
+//! Functions for plain threads.
+
+use std::{
+    panic::catch_unwind,
+    sync::{Arc, LazyLock},
+    thread,
+};
+
+use shardflight::{Coalescer, Handle, JoinError, coalesce};
+
+use crate::{
+    results::Failure,
+    support::{Count, Wall, eventually_blocking, panic_quietly, two_workers, watched},
+};
+
+#[test]
+fn threads_that_have_no_runtime_share_one_execution() {
+    #[coalesce(blocking, skip(wall, count))]
+    fn load(name: &str, wall: &Wall, count: &Count) -> usize {
+        count.up();
+        wall.block();
+        name.len()
+    }
+
+    watched(|| {
+        let (wall, opener) = Wall::new();
+        let count = Count::default();
+        let threads: Vec<_> = (0..8)
+            .map(|_| {
+                let (wall, count) = (wall.clone(), count.clone());
+                thread::spawn(move || load("ada", &wall, &count))
+            })
+            .collect();
+        eventually_blocking(|| load_stats().waiters == 8);
+        assert!(!load_forget("bob", &wall, &count));
+        assert!(load_forget("ada", &wall, &count));
+        drop(opener);
+        for thread in threads {
+            assert_eq!(thread.join().unwrap(), 3);
+        }
+        assert_eq!(count.get(), 1);
+        assert_eq!(load_no_coalesce("ada", &wall, &count), 3);
+    });
+}
+
+#[test]
+fn errors_and_panics_of_blocking_work_are_told_apart() {
+    #[coalesce(blocking, max_flight_duration = 20)]
+    fn load(id: u32) -> Result<u32, Failure> {
+        match id {
+            7 => Ok(id),
+            8 => Err(Failure::NoSuchUser),
+            _ => panic_quietly(format!("no {id}")),
+        }
+    }
+    #[coalesce(blocking)]
+    fn plain(id: u32) -> u32 {
+        panic_quietly(format!("no {id}"))
+    }
+
+    watched(|| {
+        assert_eq!(load(7).unwrap(), 7);
+        assert!(matches!(load(8), Err(Failure::NoSuchUser)));
+        assert!(matches!(load(9), Err(Failure::NoAnswer(JoinError::Panicked(_)))));
+        let panic = catch_unwind(|| plain(9)).unwrap_err();
+        assert_eq!(panic.downcast_ref::<String>().unwrap(), "no 9");
+    });
+}
+
+#[test]
+fn blocking_methods_and_coalescers_with_a_name_work_as_async_ones_do() {
+    static HOME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(two_workers);
+    #[derive(Clone)]
+    struct Store {
+        flights: Handle<u32, u32>,
+        base: u32,
+    }
+    impl Store {
+        #[coalesce(blocking, in = "self.flights")]
+        fn load(self: Arc<Self>, id: u32) -> u32 {
+            self.base + id
+        }
+    }
+
+    watched(|| {
+        let _inside = HOME.enter();
+        let store = Arc::new(Store { flights: Coalescer::new().handle(), base: 10 });
+        assert_eq!(Arc::clone(&store).load(7), 17);
+        assert_eq!(Arc::clone(&store).load_stats().joins, 1);
+        assert!(!store.load_forget(7));
+    });
+}
+
+#[test]
+fn the_home_of_blocking_functions_outlives_every_runtime() {
+    #[coalesce(blocking)]
+    fn load(id: u32) -> u32 {
+        id
+    }
+
+    watched(|| {
+        for id in 0..3 {
+            let runtime = two_workers();
+            let call = runtime.spawn_blocking(move || load(id));
+            assert_eq!(runtime.block_on(call).unwrap(), id);
+        }
+        assert_eq!(load_stats().executions, 3);
+    });
+}

@@ -1,0 +1,42 @@
+//! What `#[coalesce]` makes of a function, one behaviour per test.
+//!
+//! Nothing here sleeps to let something happen: gates hold work back, and conditions are awaited under a time limit. Each
+//! test has functions of its own, as a function has one coalescer.
+
+// Much of the work here stands for work that waits.
+#![allow(clippy::unused_async)]
+
+#[path = "../behaviour/support.rs"]
+#[allow(dead_code)]
+mod support;
+
+mod attributes;
+mod blocking;
+mod companions;
+mod hygiene;
+mod keys;
+mod methods;
+mod named;
+mod results;
+mod runtimes;
+mod sharing;
+
+use std::time::Instant;
+
+use shardflight::Stats;
+use tokio::task::yield_now;
+
+use crate::support::LIMIT;
+
+/// Waits until so many callers wait in a function's coalescer.
+async fn waiting<F: Future<Output = Stats>>(waiters: usize, stats: impl Fn() -> F) {
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        let stats = stats().await;
+        if stats.waiters == waiters {
+            return;
+        }
+        assert!(Instant::now() < deadline, "never came to {waiters} waiters; last seen: {stats:?}");
+        yield_now().await;
+    }
+}

@@ -1,0 +1,140 @@
+//! Who shares with whom, and what leaves nobody worse off.
+
+use futures::future::join_all;
+use shardflight::coalesce;
+use tokio::spawn;
+
+use crate::{
+    support::{Count, Gate, limited},
+    waiting,
+};
+
+#[tokio::test]
+async fn concurrent_calls_with_equal_arguments_share_one_execution() {
+    #[coalesce(skip(gate, count))]
+    async fn load(id: u32, gate: Gate, count: Count) -> u32 {
+        count.up();
+        gate.pass().await;
+        id
+    }
+
+    limited(async {
+        let (gate, count) = (Gate::new(), Count::default());
+        let calls: Vec<_> = (0..1_000).map(|_| spawn(load(7, gate.clone(), count.clone()))).collect();
+        waiting(1_000, load_stats).await;
+        gate.open();
+        for answer in join_all(calls).await {
+            assert_eq!(answer.unwrap(), 7);
+        }
+        assert_eq!(count.get(), 1);
+        assert_eq!(load_stats().await.coalesced, 999);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn calls_that_differ_in_any_argument_run_apart() {
+    #[coalesce(skip(gate, count))]
+    async fn load(tenant: u32, name: &str, pages: &[u8], gate: &Gate, count: &Count) -> String {
+        count.up();
+        gate.pass().await;
+        format!("{tenant} {name} {pages:?}")
+    }
+
+    limited(async {
+        let (gate, count) = (Gate::new(), Count::default());
+        let (left, right) = tokio::join!(
+            async {
+                tokio::join!(
+                    load(1, "a", &[1], &gate, &count),
+                    load(2, "a", &[1], &gate, &count),
+                    load(1, "b", &[1], &gate, &count),
+                    load(1, "a", &[1, 2], &gate, &count),
+                )
+            },
+            async {
+                waiting(4, load_stats).await;
+                gate.open();
+            }
+        );
+        assert_eq!(left, ("1 a [1]".into(), "2 a [1]".into(), "1 b [1]".into(), "1 a [1, 2]".into()));
+        assert_eq!((count.get(), right), (4, ()));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn two_functions_share_nothing_though_their_arguments_are_equal() {
+    #[coalesce]
+    async fn one(_id: u32) -> &'static str {
+        "one"
+    }
+    #[coalesce]
+    async fn other(_id: u32) -> &'static str {
+        "other"
+    }
+
+    let answers = limited(async { tokio::join!(one(7), other(7)) }).await;
+    assert_eq!(answers, ("one", "other"));
+}
+
+#[tokio::test]
+async fn a_function_without_arguments_has_one_flight_at_a_time() {
+    #[coalesce]
+    async fn load() -> u32 {
+        tokio::task::yield_now().await;
+        7
+    }
+
+    let answers = limited(async { tokio::join!(load(), load(), load()) }).await;
+    assert_eq!(answers, (7, 7, 7));
+    let stats = load_stats().await;
+    assert_eq!((stats.joins, stats.executions), (3, 1));
+}
+
+#[tokio::test]
+async fn nothing_is_kept_once_a_call_has_ended() {
+    #[coalesce(skip(count))]
+    async fn load(id: u32, count: &Count) -> (u32, usize) {
+        (id, count.up())
+    }
+
+    let count = Count::default();
+    assert_eq!(limited(load(7, &count)).await, (7, 1));
+    assert_eq!(limited(load(7, &count)).await, (7, 2));
+}
+
+#[tokio::test]
+async fn a_caller_that_leaves_harms_nobody_though_it_was_first() {
+    #[coalesce(skip(gate))]
+    async fn load(id: u32, gate: Gate) -> u32 {
+        gate.pass().await;
+        id
+    }
+
+    limited(async {
+        let gate = Gate::new();
+        let leader = spawn(load(7, gate.clone()));
+        waiting(1, load_stats).await;
+        let follower = spawn(load(7, gate.clone()));
+        waiting(2, load_stats).await;
+        leader.abort();
+        assert!(leader.await.unwrap_err().is_cancelled());
+        gate.open();
+        assert_eq!(follower.await.unwrap(), 7);
+        assert_eq!(load_stats().await.executions, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_call_that_is_never_polled_does_nothing() {
+    #[coalesce(skip(count))]
+    async fn load(count: Count) -> usize {
+        count.up()
+    }
+
+    let count = Count::default();
+    drop(load(count.clone()));
+    assert_eq!((count.get(), load_stats().await.joins), (0, 0));
+}

@@ -207,6 +207,8 @@ mod interleavings;
 mod join;
 mod lane;
 mod live;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod panics;
 mod patience;
 mod policy;
@@ -221,8 +223,11 @@ mod stats;
 mod ticket;
 #[cfg(not(shardflight_shuttle))]
 mod timers;
+mod watch;
 mod work;
 
+#[cfg(feature = "metrics")]
+pub use self::metrics::Metrics;
 pub use builder::Builder;
 pub use coalescer::{Coalescer, Shutdown};
 pub use error::{BuildError, CaughtPanic, Closed, InvalidRollout, JoinError, TryJoinError};

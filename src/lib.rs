@@ -157,6 +157,9 @@
 //! `reentrant` and `closed`. Work runs inside a debug span `flight` with the field `flight`, below the span that was current when its leader first
 //! polled its join.
 //!
+//! With the feature `metrics`, `Builder::metrics` exports counters, gauges and histograms to whatever recorder of the
+//! `metrics` facade is installed.
+//!
 //! # Memory
 //!
 //! A waiting caller costs its future, one allocation that holds its work and in the end its answer, and a pointer's room in

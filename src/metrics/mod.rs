@@ -66,22 +66,20 @@ use crate::{
 /// # Examples
 ///
 /// ```
-/// use metrics_util::debugging::DebuggingRecorder;
+/// use metrics_exporter_prometheus::PrometheusBuilder;
 /// use shardflight::{Coalescer, Metrics};
 /// use std::time::Duration;
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let recorder = DebuggingRecorder::new(); // in a service, an exporter's
-/// let exported = recorder.snapshotter();
-/// recorder.install()?;
+/// let exporter = PrometheusBuilder::new().install_recorder()?; // before the coalescer
 ///
 /// let metrics = Metrics::named("users").report_every(Duration::from_secs(5));
-/// let coalescer = Coalescer::<u64, u64>::builder().metrics(metrics).build()?;
+/// let coalescer = Coalescer::<u64, u64>::builder().shards(1).metrics(metrics).build()?;
 /// coalescer.handle().join(7_u64, || async { 7 }).await?;
 /// coalescer.shutdown(Duration::from_secs(1)).await;
 ///
-/// let joins = exported.snapshot().into_vec().into_iter().find(|(metric, ..)| metric.key().name() == "shardflight_joins_total");
-/// assert!(joins.is_some());
+/// let exported = exporter.render();
+/// assert!(exported.contains(r#"shardflight_joins_total{coalescer="users",shard="0"} 1"#), "{exported}");
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]

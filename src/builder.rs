@@ -266,7 +266,7 @@ impl<K, V, S> Builder<K, V, S> {
             bypasses,
             closing: AtomicBool::new(false),
             timers: timers.clone(),
-            watch: watch.clone(),
+            watch,
         })))
     }
 }

@@ -15,7 +15,6 @@ use crate::{
     estate::Estate,
     host::{Runtime, now, oneshot},
     live::{Answer, Key, Lanes, Live, LiveLane, Value, post, refuse},
-    panics::contain,
     shard::{Effect, Landing, Message, Remains, Shard},
     sight,
     watch::Watch,
@@ -229,7 +228,7 @@ impl<K: Key, V: Value> Pump<K, V> {
                         let (error, waiters) = (outcome.as_ref().err(), landing.waiters());
                         sight::landed(flown.id, latency, error, waiters);
                         if let Some(watch) = &self.watch {
-                            contain(|| watch.landed(latency(), error, waiters));
+                            watch.landed(latency(), error, waiters);
                         }
                     }
                     self.landings.push_back(landing);
@@ -292,7 +291,7 @@ impl<K: Key, V: Value> Pump<K, V> {
         drop(mem::take(&mut self.remains));
         // Last, as nobody's answer is to wait for it. Taken, so that it is said once.
         if let Some(watch) = self.watch.take() {
-            contain(|| watch.closed(self.number, self.shard.totals(self.now)));
+            watch.closed(self.number, self.shard.totals(self.now));
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     error::{CaughtPanic, Closed, JoinError},
     host::{AtomicBool, Port, Runtime, now, oneshot},
     live::{Key, Lanes, LiveLane, Value},
-    panics::{catch, contain, drop_contained},
+    panics::{catch, drop_contained},
     rollout::Rollout,
     running,
     scope::Domains,
@@ -150,7 +150,7 @@ impl<K: Key, V: Value, S> Router<K, V, S> {
     /// A caller's wait is over.
     pub(crate) fn waited(&self, since: Option<Instant>, ending: Ending) {
         if let (Some(since), Some(watch)) = (since, &self.watch) {
-            contain(|| watch.waited(now().saturating_duration_since(since), ending));
+            watch.waited(now().saturating_duration_since(since), ending);
         }
     }
 

@@ -1,7 +1,6 @@
 //! The seam for whoever measures what a shard's counters can't tell: how long things took.
 //!
-//! A watch is somebody else's code: a panic in it ends where it is called. Where nobody watches, all of this is a look at an
-//! `Option`, and no clock is read.
+//! Where nobody watches, all of this is a look at an `Option`, and no clock is read.
 
 #![cfg_attr(not(feature = "metrics"), expect(dead_code, reason = "nobody watches"))]
 
@@ -31,7 +30,7 @@ pub(crate) struct Surroundings {
     pub(crate) timers: Runtime,
 }
 
-/// Hears of one coalescer.
+/// Hears of one coalescer. It runs in shards and in callers: what it calls of others it contains, and nothing in it panics.
 pub(crate) trait Watch: Send + Sync {
     /// A shard is there, to be asked for its totals.
     fn opened(&self, shard: usize, source: Box<dyn Source>);

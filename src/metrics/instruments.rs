@@ -139,3 +139,35 @@ impl OfShard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use metrics::with_local_recorder;
+    use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+
+    use super::*;
+
+    fn instruments() -> (Instruments, PrometheusHandle) {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let bypasses: Arc<[_]> = Arc::new([Bypasses::default()]);
+        (with_local_recorder(&recorder, || Instruments::register("users", bypasses)), recorder.handle())
+    }
+
+    fn exported(exporter: &PrometheusHandle, name: &str) -> String {
+        let text = exporter.render();
+        let line =
+            text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('{')).expect("a metric of that name");
+        line.rsplit(' ').next().expect("a value").to_owned()
+    }
+
+    #[test]
+    fn a_join_that_turns_out_not_to_be_coalesced_makes_no_counter_fall() {
+        let (instruments, exporter) = instruments();
+        for (coalesced, expected) in [(2, "2"), (1, "2"), (3, "3")] {
+            let mut totals = Stats::default();
+            totals.coalesced = coalesced;
+            instruments.report(0, totals);
+            assert_eq!(exported(&exporter, "shardflight_coalesced_total"), expected);
+        }
+    }
+}

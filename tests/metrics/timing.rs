@@ -93,7 +93,9 @@ async fn a_bypassed_caller_is_measured_apart() {
         let handle = one_shard(&exported);
         handle.set_enabled(false);
         handle.join(1_u32, two_seconds).await.unwrap();
+        assert!(timeout(Duration::from_millis(500), handle.join(1_u32, two_seconds)).await.is_err());
         assert_measured(&exported, WAITS, "bypassed", (2.0, 1));
+        assert_measured(&exported, WAITS, "left", (0.5, 1));
         assert_measured(&exported, WAITS, "answered", (0.0, 0));
         assert_measured(&exported, FLIGHTS, "value", (0.0, 0));
     })

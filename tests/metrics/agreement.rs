@@ -29,7 +29,7 @@ type Callers = Handle<u64, Result<u64, u64>, BuildHasherDefault<DefaultHasher>>;
 
 /// What became of the callers, as they saw it.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Seen {
+struct Tally {
     answered: u64,
     left: u64,
     bypassed: u64,
@@ -72,7 +72,7 @@ async fn work(callers: Callers, key: u64, fate: Fate, time: Duration) -> Result<
 }
 
 /// One caller: it comes at its time, and stays, or leaves, or has little patience.
-async fn call(callers: Callers, seed: u64, seen: Arc<Mutex<Seen>>) {
+async fn call(callers: Callers, seed: u64, tally: Arc<Mutex<Tally>>) {
     let mut random = Rng::with_seed(seed);
     let mut milliseconds = |most| Duration::from_millis(random.u64(1..most));
     let (arrival, time, stay) = (milliseconds(400), milliseconds(25), milliseconds(25));
@@ -81,21 +81,21 @@ async fn call(callers: Callers, seed: u64, seen: Arc<Mutex<Seen>>) {
     let patient = if manner == 0 { callers.with_max_wait(MAX_WAIT) } else { callers.clone() };
     let join = patient.try_join(key, move || work(callers, key, fate, time));
     let answer = if manner == 1 { timeout(stay, join).await } else { Ok(join.await) };
-    let mut seen = seen.lock().unwrap();
+    let mut tally = tally.lock().unwrap();
     match answer {
-        Err(_) | Ok(Err(TryJoinError::Join(JoinError::TimedOut { after: MAX_WAIT }))) => seen.left += 1,
+        Err(_) | Ok(Err(TryJoinError::Join(JoinError::TimedOut { after: MAX_WAIT }))) => tally.left += 1,
         Ok(Err(TryJoinError::Join(
             JoinError::TooManyWaiters { .. } | JoinError::TooManyFlights { .. } | JoinError::Reentrant,
         ))) => {
-            seen.answered += 1;
-            seen.rejected += 1;
+            tally.answered += 1;
+            tally.rejected += 1;
         }
-        Ok(_) => seen.answered += 1,
+        Ok(_) => tally.answered += 1,
     }
 }
 
 /// Now and then somebody forgets keys, or has a join pass the shards.
-async fn meddle(callers: &Callers, random: &mut Rng, seen: &Mutex<Seen>) {
+async fn meddle(callers: &Callers, random: &mut Rng, tally: &Mutex<Tally>) {
     for _ in 0..80 {
         sleep(Duration::from_millis(5)).await;
         let forgotten = match random.u8(..4) {
@@ -106,11 +106,11 @@ async fn meddle(callers: &Callers, random: &mut Rng, seen: &Mutex<Seen>) {
                 // Answered at its first poll, so that nobody comes in between.
                 callers.try_join(random.u64(..24), || async { Ok(7) }).await.unwrap();
                 callers.set_enabled(true);
-                seen.lock().unwrap().bypassed += 1;
+                tally.lock().unwrap().bypassed += 1;
                 0
             }
         };
-        seen.lock().unwrap().forgotten += forgotten;
+        tally.lock().unwrap().forgotten += forgotten;
     }
 }
 
@@ -121,27 +121,27 @@ fn build(exported: &Exported) -> Coalescer<u64, Result<u64, u64>, BuildHasherDef
 }
 
 async fn play(seed: u64) -> Stats {
-    let (exported, heard, seen) = (Exported::new(), Heard::default(), Arc::new(Mutex::new(Seen::default())));
+    let (exported, heard, tally) = (Exported::new(), Heard::default(), Arc::new(Mutex::new(Tally::default())));
     let _subscriber = set_default(registry().with(heard.clone()));
     let coalescer = build(&exported);
     let callers = coalescer.handle();
     let mut random = Rng::with_seed(seed);
     let calls: Vec<_> =
-        (0..CALLERS).map(|_| tokio::spawn(call(callers.clone(), random.u64(..), Arc::clone(&seen)))).collect();
-    meddle(&callers, &mut random, &seen).await;
+        (0..CALLERS).map(|_| tokio::spawn(call(callers.clone(), random.u64(..), Arc::clone(&tally)))).collect();
+    meddle(&callers, &mut random, &tally).await;
     for call in calls {
         call.await.unwrap();
     }
     let stats = at_rest(&callers).await;
     coalescer.shutdown(Duration::ZERO).await;
     settle().await;
-    let seen = seen.lock().unwrap().clone();
-    compare_metrics(&stats, &exported, &seen);
+    let tally = tally.lock().unwrap().clone();
+    compare_metrics(&stats, &exported, &tally);
     compare_events(&stats, &exported, &heard);
     stats
 }
 
-fn compare_metrics(stats: &Stats, exported: &Exported, seen: &Seen) {
+fn compare_metrics(stats: &Stats, exported: &Exported, tally: &Tally) {
     for (name, counted) in counters(stats) {
         assert_eq!(exported.count(name, &[]), counted, "{name}");
         for (shard, of_shard) in stats.per_shard().iter().enumerate() {
@@ -158,9 +158,9 @@ fn compare_metrics(stats: &Stats, exported: &Exported, seen: &Seen) {
     assert_eq!(waits("bypassed"), stats.bypasses);
     assert_eq!(waits("left"), stats.departures);
     assert_eq!(waits("answered"), stats.joins - stats.bypasses - stats.departures);
-    assert_eq!((seen.bypassed, seen.forgotten), (stats.bypasses, stats.forgets));
+    assert_eq!((tally.bypassed, tally.forgotten), (stats.bypasses, stats.forgets));
     // Work that joins is a caller as well, and its own to see.
-    assert!(seen.answered <= waits("answered") && seen.left <= waits("left") && seen.rejected <= stats.rejections);
+    assert!(tally.answered <= waits("answered") && tally.left <= waits("left") && tally.rejected <= stats.rejections);
 }
 
 fn compare_events(stats: &Stats, exported: &Exported, heard: &Heard) {

@@ -24,16 +24,19 @@ struct Limit {
 }
 
 impl Patience {
+    /// Inlined, so that to have neither is a look at each.
+    #[inline]
     pub(crate) fn new(limit: Option<Duration>, timers: &Runtime, since: Option<Instant>) -> Option<Box<Self>> {
-        if limit.is_none() && since.is_none() {
-            return None;
-        }
+        if limit.is_none() && since.is_none() { None } else { Some(Box::new(Self::of_either(limit, timers, since))) }
+    }
+
+    fn of_either(limit: Option<Duration>, timers: &Runtime, since: Option<Instant>) -> Self {
         let limit = limit.map(|after| {
             // The caller may be on another runtime, or none.
             let _inside = timers.enter();
             Limit { after, timer: Box::pin(sleep(after)) }
         });
-        Some(Box::new(Self { limit, since }))
+        Self { limit, since }
     }
 
     pub(crate) fn since(patience: Option<&Self>) -> Option<Instant> {

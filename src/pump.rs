@@ -225,10 +225,9 @@ impl<K: Key, V: Value> Pump<K, V> {
                 Effect::Land(landing) => {
                     if let (Some(flown), Some(outcome)) = (landing.flight, landing.outcome()) {
                         let latency = || self.now.saturating_duration_since(flown.started);
-                        let (error, waiters) = (outcome.as_ref().err(), landing.waiters());
-                        sight::landed(flown.id, latency, error, waiters);
+                        sight::landed(flown.id, latency, outcome.as_ref().err(), landing.waiters());
                         if let Some(watch) = &self.watch {
-                            watch.landed(latency(), error, waiters);
+                            watch.landed(latency(), outcome.as_ref().err(), landing.waiters());
                         }
                     }
                     self.landings.push_back(landing);

@@ -148,8 +148,16 @@ impl<K: Key, V: Value, S> Router<K, V, S> {
     }
 
     /// A caller's wait is over.
+    #[inline]
     pub(crate) fn waited(&self, since: Option<Instant>, ending: Ending) {
-        if let (Some(since), Some(watch)) = (since, &self.watch) {
+        if let Some(since) = since {
+            self.tell_wait(since, ending);
+        }
+    }
+
+    #[inline(never)]
+    fn tell_wait(&self, since: Instant, ending: Ending) {
+        if let Some(watch) = &self.watch {
             watch.waited(now().saturating_duration_since(since), ending);
         }
     }

@@ -36,7 +36,8 @@ use crate::{
 /// # Installing the recorder
 ///
 /// Install it **before** the coalescer is built: what is current in [`Builder::build`], be it the global recorder or the
-/// thread's own, is where everything goes for as long as the coalescer lives. Without any, nothing is heard of it.
+/// thread's own, is where everything goes for as long as the coalescer lives. Without any, nothing is heard of it, even if one
+/// is installed later.
 ///
 /// Give each coalescer of a process a name of its own. Two of one name add up in counters and histograms, and overwrite each
 /// other's gauges. One that is built anew under its old name goes on counting where the other ended.
@@ -56,7 +57,9 @@ use crate::{
 /// shard's figures are asked for as [`stats`](crate::Handle::stats) asks, once per report, by a task that keeps nothing alive.
 /// There are 14 series for each shard, and 9 histograms.
 ///
-/// A coalescer that isn't given any pays nothing, nor does one in a build without the feature.
+/// Counted by `benches/instructions` with no recorder installed, that is 360 to 620 instructions per call, to which a recorder
+/// adds its own. A coalescer that isn't given metrics pays at most 0.7 % in the same count; `benches/README.md` has the table
+/// and the command.
 ///
 /// # Panics
 ///

@@ -57,8 +57,8 @@ use crate::{
 /// shard's figures are asked for as [`stats`](crate::Handle::stats) asks, once per report, by a task that keeps nothing alive.
 /// There are 14 series for each shard, and 9 histograms.
 ///
-/// Counted by `benches/instructions` with no recorder installed, that is 360 to 620 instructions per call, to which a recorder
-/// adds its own. A coalescer that isn't given metrics pays at most 0.7 % in the same count; `benches/README.md` has the table
+/// Counted by `benches/instructions` with no recorder installed, that is 380 to 630 instructions per call, to which a recorder
+/// adds its own. A coalescer that isn't given metrics pays at most 0.8 % more in the same count; `benches/README.md` has the table
 /// and the command.
 ///
 /// # Panics

@@ -47,28 +47,53 @@ impl<K: Key, V: Value> Port<K, V> {
         &self,
         question: impl FnOnce(oneshot::Sender<T>) -> Control<K>,
     ) -> Result<impl Future<Output = Result<T, Closed>>, Closed> {
-        let (reply, answer) = oneshot::async_channel();
-        self.actor.tell(question(reply)).try_send().map_err(|_| Closed)?;
-        Ok(self.hear(answer))
+        let answer = put(&self.actor, question)?;
+        Ok(hear(answer, self.actor.wait_for_shutdown()))
     }
 
-    /// Waits for an answer, and for the closing of the mailbox just as well: a question that slips in beside it may be left
-    /// lying there for good, neither taken nor dropped (G5).
-    async fn hear<T>(&self, mut answer: oneshot::AsyncReceiver<T>) -> Result<T, Closed> {
-        let mut stopped = pin!(self.actor.wait_for_shutdown());
-        poll_fn(|cx| {
-            if let Poll::Ready(answer) = Pin::new(&mut answer).poll(cx) {
-                return Poll::Ready(answer.map_err(|_| Closed));
-            }
-            ready!(stopped.as_mut().poll(cx));
-            // Answers are given before the mailbox closes, or not at all.
-            match Pin::new(&mut answer).poll(cx) {
-                Poll::Ready(answer) => Poll::Ready(answer.map_err(|_| Closed)),
-                Poll::Pending => Poll::Ready(Err(Closed)),
-            }
-        })
-        .await
+    pub(crate) fn downgrade(&self) -> WeakPort<K, V> {
+        WeakPort { actor: self.actor.downgrade() }
     }
+}
+
+/// The same for somebody who doesn't keep the actor alive.
+pub(crate) struct WeakPort<K: Key, V: Value> {
+    actor: WeakActorRef<ShardActor<K, V>>,
+}
+
+impl<K: Key, V: Value> WeakPort<K, V> {
+    /// Puts a question and waits for the answer. The actor is held while the question is put, not until it is answered.
+    pub(crate) async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Control<K>) -> Result<T, Closed> {
+        let answer = put(&self.actor.upgrade().ok_or(Closed)?, question)?;
+        hear(answer, self.actor.wait_for_shutdown()).await
+    }
+}
+
+fn put<K: Key, V: Value, T>(
+    actor: &ActorRef<ShardActor<K, V>>,
+    question: impl FnOnce(oneshot::Sender<T>) -> Control<K>,
+) -> Result<oneshot::AsyncReceiver<T>, Closed> {
+    let (reply, answer) = oneshot::async_channel();
+    actor.tell(question(reply)).try_send().map_err(|_| Closed)?;
+    Ok(answer)
+}
+
+/// Waits for an answer, and for the closing of the mailbox just as well: a question that slips in beside it may be left
+/// lying there for good, neither taken nor dropped (G5).
+async fn hear<T>(mut answer: oneshot::AsyncReceiver<T>, stopped: impl Future<Output = ()>) -> Result<T, Closed> {
+    let mut stopped = pin!(stopped);
+    poll_fn(|cx| {
+        if let Poll::Ready(answer) = Pin::new(&mut answer).poll(cx) {
+            return Poll::Ready(answer.map_err(|_| Closed));
+        }
+        ready!(stopped.as_mut().poll(cx));
+        // Answers are given before the mailbox closes, or not at all.
+        match Pin::new(&mut answer).poll(cx) {
+            Poll::Ready(answer) => Poll::Ready(answer.map_err(|_| Closed)),
+            Poll::Pending => Poll::Ready(Err(Closed)),
+        }
+    })
+    .await
 }
 
 pub(crate) struct ShardActor<K: Key, V: Value> {

@@ -18,6 +18,7 @@ use crate::{
     router::Seat,
     shard::{self, Message},
     ticket::{Circumstances, Ticket},
+    watch::Ending,
     work::BlockingWork,
 };
 
@@ -69,25 +70,30 @@ where
         // The user's topology and subscriber, before anything else of the user's is in hand.
         let (domain, circumstances) = (self.router().domain(), self.router().circumstances());
         let (hash, key, work) = self.router().admit(key.into(), work)?;
+        let since = self.router().since();
         let seat = self.router().seat(hash, domain);
         if !self.router().coalesces(hash) {
             self.router().count_bypass(seat);
             drop_contained(key);
-            return catch(work).map_err(JoinError::Panicked);
+            let product = catch(work).map_err(JoinError::Panicked);
+            self.router().waited(since, Ending::Bypassed);
+            return product;
         }
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         let nested = circumstances.as_deref().is_some_and(Circumstances::is_nested);
         let (ticket, caller) = Ticket::new(BlockingWork(work), circumstances, waker.clone());
         post(self.router().lane(seat), Message::Join(shard::Join { hash, key, caller, nested }));
-        own(self.wait(seat, &ticket, &waker)?, V::clone)
+        let (outcome, ending) = self.wait(seat, &ticket, &waker);
+        self.router().waited(since, ending);
+        own(outcome?, V::clone)
     }
 
-    fn wait<W>(&self, seat: Seat, ticket: &Ticket<K, V, W>, waker: &Waker) -> Result<Arc<V>, JoinError> {
+    fn wait<W>(&self, seat: Seat, ticket: &Ticket<K, V, W>, waker: &Waker) -> (Result<Arc<V>, JoinError>, Ending) {
         let (began, limit) = (Instant::now(), self.max_wait());
         let mut cx = Context::from_waker(waker);
         loop {
             if let Poll::Ready(arrival) = ticket.poll(&mut cx) {
-                return settle(arrival);
+                return (settle(arrival), Ending::Answered);
             }
             // Either may return for no reason.
             match limit.map(|limit| (limit, limit.saturating_sub(began.elapsed()))) {
@@ -95,7 +101,7 @@ where
                 Some((_, left)) if !left.is_zero() => thread::park_timeout(left),
                 Some((limit, _)) => {
                     leave(ticket, self.router().lane(seat), seat.hash);
-                    return Err(JoinError::TimedOut { after: limit });
+                    return (Err(JoinError::TimedOut { after: limit }), Ending::Left);
                 }
             }
         }

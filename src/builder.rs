@@ -23,6 +23,7 @@ use crate::{
     router::{Bypasses, Router},
     scope::{Domains, Scope, Topology},
     shard::Shard,
+    watch::Surroundings,
 };
 
 /// Builds a [`Coalescer`].
@@ -46,7 +47,7 @@ use crate::{
 /// ```
 #[must_use = "nothing runs before `build`"]
 pub struct Builder<K, V, S = RandomState> {
-    choices: Choices,
+    pub(crate) choices: Choices,
     describe: Option<Describe<K>>,
     hasher: S,
     value: PhantomData<fn() -> V>,
@@ -240,10 +241,20 @@ impl<K, V, S> Builder<K, V, S> {
         let many_threads = runtime.runtime_flavor() != RuntimeFlavor::CurrentThread;
         let lanes = Lanes::new(shards, many_threads.then_some(&runtime));
         let rules = self.choices.rules();
+        let bypasses: Arc<[_]> = (0..shards).map(|_| Bypasses::default()).collect();
+        let watch = self.choices.watcher.as_ref().map(|watcher| {
+            let (bypasses, runtime, timers) = (Arc::clone(&bypasses), runtime.clone(), timers.clone());
+            watcher.watch(Surroundings { bypasses, runtime, timers })
+        });
         let open = |number| {
             let shard = Shard::new(number, rules.clone());
-            let pump = Pump::new(number, lanes.clone(), shard, runtime.clone(), timers.clone(), self.describe.clone());
-            Port::open(&runtime, pump)
+            let (timers, describe) = (timers.clone(), self.describe.clone());
+            let pump = Pump::new(number, lanes.clone(), shard, runtime.clone(), timers, describe, watch.clone());
+            let port = Port::open(&runtime, pump);
+            if let Some(watch) = &watch {
+                watch.opened(number, Box::new(port.downgrade()));
+            }
+            port
         };
         Ok(Coalescer::with_handle(Handle::new(Router {
             ports: (0..shards).map(open).collect(),
@@ -252,9 +263,10 @@ impl<K, V, S> Builder<K, V, S> {
             shards_per_domain,
             hasher: self.hasher,
             rollout: Rollout::new(self.choices.rollout),
-            bypasses: (0..shards).map(|_| Bypasses::default()).collect(),
+            bypasses,
             closing: AtomicBool::new(false),
             timers: timers.clone(),
+            watch,
         })))
     }
 }

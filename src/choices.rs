@@ -9,6 +9,7 @@ use crate::{
     scope::{Domains, Machine, Scope, Topology},
     shard::{Budget, Rules},
     sight,
+    watch::Watcher,
 };
 
 /// [`Builder::MAX_SHARDS`](crate::Builder::MAX_SHARDS).
@@ -27,6 +28,7 @@ pub(crate) struct Choices {
     pub(crate) rollout: f64,
     pub(crate) scope: Scope,
     pub(crate) topology: Arc<dyn Topology>,
+    pub(crate) watcher: Option<Arc<dyn Watcher>>,
 }
 
 impl Default for Choices {
@@ -42,6 +44,7 @@ impl Default for Choices {
             rollout: 1.0,
             scope: Scope::default(),
             topology: Arc::new(Machine),
+            watcher: None,
         }
     }
 }
@@ -66,7 +69,7 @@ impl Choices {
         if !rollout::is_fraction(self.rollout) {
             return Err(BuildError::InvalidRollout { fraction: self.rollout });
         }
-        Ok(())
+        self.watcher.as_ref().map_or(Ok(()), |watcher| watcher.check())
     }
 
     pub(crate) fn domains(&self) -> Option<Domains> {

@@ -32,6 +32,10 @@ pub(crate) enum Control<K> {
     Stats {
         reply: oneshot::Sender<Stats>,
     },
+    /// What was counted since the shard is there, resets or not.
+    Totals {
+        reply: oneshot::Sender<Stats>,
+    },
     ResetStats {
         reply: oneshot::Sender<()>,
     },
@@ -113,6 +117,10 @@ impl<K: Key> Control<K> {
                 let stats = pump.control(Shard::stats);
                 let _ = reply.send(stats);
             }
+            Self::Totals { reply } => {
+                let totals = pump.control(Shard::totals);
+                let _ = reply.send(totals);
+            }
             Self::ResetStats { reply } => {
                 pump.reset_stats();
                 let _ = reply.send(());
@@ -155,7 +163,7 @@ mod tests {
             crowd: 1,
         };
         let (lanes, runtime) = (Lanes::<u8, u8>::new(1, None), tokio::runtime::Handle::current());
-        let pump = Pump::new(0, lanes.clone(), Shard::new(0, rules), runtime.clone(), runtime, None);
+        let pump = Pump::new(0, lanes.clone(), Shard::new(0, rules), runtime.clone(), runtime, None, None);
         let (mut inside, mut cx) = (Inside::new(pump), Context::from_waker(Waker::noop()));
         let (ticket, caller) = Ticket::new(AsyncWork::<_, Unjudged>::new(pending::<u8>), None, Waker::noop().clone());
         post(&lanes[0], Message::Join(Join { hash: 7, key: 7, caller, nested: false }));

@@ -196,6 +196,12 @@ pub enum BuildError {
         /// What was asked for.
         fraction: f64,
     },
+    /// `metrics` with an empty name: the `coalescer` label tells coalescers apart by it.
+    #[cfg(feature = "metrics")]
+    UnnamedMetrics,
+    /// `report_every(0)`: reporting would never pause.
+    #[cfg(feature = "metrics")]
+    ZeroReportInterval,
     /// The Tokio runtime here was built without its timers, and a thread to keep time in their place could not be
     /// started. Build the runtime with `enable_time` or `enable_all`.
     NoTimers {
@@ -220,6 +226,12 @@ impl fmt::Display for BuildError {
             }
             Self::ZeroCrowdThreshold => f.write_str("crowd_threshold is 0; the least is 1"),
             Self::InvalidRollout { fraction } => InvalidRollout { fraction: *fraction }.fmt(f),
+            #[cfg(feature = "metrics")]
+            Self::UnnamedMetrics => {
+                f.write_str("metrics were given an empty name; the least is 1 character that isn't blank")
+            }
+            #[cfg(feature = "metrics")]
+            Self::ZeroReportInterval => f.write_str("report_every is 0; the least is 1 ns, and a second will do"),
             Self::NoTimers { reason } => {
                 write!(f, "the runtime has no timers, and no thread for them could be started: {reason}")
             }

@@ -108,7 +108,7 @@ where
     /// it. Joins wait no longer for it than for the departures that it finds on the way.
     pub async fn stats(&self) -> Result<Stats, Closed> {
         let mut shards = self.router.ask_all(|reply| Control::Stats { reply }).await?;
-        for (shard, bypasses) in shards.iter_mut().zip(&self.router.bypasses) {
+        for (shard, bypasses) in shards.iter_mut().zip(self.router.bypasses.iter()) {
             shard.bypasses = bypasses.count();
             shard.joins += shard.bypasses;
         }

@@ -22,7 +22,10 @@ mod real {
         time::{Sleep, sleep, sleep_until},
     };
 
-    pub(crate) use crate::{actor::Port, timers};
+    pub(crate) use crate::{
+        actor::{Port, WeakPort},
+        timers,
+    };
 
     pub(crate) type Task = AbortHandle;
 

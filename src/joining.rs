@@ -19,6 +19,7 @@ use crate::{
     shard::{self, Message},
     sight,
     ticket::{Arrival, Circumstances, Departure, Ticket},
+    watch::Ending,
     work::{self, AsyncWork, InPlace, Judge},
 };
 
@@ -82,7 +83,7 @@ where
         let Plan { key, work, max_wait } = plan;
         let Here { domain, circumstances, waker } = here;
         let (hash, key, work) = self.router.admit(key, work)?;
-        let patience = max_wait.map(|limit| Box::new(Patience::new(limit, &self.router.timers)));
+        let patience = Patience::new(max_wait, &self.router.timers, self.router.since());
         let seat = self.router.seat(hash, domain);
         if !self.router.coalesces(hash) {
             self.router.count_bypass(seat);
@@ -154,12 +155,13 @@ where
                 self.begin(plan, here)?;
             }
         }
-        let (ended, patience) = match &mut self.stage {
+        let (ended, ending, patience) = match &mut self.stage {
             // The ticket has our waker already, and the shard can hardly have been faster than us.
-            Stage::Waiting { patience, .. } if begins => (Poll::Pending, patience),
-            Stage::Waiting { ticket, patience, .. } => (ticket.poll(cx).map(settle), patience),
+            Stage::Waiting { patience, .. } if begins => (Poll::Pending, Ending::Answered, patience),
+            Stage::Waiting { ticket, patience, .. } => (ticket.poll(cx).map(settle), Ending::Answered, patience),
             Stage::Bypassing { work, patience } => {
-                (work::poll_contained(Pin::new(work), cx).map(|product| product.map(|product| product.value)), patience)
+                let product = work::poll_contained(Pin::new(work), cx);
+                (product.map(|product| product.map(|product| product.value)), Ending::Bypassed, patience)
             }
             Stage::Idle(_) | Stage::Done => panic!("a join was polled after it had given its answer"),
         };
@@ -168,7 +170,9 @@ where
             self.leave();
             return Poll::Ready(Err(JoinError::TimedOut { after }));
         };
+        let since = Patience::since(patience.as_deref());
         self.stage = Stage::Done;
+        self.router.waited(since, ending);
         Poll::Ready(outcome)
     }
 }
@@ -193,15 +197,23 @@ where
 {
     /// Ends this caller's part, wherever it stands.
     fn leave(&mut self) {
-        match mem::replace(&mut self.stage, Stage::Done) {
-            Stage::Waiting { seat, ticket, .. } => leave(&ticket, self.router.lane(seat), seat.hash),
-            Stage::Bypassing { work, .. } => drop_contained(work),
+        let patience = match mem::replace(&mut self.stage, Stage::Done) {
+            Stage::Waiting { seat, ticket, patience } => {
+                leave(&ticket, self.router.lane(seat), seat.hash);
+                patience
+            }
+            Stage::Bypassing { work, patience } => {
+                drop_contained(work);
+                patience
+            }
             Stage::Idle(Plan { key, work, .. }) => {
                 drop_contained(key);
                 drop_contained(work);
+                None
             }
-            Stage::Done => {}
-        }
+            Stage::Done => None,
+        };
+        self.router.waited(Patience::since(patience.as_deref()), Ending::Left);
     }
 }
 

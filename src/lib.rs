@@ -157,6 +157,9 @@
 //! `reentrant` and `closed`. Work runs inside a debug span `flight` with the field `flight`, below the span that was current when its leader first
 //! polled its join.
 //!
+//! With the feature `metrics`, `Builder::metrics` exports counters, gauges and histograms to whatever recorder of the
+//! `metrics` facade is installed.
+//!
 //! # Memory
 //!
 //! A waiting caller costs its future, one allocation that holds its work and in the end its answer, and a pointer's room in
@@ -213,6 +216,8 @@ mod join;
 mod joining;
 mod lane;
 mod live;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod panics;
 mod patience;
 mod policy;
@@ -229,8 +234,11 @@ mod ticket;
 mod timers;
 #[cfg(feature = "tower")]
 pub mod tower;
+mod watch;
 mod work;
 
+#[cfg(feature = "metrics")]
+pub use self::metrics::Metrics;
 pub use builder::Builder;
 pub use coalescer::{Coalescer, Shutdown};
 pub use error::{BuildError, CaughtPanic, Closed, InvalidRollout, JoinError, TryJoinError};

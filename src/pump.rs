@@ -17,6 +17,7 @@ use crate::{
     live::{Answer, Key, Lanes, Live, LiveLane, Value, post, refuse},
     shard::{Effect, Landing, Message, Remains, Shard},
     sight,
+    watch::Watch,
 };
 
 /// The most messages taken, the most flights expired and the most callers answered before the runtime's other tasks get
@@ -34,6 +35,8 @@ pub(crate) struct Pump<K: Key, V: Value> {
     shard: Shard<Live<K, V>>,
     runtime: Runtime,
     describe: Option<Describe<K>>,
+    /// Until the shard is closed.
+    watch: Option<Arc<dyn Watch>>,
     /// What the last message asked for; carried out before the next is taken.
     effects: Vec<Effect<Live<K, V>>>,
     /// Flights that are over and whose callers are being answered, the first of them perhaps in part.
@@ -56,6 +59,7 @@ impl<K: Key, V: Value> Pump<K, V> {
         runtime: Runtime,
         timers: Runtime,
         describe: Option<Describe<K>>,
+        watch: Option<Arc<dyn Watch>>,
     ) -> Self {
         Self {
             number,
@@ -63,6 +67,7 @@ impl<K: Key, V: Value> Pump<K, V> {
             shard,
             runtime,
             describe,
+            watch,
             effects: Vec::new(),
             landings: VecDeque::new(),
             remains: Estate::default(),
@@ -221,6 +226,9 @@ impl<K: Key, V: Value> Pump<K, V> {
                     if let (Some(flown), Some(outcome)) = (landing.flight, landing.outcome()) {
                         let latency = || self.now.saturating_duration_since(flown.started);
                         sight::landed(flown.id, latency, outcome.as_ref().err(), landing.waiters());
+                        if let Some(watch) = &self.watch {
+                            watch.landed(latency(), outcome.as_ref().err(), landing.waiters());
+                        }
                     }
                     self.landings.push_back(landing);
                 }
@@ -242,7 +250,7 @@ impl<K: Key, V: Value> Pump<K, V> {
             {
                 left -= 1;
                 if let Err(unheard) = caller.answer(Answer { outcome, flight, key }) {
-                    self.shard.count_departures(u64::from(landing.counts));
+                    self.shard.count_departure(landing.counts);
                     self.remains.extend(unheard.outcome.ok().map(Remains::Value));
                     self.remains.extend(unheard.key.map(Remains::Key));
                 }
@@ -280,6 +288,10 @@ impl<K: Key, V: Value> Pump<K, V> {
         }
         // Here and now: the runtime may be gone, and there are no other keys left to wait for this.
         drop(mem::take(&mut self.remains));
+        // Last, as nobody's answer is to wait for it. Taken, so that it is said once.
+        if let Some(watch) = self.watch.take() {
+            watch.closed(self.number, self.shard.totals(self.now));
+        }
     }
 }
 
@@ -329,7 +341,7 @@ mod tests {
             crowd: usize::MAX,
         };
         let (lanes, runtime) = (Lanes::new(1, None), Runtime::current());
-        (lanes.clone(), Pump::new(0, lanes, Shard::new(0, rules), runtime.clone(), runtime, None))
+        (lanes.clone(), Pump::new(0, lanes, Shard::new(0, rules), runtime.clone(), runtime, None, None))
     }
 
     #[tokio::test]
@@ -361,5 +373,6 @@ mod tests {
         pump.reset_stats();
         assert!(!pump.turn(), "that was all");
         assert_eq!(pump.control(Shard::stats).departures, 0);
+        assert_eq!(pump.control(Shard::totals).departures, 1);
     }
 }

@@ -2,19 +2,24 @@
 
 use std::{
     hash::{BuildHasher, Hash},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
 };
 
 use crate::{
     control::Control,
     error::{CaughtPanic, Closed, JoinError},
-    host::{AtomicBool, Port, Runtime, oneshot},
+    host::{AtomicBool, Port, Runtime, now, oneshot},
     live::{Key, Lanes, LiveLane, Value},
     panics::{catch, drop_contained},
     rollout::Rollout,
     running,
     scope::Domains,
     ticket::Circumstances,
+    watch::{Ending, Watch},
 };
 
 pub(crate) struct Router<K: Key, V: Value, S> {
@@ -26,26 +31,36 @@ pub(crate) struct Router<K: Key, V: Value, S> {
     pub(crate) hasher: S,
     pub(crate) rollout: Rollout,
     /// By shard, as a bypassed key would have had one.
-    pub(crate) bypasses: Box<[Bypasses]>,
+    pub(crate) bypasses: Arc<[Bypasses]>,
     /// A shutdown has begun. Its message comes to a shard after the joins that are in the lane by then, so it is here that
     /// those are stopped that begin after the shutdown did.
     pub(crate) closing: AtomicBool,
     /// The runtime that timers are made on.
     pub(crate) timers: Runtime,
+    pub(crate) watch: Option<Arc<dyn Watch>>,
 }
 
 /// Bypassed joins, counted where no shard sees them; each shard's on a cache line of its own.
 #[derive(Default)]
 #[repr(align(128))]
-pub(crate) struct Bypasses(AtomicU64);
+pub(crate) struct Bypasses {
+    total: AtomicU64,
+    /// How many there were at the last reset.
+    before: AtomicU64,
+}
 
 impl Bypasses {
+    /// Since the last reset.
     pub(crate) fn count(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.total().saturating_sub(self.before.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn total(&self) -> u64 {
+        self.total.load(Ordering::Relaxed)
     }
 
     pub(crate) fn reset(&self) {
-        self.0.store(0, Ordering::Relaxed);
+        self.before.store(self.total(), Ordering::Relaxed);
     }
 }
 
@@ -124,7 +139,27 @@ impl<K: Key, V: Value, S> Router<K, V, S> {
     }
 
     pub(crate) fn count_bypass(&self, seat: Seat) {
-        self.bypasses[seat.shard].0.fetch_add(1, Ordering::Relaxed);
+        self.bypasses[seat.shard].total.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Now, if somebody wants to know how long a caller that begins now is going to wait.
+    pub(crate) fn since(&self) -> Option<Instant> {
+        self.watch.as_ref().map(|_| now())
+    }
+
+    /// A caller's wait is over.
+    #[inline]
+    pub(crate) fn waited(&self, since: Option<Instant>, ending: Ending) {
+        if let Some(since) = since {
+            self.tell_wait(since, ending);
+        }
+    }
+
+    #[inline(never)]
+    fn tell_wait(&self, since: Instant, ending: Ending) {
+        if let Some(watch) = &self.watch {
+            watch.waited(now().saturating_duration_since(since), ending);
+        }
     }
 
     /// The flight whose work is making a join right now, if it is one of this coalescer's (G12), and under which span.

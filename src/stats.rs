@@ -49,7 +49,8 @@ impl Stats {
         sum
     }
 
-    fn add(mut self, shard: &Self) -> Self {
+    /// Counters and gauges of both.
+    pub(crate) fn add(mut self, shard: &Self) -> Self {
         self.joins += shard.joins;
         self.executions += shard.executions;
         self.coalesced += shard.coalesced;

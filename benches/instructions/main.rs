@@ -29,6 +29,10 @@ struct Arguments {
     /// How many; at least as many as a herd has
     #[arg(default_value_t = HERD, value_parser = clap::value_parser!(u64).range(HERD..))]
     calls: u64,
+    /// With metrics, for which no recorder is installed
+    #[cfg(feature = "metrics")]
+    #[arg(long)]
+    metrics: bool,
     /// Cargo's own
     #[arg(long, hide = true)]
     bench: bool,
@@ -153,6 +157,8 @@ fn main() {
     let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let builder = Coalescer::builder().shards(1).hasher(BuildHasherDefault::default());
+        #[cfg(feature = "metrics")]
+        let builder = if arguments.metrics { builder.metrics("counted") } else { builder };
         let callers = builder.build().expect("inside a runtime").handle();
         // In a task, as servers do: what `block_on` polls itself costs a turn of the event loop at each wake-up.
         tokio::spawn(run(workload, callers, arguments.calls)).await.expect("calls that are answered");

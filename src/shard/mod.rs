@@ -72,6 +72,8 @@ pub(crate) struct Shard<W: World> {
     draining: bool,
     /// Counters only; the gauges are filled in when somebody asks.
     counters: Stats,
+    /// What was counted before the last reset.
+    before: Stats,
 }
 
 impl<W: World> Shard<W> {
@@ -88,6 +90,7 @@ impl<W: World> Shard<W> {
             overdue_since: None,
             draining: false,
             counters: Stats::default(),
+            before: Stats::default(),
         }
     }
 
@@ -263,9 +266,11 @@ impl<W: World> Shard<W> {
         self.rules.on_abandon == OnAbandon::Abort
     }
 
-    /// Takes note of callers that turned out to have left when their answer came.
-    pub(crate) fn count_departures(&mut self, departed: u64) {
-        self.counters.departures += departed;
+    /// Takes note of a caller that turned out to have left when its answer came. One that belongs to what was counted
+    /// before a reset is in the totals alone.
+    pub(crate) fn count_departure(&mut self, since_reset: bool) {
+        let counters = if since_reset { &mut self.counters } else { &mut self.before };
+        counters.departures += 1;
     }
 }
 

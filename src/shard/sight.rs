@@ -1,6 +1,9 @@
 //! What an operator can see of a shard.
 
-use std::time::{Duration, Instant};
+use std::{
+    mem,
+    time::{Duration, Instant},
+};
 
 use super::{FlightId, Shard, World, flight::Flight, reap, started};
 use crate::{panics, stats::Stats};
@@ -31,14 +34,19 @@ impl<W: World> Shard<W> {
         stats
     }
 
+    /// The same without regard to resets.
+    pub(crate) fn totals(&mut self, now: Instant) -> Stats {
+        self.stats(now).add(&self.before)
+    }
+
     /// Counters to zero; the gauges say what is, and stay. Reaps first: who left before belongs to what was counted before.
     pub(crate) fn reset_stats(&mut self) {
         self.take_note_of_departures();
-        self.counters = Stats::default();
+        self.before = mem::take(&mut self.before).add(&mem::take(&mut self.counters));
     }
 
     fn take_note_of_departures(&mut self) {
-        for flight in std::mem::take(&mut self.to_ask) {
+        for flight in mem::take(&mut self.to_ask) {
             if let Some(flight) = self.flights.find_mut(flight.hash, |candidate| candidate.is(flight)) {
                 flight.to_ask = false;
                 self.waiters -= reap(flight, &mut self.counters);

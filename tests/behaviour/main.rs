@@ -16,6 +16,7 @@ mod forget;
 mod freshness;
 mod futurelock;
 mod gauges;
+mod heard;
 mod history;
 mod hostile_drops;
 mod hostile_keys;

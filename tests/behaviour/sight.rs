@@ -1,54 +1,16 @@
 //! What an operator sees. What tracing hears is heard in a process of its own: whether an event is wanted at all is
 //! remembered for the whole process, and other tests have no subscriber.
 
-use std::{
-    collections::BTreeMap,
-    fmt::{Debug, Write},
-    future::pending,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::BTreeMap, future::pending, time::Duration};
 
 use shardflight::{Coalescer, Handle, OnExpiry};
-use tracing::{
-    Event, Subscriber,
-    field::{Field, Visit},
-    subscriber::set_default,
-};
+use tracing::{Event, Subscriber, subscriber::set_default};
 use tracing_subscriber::{Layer, layer::Context, layer::SubscriberExt, registry};
 
-use crate::support::{Gate, at_rest, embark, in_a_child_process, limited, settle};
-
-/// Everything that was told under our target.
-#[derive(Clone, Default)]
-struct Heard(Arc<Mutex<Vec<BTreeMap<&'static str, String>>>>);
-
-struct Fields<'a>(&'a mut BTreeMap<&'static str, String>);
-
-impl Visit for Fields<'_> {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        let mut text = String::new();
-        write!(text, "{value:?}").unwrap();
-        self.0.insert(field.name(), text);
-    }
-}
-
-impl<S: Subscriber> Layer<S> for Heard {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        if event.metadata().target() == "shardflight" {
-            let mut fields = BTreeMap::from([("level", event.metadata().level().to_string())]);
-            event.record(&mut Fields(&mut fields));
-            self.0.lock().unwrap().push(fields);
-        }
-    }
-}
-
-impl Heard {
-    fn of(&self, message: &str) -> Vec<BTreeMap<&'static str, String>> {
-        let heard = self.0.lock().unwrap();
-        heard.iter().filter(|fields| fields["message"] == message).cloned().collect()
-    }
-}
+use crate::{
+    heard::{Fields, Heard},
+    support::{Gate, at_rest, embark, in_a_child_process, limited, settle},
+};
 
 fn coalescer() -> Handle<u32, u32> {
     let builder = Coalescer::builder().shards(1).crowd_threshold(3).max_waiters_per_flight(4);

@@ -17,7 +17,7 @@ pub(crate) use shuttle::thread_local;
 pub(crate) use self::{
     atomics::{AtomicBool, AtomicUsize, Mutex},
     channels::{flume, oneshot},
-    port::Port,
+    port::{Port, WeakPort},
     waker::AtomicWaker,
     world::{AbortHandle as Task, Runtime, Sleep, now, sleep, sleep_until},
 };

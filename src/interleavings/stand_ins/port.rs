@@ -5,7 +5,7 @@ use std::{
     future::poll_fn,
     marker::PhantomData,
     mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context, Poll, Waker},
 };
 
@@ -43,19 +43,26 @@ impl<K: Key, V: Value> Port<K, V> {
         question: impl FnOnce(oneshot::Sender<T>) -> Control<K>,
     ) -> Result<impl Future<Output = Result<T, Closed>>, Closed> {
         let (reply, answer) = oneshot::async_channel();
-        let control = question(reply);
-        point();
-        let mut letters = self.mailbox.letters();
-        if letters.unread {
-            return Err(Closed);
-        }
-        letters.queue.push_back(control);
-        let reader = letters.reader.take();
-        drop(letters);
-        if let Some(reader) = reader {
-            reader.wake();
-        }
+        self.mailbox.put(question(reply))?;
         Ok(async { answer.await.map_err(|_| Closed) })
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakPort<K, V> {
+        WeakPort { mailbox: Arc::downgrade(&self.mailbox), values: PhantomData }
+    }
+}
+
+/// The same for somebody who doesn't keep the shard alive.
+pub(crate) struct WeakPort<K: Key, V: Value> {
+    mailbox: Weak<Mailbox<K>>,
+    values: PhantomData<fn() -> V>,
+}
+
+impl<K: Key, V: Value> WeakPort<K, V> {
+    pub(crate) async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Control<K>) -> Result<T, Closed> {
+        let (reply, answer) = oneshot::async_channel();
+        self.mailbox.upgrade().ok_or(Closed)?.put(question(reply))?;
+        answer.await.map_err(|_| Closed)
     }
 }
 
@@ -90,6 +97,21 @@ impl<K> Default for Letters<K> {
 }
 
 impl<K> Mailbox<K> {
+    fn put(&self, control: Control<K>) -> Result<(), Closed> {
+        point();
+        let mut letters = self.letters();
+        if letters.unread {
+            return Err(Closed);
+        }
+        letters.queue.push_back(control);
+        let reader = letters.reader.take();
+        drop(letters);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+        Ok(())
+    }
+
     /// Never held across a scheduling point.
     fn letters(&self) -> MutexGuard<'_, Letters<K>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

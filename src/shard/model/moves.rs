@@ -263,7 +263,7 @@ impl Trial<'_> {
                 return Err(format!("caller {caller} got somebody else's key back"));
             }
             if self.callers[caller].left {
-                self.shard.count_departures(1);
+                self.shard.count_departure(true);
                 self.callers[caller].stage = Stage::Done;
                 events.missed.push(caller);
             } else {

@@ -1,0 +1,192 @@
+//! Stats, metrics and tracing say the same, number by number (G14), of a load that has everything in it. In a process of
+//! its own, as what tracing hears is.
+
+use std::{
+    collections::hash_map::DefaultHasher,
+    hash::BuildHasherDefault,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use fastrand::Rng;
+use shardflight::{Coalescer, Handle, JoinError, OnAbandon, Stats, TryJoinError};
+use tokio::time::{sleep, timeout};
+use tracing::subscriber::set_default;
+use tracing_subscriber::{layer::SubscriberExt, registry};
+
+use crate::{
+    exported::Exported,
+    figures::counters,
+    heard::Heard,
+    support::{at_rest, in_a_child_process, panic_quietly, settle},
+};
+
+const CALLERS: u64 = 600;
+const MAX_FLIGHT_DURATION: Duration = Duration::from_millis(40);
+const MAX_WAIT: Duration = Duration::from_millis(12);
+
+type Callers = Handle<u64, Result<u64, u64>, BuildHasherDefault<DefaultHasher>>;
+
+/// What became of the callers, as they saw it.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Tally {
+    answered: u64,
+    left: u64,
+    bypassed: u64,
+    rejected: u64,
+    forgotten: u64,
+}
+
+#[derive(Clone, Copy)]
+enum Fate {
+    Value,
+    Error,
+    Panic,
+    Overdue,
+    Reentrant,
+}
+
+impl Fate {
+    fn any(random: &mut Rng) -> Self {
+        let fates = [Self::Value, Self::Value, Self::Value, Self::Error, Self::Panic, Self::Overdue, Self::Reentrant];
+        fates[random.usize(..fates.len())]
+    }
+}
+
+async fn work(callers: Callers, key: u64, fate: Fate, time: Duration) -> Result<u64, u64> {
+    sleep(time).await;
+    match fate {
+        Fate::Value => Ok(key),
+        Fate::Error => Err(key),
+        Fate::Panic => panic_quietly("broken"),
+        Fate::Overdue => {
+            sleep(MAX_FLIGHT_DURATION).await;
+            Ok(key)
+        }
+        Fate::Reentrant => match callers.try_join(key, || async { Ok(7) }).await {
+            Err(TryJoinError::Join(JoinError::Reentrant)) => Ok(key),
+            // Its key was forgotten, and it leads or follows another flight.
+            other => other.map_err(|_| key),
+        },
+    }
+}
+
+/// One caller: it comes at its time, and stays, or leaves, or has little patience.
+async fn call(callers: Callers, seed: u64, tally: Arc<Mutex<Tally>>) {
+    let mut random = Rng::with_seed(seed);
+    let mut milliseconds = |most| Duration::from_millis(random.u64(1..most));
+    let (arrival, time, stay) = (milliseconds(400), milliseconds(25), milliseconds(25));
+    let (key, fate, manner) = (random.u64(..24), Fate::any(&mut random), random.u8(..4));
+    sleep(arrival).await;
+    let patient = if manner == 0 { callers.with_max_wait(MAX_WAIT) } else { callers.clone() };
+    let join = patient.try_join(key, move || work(callers, key, fate, time));
+    let answer = if manner == 1 { timeout(stay, join).await } else { Ok(join.await) };
+    let mut tally = tally.lock().unwrap();
+    match answer {
+        Err(_) | Ok(Err(TryJoinError::Join(JoinError::TimedOut { after: MAX_WAIT }))) => tally.left += 1,
+        Ok(Err(TryJoinError::Join(
+            JoinError::TooManyWaiters { .. } | JoinError::TooManyFlights { .. } | JoinError::Reentrant,
+        ))) => {
+            tally.answered += 1;
+            tally.rejected += 1;
+        }
+        Ok(_) => tally.answered += 1,
+    }
+}
+
+/// Now and then somebody forgets keys, or has a join pass the shards.
+async fn meddle(callers: &Callers, random: &mut Rng, tally: &Mutex<Tally>) {
+    for _ in 0..80 {
+        sleep(Duration::from_millis(5)).await;
+        let forgotten = match random.u8(..4) {
+            0 => callers.forget_all().await.unwrap() as u64,
+            1 | 2 => u64::from(callers.forget(random.u64(..24)).await.unwrap()),
+            _ => {
+                callers.set_enabled(false);
+                // Answered at its first poll, so that nobody comes in between.
+                callers.try_join(random.u64(..24), || async { Ok(7) }).await.unwrap();
+                callers.set_enabled(true);
+                tally.lock().unwrap().bypassed += 1;
+                0
+            }
+        };
+        tally.lock().unwrap().forgotten += forgotten;
+    }
+}
+
+fn build(exported: &Exported) -> Coalescer<u64, Result<u64, u64>, BuildHasherDefault<DefaultHasher>> {
+    let builder = Coalescer::builder().shards(3).hasher(BuildHasherDefault::default()).metrics("users");
+    let builder = builder.max_waiters_per_flight(5).max_flights(14).on_abandon(OnAbandon::Abort);
+    exported.to(|| builder.max_flight_duration(MAX_FLIGHT_DURATION).build().expect("inside a runtime"))
+}
+
+async fn play(seed: u64) -> Stats {
+    let (exported, heard, tally) = (Exported::new(), Heard::default(), Arc::new(Mutex::new(Tally::default())));
+    let _subscriber = set_default(registry().with(heard.clone()));
+    let coalescer = build(&exported);
+    let callers = coalescer.handle();
+    let mut random = Rng::with_seed(seed);
+    let calls: Vec<_> =
+        (0..CALLERS).map(|_| tokio::spawn(call(callers.clone(), random.u64(..), Arc::clone(&tally)))).collect();
+    meddle(&callers, &mut random, &tally).await;
+    for call in calls {
+        call.await.unwrap();
+    }
+    let stats = at_rest(&callers).await;
+    coalescer.shutdown(Duration::ZERO).await;
+    settle().await;
+    let tally = tally.lock().unwrap().clone();
+    compare_metrics(&stats, &exported, &tally);
+    compare_events(&stats, &exported, &heard);
+    stats
+}
+
+fn compare_metrics(stats: &Stats, exported: &Exported, tally: &Tally) {
+    for (name, counted) in counters(stats) {
+        assert_eq!(exported.count(name, &[]), counted, "{name}");
+        for (shard, of_shard) in stats.per_shard().iter().enumerate() {
+            let counted = counters(of_shard).into_iter().find(|(of, _)| *of == name).unwrap().1;
+            assert_eq!(exported.count(name, &[("shard", &shard.to_string())]), counted, "{name} of {shard}");
+        }
+    }
+    let flights = |outcome| exported.count("shardflight_flight_duration_seconds_count", &[("outcome", outcome)]);
+    assert_eq!(exported.count("shardflight_flight_duration_seconds_count", &[]), stats.executions);
+    assert_eq!(exported.count("shardflight_flight_waiters_count", &[]), stats.executions);
+    let ends = [flights("panicked"), flights("timed_out"), flights("aborted"), flights("closed")];
+    assert_eq!(ends, [stats.panics, stats.timeouts, stats.aborts, 0]);
+    let waits = |outcome| exported.count("shardflight_wait_duration_seconds_count", &[("outcome", outcome)]);
+    assert_eq!(waits("bypassed"), stats.bypasses);
+    assert_eq!(waits("left"), stats.departures);
+    assert_eq!(waits("answered"), stats.joins - stats.bypasses - stats.departures);
+    assert_eq!((tally.bypassed, tally.forgotten), (stats.bypasses, stats.forgets));
+    // Work that joins is a caller as well, and its own to see.
+    assert!(tally.answered <= waits("answered") && tally.left <= waits("left") && tally.rejected <= stats.rejections);
+}
+
+fn compare_events(stats: &Stats, exported: &Exported, heard: &Heard) {
+    let landed = heard.of("flight landed");
+    assert_eq!(heard.of("flight started").len() as u64, stats.executions);
+    assert_eq!(heard.of("flight overdue").len() as u64, stats.timeouts);
+    assert_eq!(heard.of("join rejected").len() as u64, stats.rejections);
+    for outcome in ["value", "panicked", "timed_out", "aborted", "closed"] {
+        let told = landed.iter().filter(|event| event["outcome"] == format!("\"{outcome}\"")).count() as u64;
+        assert_eq!(exported.count("shardflight_flight_duration_seconds_count", &[("outcome", outcome)]), told);
+    }
+    let waiters: u64 = landed.iter().map(|event| event["waiters"].parse::<u64>().unwrap()).sum();
+    assert_eq!(exported.count("shardflight_flight_waiters_sum", &[]), waiters);
+    let latency: f64 = landed.iter().map(|event| event["latency"].parse::<f64>().unwrap()).sum();
+    let measured = exported.seconds("shardflight_flight_duration_seconds_sum", &[]);
+    assert!((measured - latency).abs() < 1e-6, "{measured} and {latency}");
+}
+
+#[test]
+fn stats_metrics_and_events_agree_number_by_number() {
+    in_a_child_process("agreement::stats_metrics_and_events_agree_number_by_number", || async {
+        tokio::time::pause();
+        for seed in 0..5 {
+            let stats = play(seed).await;
+            let everything = counters(&stats).into_iter().find(|(_, counted)| *counted == 0);
+            assert_eq!(everything, None, "a load that has not everything in it: {stats:?}");
+        }
+    });
+}

@@ -1,0 +1,82 @@
+//! What an exporter shows, as a scraper reads it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+
+pub(crate) struct Exported {
+    recorder: PrometheusRecorder,
+    text: PrometheusHandle,
+}
+
+/// A line of it.
+struct Sample {
+    name: String,
+    labels: BTreeMap<String, String>,
+    value: String,
+}
+
+impl Exported {
+    pub(crate) fn new() -> Self {
+        let recorder = PrometheusBuilder::new().set_buckets(&[1.0, 10.0]).expect("buckets there are").build_recorder();
+        Self { text: recorder.handle(), recorder }
+    }
+
+    /// Where what is built inside exports to.
+    pub(crate) fn to<T>(&self, build: impl FnOnce() -> T) -> T {
+        metrics::with_local_recorder(&self.recorder, build)
+    }
+
+    /// The sum of whole numbers under this name, with these labels among theirs.
+    pub(crate) fn count(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+        self.values(name, labels).iter().map(|value| value.parse::<u64>().expect("a whole number")).sum()
+    }
+
+    pub(crate) fn seconds(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        self.values(name, labels).iter().map(|value| value.parse::<f64>().expect("a number")).sum()
+    }
+
+    fn values(&self, name: &str, labels: &[(&str, &str)]) -> Vec<String> {
+        let has = |sample: &Sample| {
+            labels.iter().all(|(label, value)| sample.labels.get(*label).is_some_and(|found| found == value))
+        };
+        let samples = self.samples().into_iter().filter(|sample| sample.name == name && has(sample));
+        let values: Vec<_> = samples.map(|sample| sample.value).collect();
+        assert!(!values.is_empty(), "no {name} with {labels:?} in\n{}", self.text.render());
+        values
+    }
+
+    fn samples(&self) -> Vec<Sample> {
+        self.text.render().lines().filter(|line| !line.is_empty() && !line.starts_with('#')).map(Sample::read).collect()
+    }
+
+    /// The names of metrics, as their type lines have them.
+    pub(crate) fn names(&self) -> BTreeSet<String> {
+        let text = self.text.render();
+        let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+        types.map(|line| line.split(' ').next().expect("a name").to_owned()).collect()
+    }
+
+    /// Every label and its values.
+    pub(crate) fn labels(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let mut all = BTreeMap::<_, BTreeSet<_>>::new();
+        for (label, value) in self.samples().into_iter().flat_map(|sample| sample.labels) {
+            all.entry(label).or_default().insert(value);
+        }
+        all
+    }
+}
+
+impl Sample {
+    /// Of `name{label="value"} 1`, where no test's labels hold anything that would be escaped.
+    fn read(line: &str) -> Self {
+        let (metric, value) = line.rsplit_once(' ').expect("a value");
+        let (name, labels) = metric.split_once('{').unwrap_or((metric, "}"));
+        let labels = labels.trim_end_matches('}').split_terminator(',');
+        let pair = |label: &str| {
+            let (label, value) = label.split_once('=').expect("a label");
+            (label.to_owned(), value.trim_matches('"').to_owned())
+        };
+        Self { name: name.to_owned(), labels: labels.map(pair).collect(), value: value.to_owned() }
+    }
+}

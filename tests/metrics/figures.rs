@@ -1,0 +1,252 @@
+//! Counters and gauges.
+
+use std::{collections::BTreeSet, future::pending, time::Duration};
+
+use futures::future::join_all;
+use shardflight::{BuildError, Coalescer, Metrics, OnAbandon, Stats};
+use tokio::{runtime, task::yield_now, time::advance};
+
+use crate::exported::Exported;
+use crate::support::{embark, eventually_blocking, limited, settle, watched};
+
+/// Every counter, and by what name it is exported.
+pub(crate) fn counters(stats: &Stats) -> [(&'static str, u64); 11] {
+    [
+        ("shardflight_joins_total", stats.joins),
+        ("shardflight_executions_total", stats.executions),
+        ("shardflight_coalesced_total", stats.coalesced),
+        ("shardflight_errors_total", stats.errors),
+        ("shardflight_panics_total", stats.panics),
+        ("shardflight_timeouts_total", stats.timeouts),
+        ("shardflight_rejections_total", stats.rejections),
+        ("shardflight_departures_total", stats.departures),
+        ("shardflight_aborts_total", stats.aborts),
+        ("shardflight_forgets_total", stats.forgets),
+        ("shardflight_bypasses_total", stats.bypasses),
+    ]
+}
+
+const GAUGES: [&str; 3] = ["shardflight_flights", "shardflight_waiters", "shardflight_oldest_flight_age_seconds"];
+
+/// So long that no test comes to the next report.
+const AN_AGE: Duration = Duration::from_secs(1_000_000);
+
+fn build(exported: &Exported, metrics: Metrics) -> Coalescer<u32, u32> {
+    let builder = Coalescer::builder().shards(2).on_abandon(OnAbandon::Abort).metrics(metrics);
+    exported.to(|| builder.build().expect("inside a runtime"))
+}
+
+/// Until the next report by default.
+async fn next_report() {
+    settle().await;
+    advance(Duration::from_secs(1)).await;
+    settle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_shard_reports_what_it_counted_and_what_it_does() {
+    limited(async {
+        let exported = Exported::new();
+        let coalescer = build(&exported, Metrics::named("users"));
+        let handle = coalescer.handle();
+        join_all((0..50).map(|n| handle.join(n % 25, move || async move { n }))).await;
+        let mut waiting: Vec<_> = (100..110_u32).map(|key| handle.join(key, pending)).collect();
+        waiting.iter_mut().for_each(embark);
+        handle.set_enabled(false);
+        handle.join(1_u32, || async { 7 }).await.unwrap();
+        next_report().await;
+        let stats = handle.stats().await.unwrap();
+        assert_eq!((stats.joins, stats.flights, stats.bypasses), (61, 10, 1));
+        for (shard, stats) in stats.per_shard().iter().enumerate() {
+            let labels = [("coalescer", "users"), ("shard", &shard.to_string())];
+            for (name, counted) in counters(stats) {
+                assert_eq!(exported.count(name, &labels), counted, "{name}");
+            }
+            assert_eq!(exported.count("shardflight_flights", &labels), stats.flights as u64);
+            assert_eq!(exported.count("shardflight_waiters", &labels), stats.waiters as u64);
+            let age = exported.seconds("shardflight_oldest_flight_age_seconds", &labels);
+            assert!((1.0..1.1).contains(&age), "{age}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_is_there_before_anything_happened() {
+    let exported = Exported::new();
+    let _coalescer = build(&exported, Metrics::named("users"));
+    assert_eq!(exported.names().len(), 11 + 3 + 3);
+    assert_eq!(exported.count("shardflight_joins_total", &[("shard", "1")]), 0);
+    assert_eq!(exported.count("shardflight_flight_duration_seconds_count", &[("outcome", "timed_out")]), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_counted_is_told_once_however_often_it_is_reported() {
+    limited(async {
+        let exported = Exported::new();
+        let coalescer = build(&exported, Metrics::named("users").report_every(Duration::from_millis(10)));
+        coalescer.handle().join(1_u32, || async { 7 }).await.unwrap();
+        for _ in 0..5 {
+            next_report().await;
+        }
+        assert_eq!(exported.count("shardflight_joins_total", &[]), 1);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn exported_counters_know_of_no_reset() {
+    limited(async {
+        let exported = Exported::new();
+        let coalescer = build(&exported, Metrics::named("users"));
+        let handle = coalescer.handle();
+        let calls = async |count: u32| {
+            for key in 0..count {
+                handle.join(key, || async { 7 }).await.unwrap();
+            }
+            handle.set_enabled(false);
+            handle.join(1_u32, || async { 7 }).await.unwrap();
+            handle.set_enabled(true);
+        };
+        calls(3).await;
+        next_report().await;
+        // Some since the last report, so that a report comes to see as many as before, and more.
+        calls(4).await;
+        handle.reset_stats().await.unwrap();
+        calls(20).await;
+        next_report().await;
+        assert_eq!(handle.stats().await.unwrap().joins, 21);
+        assert_eq!(exported.count("shardflight_joins_total", &[]), 30);
+        assert_eq!(exported.count("shardflight_bypasses_total", &[]), 3);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_shutdown_leaves_the_last_figures_and_gauges_of_zero() {
+    limited(async {
+        let exported = Exported::new();
+        let coalescer = build(&exported, Metrics::named("users").report_every(AN_AGE));
+        let handle = coalescer.handle();
+        let mut waiting: Vec<_> = (0..10_u32).map(|key| handle.join(key, pending)).collect();
+        waiting.iter_mut().for_each(embark);
+        coalescer.shutdown(Duration::ZERO).await;
+        while exported.count("shardflight_aborts_total", &[]) < 10 {
+            yield_now().await;
+        }
+        assert_eq!(exported.count("shardflight_joins_total", &[]), 10);
+        assert_eq!(exported.count("shardflight_flight_duration_seconds_count", &[("outcome", "closed")]), 10);
+        for gauge in GAUGES {
+            assert!(exported.seconds(gauge, &[]).abs() < f64::EPSILON, "{gauge}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn metrics_keep_no_coalescer_alive() {
+    limited(async {
+        let exported = Exported::new();
+        let coalescer = build(&exported, Metrics::named("users"));
+        let handle = coalescer.handle();
+        let mut join = handle.join(1_u32, pending);
+        embark(&mut join);
+        next_report().await;
+        assert_eq!(exported.count("shardflight_flights", &[]), 1);
+        drop((coalescer, handle, join));
+        // The shards stop, and say so themselves.
+        settle().await;
+        assert_eq!(exported.count("shardflight_flights", &[]), 0);
+        next_report().await;
+        let tasks = runtime::Handle::current().metrics();
+        assert_eq!(tasks.num_alive_tasks(), 0, "somebody still reports");
+    })
+    .await;
+}
+
+#[test]
+fn a_runtime_that_goes_away_leaves_the_last_figures() {
+    watched(|| {
+        let exported = Exported::new();
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let coalescer = runtime.block_on(async {
+            let coalescer = build(&exported, Metrics::named("users").report_every(AN_AGE));
+            coalescer.handle().join(1_u32, || async { 7 }).await.unwrap();
+            coalescer
+        });
+        drop(runtime);
+        assert_eq!(exported.count("shardflight_joins_total", &[]), 1);
+        drop(coalescer);
+    });
+}
+
+#[test]
+fn a_runtime_without_timers_reports_all_the_same() {
+    watched(|| {
+        let exported = Exported::new();
+        let runtime = runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let _inside = runtime.enter();
+        let coalescer = build(&exported, Metrics::named("users").report_every(Duration::from_millis(1)));
+        runtime.block_on(coalescer.handle().join(1_u32, || async { 7 })).unwrap();
+        eventually_blocking(|| exported.count("shardflight_joins_total", &[]) == 1);
+    });
+}
+
+#[tokio::test]
+async fn a_coalescer_built_anew_goes_on_where_its_namesake_ended() {
+    limited(async {
+        let exported = Exported::new();
+        for calls in 1..=3_u32 {
+            let coalescer = build(&exported, Metrics::named("users").report_every(AN_AGE));
+            for key in 0..calls {
+                coalescer.handle().join(key, || async { 7 }).await.unwrap();
+            }
+            drop(coalescer);
+            settle().await;
+        }
+        assert_eq!(exported.count("shardflight_joins_total", &[]), 6);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_key_is_in_no_label() {
+    limited(async {
+        let exported = Exported::new();
+        let build = || Coalescer::<String, u32>::builder().shards(2).metrics("users").build().unwrap();
+        let coalescer = exported.to(build);
+        coalescer.handle().join("secret", || async { 7 }).await.unwrap();
+        next_report().await;
+        let mut labels = exported.labels();
+        labels.remove("le");
+        assert_eq!(labels.remove("coalescer"), Some(BTreeSet::from(["users".into()])));
+        assert_eq!(labels.remove("shard"), Some(["0", "1"].map(String::from).into()));
+        let outcomes = ["aborted", "answered", "bypassed", "closed", "left", "panicked", "timed_out", "value"];
+        assert_eq!(labels.remove("outcome"), Some(outcomes.map(String::from).into()));
+        assert!(labels.is_empty(), "{labels:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_blank_name_and_no_pause_between_reports_are_refused() {
+    let refused = |metrics: Metrics| {
+        Coalescer::<u32, u32>::builder().metrics(metrics).build().expect_err("a choice that makes no sense")
+    };
+    assert_eq!(refused(Metrics::named("")), BuildError::UnnamedMetrics);
+    assert_eq!(refused(Metrics::named(" \t")), BuildError::UnnamedMetrics);
+    let error = refused(Metrics::named("users").report_every(Duration::ZERO));
+    assert_eq!(error, BuildError::ZeroReportInterval);
+    assert!(error.to_string().contains("report_every is 0"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_recorder_nothing_is_heard_and_all_is_well() {
+    limited(async {
+        let coalescer = Coalescer::<u32, u32>::builder().metrics("users").build().unwrap();
+        assert_eq!(coalescer.handle().join(1_u32, || async { 7 }).await.unwrap(), 7);
+        next_report().await;
+        assert_eq!(coalescer.handle().stats().await.unwrap().joins, 1);
+    })
+    .await;
+}

@@ -1,0 +1,160 @@
+//! A recorder is somebody else's code.
+
+use std::{
+    collections::BTreeMap,
+    sync::atomic::AtomicUsize,
+    sync::{Arc, Mutex, atomic::Ordering},
+    time::Duration,
+};
+
+use metrics::{
+    Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
+    with_local_recorder,
+};
+use shardflight::{Coalescer, Metrics};
+
+use crate::exported::Exported;
+use crate::support::{at_rest, limited, panic_quietly, settle};
+
+/// Panics wherever it is called, or from some point of its life on.
+#[derive(Clone, Debug, Default)]
+struct Panics {
+    at_registration: bool,
+    calls: Arc<AtomicUsize>,
+}
+
+impl Panics {
+    fn call(&self) {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        panic_quietly("in a recorder");
+    }
+
+    fn register(&self) -> Arc<Self> {
+        if self.at_registration {
+            self.call();
+        }
+        Arc::new(self.clone())
+    }
+}
+
+impl Recorder for Panics {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {
+        self.register();
+    }
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {
+        self.register();
+    }
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {
+        self.register();
+    }
+    fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
+        Counter::from_arc(self.register())
+    }
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::from_arc(self.register())
+    }
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::from_arc(self.register())
+    }
+}
+
+impl CounterFn for Panics {
+    fn increment(&self, _: u64) {
+        self.call();
+    }
+    fn absolute(&self, _: u64) {
+        self.call();
+    }
+}
+
+impl GaugeFn for Panics {
+    fn increment(&self, _: f64) {
+        self.call();
+    }
+    fn decrement(&self, _: f64) {
+        self.call();
+    }
+    fn set(&self, _: f64) {
+        self.call();
+    }
+}
+
+impl HistogramFn for Panics {
+    fn record(&self, _: f64) {
+        self.call();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recorder_that_panics_harms_nobody() {
+    limited(async {
+        for at_registration in [true, false] {
+            let recorder = Panics { at_registration, ..Panics::default() };
+            let build = || Coalescer::<u32, u32>::builder().shards(1).metrics("users").build().unwrap();
+            let coalescer = with_local_recorder(&recorder, build);
+            let handle = coalescer.handle();
+            for key in 0..10_u32 {
+                assert_eq!(handle.join(key, move || async move { key }).await.unwrap(), key);
+            }
+            settle().await;
+            tokio::time::advance(Duration::from_secs(1)).await;
+            settle().await;
+            let stats = at_rest(&handle).await;
+            assert_eq!((stats.joins, stats.executions), (10, 10));
+            let shutdown = coalescer.shutdown(Duration::from_secs(1)).await;
+            assert_eq!(shutdown.cut, 0);
+            settle().await;
+            // Registering: one description and then each metric. Otherwise, ten flights and callers, two reports.
+            let calls = recorder.calls.load(Ordering::SeqCst);
+            assert_eq!(calls, if at_registration { 1 + 14 + 9 } else { 10 * 3 + 2 * 14 });
+        }
+    })
+    .await;
+}
+
+/// Everything that was described.
+#[derive(Debug, Default)]
+struct Descriptions(Mutex<BTreeMap<String, (Option<Unit>, String)>>);
+
+impl Descriptions {
+    fn take(&self, name: &KeyName, unit: Option<Unit>, says: &SharedString) {
+        self.0.lock().unwrap().insert(name.as_str().to_owned(), (unit, says.to_string()));
+    }
+}
+
+impl Recorder for Descriptions {
+    fn describe_counter(&self, name: KeyName, unit: Option<Unit>, says: SharedString) {
+        self.take(&name, unit, &says);
+    }
+    fn describe_gauge(&self, name: KeyName, unit: Option<Unit>, says: SharedString) {
+        self.take(&name, unit, &says);
+    }
+    fn describe_histogram(&self, name: KeyName, unit: Option<Unit>, says: SharedString) {
+        self.take(&name, unit, &says);
+    }
+    fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
+        Counter::noop()
+    }
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::noop()
+    }
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::noop()
+    }
+}
+
+#[tokio::test]
+async fn everything_that_is_exported_is_described_with_its_unit() {
+    let build = || Coalescer::<u32, u32>::builder().shards(1).metrics(Metrics::named("users")).build().unwrap();
+    let exported = Exported::new();
+    let _coalescer = exported.to(build);
+    let described = Descriptions::default();
+    let _coalescer = with_local_recorder(&described, build);
+    let described = described.0.into_inner().unwrap();
+    assert!(exported.names().iter().eq(described.keys()), "{:?}\n{described:?}", exported.names());
+    for (name, (unit, says)) in described {
+        let expected = if name.ends_with("_seconds") { Unit::Seconds } else { Unit::Count };
+        assert_eq!(unit, Some(expected), "{name}");
+        assert!(says.ends_with('.'), "{name}: {says}");
+    }
+}

@@ -45,3 +45,49 @@ impl<K: Key, V: Value> Drop for Estate<K, V> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use super::*;
+
+    /// Counts its drops, and panics in each.
+    struct Hostile(Arc<AtomicUsize>);
+
+    impl Drop for Hostile {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            panic!("a hostile drop");
+        }
+    }
+
+    impl PartialEq for Hostile {
+        fn eq(&self, _: &Self) -> bool {
+            true
+        }
+    }
+
+    impl Eq for Hostile {}
+
+    #[test]
+    fn of_many_hostile_drops_none_keeps_the_others_from_theirs() {
+        let drops = Arc::<AtomicUsize>::default();
+        let mut estate = Estate::<Hostile, u8>::default();
+        assert!(estate.is_empty());
+        estate.extend((0..3).map(|_| Remains::Key(Hostile(Arc::clone(&drops)))));
+        assert!(!estate.is_empty());
+        drop(estate);
+        assert_eq!(drops.load(Ordering::Relaxed), 3);
+    }
+
+    #[test]
+    fn what_has_no_drop_is_not_kept() {
+        let mut estate = Estate::<u8, u8>::default();
+        estate.extend([Remains::Key(7)]);
+        assert!(estate.is_empty());
+    }
+}

@@ -321,19 +321,110 @@ where
 #[cfg(test)]
 #[cfg(not(shardflight_shuttle))]
 mod tests {
-    use std::future::pending;
+    use std::{
+        future::pending,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
 
     use super::*;
     use crate::work::{AsyncWork, Unjudged};
+
+    /// Counts its drops, and panics in each.
+    struct Hostile(Arc<AtomicUsize>);
+
+    impl Drop for Hostile {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            panic!("a hostile drop");
+        }
+    }
+
+    impl PartialEq for Hostile {
+        fn eq(&self, _: &Self) -> bool {
+            true
+        }
+    }
+
+    impl Eq for Hostile {}
+
+    type Sent = (Ticket<Hostile, u8, Box<dyn Errand>>, Stub<Hostile, u8>, Arc<AtomicUsize>);
+
+    /// Work that holds something hostile.
+    trait Errand: Send {}
+    struct Held(#[expect(dead_code, reason = "it is there to be dropped")] Hostile);
+    impl Errand for Held {}
+
+    impl Work<Hostile, u8> for Box<dyn Errand> {
+        fn launch(self, _: Option<Span>, runtime: &Runtime, _: Lanes<Hostile, u8>, _: FlightRef) -> Task {
+            drop_contained(self);
+            runtime.spawn(pending::<()>()).abort_handle()
+        }
+    }
+
+    fn sent() -> Sent {
+        let drops = Arc::default();
+        let work: Box<dyn Errand> = Box::new(Held(Hostile(Arc::clone(&drops))));
+        let (ticket, caller) = Ticket::new(work, None, Waker::noop().clone());
+        (ticket, caller, drops)
+    }
+
+    fn arrived<K, V, W>(ticket: &Ticket<K, V, W>) -> Arrival<K, V, W> {
+        match ticket.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(arrival) => arrival,
+            Poll::Pending => panic!("it would wait for ever"),
+        }
+    }
 
     #[test]
     fn a_caller_whose_shard_loses_it_is_told_closed() {
         let work = AsyncWork::<_, Unjudged>::new(pending::<u8>);
         let (ticket, caller) = Ticket::<u8, u8, _>::new(work, None, Waker::noop().clone());
         drop(caller);
-        match ticket.poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(arrival) => assert!(matches!(arrival.outcome, Err(JoinError::Closed))),
-            Poll::Pending => panic!("it would wait for ever"),
-        }
+        assert!(matches!(arrived(&ticket).outcome, Err(JoinError::Closed)));
+    }
+
+    #[test]
+    fn a_followers_work_and_key_come_back_with_its_answer_and_are_dropped_one_by_one() {
+        let (ticket, caller, drops) = sent();
+        assert!(caller.keep(Hostile(Arc::clone(&drops))).is_none());
+        assert!(caller.answer(Answer::closed()).is_ok());
+        let arrival = arrived(&ticket);
+        assert!(arrival.belongings.is_a_followers());
+        assert_eq!(drops.load(Ordering::Relaxed), 0);
+        drop(arrival);
+        assert_eq!(drops.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn a_leaders_work_stays_with_its_claim_which_drops_it() {
+        let (ticket, caller, drops) = sent();
+        let claim = caller.claim().expect("it is there");
+        assert!(caller.answer(Answer::closed()).is_ok());
+        assert!(!arrived(&ticket).belongings.is_a_followers());
+        assert_eq!(drops.load(Ordering::Relaxed), 0);
+        drop(claim);
+        assert_eq!(drops.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn a_claim_is_launched_once() {
+        let (_ticket, caller, drops) = sent();
+        let flight = FlightRef { hash: 7, id: FlightId::first_of(0) };
+        let claim = caller.claim().expect("it is there");
+        let task = claim.launch(&Runtime::current(), Lanes::new(1, None), flight);
+        task.expect("its work is there").abort();
+        assert_eq!(drops.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn a_caller_that_has_left_gives_nothing_and_takes_nothing() {
+        let (ticket, caller, drops) = sent();
+        drop(ticket.leave());
+        assert_eq!(drops.load(Ordering::Relaxed), 1);
+        assert!(caller.has_left() && caller.claim().is_none());
+        let key = caller.keep(Hostile(Arc::clone(&drops)));
+        assert!(key.is_some());
+        drop_contained(key);
+        assert!(caller.answer(Answer::closed()).is_err());
     }
 }

@@ -17,7 +17,7 @@ use crate::{
 
 /// Under which name a coalescer's metrics are exported, and how often: what [`Builder::metrics`] takes.
 ///
-/// They go to the [`metrics`](::metrics) facade, so the exporter is your choice.
+/// They go to the [`metrics`](https://docs.rs/metrics) facade, so the exporter is your choice.
 ///
 /// | name | kind | labels beside `coalescer` | |
 /// | --- | --- | --- | --- |

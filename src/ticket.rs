@@ -417,6 +417,30 @@ mod tests {
     }
 
     #[test]
+    fn who_is_nested_says_so_with_or_without_a_span() {
+        let origin = Some(FlightRef { hash: 7, id: FlightId::first_of(0) });
+        assert!(Circumstances::here(origin).is_some_and(|here| here.is_nested()));
+        assert!(Circumstances::here(None).is_none());
+        assert!(!Circumstances { origin: None, span: Some(Span::none()), answered_by: None }.is_nested());
+    }
+
+    #[tokio::test]
+    async fn a_claim_takes_its_callers_span_along() {
+        struct Listens;
+        impl Work<u8, u8> for Listens {
+            fn launch(self, leader: Option<Span>, runtime: &Runtime, _: Lanes<u8, u8>, _: FlightRef) -> Task {
+                assert!(leader.is_some());
+                runtime.spawn(pending::<()>()).abort_handle()
+            }
+        }
+        let circumstances = Circumstances { origin: None, span: Some(Span::none()), answered_by: None };
+        let (_ticket, caller) = Ticket::new(Listens, Some(Box::new(circumstances)), Waker::noop().clone());
+        let flight = FlightRef { hash: 7, id: FlightId::first_of(0) };
+        let claim = caller.claim().expect("it is there");
+        claim.launch(&Runtime::current(), Lanes::new(1, None), flight).expect("its work is there").abort();
+    }
+
+    #[test]
     fn a_caller_that_has_left_gives_nothing_and_takes_nothing() {
         let (ticket, caller, drops) = sent();
         drop(ticket.leave());

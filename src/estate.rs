@@ -54,31 +54,14 @@ mod tests {
     };
 
     use super::*;
-
-    /// Counts its drops, and panics in each.
-    struct Hostile(Arc<AtomicUsize>);
-
-    impl Drop for Hostile {
-        fn drop(&mut self) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-            panic!("a hostile drop");
-        }
-    }
-
-    impl PartialEq for Hostile {
-        fn eq(&self, _: &Self) -> bool {
-            true
-        }
-    }
-
-    impl Eq for Hostile {}
+    use crate::panics::hostile::Hostile;
 
     #[test]
     fn of_many_hostile_drops_none_keeps_the_others_from_theirs() {
         let drops = Arc::<AtomicUsize>::default();
         let mut estate = Estate::<Hostile, u8>::default();
         assert!(estate.is_empty());
-        estate.extend((0..3).map(|_| Remains::Key(Hostile(Arc::clone(&drops)))));
+        estate.extend((0..3).map(|_| Remains::Key(Hostile::new(&drops))));
         assert!(!estate.is_empty());
         drop(estate);
         assert_eq!(drops.load(Ordering::Relaxed), 3);

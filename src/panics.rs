@@ -73,3 +73,36 @@ fn message_of(payload: &(dyn Any + Send)) -> &str {
         "a payload that is not a string"
     }
 }
+
+/// What tests put where something of a user's may be dropped.
+#[cfg(test)]
+pub(crate) mod hostile {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    /// A key or what work holds: counts its drops, and panics in each.
+    pub(crate) struct Hostile(Arc<AtomicUsize>);
+
+    impl Hostile {
+        pub(crate) fn new(drops: &Arc<AtomicUsize>) -> Self {
+            Self(Arc::clone(drops))
+        }
+    }
+
+    impl Drop for Hostile {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            panic!("a hostile drop");
+        }
+    }
+
+    impl PartialEq for Hostile {
+        fn eq(&self, _: &Self) -> bool {
+            true
+        }
+    }
+
+    impl Eq for Hostile {}
+}

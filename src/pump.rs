@@ -331,7 +331,7 @@ mod tests {
         work::{AsyncWork, Unjudged},
     };
 
-    fn pump() -> (Lanes<u8, u8>, Pump<u8, u8>) {
+    fn pump(shards_on: Option<&Runtime>) -> (Lanes<u8, u8>, Pump<u8, u8>) {
         let rules = Rules {
             max_waiters: usize::MAX,
             budget: Budget::new(1),
@@ -340,13 +340,13 @@ mod tests {
             on_abandon: OnAbandon::Finish,
             crowd: usize::MAX,
         };
-        let (lanes, runtime) = (Lanes::new(1, None), Runtime::current());
+        let (lanes, runtime) = (Lanes::new(1, shards_on), Runtime::current());
         (lanes.clone(), Pump::new(0, lanes, Shard::new(0, rules), runtime.clone(), runtime, None, None))
     }
 
     #[tokio::test]
     async fn a_turn_takes_a_batch_and_not_one_message_more() {
-        let (lanes, mut pump) = pump();
+        let (lanes, mut pump) = pump(None);
         (0..=BATCH).for_each(|_| post(&lanes[0], Message::Cancel { hash: 7 }));
         assert!(pump.turn(), "there is more");
         assert_eq!(lanes[0].len(), 1);
@@ -354,8 +354,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_shard_that_is_dear_to_wake_looks_once_more_and_then_sleeps() {
+        let (lanes, mut pump) = pump(Some(&Runtime::current()));
+        post(&lanes[0], Message::Cancel { hash: 7 });
+        assert!(pump.turn(), "another look");
+        assert!(!pump.turn(), "and no third");
+    }
+
+    #[tokio::test]
     async fn who_left_a_flight_that_is_being_answered_is_not_counted_after_a_reset() {
-        let (lanes, mut pump) = pump();
+        let (lanes, mut pump) = pump(None);
         let tickets: Vec<_> = (0..=BATCH)
             .map(|_| {
                 let work = AsyncWork::<_, Unjudged>::new(pending::<u8>);

@@ -1,4 +1,4 @@
-//! One kind of call at a time, on one thread: `cargo bench --bench calls`.
+//! One kind of call at a time, on one thread: `cargo bench -p benches --bench calls`.
 //!
 //! For work on this crate: Criterion keeps the last run and says what has changed since, `--save-baseline` and `--baseline`
 //! compare any two, and a name chooses among the calls. What it says holds on one idle machine; how ours compares with

@@ -73,7 +73,7 @@ impl<K, V, S> Builder<K, V, S> {
     /// More of them hurt when traffic is sparse: a shard that is idle has to be woken, so calls that one busy shard would
     /// have taken in the same turn cost a wake per shard, and there is less in each turn to share its cost.
     ///
-    /// Which of the two it is depends on the machine and its load. `cargo run --release --example shard_tuning`, in this
+    /// Which of the two it is depends on the machine and its load. `cargo run --release -p shard_tuning`, in this
     /// crate's repository, measures it: counts of shards under shapes of load, with the count to take.
     ///
     /// # Default

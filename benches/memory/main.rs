@@ -1,4 +1,4 @@
-//! What a waiting caller and a key in flight hold, in bytes: `cargo bench --bench memory`.
+//! What a waiting caller and a key in flight hold, in bytes: `cargo bench -p benches --bench memory`.
 //!
 //! One thread, and everything that is allocated is counted: the difference in live bytes before and after, divided by how
 //! many there are. Calls are boxed, so that their futures are among those bytes. Work is pending and holds nothing of its

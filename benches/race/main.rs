@@ -1,4 +1,4 @@
-//! Ours and the peers' cost per call, side by side in one run: `cargo bench --bench race`.
+//! Ours and the peers' cost per call, side by side in one run: `cargo bench -p benches --bench race`.
 //!
 //! Every round runs every contender once on every workload and begins with another of them, so that whatever the machine
 //! does meanwhile happens to all. Absolute times mean little beyond the machine and the minute they

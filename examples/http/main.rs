@@ -1,9 +1,9 @@
 //! A small axum service behind `CoalesceLayer`.
 //!
-//! `cargo run --release --features tower --example http` sends itself crowds of clients, and prints how often each of its
+//! `cargo run --release -p http-service` sends itself crowds of clients, and prints how often each of its
 //! handlers ran for them. An answer that belongs to another client makes it fail.
 //!
-//! `cargo run --release --features tower --example http -- --serve 127.0.0.1:8080` serves. Then, from another terminal:
+//! `cargo run --release -p http-service -- --serve 127.0.0.1:8080` serves. Then, from another terminal:
 //!
 //! ```sh
 //! curl http://127.0.0.1:8080/posts/7                              # half a second

@@ -1,6 +1,6 @@
 //! A small service that coalesces a slow query and exports what it does to Prometheus: see README.md beside this file.
 //!
-//! `cargo run --release --features metrics --example observability` serves until it is interrupted, under some load of its
+//! `cargo run --release -p observability` serves until it is interrupted, under some load of its
 //! own making; with `--demo` it plays a bounded load, checks what came of it and ends.
 
 mod demo;

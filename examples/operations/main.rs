@@ -1,5 +1,5 @@
 //! A night on call: what the limits, deadlines, switches and gauges of a coalescer look like from the operator's chair.
-//! `cargo run --release --example operations` plays all acts, `… operations hang rollout` those that are named.
+//! `cargo run --release -p operations` plays all acts, `… operations hang rollout` those that are named.
 //!
 //! Lines that begin with `  |` are `handle.stats()`, lines with a tick are claims that were checked; the rest is told by
 //! the acts and, in between, by the coalescer itself through tracing. A claim that doesn't hold ends the program with

@@ -1,4 +1,4 @@
-//! How many shards suit this machine? `cargo run --release --example shard_tuning`
+//! How many shards suit this machine? `cargo run --release -p shard_tuning`
 //!
 //! Every count of shards runs every shape of load, round after round, and each round begins with another count, so that
 //! whatever the machine does meanwhile happens to all of them. The table holds the medians, the sentence below it what

@@ -1,4 +1,4 @@
-//! Does anything grow? `cargo run --release --example soak -- --seconds 60`
+//! Does anything grow? `cargo run --release -p soak -- --seconds 60`
 //!
 //! Thousands of callers join, hang up, are aborted, forget, panic, expire and run into caps, from tasks and from threads,
 //! while coalescers come and go beside them. Load and rest alternate. At each rest everything has to be back where it

@@ -1,4 +1,4 @@
-//! What a stampede costs, and what coalescing makes of it: `cargo run --release --example stampede`.
+//! What a stampede costs, and what coalescing makes of it: `cargo run --release -p stampede`.
 //!
 //! A real server (axum, loopback), a real database (`SQLite`, a file in a temporary directory, ten connections), and
 //! real HTTP clients. Each scenario runs twice: *direct*, where every request does its own work, and *coalesced*, where

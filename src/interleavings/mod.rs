@@ -11,8 +11,8 @@
 //! [`Scene::finish`](scene::Scene::finish).
 //!
 //! ```text
-//! RUSTFLAGS="--cfg shardflight_shuttle" cargo test --release --lib interleavings --target-dir target/shuttle -- --nocapture
-//! RUSTFLAGS="--cfg shardflight_shuttle" cargo test --release --lib interleavings --target-dir target/shuttle -- --nocapture --ignored
+//! cargo test --release -p interleavings interleavings -- --nocapture
+//! cargo test --release -p interleavings interleavings -- --nocapture --ignored
 //! ```
 //!
 //! The first runs each scenario under random schedules and under probabilistic concurrency testing (few preemptions, at

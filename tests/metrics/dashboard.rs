@@ -19,7 +19,7 @@ fn names_in(text: &str) -> impl Iterator<Item = String> {
 }
 
 fn asked_for(file: &str) -> BTreeSet<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/observability").join(file);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/observability").join(file);
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     names_in(&text).collect()
 }

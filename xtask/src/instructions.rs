@@ -10,9 +10,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::process::{Failure, cargo, program, root};
+use crate::process::{Failure, cargo, program, root, target};
 
 /// In percent, either way. Runs of one binary differ by some 0.2, but other code nearby may change what is inlined,
 /// another compiler does, and a C library chooses its `memcpy` by the processor.
@@ -29,16 +29,13 @@ const HEADING: &str = "\
 
 ";
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Table {
     /// What else the counts depend on.
     counted_with: Tools,
     per_call: BTreeMap<String, u64>,
 }
 
-#[derive(Serialize, Deserialize, PartialEq)]
-#[serde(deny_unknown_fields)]
+#[derive(PartialEq)]
 struct Tools {
     rustc: String,
     valgrind: String,
@@ -66,12 +63,28 @@ impl Tools {
 impl Table {
     fn read() -> Result<Self, Failure> {
         let text = fs::read_to_string(root().join(TABLE)).map_err(Failure::of(TABLE))?;
-        toml::from_str(&text).map_err(|error| Failure(format!("{TABLE}: {error}")))
+        let table: toml::Table = text.parse().map_err(|error| Failure(format!("{TABLE}: {error}")))?;
+        let missing = |what: &str| Failure(format!("{TABLE}: no {what} in it"));
+        let tool = |name| {
+            let version = table.get("counted-with").and_then(|tools| tools.get(name)?.as_str());
+            version.map(str::to_string).ok_or_else(|| missing(name))
+        };
+        let counted_with = Tools { rustc: tool("rustc")?, valgrind: tool("valgrind")?, libc: tool("libc")? };
+        let counts = table.get("per-call").and_then(toml::Value::as_table).ok_or_else(|| missing("per-call"))?;
+        let count = |(workload, count): (&String, &toml::Value)| {
+            let count = count.as_integer().and_then(|count| count.try_into().ok());
+            Ok((workload.clone(), count.ok_or_else(|| missing(workload))?))
+        };
+        Ok(Self { counted_with, per_call: counts.iter().map(count).collect::<Result<_, Failure>>()? })
     }
 
     fn write(&self) -> Result<(), Failure> {
-        let figures = toml::to_string(self).map_err(|error| Failure(format!("{TABLE}: {error}")))?;
-        fs::write(root().join(TABLE), format!("{HEADING}{figures}")).map_err(Failure::of(TABLE))
+        let Tools { rustc, valgrind, libc } = &self.counted_with;
+        let counted_with =
+            format!("[counted-with]\nrustc = \"{rustc}\"\nvalgrind = \"{valgrind}\"\nlibc = \"{libc}\"\n");
+        let counts: String = self.per_call.iter().map(|(workload, count)| format!("{workload} = {count}\n")).collect();
+        let text = format!("{HEADING}{counted_with}\n[per-call]\n{counts}");
+        fs::write(root().join(TABLE), text).map_err(Failure::of(TABLE))
     }
 
     fn count() -> Result<Self, Failure> {
@@ -92,20 +105,15 @@ struct Bench {
 
 impl Bench {
     fn build() -> Result<Self, Failure> {
-        #[derive(Deserialize)]
-        struct Artifact {
-            executable: Option<PathBuf>,
-        }
-
-        let profiles = root().join("target/instructions");
+        let profiles = target().join("instructions");
         fs::create_dir_all(&profiles).map_err(Failure::of(profiles.display()))?;
-        // The release build of all that it needs is as good as any. The bench itself, and with it what of ours is
-        // generic, is compiled in one unit: in several, code that has nothing to do with a call changes what is inlined
-        // into it, and that came to 3 % where it is now 0.4.
-        let build = ["rustc", "--locked", "--release", "--bench", "instructions", "--message-format", "json"];
-        let said = cargo(build).arg("--").arg("-Ccodegen-units=1").output()?;
-        let artifacts = said.lines().filter_map(|line| serde_json::from_str::<Artifact>(line).ok());
-        match artifacts.filter_map(|artifact| artifact.executable).next_back() {
+        let build = ["build", "--locked", "--release", "--workspace", "--all-features", "--bench", "instructions"];
+        let said = cargo(build).arg("--message-format=json-render-diagnostics").output()?;
+        let messages = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let executable = messages
+            .filter(|message| message["target"]["name"] == "instructions")
+            .find_map(|message| message["executable"].as_str().map(PathBuf::from));
+        match executable {
             Some(executable) => Ok(Self { executable, profiles }),
             None => Err(Failure("cargo doesn't say where the bench is that it built".into())),
         }

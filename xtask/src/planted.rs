@@ -6,9 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::Deserialize;
-
-use crate::process::{Failure, cargo, root};
+use crate::process::{Failure, cargo, root, target};
 
 /// Above this a test run counts as hanging, and so as having found something.
 const LIMIT: Duration = Duration::from_mins(4);
@@ -17,26 +15,13 @@ const LIMIT: Duration = Duration::from_mins(4);
 const BUILD_LIMIT: Duration = Duration::from_mins(30);
 
 /// The suites, cheapest first: a bug that one has found needs no other.
-const SUITES: [Suite; 3] = [
-    Suite { arguments: &["test", "--lib"], flags: "" },
-    Suite { arguments: &["test", "--release", "--lib", "interleavings"], flags: "--cfg shardflight_shuttle" },
-    Suite { arguments: &["test", "--test", "behaviour"], flags: "" },
-];
+const SUITES: [&[&str]; 3] =
+    [&["test", "--lib"], &["test", "--release", "--package", "interleavings"], &["test", "--test", "behaviour"]];
 
-struct Suite {
-    arguments: &'static [&'static str],
-    /// The compiler's.
-    flags: &'static str,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct List {
     bug: Vec<Bug>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Bug {
     name: String,
     breaks: String,
@@ -49,11 +34,27 @@ impl List {
     fn read() -> Result<Self, Failure> {
         let path = root().join("xtask/planted.toml");
         let text = fs::read_to_string(&path).map_err(Failure::of(path.display()))?;
-        toml::from_str(&text).map_err(|error| Failure(format!("{}: {error}", path.display())))
+        let list: toml::Table = text.parse().map_err(|error| Failure(format!("{}: {error}", path.display())))?;
+        let bugs = list.get("bug").and_then(toml::Value::as_array).into_iter().flatten();
+        Ok(Self { bug: bugs.map(Bug::read).collect::<Result<_, _>>()? })
     }
 }
 
 impl Bug {
+    fn read(bug: &toml::Value) -> Result<Self, Failure> {
+        let text = |field| {
+            let text = bug.get(field).and_then(toml::Value::as_str).map(str::to_string);
+            text.ok_or_else(|| Failure(format!("a planted bug has no {field}: {bug}")))
+        };
+        Ok(Self {
+            name: text("name")?,
+            breaks: text("breaks")?,
+            file: text("file")?.into(),
+            find: text("find")?,
+            plant: text("plant")?,
+        })
+    }
+
     /// The file with the bug in it.
     fn planted(&self) -> Result<String, Failure> {
         let path = root().join(&self.file);
@@ -140,12 +141,12 @@ struct Garden {
 
 impl Garden {
     fn lay_out() -> Result<Self, Failure> {
-        let home = root().join("target/planted");
+        let home = target().join("planted");
         let garden = Self { tree: home.join("tree"), build: home.join("build"), output: home.join("output.txt") };
         if garden.tree.exists() {
             fs::remove_dir_all(&garden.tree).map_err(Failure::of(garden.tree.display()))?;
         }
-        copy(&root(), &garden.tree)?;
+        copy(root(), &garden.tree)?;
         Ok(garden)
     }
 
@@ -160,13 +161,10 @@ impl Garden {
 
     fn verdict(&self) -> Result<Verdict, Failure> {
         for suite in SUITES {
-            // One directory for each set of flags, or each run would build everything anew.
-            let build = self.build.join(if suite.flags.is_empty() { "plain" } else { "flagged" });
             let run = |more: &[&str], limit| {
-                cargo(suite.arguments.iter().chain(more))
+                cargo(suite.iter().chain(more))
                     .inside(&self.tree)
-                    .env("CARGO_TARGET_DIR", build.display())
-                    .env("RUSTFLAGS", suite.flags)
+                    .env("CARGO_TARGET_DIR", self.build.display())
                     .env("RUST_BACKTRACE", 0)
                     .run_silently(&self.output, limit)
             };
@@ -196,7 +194,7 @@ fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
     for entry in fs::read_dir(from).map_err(Failure::of(from.display()))? {
         let entry = entry.map_err(Failure::of(from.display()))?;
         let (name, path) = (entry.file_name(), entry.path());
-        if name == "target" || name == ".git" || name == "mutants.out" {
+        if path == target() || name == "target" || name == ".git" || name == "mutants.out" {
             continue;
         }
         if path.is_dir() {

@@ -1,16 +1,18 @@
 //! Commands that say what they are before they run.
 
 use std::{
-    env,
     ffi::OsStr,
     fmt::Display,
     io,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Command, ExitStatus, Stdio},
+    process::{Command, ExitStatus, Stdio, exit},
+    sync::LazyLock,
     thread,
     time::{Duration, Instant},
 };
+
+use serde_json::Value;
 
 /// What went wrong, in a sentence.
 pub(crate) struct Failure(pub(crate) String);
@@ -22,8 +24,39 @@ impl Failure {
 }
 
 /// The directory of the whole project.
-pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the project").to_path_buf()
+pub(crate) fn root() -> &'static Path {
+    &PLACES.root
+}
+
+/// Where cargo builds, and where whatever else is made goes, too.
+pub(crate) fn target() -> &'static Path {
+    &PLACES.target
+}
+
+/// Asked for when it runs and not when it is compiled: the project may be moved, and be told to build elsewhere.
+static PLACES: LazyLock<Places> = LazyLock::new(|| {
+    Places::find().unwrap_or_else(|Failure(sentence)| {
+        eprintln!("{sentence}");
+        exit(1)
+    })
+});
+
+struct Places {
+    root: PathBuf,
+    target: PathBuf,
+}
+
+impl Places {
+    fn find() -> Result<Self, Failure> {
+        let said = Run::of("cargo").args(["metadata", "--no-deps", "--format-version", "1"]).output()?;
+        let said: Value =
+            serde_json::from_str(&said).map_err(|error| Failure(format!("what cargo metadata says: {error}")))?;
+        let place = |name| said[name].as_str().map(PathBuf::from);
+        match (place("workspace_root"), place("target_directory")) {
+            (Some(root), Some(target)) => Ok(Self { root, target }),
+            _ => Err(Failure("cargo metadata doesn't say where the project is".into())),
+        }
+    }
 }
 
 pub(crate) struct Run {
@@ -34,18 +67,26 @@ pub(crate) struct Run {
 
 /// Cargo, in the project's directory.
 pub(crate) fn cargo<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Run {
-    arguments.into_iter().fold(program("cargo"), Run::arg)
+    program("cargo").args(arguments)
 }
 
 /// Any program, in the project's directory.
 pub(crate) fn program(name: impl AsRef<OsStr>) -> Run {
-    // Not the cargo that runs us: `+nightly` is for rustup's.
-    let mut command = Command::new(&name);
-    command.current_dir(root()).env_remove("CARGO").env_remove("RUSTUP_TOOLCHAIN");
-    Run { command, said: name.as_ref().display().to_string() }
+    Run::of(name).inside(root())
 }
 
 impl Run {
+    fn of(name: impl AsRef<OsStr>) -> Self {
+        // Not the cargo that runs us: `+nightly` is for rustup's.
+        let mut command = Command::new(&name);
+        command.env_remove("CARGO").env_remove("RUSTUP_TOOLCHAIN");
+        Self { command, said: name.as_ref().display().to_string() }
+    }
+
+    pub(crate) fn args<S: AsRef<OsStr>>(self, arguments: impl IntoIterator<Item = S>) -> Self {
+        arguments.into_iter().fold(self, Self::arg)
+    }
+
     pub(crate) fn arg<S: AsRef<OsStr>>(mut self, argument: S) -> Self {
         self.said = format!("{} {}", self.said, argument.as_ref().display());
         self.command.arg(argument);

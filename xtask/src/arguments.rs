@@ -1,0 +1,149 @@
+//! Which check, and how much of it.
+
+use std::{ffi::OsString, ops::RangeInclusive, path::PathBuf};
+
+use lexopt::{Arg, Error, Parser, ValueExt};
+
+pub(crate) const HELP: &str = "\
+The checks of shardflight that take longer than a test run may
+
+Usage: cargo xtask CHECK [OPTIONS]
+
+  model          Every reachable state of small worlds of one shard, judged after every step: 4 million states, 20 seconds
+    --vast             the vast worlds too: some minutes and gigabytes
+  interleavings  The real protocol under chosen thread schedules, without the actor around it
+    --schedules N      how many, over all scenarios; 200,000
+    --exhaustive       all interleavings of the smallest scenario instead: over a million
+  history        Random load on several threads, logged, and judged from the log alone
+    --seconds N        for how long; 600
+    --seed N           this one seed and nothing else
+  planted [NAME] Plants each of a list of realistic bugs, or those whose name has NAME in it, and sees that the tests find
+                 it: about a minute each
+    --places           only that each of them still has its place in the sources: a second in all
+  mutants        Mutates the core mechanically with cargo-mutants, and lists what no test notices: hours
+    --file PATH        only this file, src/shard/mod.rs say
+  fuzz TARGET    Looks for inputs that break a rule, by coverage; needs a nightly toolchain and cargo-fuzz. TARGET is
+                 shard or calls
+    --seconds N        for how long; 300
+  soak           Thousands of callers, watching memory, tasks and flights: see `cargo run --release -p soak -- --help`
+    --seconds N        for how long, at least 30; 60
+  instructions   Instructions per call under valgrind's callgrind, held against xtask/instructions.toml: half a minute
+    --bless            writes the table instead, for a change that is meant, another compiler or another machine
+  advisories     Known vulnerabilities among the dependencies; needs the advisory database's server
+";
+
+#[derive(Debug, PartialEq)]
+pub(crate) enum Check {
+    Model { vast: bool },
+    Interleavings { schedules: u64, exhaustive: bool },
+    History { seconds: u64, seed: Option<u64> },
+    Planted { only: Option<String>, places: bool },
+    Mutants { file: Option<PathBuf> },
+    Fuzz { target: String, seconds: u64 },
+    Soak { seconds: u64 },
+    Instructions { bless: bool },
+    Advisories,
+}
+
+/// `None` if help is asked for.
+pub(crate) fn read(mut given: Parser) -> Result<Option<Check>, Error> {
+    let name = match given.next()? {
+        None | Some(Arg::Short('h') | Arg::Long("help")) => return Ok(None),
+        Some(Arg::Value(name)) => name,
+        Some(other) => return Err(other.unexpected()),
+    };
+    let mut check = named(&name)?;
+    let mut target_named = false;
+    while let Some(argument) = given.next()? {
+        match (&mut check, argument) {
+            (_, Arg::Short('h') | Arg::Long("help")) => return Ok(None),
+            (Check::Model { vast }, Arg::Long("vast")) => *vast = true,
+            (Check::Interleavings { schedules, .. }, Arg::Long("schedules")) => {
+                *schedules = number(&mut given, 1..=u64::MAX)?;
+            }
+            (Check::Interleavings { exhaustive, .. }, Arg::Long("exhaustive")) => *exhaustive = true,
+            (Check::History { seconds, .. } | Check::Fuzz { seconds, .. }, Arg::Long("seconds")) => {
+                *seconds = number(&mut given, 1..=86_400)?;
+            }
+            (Check::History { seed, .. }, Arg::Long("seed")) => *seed = Some(number(&mut given, 0..=u64::MAX)?),
+            (Check::Planted { only, .. }, Arg::Value(name)) if only.is_none() => *only = Some(name.string()?),
+            (Check::Planted { places, .. }, Arg::Long("places")) => *places = true,
+            (Check::Mutants { file }, Arg::Long("file")) => *file = Some(given.value()?.into()),
+            (Check::Fuzz { target, .. }, Arg::Value(name)) if !target_named && (name == "shard" || name == "calls") => {
+                *target = name.string()?;
+                target_named = true;
+            }
+            (Check::Soak { seconds }, Arg::Long("seconds")) => *seconds = number(&mut given, 30..=604_800)?,
+            (Check::Instructions { bless }, Arg::Long("bless")) => *bless = true,
+            (_, other) => return Err(other.unexpected()),
+        }
+    }
+    match check {
+        Check::Fuzz { .. } if !target_named => Err("fuzz what: shard or calls?".into()),
+        check => Ok(Some(check)),
+    }
+}
+
+/// The check of this name, with nothing said about it.
+fn named(name: &OsString) -> Result<Check, Error> {
+    Ok(match name.to_str() {
+        Some("model") => Check::Model { vast: false },
+        Some("interleavings") => Check::Interleavings { schedules: 200_000, exhaustive: false },
+        Some("history") => Check::History { seconds: 600, seed: None },
+        Some("planted") => Check::Planted { only: None, places: false },
+        Some("mutants") => Check::Mutants { file: None },
+        Some("fuzz") => Check::Fuzz { target: String::new(), seconds: 300 },
+        Some("soak") => Check::Soak { seconds: 60 },
+        Some("instructions") => Check::Instructions { bless: false },
+        Some("advisories") => Check::Advisories,
+        _ => return Err(format!("no check is called {}", name.display()).into()),
+    })
+}
+
+fn number(given: &mut Parser, within: RangeInclusive<u64>) -> Result<u64, Error> {
+    let number: u64 = given.value()?.parse()?;
+    if within.contains(&number) {
+        return Ok(number);
+    }
+    Err(format!("{number} isn't within {} to {}", within.start(), within.end()).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Option<Check>, String> {
+        super::read(Parser::from_args(line.split_whitespace())).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_check_has_its_defaults() {
+        assert_eq!(read("model"), Ok(Some(Check::Model { vast: false })));
+        assert_eq!(read("interleavings"), Ok(Some(Check::Interleavings { schedules: 200_000, exhaustive: false })));
+        assert_eq!(read("history"), Ok(Some(Check::History { seconds: 600, seed: None })));
+        assert_eq!(read("planted"), Ok(Some(Check::Planted { only: None, places: false })));
+    }
+
+    #[test]
+    fn what_is_said_is_heard() {
+        let only = Some("cap".to_string());
+        assert_eq!(read("planted cap --places"), Ok(Some(Check::Planted { only, places: true })));
+        assert_eq!(read("history --seed=7"), Ok(Some(Check::History { seconds: 600, seed: Some(7) })));
+        assert_eq!(read("fuzz shard --seconds 9"), Ok(Some(Check::Fuzz { target: "shard".into(), seconds: 9 })));
+        assert_eq!(read("soak --seconds 30"), Ok(Some(Check::Soak { seconds: 30 })));
+    }
+
+    #[test]
+    fn help_is_asked_for_anywhere() {
+        assert_eq!(read(""), Ok(None));
+        assert_eq!(read("--help"), Ok(None));
+        assert_eq!(read("soak -h"), Ok(None));
+    }
+
+    #[test]
+    fn what_means_nothing_is_refused() {
+        for line in ["modle", "model --bless", "soak --seconds 29", "fuzz", "fuzz shards", "history --seed x"] {
+            assert!(read(line).is_err(), "{line}");
+        }
+    }
+}

@@ -132,24 +132,7 @@
 //!
 //! Any service over [`http::Request`] will do. reqwest's client is one with a function around it:
 //!
-//! ```no_run
-//! use http::{Request, Response};
-//! use reqwest::{Body, Client};
-//! use shardflight::tower::CoalesceLayer;
-//! use tower::{Layer, ServiceExt, service_fn};
-//!
-//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let client = Client::new();
-//! let client = service_fn(move |request: Request<Body>| {
-//!     let client = client.clone();
-//!     async move { client.execute(request.try_into()?).await.map(Response::<Body>::from) }
-//! });
-//! let client = CoalesceLayer::new().layer(client);
-//!
-//! let request = Request::get("http://localhost:8080/posts/7").body(Body::default())?;
-//! let response = client.oneshot(request).await?;
-//! # Ok(()) }
-//! ```
+#![cfg_attr(not(doctest), doc = include_str!("outgoing.md"))] // in `tests/tower`, which has reqwest
 //!
 //! A client that adds credentials of its own below the layer adds the same to every request; two such clients need two
 //! layers.

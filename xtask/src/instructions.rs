@@ -82,8 +82,8 @@ impl Table {
         let Tools { rustc, valgrind, libc } = &self.counted_with;
         let counted_with =
             format!("[counted-with]\nrustc = \"{rustc}\"\nvalgrind = \"{valgrind}\"\nlibc = \"{libc}\"\n");
-        let counts: String = self.per_call.iter().map(|(workload, count)| format!("{workload} = {count}\n")).collect();
-        let text = format!("{HEADING}{counted_with}\n[per-call]\n{counts}");
+        let counts: Vec<_> = self.per_call.iter().map(|(workload, count)| format!("{workload} = {count}\n")).collect();
+        let text = format!("{HEADING}{counted_with}\n[per-call]\n{}", counts.concat());
         fs::write(root().join(TABLE), text).map_err(Failure::of(TABLE))
     }
 

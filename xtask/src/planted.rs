@@ -44,7 +44,7 @@ impl Bug {
     fn read(bug: &toml::Value) -> Result<Self, Failure> {
         let text = |field| {
             let text = bug.get(field).and_then(toml::Value::as_str).map(str::to_string);
-            text.ok_or_else(|| Failure(format!("a planted bug has no {field}: {bug}")))
+            text.ok_or_else(|| Failure(format!("a planted bug has no {field}: {bug:?}")))
         };
         Ok(Self {
             name: text("name")?,

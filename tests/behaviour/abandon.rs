@@ -5,8 +5,8 @@ use std::future::pending;
 use shardflight::Handle;
 
 use crate::support::{
-    Count, Gate, Wall, at_rest, embark, eventually, eventually_blocking, limited, one_aborting_shard, one_shard,
-    settle, two_workers, until, watched,
+    Count, Gate, Wall, at_rest, embark, eventually, eventually_blocking, inside, limited, one_aborting_shard,
+    one_shard, settle, two_workers, until, watched,
 };
 
 #[tokio::test]
@@ -195,10 +195,7 @@ fn the_late_result_of_aborted_work_changes_nothing() {
         let runtime = two_workers();
         let (wall, opener) = Wall::new();
         let (running, late) = (Count::default(), Count::default());
-        let handle: Handle<u8, Count> = {
-            let _inside = runtime.enter();
-            one_aborting_shard()
-        };
+        let handle: Handle<u8, Count> = inside(&runtime, one_aborting_shard);
         let mut old = {
             let (running, late) = (running.clone(), late.clone());
             handle.join(1, move || {

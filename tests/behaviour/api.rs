@@ -13,7 +13,7 @@ use shardflight::{
 };
 use tokio::runtime;
 
-use crate::support::{embark, limited, one_shard, panic_quietly, poll_once, two_workers};
+use crate::support::{embark, inside, limited, one_shard, panic_quietly, poll_once, two_workers};
 
 fn is_an_error<E: Clone + Debug + Display + Error + Send + Sync + 'static>() {}
 fn is_shared<T: Send + Sync + 'static>() {}
@@ -91,10 +91,7 @@ async fn a_panic_is_displayed_with_its_message() {
 #[test]
 fn every_error_says_something_of_its_own() {
     let runtime = runtime::Builder::new_current_thread().build().unwrap();
-    let handle = {
-        let _inside = runtime.enter();
-        one_shard::<u8, u8>()
-    };
+    let handle = inside(&runtime, one_shard::<u8, u8>);
     drop(runtime);
     let closed = futures::executor::block_on(handle.stats()).unwrap_err();
     let said = [
@@ -145,10 +142,7 @@ async fn the_hasher_may_be_chosen() {
 #[test]
 fn a_clone_of_a_handle_is_the_same_coalescers() {
     let runtime = two_workers();
-    let handle = {
-        let _inside = runtime.enter();
-        one_shard::<u8, u8>()
-    };
+    let handle = inside(&runtime, one_shard::<u8, u8>);
     let mut join = handle.clone().join(1, pending);
     embark(&mut join);
     assert_eq!(runtime.block_on(handle.stats()).unwrap().waiters, 1);

@@ -12,7 +12,9 @@ use futures::future::{pending, ready};
 use shardflight::{Handle, JoinError};
 use tokio::runtime;
 
-use crate::support::{Gate, at_rest, embark, in_a_child_process, one_shard, panic_quietly, poll_once, settle, until};
+use crate::support::{
+    Gate, at_rest, embark, in_a_child_process, inside, one_shard, panic_quietly, poll_once, settle, until,
+};
 
 /// A key, a value, or something that a closure or future holds.
 struct DropsBadly(bool);
@@ -245,10 +247,7 @@ fn callers_whose_wakers_panic_keep_nobody_from_hearing_of_the_end_of_the_runtime
     let test = "hostile_drops::callers_whose_wakers_panic_keep_nobody_from_hearing_of_the_end_of_the_runtime";
     in_a_child_process(test, || async {
         let home = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
-        let handle = {
-            let _inside = home.enter();
-            one_shard::<u8, u8>()
-        };
+        let handle = inside(&home, one_shard::<u8, u8>);
         let waker = Waker::from(Arc::new(PanicsInWake));
         let mut hostile: Vec<_> = (0..5).map(|_| handle.join(1, pending)).collect();
         for join in &mut hostile {
@@ -270,10 +269,7 @@ fn keys_of_questions_that_nobody_takes_may_all_panic_when_dropped() {
     in_a_child_process("hostile_drops::keys_of_questions_that_nobody_takes_may_all_panic_when_dropped", || async {
         // Never run, so that no shard ever looks into its mailbox.
         let home = runtime::Builder::new_current_thread().build().unwrap();
-        let handle = {
-            let _inside = home.enter();
-            one_shard::<Key, DropsBadly>()
-        };
+        let handle = inside(&home, one_shard::<Key, DropsBadly>);
         let mut questions: Vec<_> = (1..4).map(|n| Box::pin(handle.forget(key(n)))).collect();
         questions.iter_mut().for_each(embark);
         home.shutdown_background();

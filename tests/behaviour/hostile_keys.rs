@@ -10,8 +10,8 @@ use futures::{
 use shardflight::{Handle, JoinError};
 
 use crate::support::{
-    Count, Gate, Wall, at_rest, embark, eventually_blocking, limited, one_aborting_shard, one_shard, panic_quietly,
-    settle, two_workers, until, watched,
+    Count, Gate, Wall, at_rest, embark, eventually_blocking, inside, limited, one_aborting_shard, one_shard,
+    panic_quietly, settle, two_workers, until, watched,
 };
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -198,10 +198,7 @@ impl Drop for Blocking {
 fn a_blocking_drop_stalls_no_other_key(leaves: bool) {
     watched(move || {
         let runtime = two_workers();
-        let handle: Handle<Blocking, u8> = {
-            let _inside = runtime.enter();
-            one_aborting_shard()
-        };
+        let handle: Handle<Blocking, u8> = inside(&runtime, one_aborting_shard);
         let (wall, _opener) = Wall::new();
         let dropping = Count::default();
         let key = Blocking(1, Some(wall), dropping.clone());

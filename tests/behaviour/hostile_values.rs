@@ -7,7 +7,7 @@ use futures::{
 use shardflight::{Handle, JoinError};
 
 use crate::support::{
-    Count, Gate, Wall, at_rest, embark, eventually, eventually_blocking, limited, one_shard, panic_quietly,
+    Count, Gate, Wall, at_rest, embark, eventually, eventually_blocking, inside, limited, one_shard, panic_quietly,
     two_workers, until, watched,
 };
 
@@ -108,10 +108,7 @@ fn an_unwanted_value_that_blocks_when_dropped_stalls_no_other_key() {
 
     watched(|| {
         let runtime = two_workers();
-        let handle: Handle<u8, Blocking> = {
-            let _inside = runtime.enter();
-            one_shard()
-        };
+        let handle: Handle<u8, Blocking> = inside(&runtime, one_shard);
         let (wall, _opener) = Wall::new();
         let (gate, dropping) = (Gate::new(), Count::default());
         let mut leaver = {

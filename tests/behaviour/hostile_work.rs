@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::support::{
-    Count, at_rest, embark, eventually, limited, one_aborting_shard, one_shard, settle, two_workers, watched,
+    Count, at_rest, embark, eventually, inside, limited, one_aborting_shard, one_shard, settle, two_workers, watched,
 };
 
 type Kept = Arc<Mutex<Option<Waker>>>;
@@ -78,10 +78,7 @@ async fn a_waker_that_is_woken_after_its_flight_wakes_nobody() {
 fn work_may_be_woken_by_many_threads_at_once() {
     watched(|| {
         let runtime = two_workers();
-        let handle = {
-            let _inside = runtime.enter();
-            one_shard::<u8, u8>()
-        };
+        let handle = inside(&runtime, one_shard::<u8, u8>);
         let (kept, polls) = (Kept::default(), Count::default());
         let (its_own, counted) = (Arc::clone(&kept), polls.clone());
         let join = handle.join(1, move || {
@@ -110,10 +107,7 @@ fn work_may_be_woken_by_many_threads_at_once() {
 fn a_waker_may_outlive_the_runtime_of_its_work() {
     watched(|| {
         let (runtime, kept) = (two_workers(), Kept::default());
-        let handle = {
-            let _inside = runtime.enter();
-            one_shard::<u8, u8>()
-        };
+        let handle = inside(&runtime, one_shard::<u8, u8>);
         let work = keeps_its_waker(&kept);
         let mut join = handle.join(1, move || work);
         embark(&mut join);

@@ -10,12 +10,11 @@ use shardflight::Handle;
 use tokio::{runtime::Runtime, task::yield_now};
 
 use crate::support::{
-    Count, Gate, Wall, embark, eventually_blocking, limited, one_shard, poll_once, two_workers, watched,
+    Count, Gate, Wall, embark, eventually_blocking, inside, limited, one_shard, poll_once, two_workers, watched,
 };
 
 pub(crate) fn handle_on(runtime: &Runtime) -> Handle<u8, u8> {
-    let _inside = runtime.enter();
-    one_shard()
+    inside(runtime, one_shard)
 }
 
 pub(crate) fn other_keys_are_served(handle: &Handle<u8, u8>) {

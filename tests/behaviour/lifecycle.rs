@@ -6,7 +6,7 @@ use shardflight::{BuildError, Builder, Coalescer, Handle, OnAbandon};
 use tokio::runtime::{self, Handle as Runtime};
 
 use crate::support::{
-    Count, Gate, embark, eventually, limited, one_aborting_shard, one_shard, settle, two_workers, until,
+    Count, Gate, embark, eventually, inside, limited, one_aborting_shard, one_shard, settle, two_workers, until,
 };
 
 /// No shard, no work, nothing in the background.
@@ -183,10 +183,7 @@ fn new_needs_a_runtime_and_says_so() {
 #[test]
 fn an_entered_runtime_is_enough_to_build() {
     let runtime = two_workers();
-    let handle = {
-        let _inside = runtime.enter();
-        one_shard::<u8, u8>()
-    };
+    let handle = inside(&runtime, one_shard::<u8, u8>);
     assert_eq!(runtime.block_on(handle.join(1, || async { 7 })).unwrap(), 7);
 }
 

@@ -11,8 +11,8 @@ use futures::{executor::block_on, future::join_all};
 use shardflight::{Coalescer, Handle};
 
 use crate::support::{
-    Count, CountsDrop, Gate, Wall, at_rest, embark, eventually, eventually_blocking, limited, one_aborting_shard,
-    one_shard, settle, two_workers, until, watched,
+    Count, CountsDrop, Gate, Wall, at_rest, embark, eventually, eventually_blocking, inside, limited,
+    one_aborting_shard, one_shard, settle, two_workers, until, watched,
 };
 
 #[tokio::test]
@@ -144,10 +144,7 @@ impl Drop for SlowToDrop {
 fn what_the_work_held_is_free_before_anyone_hears_of_the_result() {
     watched(|| {
         let runtime = two_workers();
-        let handle: Handle<u8, u8> = {
-            let _inside = runtime.enter();
-            one_shard()
-        };
+        let handle: Handle<u8, u8> = inside(&runtime, one_shard);
         let ((wall, opener), dropping) = (Wall::new(), Count::default());
         let work = SlowToDrop(wall, dropping.clone());
         let caller = runtime.spawn(handle.join(1, move || work));
@@ -183,10 +180,7 @@ impl Drop for Heavy {
 fn the_key_of_a_question_whose_asker_has_left_is_not_dropped_by_its_shard() {
     watched(|| {
         let runtime = two_workers();
-        let handle: Handle<Heavy, u8> = {
-            let _inside = runtime.enter();
-            one_shard()
-        };
+        let handle: Handle<Heavy, u8> = inside(&runtime, one_shard);
         // The question is to wait until its asker has left.
         let ((workers, free), busy) = (Wall::new(), Count::default());
         for _ in 0..2 {

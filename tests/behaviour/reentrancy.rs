@@ -5,7 +5,7 @@ use std::sync::Arc;
 use shardflight::{Coalescer, Handle, JoinError};
 use tokio::sync::Barrier;
 
-use crate::support::{at_rest, limited, two_workers, watched};
+use crate::support::{at_rest, inside, limited, two_workers, watched};
 
 type Answer = Result<u32, JoinError>;
 
@@ -176,10 +176,7 @@ async fn work_may_join_its_own_key_of_another_coalescer_or_after_forgetting_it()
 fn blocking_work_that_joins_its_own_key_is_told_so() {
     watched(|| {
         let runtime = two_workers();
-        let handle = {
-            let _inside = runtime.enter();
-            coalescer(2)
-        };
+        let handle = inside(&runtime, || coalescer(2));
         let inner = handle.clone();
         let answer =
             handle.blocking_join(1_u32, move || Arc::new(flat(inner.blocking_join(1_u32, || Arc::new(Ok(0))))));

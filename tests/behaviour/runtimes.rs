@@ -9,11 +9,10 @@ use futures::{
 use shardflight::{Closed, Coalescer, Handle, JoinError};
 use tokio::runtime::{Handle as Current, Runtime};
 
-use crate::support::{Count, Gate, Wall, embark, eventually_blocking, two_workers, until, watched};
+use crate::support::{Count, Gate, Wall, embark, eventually_blocking, inside, two_workers, until, watched};
 
 fn handle_on(runtime: &Runtime) -> Handle<u8, u8> {
-    let _inside = runtime.enter();
-    Coalescer::new().handle()
+    inside(runtime, || Coalescer::new().handle())
 }
 
 fn the_runtime_is_gone(error: &JoinError) -> bool {
@@ -39,10 +38,7 @@ fn a_join_may_be_awaited_on_a_plain_thread() {
 fn work_runs_on_the_runtime_of_its_coalescer() {
     watched(|| {
         let (home, abroad) = (two_workers(), two_workers());
-        let handle: Handle<u8, tokio::runtime::Id> = {
-            let _inside = home.enter();
-            Coalescer::new().handle()
-        };
+        let handle: Handle<u8, tokio::runtime::Id> = inside(&home, || Coalescer::new().handle());
         let ran_on = abroad.block_on(handle.join(1, || async { Current::current().id() })).unwrap();
         assert_eq!(ran_on, home.handle().id());
     });

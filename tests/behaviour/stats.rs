@@ -3,7 +3,7 @@
 use std::future::pending;
 
 use futures::future::join_all;
-use shardflight::{Coalescer, Stats};
+use shardflight::{Coalescer, JoinError, Stats};
 
 use crate::support::{Gate, at_rest, embark, limited, one_aborting_shard, one_shard, panic_quietly, settle, until};
 
@@ -173,6 +173,32 @@ async fn forgets_count_flights_and_not_calls() {
         handle.forget_all().await.unwrap();
         handle.forget_all().await.unwrap();
         assert_eq!(handle.stats().await.unwrap().forgets, 3);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_join_is_counted_once() {
+    limited(async {
+        let builder = Coalescer::<i32, i32>::builder().shards(3).max_waiters_per_flight(5).max_flights(2);
+        let (handle, gate) = (builder.build().unwrap().handle(), Gate::new());
+        let mut callers: Vec<_> = (0..8).map(|_| tokio::spawn(handle.join(1, gate.then(7)))).collect();
+        until(&handle, |stats| stats.joins == 8).await;
+        let inner = handle.clone();
+        let reentrant = handle.join(2, || async move { i32::from(inner.join(2, pending).await.is_err()) });
+        assert_eq!(reentrant.await.unwrap(), 1);
+        callers.push(tokio::spawn(handle.join(3, gate.then(7))));
+        until(&handle, |stats| stats.flights == 2).await;
+        assert!(matches!(handle.join(4, pending).await, Err(JoinError::TooManyFlights { limit: 2 })));
+        handle.set_enabled(false);
+        join_all((0..4).map(|key| handle.join(key, || async { 7 }))).await;
+        gate.open();
+        let answers = join_all(callers).await;
+        assert_eq!(answers.into_iter().filter(|answer| answer.as_ref().unwrap().is_ok()).count(), 6);
+        let stats = at_rest(&handle).await;
+        let parts = (stats.executions, stats.coalesced, stats.rejections, stats.bypasses);
+        assert_eq!((stats.joins, parts), (16, (3, 4, 5, 4)));
+        assert_eq!(stats.per_shard().iter().map(|shard| shard.joins).sum::<u64>(), 16);
     })
     .await;
 }

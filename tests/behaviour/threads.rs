@@ -8,14 +8,11 @@ use std::{
 
 use shardflight::{Handle, JoinError};
 
-use crate::support::{Count, Wall, limited, one_shard, panic_quietly, two_workers, until, watched};
+use crate::support::{Count, Wall, inside, limited, one_shard, panic_quietly, two_workers, until, watched};
 
 fn on_two_workers() -> (tokio::runtime::Runtime, Handle<u8, usize>) {
     let runtime = two_workers();
-    let handle = {
-        let _inside = runtime.enter();
-        one_shard()
-    };
+    let handle = inside(&runtime, one_shard);
     (runtime, handle)
 }
 

@@ -5,7 +5,7 @@ use std::{future::pending, time::Duration};
 use shardflight::JoinError;
 use tokio::time::{Instant, sleep};
 
-use crate::support::{at_rest, limited, one_aborting_shard, one_shard, until, watched};
+use crate::support::{at_rest, inside, limited, one_aborting_shard, one_shard, until, watched};
 
 const WAIT: Duration = Duration::from_secs(1);
 
@@ -60,10 +60,7 @@ async fn a_wait_beyond_the_clock_is_none() {
 fn a_caller_on_no_runtime_has_patience_too() {
     watched(|| {
         let runtime = crate::support::two_workers();
-        let handle = {
-            let _inside = runtime.enter();
-            one_shard::<u8, u8>().with_max_wait(Duration::from_millis(5))
-        };
+        let handle = inside(&runtime, || one_shard::<u8, u8>().with_max_wait(Duration::from_millis(5)));
         let answer = futures::executor::block_on(handle.join(1, pending));
         assert!(matches!(answer, Err(JoinError::TimedOut { .. })));
     });

@@ -15,9 +15,9 @@ use tracing::subscriber::set_default;
 use tracing_subscriber::{layer::SubscriberExt, registry};
 
 use crate::{
+    events::{COMPLETED, Events, OVERDUE, REJECTED, STARTED},
     exported::Exported,
     figures::counters,
-    heard::Heard,
     support::{at_rest, in_a_child_process, panic_quietly, settle},
 };
 
@@ -121,8 +121,8 @@ fn build(exported: &Exported) -> Coalescer<u64, Result<u64, u64>, BuildHasherDef
 }
 
 async fn play(seed: u64) -> Stats {
-    let (exported, heard, tally) = (Exported::new(), Heard::default(), Arc::new(Mutex::new(Tally::default())));
-    let _subscriber = set_default(registry().with(heard.clone()));
+    let (exported, events, tally) = (Exported::new(), Events::default(), Arc::new(Mutex::new(Tally::default())));
+    let _subscriber = set_default(registry().with(events.clone()));
     let coalescer = build(&exported);
     let callers = coalescer.handle();
     let mut random = Rng::with_seed(seed);
@@ -137,7 +137,7 @@ async fn play(seed: u64) -> Stats {
     settle().await;
     let tally = tally.lock().unwrap().clone();
     compare_metrics(&stats, &exported, &tally);
-    compare_events(&stats, &exported, &heard);
+    compare_events(&stats, &exported, &events);
     stats
 }
 
@@ -163,18 +163,18 @@ fn compare_metrics(stats: &Stats, exported: &Exported, tally: &Tally) {
     assert!(tally.answered <= waits("answered") && tally.left <= waits("left") && tally.rejected <= stats.rejections);
 }
 
-fn compare_events(stats: &Stats, exported: &Exported, heard: &Heard) {
-    let landed = heard.of("flight landed");
-    assert_eq!(heard.of("flight started").len() as u64, stats.executions);
-    assert_eq!(heard.of("flight overdue").len() as u64, stats.timeouts);
-    assert_eq!(heard.of("join rejected").len() as u64, stats.rejections);
+fn compare_events(stats: &Stats, exported: &Exported, events: &Events) {
+    let completed = events.of(COMPLETED);
+    assert_eq!(events.of(STARTED).len() as u64, stats.executions);
+    assert_eq!(events.of(OVERDUE).len() as u64, stats.timeouts);
+    assert_eq!(events.of(REJECTED).len() as u64, stats.rejections);
     for outcome in ["value", "panicked", "timed_out", "aborted", "closed"] {
-        let told = landed.iter().filter(|event| event["outcome"] == format!("\"{outcome}\"")).count() as u64;
-        assert_eq!(exported.count("shardflight_flight_duration_seconds_count", &[("outcome", outcome)]), told);
+        let reported = completed.iter().filter(|event| event["outcome"] == outcome).count() as u64;
+        assert_eq!(exported.count("shardflight_flight_duration_seconds_count", &[("outcome", outcome)]), reported);
     }
-    let waiters: u64 = landed.iter().map(|event| event["waiters"].parse::<u64>().unwrap()).sum();
+    let waiters: u64 = completed.iter().map(|event| event["waiters"].parse::<u64>().unwrap()).sum();
     assert_eq!(exported.count("shardflight_flight_waiters_sum", &[]), waiters);
-    let latency: f64 = landed.iter().map(|event| event["latency"].parse::<f64>().unwrap()).sum();
+    let latency: f64 = completed.iter().map(|event| event["latency"].parse::<f64>().unwrap()).sum();
     let measured = exported.seconds("shardflight_flight_duration_seconds_sum", &[]);
     assert!((measured - latency).abs() < 1e-6, "{measured} and {latency}");
 }

@@ -7,7 +7,7 @@ use shardflight::{Coalescer, Handle, JoinError, OnExpiry};
 use tokio::time::{Instant, advance, sleep, timeout};
 
 use crate::support::{
-    Count, Gate, Wall, at_rest, embark, limited, one_shard, poll_once, settle, two_workers, until, watched,
+    Count, Gate, Wall, at_rest, embark, inside, limited, one_shard, poll_once, settle, two_workers, until, watched,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -285,10 +285,7 @@ async fn a_forgotten_flight_expires_like_any_other() {
 fn callers_of_hung_blocking_work_are_let_go_at_the_deadline() {
     watched(|| {
         let runtime = two_workers();
-        let handle = {
-            let _inside = runtime.enter();
-            limited_to(SECOND, OnExpiry::Fail)
-        };
+        let handle = inside(&runtime, || limited_to(SECOND, OnExpiry::Fail));
         let (wall, _opener) = Wall::new();
         let answer = handle.blocking_join(1, move || {
             wall.block();

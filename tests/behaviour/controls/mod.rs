@@ -8,6 +8,5 @@ mod reentrancy;
 mod rollout;
 mod scopes;
 mod shutdown;
-mod sight;
 mod threads;
 mod waiting;

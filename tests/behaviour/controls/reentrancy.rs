@@ -8,7 +8,7 @@ use futures::future::{BoxFuture, FutureExt, ready};
 use shardflight::{Coalescer, Handle, JoinError};
 use tokio::sync::Barrier;
 
-use crate::support::{Gate, at_rest, embark, limited, settle, two_workers, until, watched};
+use crate::support::{Gate, at_rest, embark, inside, limited, settle, two_workers, until, watched};
 
 /// What a join came to: whether somebody in it was told that it waits for itself.
 type Told = Result<i32, String>;
@@ -304,10 +304,7 @@ async fn work_that_joined_and_gave_up_waits_for_nobody() {
 fn blocking_work_that_joins_its_own_key_is_told() {
     watched(|| {
         let runtime = two_workers();
-        let handle = {
-            let _inside = runtime.enter();
-            circular(2)
-        };
+        let handle = inside(&runtime, || circular(2));
         let (inner, other) = (handle.clone(), handle.clone());
         let told = handle.blocking_join(1, move || {
             assert!(matches!(inner.blocking_join(1, || Ok(0)), Err(JoinError::Reentrant)));

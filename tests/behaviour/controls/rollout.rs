@@ -6,7 +6,9 @@ use futures::future::{join_all, ready};
 use shardflight::{Coalescer, Handle, InvalidRollout, JoinError};
 use tokio::task;
 
-use crate::support::{Count, at_rest, embark, limited, one_shard, panic_quietly, poll_once, two_workers, watched};
+use crate::support::{
+    Count, at_rest, embark, inside, limited, one_shard, panic_quietly, poll_once, two_workers, watched,
+};
 
 fn rolled_out(fraction: f64) -> Handle<i32, i32> {
     Coalescer::builder().shards(4).rollout(fraction).build().unwrap().handle()
@@ -201,10 +203,8 @@ async fn bypassed_callers_keep_their_patience() {
 fn bypassed_blocking_work_runs_on_the_thread_that_brought_it() {
     watched(|| {
         let runtime = two_workers();
-        let handle: Handle<i32, std::thread::ThreadId> = {
-            let _inside = runtime.enter();
-            Coalescer::builder().rollout(0.0).build().unwrap().handle()
-        };
+        let handle: Handle<i32, std::thread::ThreadId> =
+            inside(&runtime, || Coalescer::builder().rollout(0.0).build().unwrap().handle());
         let here = std::thread::current().id();
         assert_eq!(handle.blocking_join(1, || std::thread::current().id()).unwrap(), here);
         let panicked = handle.blocking_join(1, || panic_quietly("broken pipe")).unwrap_err();

@@ -9,7 +9,7 @@ use tokio::{
     time::{Instant, advance, sleep, timeout},
 };
 
-use crate::support::{Count, Gate, embark, eventually, limited, poll_once, settle, two_workers, watched};
+use crate::support::{Count, Gate, embark, eventually, inside, limited, poll_once, settle, two_workers, watched};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -336,10 +336,7 @@ fn everyone_is_answered_under_load() {
 fn it_may_be_called_from_another_runtime() {
     watched(|| {
         let (home, abroad) = (two_workers(), two_workers());
-        let coalescer = {
-            let _inside = home.enter();
-            coalescer(2)
-        };
+        let coalescer = inside(&home, || coalescer(2));
         let mut flying = coalescer.handle().join(1, pending);
         embark(&mut flying);
         let shutdown = abroad.block_on(coalescer.shutdown(Duration::from_millis(10)));

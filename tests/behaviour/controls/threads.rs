@@ -10,12 +10,12 @@ use tokio::{
 };
 
 use crate::support::{
-    Count, Wall, at_rest, eventually_blocking, limited, one_shard, panic_quietly, settle, two_workers, until, watched,
+    Count, Wall, at_rest, eventually_blocking, inside, limited, one_shard, panic_quietly, settle, two_workers, until,
+    watched,
 };
 
 fn handle_on(runtime: &Runtime) -> Handle<i32, i32> {
-    let _inside = runtime.enter();
-    Coalescer::builder().shards(2).build().unwrap().handle()
+    inside(runtime, || Coalescer::builder().shards(2).build().unwrap().handle())
 }
 
 #[test]

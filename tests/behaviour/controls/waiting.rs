@@ -7,7 +7,8 @@ use shardflight::{Coalescer, Handle, JoinError};
 use tokio::time::{Instant, advance, sleep, timeout};
 
 use crate::support::{
-    Count, Gate, Wall, at_rest, embark, limited, one_aborting_shard, one_shard, settle, two_workers, until, watched,
+    Count, Gate, Wall, at_rest, embark, inside, limited, one_aborting_shard, one_shard, settle, two_workers, until,
+    watched,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -193,10 +194,7 @@ async fn a_thousand_of_different_patience_each_get_their_own_time() {
 fn callers_outside_of_any_runtime_may_be_impatient_too() {
     watched(|| {
         let runtime = two_workers();
-        let handle = {
-            let _inside = runtime.enter();
-            one_shard::<i32, i32>()
-        };
+        let handle = inside(&runtime, one_shard::<i32, i32>);
         let limit = Duration::from_millis(10);
         assert!(timed_out(&block_on(handle.with_max_wait(limit).join(1, pending)), limit));
         assert_eq!(block_on(handle.with_max_wait(60 * SECOND).join(2, || async { 7 })).unwrap(), 7);
@@ -207,10 +205,7 @@ fn callers_outside_of_any_runtime_may_be_impatient_too() {
 fn an_impatient_thread_gives_up_alone() {
     watched(|| {
         let runtime = two_workers();
-        let handle = {
-            let _inside = runtime.enter();
-            one_shard::<i32, i32>()
-        };
+        let handle = inside(&runtime, one_shard::<i32, i32>);
         let (wall, opener) = Wall::new();
         let patient = {
             let handle = handle.clone();
@@ -237,10 +232,7 @@ fn an_impatient_thread_gives_up_alone() {
 fn the_end_of_the_runtime_is_not_taken_for_the_end_of_patience() {
     watched(|| {
         let (home, abroad) = (two_workers(), two_workers());
-        let handle = {
-            let _inside = home.enter();
-            one_shard::<i32, i32>()
-        };
+        let handle = inside(&home, one_shard::<i32, i32>);
         let waiting = abroad.spawn(handle.with_max_wait(60 * SECOND).join(1, pending));
         block_on(until(&handle, |stats| stats.waiters == 1));
         drop(home);

@@ -170,11 +170,6 @@ async fn work_may_hold_the_last_handle() {
 }
 
 #[test]
-fn building_needs_a_runtime() {
-    assert_eq!(Coalescer::<u8, u8>::builder().build().unwrap_err(), BuildError::NoRuntime);
-}
-
-#[test]
 #[should_panic(expected = "no Tokio runtime")]
 fn new_needs_a_runtime_and_says_so() {
     let _ = Coalescer::<u8, u8>::new();
@@ -195,11 +190,6 @@ fn a_runtime_without_timers_is_enough() {
         assert_eq!(handle.join(1, || async { 7 }).await.unwrap(), 7);
         assert!(handle.stats().await.is_ok());
     });
-}
-
-#[tokio::test]
-async fn zero_shards_are_refused() {
-    assert_eq!(Coalescer::<u8, u8>::builder().shards(0).build().unwrap_err(), BuildError::ZeroShards);
 }
 
 #[tokio::test]

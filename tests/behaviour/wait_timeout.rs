@@ -1,4 +1,4 @@
-//! How long one caller waits is its own affair.
+//! The wait timeout of one caller, `with_max_wait`, and other timeouts around a join.
 
 use std::{future::pending, time::Duration};
 
@@ -7,7 +7,7 @@ use shardflight::{Coalescer, Handle, JoinError};
 use tokio::time::{Instant, advance, sleep, timeout};
 
 use crate::support::{
-    Count, Gate, Wall, at_rest, embark, inside, limited, one_aborting_shard, one_shard, settle, two_workers, until,
+    Count, Gate, Wall, at_rest, embark, eventually, inside, limited, one_aborting_shard, one_shard, two_workers, until,
     watched,
 };
 
@@ -18,23 +18,23 @@ fn timed_out(answer: &Result<i32, JoinError>, limit: Duration) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_the_impatient_caller_gives_up() {
+async fn only_the_caller_with_the_timeout_gives_up() {
     limited(async {
         let handle = one_shard::<i32, i32>();
         let work = || async {
             sleep(5 * SECOND).await;
             7
         };
-        let hasty = handle.with_max_wait(SECOND);
+        let short = handle.with_max_wait(SECOND);
         let begun = Instant::now();
-        let impatient = async {
-            let answer = hasty.join(1, work).await;
+        let gives_up = async {
+            let answer = short.join(1, work).await;
             (answer, begun.elapsed())
         };
-        let ((impatient, waited), patient) = tokio::join!(impatient, handle.join(1, work));
-        assert!(timed_out(&impatient, SECOND));
-        assert_eq!(waited.as_secs(), 1);
-        assert_eq!(patient.unwrap(), 7);
+        let ((gave_up, waited), stayed) = tokio::join!(gives_up, handle.join(1, work));
+        assert!(timed_out(&gave_up, SECOND));
+        assert!((SECOND..SECOND + Duration::from_millis(10)).contains(&waited), "{waited:?}");
+        assert_eq!(stayed.unwrap(), 7);
         let stats = at_rest(&handle).await;
         assert_eq!((stats.executions, stats.departures, stats.timeouts, stats.rejections), (1, 1, 0, 0));
     })
@@ -42,7 +42,7 @@ async fn only_the_impatient_caller_gives_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_in_time_is_an_answer() {
+async fn an_answer_in_time_is_given() {
     limited(async {
         let handle = one_shard::<i32, i32>().with_max_wait(5 * SECOND);
         let work = || async {
@@ -69,7 +69,7 @@ async fn the_time_runs_from_the_first_poll() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_no_time_is_answered_at_once() {
+async fn a_timeout_of_zero_is_up_at_once() {
     limited(async {
         let handle = one_shard::<i32, i32>();
         let begun = Instant::now();
@@ -80,17 +80,17 @@ async fn who_waits_no_time_is_answered_at_once() {
     .await;
 }
 
-/// Nobody waits, and so many flights are left to themselves at most.
+/// Waits until no caller is left, and at most so many abandoned flights.
 async fn at_rest_but(handle: &Handle<i32, i32>, flights: usize) {
     until(handle, |stats| stats.waiters == 0 && stats.flights <= flights).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_ever_is_answered_by_the_flight() {
+async fn a_timeout_beyond_the_clock_is_none() {
     limited(async {
         let handle = one_shard::<i32, i32>().with_max_wait(Duration::MAX);
         let work = || async {
-            sleep(SECOND).await;
+            sleep(20 * SECOND).await;
             7
         };
         assert_eq!(handle.join(1, work).await.unwrap(), 7);
@@ -99,7 +99,7 @@ async fn who_waits_for_ever_is_answered_by_the_flight() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_shorter_of_the_callers_and_the_flights_time_counts() {
+async fn the_shorter_of_wait_timeout_and_flight_deadline_counts() {
     limited(async {
         let builder = Coalescer::<i32, i32>::builder().shards(1).max_flight_duration(5 * SECOND);
         let handle = builder.build().unwrap().handle();
@@ -112,18 +112,17 @@ async fn the_shorter_of_the_callers_and_the_flights_time_counts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_handle_that_it_came_from_stays_patient() {
+async fn other_handles_keep_their_own_timeout() {
     limited(async {
         let handle = one_shard::<i32, i32>();
-        let hasty = handle.with_max_wait(SECOND);
-        let patient_again = hasty.with_max_wait(100 * SECOND);
+        let short = handle.with_max_wait(SECOND);
+        let long = short.with_max_wait(100 * SECOND);
         let work = || async {
             sleep(5 * SECOND).await;
             7
         };
-        let clone = hasty.clone();
-        let (first, second, third) =
-            tokio::join!(handle.join(1, work), clone.join(1, work), patient_again.join(1, work));
+        let clone = short.clone();
+        let (first, second, third) = tokio::join!(handle.join(1, work), clone.join(1, work), long.join(1, work));
         assert_eq!((first.unwrap(), third.unwrap()), (7, 7));
         assert!(timed_out(&second, SECOND));
     })
@@ -131,7 +130,7 @@ async fn the_handle_that_it_came_from_stays_patient() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn work_whose_last_caller_ran_out_of_patience_is_abandoned() {
+async fn the_last_caller_to_give_up_abandons_the_flight() {
     limited(async {
         let (handle, dropped) = (one_aborting_shard::<i32, i32>(), Count::default());
         let token = dropped.on_drop();
@@ -140,38 +139,39 @@ async fn work_whose_last_caller_ran_out_of_patience_is_abandoned() {
             pending().await
         });
         assert!(timed_out(&answer.await, SECOND));
-        at_rest(&handle).await;
-        settle().await;
-        assert_eq!(dropped.get(), 1);
+        assert_eq!(at_rest(&handle).await.aborts, 1);
+        eventually(|| dropped.get() == 1).await;
     })
     .await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timeout_of_tokios_does_as_well() {
+async fn a_tokio_timeout_around_a_join_does_as_well() {
     limited(async {
-        let handle = one_shard::<i32, i32>();
-        let gate = Gate::new();
-        let work = |gate: Gate| {
-            move || async move {
-                gate.pass().await;
-                7
+        for leads in [true, false] {
+            let (handle, gate) = (one_shard::<i32, i32>(), Gate::new());
+            let mut gives_up = Box::pin(timeout(SECOND, handle.join(1, gate.then(7))));
+            let mut stays = handle.join(1, gate.then(7));
+            if leads {
+                embark(&mut gives_up);
+                embark(&mut stays);
+            } else {
+                embark(&mut stays);
+                embark(&mut gives_up);
             }
-        };
-        let hasty = timeout(SECOND, handle.join(1, work(gate.clone())));
-        let mut patient = handle.join(1, work(gate.clone()));
-        embark(&mut patient);
-        assert!(hasty.await.is_err());
-        let stats = handle.stats().await.unwrap();
-        assert_eq!((stats.waiters, stats.departures, stats.flights), (1, 1, 1));
-        gate.open();
-        assert_eq!(patient.await.unwrap(), 7);
+            assert!(gives_up.await.is_err());
+            let stats = until(&handle, |stats| stats.departures == 1).await;
+            assert_eq!((stats.waiters, stats.flights), (1, 1));
+            gate.open();
+            assert_eq!(stays.await.unwrap(), 7);
+            assert_eq!(at_rest(&handle).await.executions, 1);
+        }
     })
     .await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_of_different_patience_each_get_their_own_time() {
+async fn a_thousand_callers_each_have_their_own_timeout() {
     limited(async {
         let handle = one_shard::<i32, i32>();
         let begun = Instant::now();
@@ -191,7 +191,7 @@ async fn a_thousand_of_different_patience_each_get_their_own_time() {
 }
 
 #[test]
-fn callers_outside_of_any_runtime_may_be_impatient_too() {
+fn a_caller_outside_of_any_runtime_times_out() {
     watched(|| {
         let runtime = two_workers();
         let handle = inside(&runtime, one_shard::<i32, i32>);
@@ -202,12 +202,12 @@ fn callers_outside_of_any_runtime_may_be_impatient_too() {
 }
 
 #[test]
-fn an_impatient_thread_gives_up_alone() {
+fn a_thread_that_gives_up_leaves_others_waiting() {
     watched(|| {
         let runtime = two_workers();
         let handle = inside(&runtime, one_shard::<i32, i32>);
         let (wall, opener) = Wall::new();
-        let patient = {
+        let stays = {
             let handle = handle.clone();
             std::thread::spawn(move || {
                 handle.blocking_join(1, move || {
@@ -223,13 +223,13 @@ fn an_impatient_thread_gives_up_alone() {
         }
         block_on(until(&handle, |stats| stats.waiters == 1));
         drop(opener);
-        assert_eq!(patient.join().unwrap().unwrap(), 7);
+        assert_eq!(stays.join().unwrap().unwrap(), 7);
         assert_eq!(handle.with_max_wait(Duration::MAX).blocking_join(1, || 8).unwrap(), 8);
     });
 }
 
 #[test]
-fn the_end_of_the_runtime_is_not_taken_for_the_end_of_patience() {
+fn the_end_of_the_runtime_is_no_timeout() {
     watched(|| {
         let (home, abroad) = (two_workers(), two_workers());
         let handle = inside(&home, one_shard::<i32, i32>);

@@ -2,11 +2,13 @@
 
 use std::future::pending;
 
+use futures::executor::block_on;
 use shardflight::Handle;
 
+use crate::busy_shard::{BusyShard, SlowKey};
 use crate::support::{
-    Count, Gate, Wall, at_rest, embark, eventually, eventually_blocking, inside, limited, one_aborting_shard,
-    one_shard, settle, two_workers, until, watched,
+    Count, CountsDrop, Gate, Wall, at_rest, embark, eventually, eventually_blocking, inside, limited,
+    one_aborting_shard, one_shard, settle, two_workers, until, watched,
 };
 
 #[tokio::test]
@@ -153,25 +155,28 @@ async fn a_caller_that_boards_before_the_last_one_leaves_keeps_the_work_alive() 
     .await;
 }
 
-#[tokio::test]
-async fn work_whose_callers_left_before_their_shard_saw_them_never_runs() {
-    limited(async {
-        for handle in [one_shard::<u8, u8>(), one_aborting_shard()] {
+#[test]
+fn work_whose_callers_left_before_their_shard_saw_them_never_runs() {
+    watched(|| {
+        for build in [one_shard::<SlowKey, u8>, one_aborting_shard] {
+            let runtime = two_workers();
+            let handle = inside(&runtime, build);
             let (calls, dropped) = (Count::default(), Count::default());
             let (called, token) = (calls.clone(), dropped.on_drop());
-            let mut hasty = handle.join(1, move || {
+            let busy = BusyShard::of(&handle);
+            let mut leaves = handle.join(SlowKey::new(1), move || {
                 let _token = token;
                 called.up();
                 pending()
             });
-            embark(&mut hasty);
-            drop(hasty);
-            eventually(|| dropped.get() == 1).await;
+            embark(&mut leaves);
+            drop(leaves);
+            busy.free();
+            eventually_blocking(|| dropped.get() == 1);
             assert_eq!(calls.get(), 0);
-            at_rest(&handle).await;
+            block_on(at_rest(&handle));
         }
-    })
-    .await;
+    });
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -195,14 +200,15 @@ fn the_late_result_of_aborted_work_changes_nothing() {
         let runtime = two_workers();
         let (wall, opener) = Wall::new();
         let (running, late) = (Count::default(), Count::default());
-        let handle: Handle<u8, Count> = inside(&runtime, one_aborting_shard);
+        // A result that counts its drop.
+        let handle: Handle<u8, CountsDrop> = inside(&runtime, one_aborting_shard);
         let mut old = {
-            let (running, late) = (running.clone(), late.clone());
-            handle.join(1, move || {
+            let (running, result) = (running.clone(), late.on_drop());
+            handle.join_shared(1, move || {
                 running.up();
                 // The thread is in the middle of it: the abort can't take hold before this poll has its result.
                 wall.block();
-                std::future::ready(late)
+                std::future::ready(result)
             })
         };
         embark(&mut old);
@@ -213,21 +219,22 @@ fn the_late_result_of_aborted_work_changes_nothing() {
             let gate = Gate::new();
             let fresh = Count::default();
             let mut new = {
-                let (gate, fresh) = (gate.clone(), fresh.clone());
-                handle.join(1, move || async move {
-                    gate.pass().await;
-                    fresh
+                let (passed, result) = (gate.pass(), fresh.on_drop());
+                handle.join_shared(1, move || async move {
+                    passed.await;
+                    result
                 })
             };
             embark(&mut new);
             until(&handle, |stats| stats.executions == 2).await;
             drop(opener);
-            let old_ended = runtime.metrics();
-            eventually(|| old_ended.num_alive_tasks() == 2).await;
+            eventually(|| late.get() == 1).await;
             assert_eq!(handle.stats().await.unwrap().flights, 1);
             gate.open();
-            new.await.unwrap().up();
-            assert_eq!((fresh.get(), late.get()), (1, 0));
+            let answer = new.await.unwrap();
+            assert_eq!(fresh.get(), 0);
+            drop(answer);
+            assert_eq!((fresh.get(), late.get()), (1, 1));
             assert_eq!(at_rest(&handle).await.aborts, 1);
         }));
     });

@@ -1,17 +1,13 @@
-//! Whoever blocks a thread of the shards' runtime right after a shard was to run there (G2, G4).
+//! Callers that block a thread of the shards' runtime right after a poll, a departure or a question (G2, G4).
 
-use std::{
-    future::{pending, ready},
-    hash::{Hash, Hasher},
-    thread,
-};
+use std::future::{pending, ready};
 
 use futures::executor::block_on;
-use shardflight::Handle;
 
 use crate::{
+    busy_shard::{BusyShard, SlowKey},
     isolation::{handle_on, other_keys_are_served},
-    support::{Count, Wall, embark, eventually_blocking, inside, one_shard, poll_once, two_workers, watched},
+    support::{Count, Wall, embark, eventually_blocking, inside, one_shard, two_workers, watched},
 };
 
 #[test]
@@ -99,7 +95,7 @@ fn a_question_that_makes_its_shard_launch_blocking_work_is_answered() {
                     wall.block();
                     7
                 });
-                // Not seen by the shard before the question is.
+                // The shard may see it no earlier than the question.
                 embark(&mut join);
                 (handle.stats().await.unwrap(), join)
             })
@@ -141,53 +137,22 @@ fn two_callers_that_block_their_threads_one_after_the_other_stall_no_other_key()
     });
 }
 
-/// A key whose comparison blocks its thread, if it has a wall.
-struct SlowToCompare(u8, Option<(Wall, Count)>);
-
-impl PartialEq for SlowToCompare {
-    fn eq(&self, other: &Self) -> bool {
-        for (wall, comparing) in [self, other].into_iter().filter_map(|key| key.1.as_ref()) {
-            comparing.up();
-            wall.block();
-        }
-        self.0 == other.0
-    }
-}
-
-impl Eq for SlowToCompare {}
-
-impl Hash for SlowToCompare {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.hash(state);
-    }
-}
-
 #[test]
 fn a_question_queued_beside_blocking_work_is_answered() {
     watched(|| {
         let runtime = two_workers();
-        let handle: Handle<SlowToCompare, u8> = inside(&runtime, one_shard);
-        let ((wall, opener), (work, _opener), comparing) = (Wall::new(), Wall::new(), Count::default());
-        let mut leader = handle.join(SlowToCompare(1, None), pending);
-        embark(&mut leader);
-        block_on(handle.stats()).unwrap();
-        // Keeps the shard busy until the wall opens, on the shard's thread or on this caller's.
-        let mut follower = handle.join(SlowToCompare(1, Some((wall, comparing.clone()))), pending);
-        let follower = thread::spawn(move || {
-            let _ = poll_once(&mut follower);
-            follower
-        });
-        eventually_blocking(|| comparing.get() > 0);
-        let mut blocking = handle.join(SlowToCompare(2, None), move || async move {
-            work.block();
-            2
+        let handle = inside(&runtime, one_shard::<SlowKey, u8>);
+        let (wall, _opener) = Wall::new();
+        let busy = BusyShard::of(&handle);
+        let mut blocking = handle.join(SlowKey::new(1), move || async move {
+            wall.block();
+            7
         });
         embark(&mut blocking);
         let mut question = Box::pin(handle.stats());
         embark(&mut question);
-        drop(opener);
+        busy.free();
         block_on(question).unwrap();
-        assert_eq!(block_on(handle.join(SlowToCompare(3, None), || ready(3))).unwrap(), 3);
-        drop(follower.join().unwrap());
+        assert_eq!(block_on(handle.join(SlowKey::new(2), || ready(7))).unwrap(), 7);
     });
 }

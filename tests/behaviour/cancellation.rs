@@ -1,12 +1,16 @@
 //! Callers come and go, and nobody else notices (G2).
 
-use std::time::Duration;
+use std::{future::ready, time::Duration};
 
-use futures::future::join_all;
+use futures::{executor::block_on, future::join_all};
 use tokio::{select, task::JoinSet, time::timeout};
 
-use crate::support::{
-    Count, Gate, at_rest, embark, limited, one_aborting_shard, one_shard, panic_quietly, settle, until,
+use crate::{
+    busy_shard::{BusyShard, SlowKey},
+    support::{
+        Count, Gate, at_rest, embark, inside, limited, one_aborting_shard, one_shard, panic_quietly, settle,
+        two_workers, until, watched,
+    },
 };
 
 #[tokio::test]
@@ -62,18 +66,20 @@ async fn work_that_is_to_be_dropped_when_abandoned_survives_its_leader() {
     .await;
 }
 
-#[tokio::test]
-async fn a_leader_that_hangs_up_before_its_shard_sees_it_makes_way() {
-    limited(async {
-        let handle = one_shard::<u8, u8>();
-        let mut leader = handle.join(1, || async { 1 });
-        embark(&mut leader);
-        let mut next = handle.join(1, || async { 2 });
+#[test]
+fn a_caller_that_leaves_before_its_shard_sees_it_leads_nothing() {
+    watched(|| {
+        let runtime = two_workers();
+        let handle = inside(&runtime, one_shard::<SlowKey, u8>);
+        let busy = BusyShard::of(&handle);
+        let mut leaves = handle.join(SlowKey::new(1), || ready(1));
+        embark(&mut leaves);
+        let mut next = handle.join(SlowKey::new(1), || ready(2));
         embark(&mut next);
-        drop(leader);
-        assert_eq!(next.await.unwrap(), 2);
-    })
-    .await;
+        drop(leaves);
+        busy.free();
+        assert_eq!(block_on(next).unwrap(), 2);
+    });
 }
 
 #[tokio::test(start_paused = true)]

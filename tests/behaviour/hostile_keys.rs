@@ -91,13 +91,14 @@ async fn a_panic_in_eq_is_its_callers_alone() {
 async fn a_panic_in_eq_leaves_the_flight_it_was_compared_with_joinable() {
     limited(async {
         let handle = one_shard::<Key, u8>();
-        let mut leader = handle.join(Key(1, Vice::None), || ready(1));
+        let gate = Gate::new();
+        let mut leader = handle.join(Key(1, Vice::None), gate.then(1));
         embark(&mut leader);
-        let mut hostile = handle.join(Key(1, Vice::PanicsInEq), || ready(2));
-        embark(&mut hostile);
-        assert_eq!(handle.join(Key(1, Vice::None), || ready(3)).await.unwrap(), 1);
-        assert_eq!(leader.await.unwrap(), 1);
-        hostile.await.unwrap_err();
+        handle.join(Key(1, Vice::PanicsInEq), || ready(2)).await.unwrap_err();
+        let mut follower = handle.join(Key(1, Vice::None), || ready(3));
+        embark(&mut follower);
+        gate.open();
+        assert_eq!((leader.await.unwrap(), follower.await.unwrap()), (1, 1));
     })
     .await;
 }
@@ -146,10 +147,10 @@ async fn keys_that_panic_when_dropped_cost_nobody_an_answer() {
 async fn keys_that_panic_when_dropped_may_be_left_behind() {
     limited(async {
         for handle in [one_shard::<Key, u8>(), one_aborting_shard()] {
-            // Before their shard sees them, as followers, and as the last ones of their flights.
-            let mut unseen = handle.join(Key(1, Vice::PanicsInDrop), || ready(1));
-            embark(&mut unseen);
-            drop(unseen);
+            // At once after their first poll, as followers, and as the last ones of their flights.
+            let mut alone = handle.join(Key(1, Vice::PanicsInDrop), || ready(1));
+            embark(&mut alone);
+            drop(alone);
             let gate = Gate::new();
             let mut callers: Vec<_> = (0..10)
                 .map(|n| {

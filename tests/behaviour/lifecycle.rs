@@ -62,7 +62,6 @@ async fn the_last_handle_takes_the_shards_with_it() {
         let coalescer = Coalescer::<u8, u8>::builder().shards(8).build().unwrap();
         let handles = [coalescer.handle(), coalescer.handle()];
         handles[0].join(1, || async { 7 }).await.unwrap();
-        assert!(Runtime::current().metrics().num_alive_tasks() >= 8);
         drop(coalescer);
         settle().await;
         assert_eq!(handles[1].join(1, || async { 8 }).await.unwrap(), 8);

@@ -7,6 +7,7 @@ mod api;
 mod blocked_callers;
 mod blocking;
 mod builder;
+mod busy_shard;
 mod cancellation;
 mod caps;
 mod coalescing;

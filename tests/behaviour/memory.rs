@@ -5,6 +5,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    thread,
 };
 
 use futures::{executor::block_on, future::join_all};
@@ -12,7 +13,7 @@ use shardflight::{Coalescer, Handle};
 
 use crate::support::{
     Count, CountsDrop, Gate, Wall, at_rest, embark, eventually, eventually_blocking, inside, limited,
-    one_aborting_shard, one_shard, settle, two_workers, until, watched,
+    one_aborting_shard, one_shard, poll_once, settle, two_workers, until, watched,
 };
 
 #[tokio::test]
@@ -156,7 +157,7 @@ fn what_the_work_held_is_free_before_anyone_hears_of_the_result() {
 }
 
 /// A key whose drop takes as long as its wall stands.
-struct Heavy(u8, Option<Wall>);
+struct Heavy(u8, Option<(Wall, Count)>);
 
 impl PartialEq for Heavy {
     fn eq(&self, other: &Self) -> bool {
@@ -172,7 +173,10 @@ impl std::hash::Hash for Heavy {
 
 impl Drop for Heavy {
     fn drop(&mut self) {
-        self.1.iter().for_each(Wall::block);
+        if let Some((wall, dropping)) = &self.1 {
+            dropping.up();
+            wall.block();
+        }
     }
 }
 
@@ -191,13 +195,25 @@ fn the_key_of_a_question_whose_asker_has_left_is_not_dropped_by_its_shard() {
             });
         }
         eventually_blocking(|| busy.get() == 2);
-        let (wall, _opener) = Wall::new();
-        let mut question = Box::pin(handle.forget(Heavy(1, Some(wall))));
-        embark(&mut question);
-        drop((question, free));
+        let ((wall, opener), left) = (Wall::new(), Count::default());
+        let asker = {
+            let (handle, left) = (handle.clone(), left.clone());
+            let key = Heavy(1, Some((wall, left.clone())));
+            thread::spawn(move || {
+                let mut question = Box::pin(handle.forget(key));
+                let _ = poll_once(&mut question);
+                drop(question);
+                left.up();
+            })
+        };
+        // Unless the question was answered at once: then its asker drops the key.
+        eventually_blocking(|| left.get() > 0);
+        drop(free);
         for key in 2..50 {
             assert_eq!(block_on(handle.join(Heavy(key, None), move || async move { key })).unwrap(), key);
         }
+        drop(opener);
+        asker.join().unwrap();
     });
 }
 

@@ -1,11 +1,17 @@
 //! Honest counters (G14). What is under way is in `gauges`.
 
-use std::future::pending;
+use std::future::{pending, ready};
 
-use futures::future::join_all;
+use futures::{executor::block_on, future::join_all};
 use shardflight::{Coalescer, JoinError, Stats};
 
-use crate::support::{Gate, at_rest, embark, limited, one_aborting_shard, one_shard, panic_quietly, settle, until};
+use crate::{
+    busy_shard::{BusyShard, SlowKey},
+    support::{
+        Gate, at_rest, embark, inside, limited, one_aborting_shard, one_shard, panic_quietly, settle, two_workers,
+        until, watched,
+    },
+};
 
 /// Every counter there is, in the order of their declaration.
 fn counters(stats: &Stats) -> [u64; 11] {
@@ -132,16 +138,18 @@ async fn a_departure_is_counted_even_if_nobody_looked_before_the_answer() {
     .await;
 }
 
-#[tokio::test]
-async fn a_caller_that_left_before_its_shard_saw_it_is_counted_nowhere() {
-    limited(async {
-        let handle = one_shard::<u8, u8>();
-        let mut hasty = handle.join(1, || async { 7 });
-        embark(&mut hasty);
-        drop(hasty);
-        assert_eq!(counters(&at_rest(&handle).await), [0; 11]);
-    })
-    .await;
+#[test]
+fn a_caller_that_left_before_its_shard_saw_it_is_counted_nowhere() {
+    watched(|| {
+        let runtime = two_workers();
+        let handle = inside(&runtime, one_shard::<SlowKey, u8>);
+        let busy = BusyShard::of(&handle);
+        let mut leaves = handle.join(SlowKey::new(1), || ready(7));
+        embark(&mut leaves);
+        drop(leaves);
+        busy.free();
+        assert_eq!(counters(&block_on(at_rest(&handle))), [2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
+    });
 }
 
 #[tokio::test]

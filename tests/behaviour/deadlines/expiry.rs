@@ -173,7 +173,16 @@ fn callers_of_hung_blocking_work_time_out() {
             7
         });
         assert!(timed_out(&answer, SECOND), "{answer:?}");
-        assert_eq!(handle.blocking_join(1, || 8).unwrap(), 8);
-        assert_eq!(runtime.block_on(until(&handle, |stats| stats.flights == 0)).timeouts, 1);
+        // The deadline is on the real clock: a loaded machine may miss it a few times.
+        let mut timeouts = 1;
+        loop {
+            match handle.blocking_join(1, || 8) {
+                Ok(value) => break assert_eq!(value, 8),
+                late => assert!(timed_out(&late, SECOND), "{late:?}"),
+            }
+            timeouts += 1;
+            assert!(timeouts < 20, "the key is not served any more");
+        }
+        assert_eq!(runtime.block_on(until(&handle, |stats| stats.flights == 0)).timeouts, timeouts);
     });
 }

@@ -1,4 +1,4 @@
-//! Work that nobody waits for any more (G10).
+//! Work whose callers have all left (G10).
 
 use std::future::pending;
 
@@ -7,7 +7,7 @@ use shardflight::Handle;
 
 use crate::busy_shard::{BusyShard, SlowKey};
 use crate::support::{
-    Count, CountsDrop, Gate, Wall, at_rest, embark, eventually, eventually_blocking, inside, limited,
+    Count, CountsDrop, Gate, Wall, assert_pending, at_rest, eventually, eventually_blocking, inside, limited,
     one_aborting_shard, one_shard, settle, two_workers, until, watched,
 };
 
@@ -24,7 +24,7 @@ async fn finish_lets_abandoned_work_run_to_its_end() {
             }
         };
         let mut leader = handle.join(1, work);
-        embark(&mut leader);
+        assert_pending(&mut leader);
         until(&handle, |stats| stats.waiters == 1).await;
         drop(leader);
         assert_eq!(until(&handle, |stats| stats.waiters == 0).await.flights, 1);
@@ -48,12 +48,12 @@ async fn finish_lets_later_callers_share_abandoned_work() {
             }
         };
         let mut leader = handle.join(1, work);
-        embark(&mut leader);
+        assert_pending(&mut leader);
         settle().await;
         drop(leader);
         settle().await;
         let mut late = handle.join(1, || async { "its own" });
-        embark(&mut late);
+        assert_pending(&mut late);
         settle().await;
         gate.open();
         assert_eq!(late.await.unwrap(), "the first leader's");
@@ -75,7 +75,7 @@ async fn abort_drops_the_work_when_the_last_caller_leaves() {
     limited(async {
         let (handle, dropped) = (one_aborting_shard(), Count::default());
         let mut leader = endless(&handle, &dropped);
-        embark(&mut leader);
+        assert_pending(&mut leader);
         until(&handle, |stats| stats.executions == 1).await;
         settle().await;
         assert_eq!(dropped.get(), 0);
@@ -87,17 +87,17 @@ async fn abort_drops_the_work_when_the_last_caller_leaves() {
 }
 
 #[tokio::test]
-async fn abort_waits_for_the_last_caller_whoever_that_is() {
+async fn abort_waits_for_the_last_caller() {
     limited(async {
         for last in 0..4 {
             let (handle, dropped) = (one_aborting_shard(), Count::default());
             let leader = endless(&handle, &dropped);
             let mut callers = vec![Some(leader)];
             callers.extend((1..4).map(|_| Some(endless(&handle, &Count::default()))));
-            callers.iter_mut().flatten().for_each(embark);
+            callers.iter_mut().flatten().for_each(assert_pending);
             settle().await;
-            for (seat, caller) in callers.iter_mut().enumerate() {
-                if seat != last {
+            for (number, caller) in callers.iter_mut().enumerate() {
+                if number != last {
                     *caller = None;
                     settle().await;
                 }
@@ -118,7 +118,7 @@ async fn abort_unmaps_the_flight_so_that_the_next_join_starts_anew() {
         let (handle, dropped) = (one_aborting_shard(), Count::default());
         for round in 0..100 {
             let mut leader = endless(&handle, &dropped);
-            embark(&mut leader);
+            assert_pending(&mut leader);
             until(&handle, |stats| stats.waiters == 1).await;
             drop(leader);
             // At once: the departure is on its way, the work not dropped yet.
@@ -131,7 +131,7 @@ async fn abort_unmaps_the_flight_so_that_the_next_join_starts_anew() {
 }
 
 #[tokio::test]
-async fn a_caller_that_boards_before_the_last_one_leaves_keeps_the_work_alive() {
+async fn a_follower_before_the_last_departure_keeps_the_work_alive() {
     limited(async {
         let handle = one_aborting_shard::<u8, &str>();
         let gate = Gate::new();
@@ -143,10 +143,10 @@ async fn a_caller_that_boards_before_the_last_one_leaves_keeps_the_work_alive() 
             }
         };
         let mut leader = handle.join(1, work);
-        embark(&mut leader);
+        assert_pending(&mut leader);
         until(&handle, |stats| stats.waiters == 1).await;
         let mut late = handle.join(1, || async { "its own" });
-        embark(&mut late);
+        assert_pending(&mut late);
         drop(leader);
         settle().await;
         gate.open();
@@ -169,7 +169,7 @@ fn work_whose_callers_left_before_their_shard_saw_them_never_runs() {
                 called.up();
                 pending()
             });
-            embark(&mut leaves);
+            assert_pending(&mut leaves);
             drop(leaves);
             busy.free();
             eventually_blocking(|| dropped.get() == 1);
@@ -184,7 +184,7 @@ async fn abort_survives_a_thousand_callers_leaving_at_once() {
     limited(async {
         let (handle, dropped) = (one_aborting_shard(), Count::default());
         let mut callers: Vec<_> = (0..1_000).map(|_| endless(&handle, &dropped)).collect();
-        callers.iter_mut().for_each(embark);
+        callers.iter_mut().for_each(assert_pending);
         until(&handle, |stats| stats.waiters == 1_000).await;
         drop(callers);
         let stats = at_rest(&handle).await;
@@ -211,7 +211,7 @@ fn the_late_result_of_aborted_work_changes_nothing() {
                 std::future::ready(result)
             })
         };
-        embark(&mut old);
+        assert_pending(&mut old);
         eventually_blocking(|| running.get() == 1);
         drop(old);
         runtime.block_on(limited(async {
@@ -225,7 +225,7 @@ fn the_late_result_of_aborted_work_changes_nothing() {
                     result
                 })
             };
-            embark(&mut new);
+            assert_pending(&mut new);
             until(&handle, |stats| stats.executions == 2).await;
             drop(opener);
             eventually(|| late.get() == 1).await;

@@ -13,7 +13,7 @@ use shardflight::{
 };
 use tokio::runtime;
 
-use crate::support::{embark, inside, limited, one_shard, panic_quietly, poll_once, two_workers};
+use crate::support::{assert_pending, inside, limited, one_shard, panic_quietly, poll_once, two_workers};
 
 fn is_an_error<E: Clone + Debug + Display + Error + Send + Sync + 'static>() {}
 fn is_shared<T: Send + Sync + 'static>() {}
@@ -144,7 +144,7 @@ fn a_clone_of_a_handle_is_the_same_coalescers() {
     let runtime = two_workers();
     let handle = inside(&runtime, one_shard::<u8, u8>);
     let mut join = handle.clone().join(1, pending);
-    embark(&mut join);
+    assert_pending(&mut join);
     assert_eq!(runtime.block_on(handle.stats()).unwrap().waiters, 1);
 }
 
@@ -162,8 +162,8 @@ async fn every_operation_may_be_spawned_with_keys_and_values_that_hold_reference
             assert_eq!(handle.try_join("outer", nested).await.unwrap(), "value");
             assert_eq!(handle.join("key", || async { Ok("value") }).await.unwrap(), Ok("value"));
             assert_eq!(*handle.join_shared("key", || async { Ok("value") }).await.unwrap(), Ok("value"));
-            let patient = handle.with_max_wait(std::time::Duration::from_secs(5));
-            assert_eq!(patient.join("key", || async { Err("error") }).await.unwrap(), Err("error"));
+            let limited_wait = handle.with_max_wait(std::time::Duration::from_secs(5));
+            assert_eq!(limited_wait.join("key", || async { Err("error") }).await.unwrap(), Err("error"));
             handle.forget("key").await.unwrap();
             handle.forget_all().await.unwrap();
             handle.inspect(1).await.unwrap();

@@ -7,7 +7,7 @@ use futures::executor::block_on;
 use crate::{
     busy_shard::{BusyShard, SlowKey},
     isolation::{handle_on, other_keys_are_served},
-    support::{Count, Wall, embark, eventually_blocking, inside, one_shard, two_workers, watched},
+    support::{Count, Wall, assert_pending, eventually_blocking, inside, one_shard, two_workers, watched},
 };
 
 #[test]
@@ -21,7 +21,7 @@ fn a_caller_that_blocks_its_thread_after_its_first_poll_stalls_no_other_key() {
             let (handle, polled) = (handle.clone(), polled.clone());
             runtime.spawn(async move {
                 let mut join = handle.join(1, pending);
-                embark(&mut join);
+                assert_pending(&mut join);
                 polled.up();
                 wall.block();
             })
@@ -41,7 +41,7 @@ fn a_caller_that_blocks_its_thread_after_it_left_stalls_no_other_key() {
         let (wall, opener) = Wall::new();
         let left = Count::default();
         let mut join = handle.join(1, pending);
-        embark(&mut join);
+        assert_pending(&mut join);
         block_on(handle.stats()).unwrap();
         let caller = {
             let left = left.clone();
@@ -69,7 +69,7 @@ fn work_that_joins_another_key_and_blocks_stalls_no_third() {
             let (inner, polled) = (handle.clone(), polled.clone());
             runtime.spawn(handle.join(1, move || async move {
                 let mut other = inner.join(2, pending);
-                embark(&mut other);
+                assert_pending(&mut other);
                 polled.up();
                 wall.block();
                 7
@@ -96,7 +96,7 @@ fn a_question_that_makes_its_shard_launch_blocking_work_is_answered() {
                     7
                 });
                 // The shard may see it no earlier than the question.
-                embark(&mut join);
+                assert_pending(&mut join);
                 (handle.stats().await.unwrap(), join)
             })
         };
@@ -120,7 +120,7 @@ fn two_callers_that_block_their_threads_one_after_the_other_stall_no_other_key()
                 let (handle, wall, now) = (handle.clone(), wall.clone(), polled.clone());
                 let caller = runtime.spawn(async move {
                     let mut join = handle.join(number, pending);
-                    embark(&mut join);
+                    assert_pending(&mut join);
                     now.up();
                     wall.block();
                 });
@@ -148,9 +148,9 @@ fn a_question_queued_beside_blocking_work_is_answered() {
             wall.block();
             7
         });
-        embark(&mut blocking);
+        assert_pending(&mut blocking);
         let mut question = Box::pin(handle.stats());
-        embark(&mut question);
+        assert_pending(&mut question);
         busy.free();
         block_on(question).unwrap();
         assert_eq!(block_on(handle.join(SlowKey::new(2), || ready(7))).unwrap(), 7);

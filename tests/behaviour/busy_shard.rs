@@ -9,7 +9,7 @@ use std::{
 use futures::executor::block_on;
 use shardflight::{Handle, JoinError};
 
-use crate::support::{Count, Gate, Opener, Wall, embark, eventually_blocking, poll_once};
+use crate::support::{Count, Gate, Opener, Wall, assert_pending, eventually_blocking, poll_once};
 
 /// A key whose comparison blocks its thread, if it has a wall.
 pub(crate) struct SlowKey {
@@ -57,7 +57,7 @@ impl BusyShard {
     pub(crate) fn of(handle: &Handle<SlowKey, u8>) -> Self {
         let (gate, (wall, opener), comparisons) = (Gate::new(), Wall::new(), Count::default());
         let mut leader: Join = Box::pin(handle.join(SlowKey::new(0), gate.then(0)));
-        embark(&mut leader);
+        assert_pending(&mut leader);
         block_on(handle.stats()).expect("the shard is there");
         let key = SlowKey { id: 0, wall: Some((wall, comparisons.clone())) };
         let mut follower: Join = Box::pin(handle.join(key, gate.then(0)));

@@ -10,7 +10,7 @@ use futures::{
 use shardflight::{Handle, JoinError};
 
 use crate::support::{
-    Count, Gate, Wall, at_rest, embark, eventually_blocking, inside, limited, one_aborting_shard, one_shard,
+    Count, Gate, Wall, assert_pending, at_rest, eventually_blocking, inside, limited, one_aborting_shard, one_shard,
     panic_quietly, settle, two_workers, until, watched,
 };
 
@@ -77,7 +77,7 @@ async fn a_panic_in_eq_is_its_callers_alone() {
     limited(async {
         let handle = one_shard::<Key, u8>();
         let mut other = handle.join(Key(1, Vice::None), || ready(1));
-        embark(&mut other);
+        assert_pending(&mut other);
         let error = handle.join(Key(1, Vice::PanicsInEq), || ready(7)).await.unwrap_err();
         assert!(matches!(error, JoinError::Panicked(panic) if panic.message() == "in a comparison"));
         assert_eq!(other.await.unwrap(), 1);
@@ -93,10 +93,10 @@ async fn a_panic_in_eq_leaves_the_flight_it_was_compared_with_joinable() {
         let handle = one_shard::<Key, u8>();
         let gate = Gate::new();
         let mut leader = handle.join(Key(1, Vice::None), gate.then(1));
-        embark(&mut leader);
+        assert_pending(&mut leader);
         handle.join(Key(1, Vice::PanicsInEq), || ready(2)).await.unwrap_err();
         let mut follower = handle.join(Key(1, Vice::None), || ready(3));
-        embark(&mut follower);
+        assert_pending(&mut follower);
         gate.open();
         assert_eq!((leader.await.unwrap(), follower.await.unwrap()), (1, 1));
     })
@@ -108,7 +108,7 @@ async fn a_panic_in_the_hash_or_eq_of_a_forgotten_key_is_its_askers_alone() {
     limited(async {
         let handle = one_shard::<Key, u8>();
         let mut bystander = handle.join(Key(1, Vice::None), pending);
-        embark(&mut bystander);
+        assert_pending(&mut bystander);
         for vice in [Vice::PanicsInHash, Vice::PanicsInEq] {
             let asker = {
                 let handle = handle.clone();
@@ -125,7 +125,7 @@ async fn a_panic_in_the_hash_or_eq_of_a_forgotten_key_is_its_askers_alone() {
 }
 
 #[tokio::test]
-async fn keys_that_panic_when_dropped_cost_nobody_an_answer() {
+async fn keys_that_panic_when_dropped_cost_no_answer() {
     limited(async {
         let handle = one_shard::<Key, u8>();
         let answers = join_all((0..600_u16).map(|n| {
@@ -149,7 +149,7 @@ async fn keys_that_panic_when_dropped_may_be_left_behind() {
         for handle in [one_shard::<Key, u8>(), one_aborting_shard()] {
             // At once after their first poll, as followers, and as the last ones of their flights.
             let mut alone = handle.join(Key(1, Vice::PanicsInDrop), || ready(1));
-            embark(&mut alone);
+            assert_pending(&mut alone);
             drop(alone);
             let gate = Gate::new();
             let mut callers: Vec<_> = (0..10)
@@ -158,7 +158,7 @@ async fn keys_that_panic_when_dropped_may_be_left_behind() {
                     handle.join(Key(n % 2, Vice::PanicsInDrop), || passed.map(|()| 7))
                 })
                 .collect();
-            callers.iter_mut().for_each(embark);
+            callers.iter_mut().for_each(assert_pending);
             settle().await;
             drop(callers);
             well_behaved_keys_work(&handle).await;
@@ -233,11 +233,11 @@ fn a_key_left_behind_that_blocks_when_dropped_stalls_no_other() {
 }
 
 #[tokio::test]
-async fn departures_from_keys_of_one_hash_are_told_apart() {
+async fn departures_from_keys_of_one_hash_stay_apart() {
     limited(async {
         let handle = one_aborting_shard::<Key, u8>();
         let mut callers: Vec<_> = (0..50).map(|n| handle.join(Key(n, Vice::None), pending)).collect();
-        callers.iter_mut().for_each(embark);
+        callers.iter_mut().for_each(assert_pending);
         settle().await;
         while callers.len() > 1 {
             drop(callers.swap_remove(callers.len() / 2));
@@ -273,7 +273,7 @@ async fn keys_unequal_to_themselves_run_and_end_like_any_other() {
         }
         assert!(!handle.forget(Nan).await.unwrap());
         let mut left = handle.join(Nan, pending);
-        embark(&mut left);
+        assert_pending(&mut left);
         until(&handle, |stats| stats.flights == 1).await;
         drop(left);
         assert_eq!(at_rest(&handle).await.aborts, 1);

@@ -16,7 +16,7 @@ use tracing_subscriber::{
 
 use crate::{
     events::{COMPLETED, read},
-    support::{at_rest, embark, in_a_child_process, one_shard, panic_quietly},
+    support::{assert_pending, at_rest, in_a_child_process, one_shard, panic_quietly},
 };
 
 /// Panics when asked whether it wants an event of the crate's.
@@ -101,7 +101,7 @@ fn panics_at_every_event_are_contained() {
         at_rest(&handle).await;
         assert!(matches!(handle.join(1, pending).await, Err(JoinError::TimedOut { .. })));
         let mut callers: Vec<_> = (0..5).map(|_| handle.join(1, pending)).collect();
-        callers.iter_mut().for_each(embark);
+        callers.iter_mut().for_each(assert_pending);
         assert!(matches!(handle.join(1, pending).await, Err(JoinError::TooManyWaiters { limit: 5 })));
         drop(callers);
         handle.forget(1).await.unwrap();

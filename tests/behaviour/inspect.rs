@@ -6,7 +6,7 @@ use futures::future::ready;
 use shardflight::Coalescer;
 use tokio::time::advance;
 
-use crate::support::{embark, limited, one_shard, panic_quietly};
+use crate::support::{assert_pending, limited, one_shard, panic_quietly};
 
 #[tokio::test(start_paused = true)]
 async fn the_most_crowded_and_the_oldest_come_first() {
@@ -17,7 +17,7 @@ async fn the_most_crowded_and_the_oldest_come_first() {
         let mut callers = Vec::new();
         for key in 0..20 {
             callers.extend((0..=key).map(|_| handle.join(key, pending)));
-            callers.iter_mut().for_each(embark);
+            callers.iter_mut().for_each(assert_pending);
             handle.stats().await.unwrap();
             advance(Duration::from_secs(1)).await;
         }
@@ -45,7 +45,7 @@ async fn keys_are_not_shown_unless_described() {
     limited(async {
         let handle = one_shard::<i32, i32>();
         let mut caller = handle.join(1, pending);
-        embark(&mut caller);
+        assert_pending(&mut caller);
         let seen = handle.inspect(1).await.unwrap();
         assert!(seen.crowded[0].description.is_none() && seen.oldest[0].description.is_none());
     })
@@ -58,7 +58,7 @@ async fn a_description_that_panics_is_none() {
         let describe = |key: &i32| if *key == 1 { panic_quietly("indescribable") } else { key.to_string() };
         let handle = Coalescer::<i32, i32>::builder().shards(1).describe(describe).build().unwrap().handle();
         let mut callers = [handle.join(1, pending), handle.join(2, pending)];
-        callers.iter_mut().for_each(embark);
+        callers.iter_mut().for_each(assert_pending);
         let seen = handle.inspect(2).await.unwrap();
         let descriptions: Vec<_> = seen.oldest.iter().map(|flight| flight.description.as_deref()).collect();
         assert_eq!(descriptions, [None, Some("2")]);

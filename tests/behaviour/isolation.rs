@@ -14,7 +14,7 @@ use shardflight::Handle;
 use tokio::{runtime::Runtime, task::yield_now};
 
 use crate::support::{
-    Count, Gate, Wall, embark, eventually_blocking, inside, limited, one_shard, poll_once, two_workers, watched,
+    Count, Gate, Wall, assert_pending, eventually_blocking, inside, limited, one_shard, poll_once, two_workers, watched,
 };
 
 pub(crate) fn handle_on(runtime: &Runtime) -> Handle<u8, u8> {
@@ -77,7 +77,7 @@ fn a_closure_that_blocks_its_thread_stalls_no_other_key_of_its_shard() {
 }
 
 #[test]
-fn a_caller_that_blocks_its_thread_once_it_is_answered_stalls_nobody() {
+fn a_caller_that_blocks_its_thread_once_it_is_answered_stalls_no_other_key() {
     watched(|| {
         let runtime = two_workers();
         let handle = handle_on(&runtime);
@@ -103,7 +103,7 @@ async fn a_key_that_never_ends_keeps_no_other_from_ending() {
     limited(async {
         let handle = one_shard::<u8, u8>();
         let mut endless = handle.join(1, std::future::pending);
-        embark(&mut endless);
+        assert_pending(&mut endless);
         for key in 2..100 {
             assert_eq!(handle.join(key, move || async move { key }).await.unwrap(), key);
         }
@@ -119,7 +119,7 @@ async fn a_key_under_constant_fire_starves_no_other() {
         let fire = async {
             loop {
                 let mut callers: Vec<_> = (0..1_000).map(|_| handle.join(1, || async { 1 })).collect();
-                callers.iter_mut().for_each(embark);
+                callers.iter_mut().for_each(assert_pending);
                 yield_now().await;
             }
         };
@@ -180,7 +180,7 @@ async fn other_tasks_have_their_turns_while_a_shard_takes_a_burst() {
     limited(async {
         let (handle, comparisons) = (one_shard::<Counted, u8>(), Count::default());
         let mut callers: Vec<_> = (0..10_000).map(|_| handle.join(Counted(comparisons.clone()), pending)).collect();
-        callers.iter_mut().for_each(embark);
+        callers.iter_mut().for_each(assert_pending);
         let (mut seen, compared) = (comparisons.get(), comparisons.clone());
         let mut most = 0;
         let others = poll_fn(move |cx| {
@@ -211,7 +211,7 @@ async fn other_tasks_have_their_turns_while_a_shard_answers_a_burst() {
                 .boxed(),
         ];
         callers.extend((1..10_000).map(|_| handle.join(1, || ready(8)).boxed()));
-        callers.iter_mut().for_each(embark);
+        callers.iter_mut().for_each(assert_pending);
         handle.stats().await.unwrap();
         gate.open();
         let turns = turns_of_others(join_all(callers)).await;

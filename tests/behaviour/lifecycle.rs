@@ -6,7 +6,7 @@ use shardflight::{BuildError, Builder, Coalescer, Handle, OnAbandon};
 use tokio::runtime::{self, Handle as Runtime};
 
 use crate::support::{
-    Count, Gate, embark, eventually, inside, limited, one_aborting_shard, one_shard, settle, two_workers, until,
+    Count, Gate, assert_pending, eventually, inside, limited, one_aborting_shard, one_shard, settle, two_workers, until,
 };
 
 /// No shard, no work, nothing in the background.
@@ -36,7 +36,7 @@ async fn a_waiting_join_keeps_its_shards() {
             passed.await;
             7
         });
-        embark(&mut join);
+        assert_pending(&mut join);
         drop(coalescer);
         settle().await;
         gate.open();
@@ -80,8 +80,8 @@ async fn coalescers_that_come_and_go_leave_no_task_behind() {
                 handle.join(1, || async { 7 }).await.unwrap();
             }
             if n % 3 > 1 {
-                let mut hasty = handle.join(1, || async { 7 });
-                embark(&mut hasty);
+                let mut leaves = handle.join(1, || async { 7 });
+                assert_pending(&mut leaves);
             }
         }
         until_no_task_is_alive().await;
@@ -100,7 +100,7 @@ async fn leave_for_good(handle: Handle<u8, u8>) -> (Gate, Count, Count) {
             ended.up();
             7
         });
-        embark(&mut join);
+        assert_pending(&mut join);
         until(&handle, |stats| stats.executions == u64::from(key) + 1).await;
     }
     drop(handle);
@@ -139,7 +139,7 @@ async fn abort_drops_detached_work_too_once_the_last_handle_is_gone() {
             let _token = token;
             pending().await
         });
-        embark(&mut join);
+        assert_pending(&mut join);
         handle.forget(1).await.unwrap();
         drop((join, handle));
         until_no_task_is_alive().await;
@@ -158,7 +158,7 @@ async fn work_may_hold_the_last_handle() {
             passed.await;
             inner.join(2, || async { 7 }).await.unwrap()
         });
-        embark(&mut join);
+        assert_pending(&mut join);
         settle().await;
         drop((join, handle));
         settle().await;
@@ -212,7 +212,7 @@ async fn as_many_shards_as_there_can_be_are_built() {
 }
 
 #[tokio::test]
-async fn finish_is_what_happens_unless_told_otherwise() {
+async fn finish_is_the_default() {
     limited(async {
         assert_eq!(OnAbandon::default(), OnAbandon::Finish);
         let (gate, ended, _) = leave_for_good(Coalescer::new().handle()).await;

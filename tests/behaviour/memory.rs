@@ -1,4 +1,4 @@
-//! A published result is held by nobody but its callers, and nothing else outlives its use (G6).
+//! A published result is held by its callers alone, and nothing else outlives its use (G6).
 
 use std::{
     future::pending,
@@ -12,7 +12,7 @@ use futures::{executor::block_on, future::join_all};
 use shardflight::{Coalescer, Handle};
 
 use crate::support::{
-    Count, CountsDrop, Gate, Wall, at_rest, embark, eventually, eventually_blocking, inside, limited,
+    Count, CountsDrop, Gate, Wall, assert_pending, at_rest, eventually, eventually_blocking, inside, limited,
     one_aborting_shard, one_shard, poll_once, settle, two_workers, until, watched,
 };
 
@@ -35,7 +35,7 @@ async fn a_result_dies_with_its_last_caller() {
 }
 
 #[tokio::test]
-async fn a_result_that_nobody_waits_for_is_dropped() {
+async fn an_unwanted_result_is_dropped() {
     limited(async {
         let handle = one_shard::<u8, CountsDrop>();
         let (dropped, gate) = (Count::default(), Gate::new());
@@ -46,7 +46,7 @@ async fn a_result_that_nobody_waits_for_is_dropped() {
                 dropped.on_drop()
             })
         };
-        embark(&mut leader);
+        assert_pending(&mut leader);
         settle().await;
         drop(leader);
         settle().await;
@@ -66,7 +66,7 @@ async fn an_unread_answer_dies_with_its_caller() {
             let dropped = dropped.clone();
             handle.join_shared(1, move || async move { dropped.on_drop() })
         };
-        embark(&mut parked);
+        assert_pending(&mut parked);
         settle().await;
         at_rest(&handle).await;
         assert_eq!(dropped.get(), 0);
@@ -142,7 +142,7 @@ impl Drop for SlowToDrop {
 }
 
 #[test]
-fn what_the_work_held_is_free_before_anyone_hears_of_the_result() {
+fn work_is_dropped_before_its_result_is_published() {
     watched(|| {
         let runtime = two_workers();
         let handle: Handle<u8, u8> = inside(&runtime, one_shard);
@@ -223,9 +223,9 @@ async fn departed_callers_are_reclaimed_while_the_flight_runs() {
         let handle = one_shard::<Traced, u8>();
         let (dropped, trace) = (Count::default(), Arc::new(()));
         let mut leader = handle.join(Traced(1, Arc::new(())), pending);
-        embark(&mut leader);
+        assert_pending(&mut leader);
         for _ in 0..20 {
-            let mut herd: Vec<_> = (0..1_000)
+            let mut burst: Vec<_> = (0..1_000)
                 .map(|_| {
                     let token = dropped.on_drop();
                     handle.join(Traced(1, Arc::clone(&trace)), move || async move {
@@ -234,7 +234,7 @@ async fn departed_callers_are_reclaimed_while_the_flight_runs() {
                     })
                 })
                 .collect();
-            herd.iter_mut().for_each(embark);
+            burst.iter_mut().for_each(assert_pending);
             until(&handle, |stats| stats.waiters == 1_001).await;
         }
         // No look at the statistics from here on: the departures alone have to do it.
@@ -249,7 +249,7 @@ async fn at_most_as_many_departed_callers_are_kept_as_there_are_live_ones() {
     limited(async {
         let handle = one_shard::<u8, u8>();
         let dropped = Count::default();
-        let mut herd: Vec<_> = (0..1_000)
+        let mut burst: Vec<_> = (0..1_000)
             .map(|_| {
                 let token = dropped.on_drop();
                 handle.join(1, move || async move {
@@ -258,14 +258,14 @@ async fn at_most_as_many_departed_callers_are_kept_as_there_are_live_ones() {
                 })
             })
             .collect();
-        herd.iter_mut().for_each(embark);
+        burst.iter_mut().for_each(assert_pending);
         settle().await;
-        while herd.len() > 1 {
+        while burst.len() > 1 {
             // From the back: the leader's closure is at work and stays.
-            herd.pop();
+            burst.pop();
             settle().await;
-            let kept = 1_000 - dropped.get() - herd.len();
-            assert!(kept <= herd.len(), "{kept} departed callers kept for {} live ones", herd.len());
+            let kept = 1_000 - dropped.get() - burst.len();
+            assert!(kept <= burst.len(), "{kept} departed callers kept for {} live ones", burst.len());
         }
     })
     .await;
@@ -285,7 +285,7 @@ async fn ten_thousand_cancelled_keys_leave_nothing_behind() {
                     })
                 })
                 .collect();
-            callers.iter_mut().for_each(embark);
+            callers.iter_mut().for_each(assert_pending);
             until(&handle, |stats| stats.flights == 10_000).await;
             drop(callers);
             assert_eq!(until(&handle, |stats| stats.waiters == 0).await.departures, 10_000);
@@ -305,7 +305,7 @@ async fn forgotten_flights_leave_nothing_behind() {
         for _ in 0..100 {
             let token = dropped.on_drop();
             let mut old = handle.join_shared(1, || async { token });
-            embark(&mut old);
+            assert_pending(&mut old);
             handle.forget(1).await.unwrap();
             drop(old.await.unwrap());
         }

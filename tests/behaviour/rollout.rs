@@ -7,7 +7,7 @@ use shardflight::{Coalescer, Handle, InvalidRollout, JoinError};
 use tokio::task;
 
 use crate::support::{
-    Count, Gate, at_rest, embark, inside, limited, one_shard, panic_quietly, poll_once, two_workers, watched,
+    Count, Gate, assert_pending, at_rest, inside, limited, one_shard, panic_quietly, poll_once, two_workers, watched,
 };
 
 fn rolled_out(fraction: f64) -> Handle<i32, i32> {
@@ -132,8 +132,8 @@ async fn live_flights_go_on_when_switched_off() {
         let (handle, gate) = (rolled_out(1.0), Gate::new());
         let mut leader = handle.join(1, gate.then(7));
         let mut follower = handle.join(1, || ready(8));
-        embark(&mut leader);
-        embark(&mut follower);
+        assert_pending(&mut leader);
+        assert_pending(&mut follower);
         handle.set_enabled(false);
         assert_eq!(handle.join(1, || ready(9)).await.unwrap(), 9);
         assert!(poll_once(&mut leader).is_pending() && poll_once(&mut follower).is_pending());
@@ -172,7 +172,7 @@ async fn bypassed_work_is_dropped_with_its_caller() {
                 pending().await
             }
         });
-        embark(&mut join);
+        assert_pending(&mut join);
         assert!(IS_CALLED.get(), "at the first poll, on the caller's own thread");
         assert_eq!(dropped.get(), 0);
         drop(join);

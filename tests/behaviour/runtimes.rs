@@ -9,7 +9,9 @@ use futures::{
 use shardflight::{Closed, Coalescer, Handle, JoinError};
 use tokio::runtime::{Handle as Current, Runtime};
 
-use crate::support::{Count, Gate, Wall, embark, eventually_blocking, inside, poll_once, two_workers, until, watched};
+use crate::support::{
+    Count, Gate, Wall, assert_pending, eventually_blocking, inside, poll_once, two_workers, until, watched,
+};
 
 fn handle_on(runtime: &Runtime) -> Handle<u8, u8> {
     inside(runtime, || Coalescer::new().handle())
@@ -65,7 +67,7 @@ fn callers_on_different_runtimes_share_one_flight() {
 }
 
 #[test]
-fn callers_elsewhere_hear_of_the_end_of_the_runtime() {
+fn the_end_of_the_runtime_answers_callers_elsewhere() {
     watched(|| {
         let (home, abroad) = (two_workers(), two_workers());
         let handle = handle_on(&home);
@@ -104,7 +106,7 @@ fn a_join_polled_before_and_awaited_after_the_end_of_the_runtime_is_answered() {
         let home = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let handle = handle_on(&home);
         let mut joins: Vec<_> = (0..100).map(|key| handle.join(key, || ready(7))).collect();
-        joins.iter_mut().for_each(embark);
+        joins.iter_mut().for_each(assert_pending);
         drop(home);
         for join in joins {
             assert!(the_runtime_is_gone(&block_on(join).unwrap_err()));
@@ -147,7 +149,7 @@ fn questions_under_way_at_the_end_of_the_runtime_are_answered() {
 }
 
 #[test]
-fn callers_hear_of_the_end_of_a_runtime_with_a_blocked_worker() {
+fn the_end_of_a_blocked_runtime_answers_callers() {
     watched(|| {
         let (home, abroad) = (two_workers(), two_workers());
         let handle = handle_on(&home);
@@ -171,7 +173,7 @@ fn callers_hear_of_the_end_of_a_runtime_with_a_blocked_worker() {
 }
 
 #[test]
-fn nobody_hangs_who_joins_while_the_runtime_ends() {
+fn joins_while_the_runtime_ends_are_answered() {
     watched(|| {
         for _ in 0..30 {
             let home = two_workers();

@@ -5,7 +5,7 @@ use std::{cell::Cell, future::pending};
 use futures::future::ready;
 use shardflight::{BuildError, Coalescer, Handle, JoinError, Machine, Scope, Topology};
 
-use crate::support::{Count, at_rest, embark, limited, until};
+use crate::support::{Count, assert_pending, at_rest, limited, until};
 
 thread_local! {
     static CORE: Cell<Option<usize>> = const { Cell::new(Some(0)) };
@@ -45,7 +45,7 @@ async fn callers_everywhere(handle: &Handle<i32, i32>) -> Vec<Waiting> {
     let mut joins: Vec<Waiting> = (0..8).map(|_| Box::pin(handle.join(1, pending)) as Waiting).collect();
     for (n, join) in joins.iter_mut().enumerate() {
         on_core(n % 4);
-        embark(join);
+        assert_pending(join);
     }
     handle.stats().await.unwrap();
     joins
@@ -94,7 +94,7 @@ async fn each_domain_has_its_own_shards() {
         let handle = scoped(Scope::PerNuma);
         let mut joins: Vec<_> = (0..100).map(|key| handle.join(key, pending)).collect();
         on_core(3);
-        joins.iter_mut().for_each(embark);
+        joins.iter_mut().for_each(assert_pending);
         let stats = handle.stats().await.unwrap();
         let flights: Vec<_> = stats.per_shard().iter().map(|shard| shard.flights).collect();
         assert_eq!(flights[..3], [0, 0, 0]);
@@ -109,9 +109,9 @@ async fn the_first_poll_chooses_the_core() {
         let handle = scoped(Scope::PerCore);
         let mut join = handle.join(1, pending);
         on_core(2);
-        embark(&mut join);
+        assert_pending(&mut join);
         on_core(0);
-        embark(&mut join);
+        assert_pending(&mut join);
         let stats = handle.stats().await.unwrap();
         assert_eq!(stats.per_shard()[6..9].iter().map(|shard| shard.flights).sum::<usize>(), 1);
     })
@@ -123,7 +123,7 @@ async fn a_caller_that_moved_leaves_its_own_flight() {
     limited(async {
         let handle = scoped(Scope::PerCore);
         let mut join = handle.join(1, pending);
-        embark(&mut join);
+        assert_pending(&mut join);
         until(&handle, |stats| stats.waiters == 1).await;
         on_core(3);
         drop(join);
@@ -170,7 +170,7 @@ async fn the_flight_cap_spans_all_domains() {
         let mut joins = [handle.join(1, pending), handle.join(1, pending)];
         for (core, join) in joins.iter_mut().enumerate() {
             on_core(core);
-            embark(join);
+            assert_pending(join);
         }
         handle.stats().await.unwrap();
         on_core(3);

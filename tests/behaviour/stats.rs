@@ -8,8 +8,8 @@ use shardflight::{Coalescer, JoinError, Stats};
 use crate::{
     busy_shard::{BusyShard, SlowKey},
     support::{
-        Gate, at_rest, embark, inside, limited, one_aborting_shard, one_shard, panic_quietly, settle, two_workers,
-        until, watched,
+        Gate, assert_pending, at_rest, inside, limited, one_aborting_shard, one_shard, panic_quietly, settle,
+        two_workers, until, watched,
     },
 };
 
@@ -42,7 +42,7 @@ async fn a_new_coalescer_has_counted_nothing() {
 }
 
 #[test]
-fn default_stats_are_those_of_a_coalescer_nobody_has_used() {
+fn default_stats_are_all_zero() {
     let stats = Stats::default();
     assert_eq!(counters(&stats), [0; 11]);
     assert!(stats.per_shard().is_empty());
@@ -101,7 +101,7 @@ async fn a_departure_is_a_caller_that_left_before_its_answer() {
                 })
             })
             .collect();
-        callers.iter_mut().for_each(embark);
+        callers.iter_mut().for_each(assert_pending);
         settle().await;
         callers.truncate(3);
         assert_eq!(handle.stats().await.unwrap().departures, 2);
@@ -113,7 +113,7 @@ async fn a_departure_is_a_caller_that_left_before_its_answer() {
 }
 
 #[tokio::test]
-async fn a_departure_is_counted_even_if_nobody_looked_before_the_answer() {
+async fn a_departure_is_counted_without_being_asked_for() {
     limited(async {
         let handle = one_shard::<u8, u8>();
         let gate = Gate::new();
@@ -126,7 +126,7 @@ async fn a_departure_is_counted_even_if_nobody_looked_before_the_answer() {
                 })
             })
             .collect();
-        callers.iter_mut().for_each(embark);
+        callers.iter_mut().for_each(assert_pending);
         settle().await;
         // Too few of ten to be worth looking for.
         callers.truncate(8);
@@ -145,7 +145,7 @@ fn a_caller_that_left_before_its_shard_saw_it_is_counted_nowhere() {
         let handle = inside(&runtime, one_shard::<SlowKey, u8>);
         let busy = BusyShard::of(&handle);
         let mut leaves = handle.join(SlowKey::new(1), || ready(7));
-        embark(&mut leaves);
+        assert_pending(&mut leaves);
         drop(leaves);
         busy.free();
         assert_eq!(counters(&block_on(at_rest(&handle))), [2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
@@ -157,7 +157,7 @@ async fn an_abort_is_counted_once_and_as_nothing_else() {
     limited(async {
         let handle = one_aborting_shard::<u8, u8>();
         let mut callers: Vec<_> = (0..3).map(|_| handle.join(1, pending)).collect();
-        callers.iter_mut().for_each(embark);
+        callers.iter_mut().for_each(assert_pending);
         settle().await;
         drop(callers);
         at_rest(&handle).await;
@@ -173,7 +173,7 @@ async fn forgets_count_flights_and_not_calls() {
     limited(async {
         let handle = one_shard::<u8, u8>();
         let mut callers: Vec<_> = (0..3).map(|key| handle.join(key, pending)).collect();
-        callers.iter_mut().for_each(embark);
+        callers.iter_mut().for_each(assert_pending);
         handle.forget(0).await.unwrap();
         handle.forget(0).await.unwrap();
         handle.forget(77).await.unwrap();
@@ -217,7 +217,7 @@ async fn the_sum_is_the_sum_of_the_shards() {
         let handle = Coalescer::<i32, i32>::builder().shards(8).build().unwrap().handle();
         join_all((0..500).map(|n| handle.join(n % 250, move || async move { n }))).await;
         let mut waiting: Vec<_> = (0..100).map(|key| handle.join(key, pending)).collect();
-        waiting.iter_mut().for_each(embark);
+        waiting.iter_mut().for_each(assert_pending);
         handle.forget(0).await.unwrap();
         let stats = handle.stats().await.unwrap();
         let shards = stats.per_shard();
@@ -242,7 +242,7 @@ async fn reset_takes_the_counters_and_leaves_the_gauges() {
         let _ = handle.try_join(1, || async { Err(()) }).await;
         let _ = handle.try_join(1, || async { panic_quietly("broken") }).await;
         let mut waiting: Vec<_> = (0..20).map(|key| handle.join(key, pending)).collect();
-        waiting.iter_mut().for_each(embark);
+        waiting.iter_mut().for_each(assert_pending);
         handle.forget(0).await.unwrap();
         waiting.truncate(15);
         until(&handle, |stats| stats.departures == 5).await;
@@ -258,11 +258,11 @@ async fn reset_takes_the_counters_and_leaves_the_gauges() {
 }
 
 #[tokio::test]
-async fn reset_forgets_departures_that_were_not_looked_at_yet() {
+async fn a_reset_clears_departures_that_were_not_noticed_yet() {
     limited(async {
         let handle = one_shard::<u8, u8>();
         let mut callers: Vec<_> = (0..3).map(|_| handle.join(7, pending)).collect();
-        callers.iter_mut().for_each(embark);
+        callers.iter_mut().for_each(assert_pending);
         settle().await;
         // One of three: too few to look for.
         callers.pop();
@@ -274,11 +274,11 @@ async fn reset_forgets_departures_that_were_not_looked_at_yet() {
 }
 
 #[tokio::test]
-async fn stats_tell_of_everything_that_was_sent_before() {
+async fn stats_include_everything_sent_before() {
     limited(async {
         let handle = one_shard::<i32, i32>();
         let mut callers: Vec<_> = (0..3_000).map(|key| handle.join(key, pending)).collect();
-        callers.iter_mut().for_each(embark);
+        callers.iter_mut().for_each(assert_pending);
         assert_eq!(handle.stats().await.unwrap().joins, 3_000);
         drop(callers);
         let stats = handle.stats().await.unwrap();

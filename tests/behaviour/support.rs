@@ -112,7 +112,7 @@ pub(crate) fn one_shard<K: Eq + Send + 'static, V: Send + Sync + 'static>() -> H
     Coalescer::builder().shards(1).build().expect("inside a runtime").handle()
 }
 
-/// [`one_shard`] where work that nobody waits for is dropped.
+/// [`one_shard`] where abandoned work is dropped.
 pub(crate) fn one_aborting_shard<K: Eq + Send + 'static, V: Send + Sync + 'static>() -> Handle<K, V> {
     Coalescer::builder().shards(1).on_abandon(OnAbandon::Abort).build().expect("inside a runtime").handle()
 }
@@ -268,8 +268,8 @@ pub(crate) fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
 }
 
 /// The first poll of a join whose work can't have ended.
-pub(crate) fn embark<F: Future + Unpin>(join: &mut F) {
-    assert!(poll_once(join).is_pending(), "nobody can have answered yet");
+pub(crate) fn assert_pending<F: Future + Unpin>(join: &mut F) {
+    assert!(poll_once(join).is_pending(), "there can be no answer yet");
 }
 
 /// Lets every task that is ready have its turn, on a `current_thread` runtime.

@@ -20,7 +20,7 @@ use tracing_subscriber::{layer::SubscriberExt, registry};
 
 use crate::{
     events::{COMPLETED, CROWDED, Events, FOLLOWED, OVERDUE, RECOVERED, REJECTED, STARTED},
-    support::{embark, in_a_child_process, one_shard, panic_quietly, settle},
+    support::{assert_pending, in_a_child_process, one_shard, panic_quietly, settle},
 };
 
 fn listen() -> (Events, DefaultGuard) {
@@ -124,14 +124,14 @@ fn a_crowd_is_reported_once_at_its_threshold() {
         let handle = with_threshold(3);
         let mut callers: Vec<_> = (0..5).map(|_| handle.join(1, pending)).collect();
         for (n, caller) in callers.iter_mut().enumerate() {
-            embark(caller);
+            assert_pending(caller);
             settle().await;
             assert_eq!(events.of(CROWDED).len(), usize::from(n >= 2), "{n}");
         }
         callers.truncate(1);
         settle().await;
         callers.extend((0..4).map(|_| handle.join(1, pending)));
-        callers.iter_mut().for_each(embark);
+        callers.iter_mut().for_each(assert_pending);
         settle().await;
         let crowded = events.of(CROWDED);
         assert_eq!(crowded.len(), 1);
@@ -171,7 +171,7 @@ fn each_rejected_join_reports_its_reason() {
         let (events, _listening) = listen();
         let handle = with_threshold(100);
         let mut callers: Vec<_> = (0..5).map(|_| handle.join(1, pending)).collect();
-        callers.iter_mut().for_each(embark);
+        callers.iter_mut().for_each(assert_pending);
         for rejections in 1..=2 {
             assert!(handle.join(1, pending).await.is_err());
             let rejected = events.of(REJECTED);

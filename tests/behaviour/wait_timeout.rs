@@ -7,8 +7,8 @@ use shardflight::{Coalescer, Handle, JoinError};
 use tokio::time::{Instant, advance, sleep, timeout};
 
 use crate::support::{
-    Count, Gate, Wall, at_rest, embark, eventually, inside, limited, one_aborting_shard, one_shard, two_workers, until,
-    watched,
+    Count, Gate, Wall, assert_pending, at_rest, eventually, inside, limited, one_aborting_shard, one_shard,
+    two_workers, until, watched,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -153,11 +153,11 @@ async fn a_tokio_timeout_around_a_join_does_as_well() {
             let mut gives_up = Box::pin(timeout(SECOND, handle.join(1, gate.then(7))));
             let mut stays = handle.join(1, gate.then(7));
             if leads {
-                embark(&mut gives_up);
-                embark(&mut stays);
+                assert_pending(&mut gives_up);
+                assert_pending(&mut stays);
             } else {
-                embark(&mut stays);
-                embark(&mut gives_up);
+                assert_pending(&mut stays);
+                assert_pending(&mut gives_up);
             }
             assert!(gives_up.await.is_err());
             let stats = until(&handle, |stats| stats.departures == 1).await;

@@ -6,7 +6,7 @@ use shardflight::{Coalescer, Handle, JoinError, OnAbandon};
 use tokio::time::{sleep, timeout};
 
 use crate::exported::Exported;
-use crate::support::{embark, limited, panic_quietly, settle, watched};
+use crate::support::{assert_pending, limited, panic_quietly, settle, watched};
 
 const FLIGHTS: [&str; 2] = ["shardflight_flight_duration_seconds_sum", "shardflight_flight_duration_seconds_count"];
 const WAITS: [&str; 2] = ["shardflight_wait_duration_seconds_sum", "shardflight_wait_duration_seconds_count"];
@@ -141,7 +141,7 @@ async fn a_flights_end_is_its_outcome() {
         assert!(timeout(Duration::from_secs(1), handle.join(3_u32, pending)).await.is_err());
         settle().await;
         let mut last = handle.join(4_u32, pending);
-        embark(&mut last);
+        assert_pending(&mut last);
         coalescer.shutdown(Duration::ZERO).await;
         assert!(matches!(last.await, Err(JoinError::Closed)));
         for (outcome, seconds) in [("panicked", 0.0), ("timed_out", 20.0), ("aborted", 1.0), ("closed", 0.0)] {

@@ -5,14 +5,14 @@ use std::future::pending;
 use shardflight::JoinError;
 
 use super::{flight_cap, has_too_many_flights};
-use crate::support::{embark, limited, panic_quietly, settle, until};
+use crate::support::{assert_pending, limited, panic_quietly, settle, until};
 
 #[tokio::test]
 async fn flights_are_counted_over_all_shards() {
     limited(async {
         let handle = flight_cap(50, 8);
         let mut callers: Vec<_> = (0..50).map(|key| handle.join(key, pending)).collect();
-        callers.iter_mut().for_each(embark);
+        callers.iter_mut().for_each(assert_pending);
         let stats = until(&handle, |stats| stats.flights == 50).await;
         assert!(stats.per_shard().iter().filter(|shard| shard.flights > 0).count() > 1);
         for key in 50..100 {
@@ -20,7 +20,7 @@ async fn flights_are_counted_over_all_shards() {
             assert!(matches!(refused, Err(JoinError::TooManyFlights { limit: 50 })), "{refused:?}");
         }
         let mut followers: Vec<_> = (0..50).map(|key| handle.join(key, pending)).collect();
-        followers.iter_mut().for_each(embark);
+        followers.iter_mut().for_each(assert_pending);
         assert_eq!(handle.stats().await.unwrap().waiters, 100);
     })
     .await;
@@ -36,12 +36,12 @@ async fn every_end_of_a_flight_makes_room() {
                 1 => drop(handle.join(1, || async { panic_quietly("broken") }).await.unwrap_err()),
                 2 => {
                     let mut abandoned = handle.join(1, pending);
-                    embark(&mut abandoned);
+                    assert_pending(&mut abandoned);
                     settle().await;
                 }
                 _ => {
                     let mut forgotten = handle.join(1, pending);
-                    embark(&mut forgotten);
+                    assert_pending(&mut forgotten);
                     handle.forget(1).await.unwrap();
                 }
             }
@@ -57,7 +57,7 @@ async fn a_forgotten_flight_counts_until_it_ends() {
     limited(async {
         let handle = flight_cap(1, 1);
         let mut old = handle.join(1, pending);
-        embark(&mut old);
+        assert_pending(&mut old);
         handle.forget(1).await.unwrap();
         assert!(has_too_many_flights(&handle.join(1, pending).await));
         drop(old);

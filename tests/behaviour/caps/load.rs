@@ -7,17 +7,17 @@ use shardflight::{Coalescer, Handle, JoinError, OnAbandon};
 use tokio::{sync::Barrier, task::yield_now};
 
 use super::{flight_cap, has_too_many_flights, has_too_many_waiters, waiter_cap};
-use crate::support::{Count, Gate, at_rest, embark, eventually, limited, poll_once, until};
+use crate::support::{Count, Gate, assert_pending, at_rest, eventually, limited, poll_once, until};
 
 #[tokio::test]
 async fn bursts_of_callers_that_leave_make_room_again() {
     limited(async {
         let handle = waiter_cap(10_000);
         let mut stays = handle.join(1, pending);
-        embark(&mut stays);
+        assert_pending(&mut stays);
         for _ in 0..3 {
             let mut burst: Vec<_> = (1..10_000).map(|_| handle.join(1, pending)).collect();
-            burst.iter_mut().for_each(embark);
+            burst.iter_mut().for_each(assert_pending);
             assert!(has_too_many_waiters(&handle.join(1, pending).await));
             drop(burst);
         }
@@ -32,7 +32,7 @@ async fn bursts_of_flights_make_room_again() {
         let handle = flight_cap(10_000, 4);
         for _ in 0..3 {
             let mut burst: Vec<_> = (0..10_000).map(|key| handle.join(key, pending)).collect();
-            burst.iter_mut().for_each(embark);
+            burst.iter_mut().for_each(assert_pending);
             until(&handle, |stats| stats.flights == 10_000).await;
             assert!(has_too_many_flights(&handle.join(10_000, pending).await));
             drop(burst);
@@ -70,7 +70,7 @@ async fn callers_that_come_and_go_leave_all_caps_free() {
         for key in 0..5_u32 {
             for _ in 0..100 {
                 let mut join = handle.join(key, gate.then(7));
-                embark(&mut join);
+                assert_pending(&mut join);
                 joins.push(join);
             }
         }

@@ -6,7 +6,7 @@ use shardflight::JoinError;
 use tokio::time::Instant;
 
 use super::{has_too_many_waiters, waiter_cap};
-use crate::support::{Gate, at_rest, embark, limited, settle};
+use crate::support::{Gate, assert_pending, at_rest, limited, settle};
 
 #[tokio::test]
 async fn one_caller_too_many_is_refused() {
@@ -14,9 +14,9 @@ async fn one_caller_too_many_is_refused() {
         let handle = waiter_cap(3);
         let gate = Gate::new();
         let mut leader = handle.join(1, gate.then(7));
-        embark(&mut leader);
+        assert_pending(&mut leader);
         let mut followers = [handle.join(1, pending), handle.join(1, pending)];
-        followers.iter_mut().for_each(embark);
+        followers.iter_mut().for_each(assert_pending);
         let refused = handle.join(1, pending).await;
         assert!(matches!(refused, Err(JoinError::TooManyWaiters { limit: 3 })), "{refused:?}");
         gate.open();
@@ -34,7 +34,7 @@ async fn a_cap_of_one_admits_the_leader() {
     limited(async {
         let handle = waiter_cap(1);
         let mut leader = handle.join(1, pending);
-        embark(&mut leader);
+        assert_pending(&mut leader);
         assert!(has_too_many_waiters(&handle.join(1, pending).await));
         let other_key = handle.join(2, || async { 7 }).await;
         assert_eq!(other_key.unwrap(), 7);
@@ -47,12 +47,12 @@ async fn a_departure_makes_room_at_once() {
     limited(async {
         let handle = waiter_cap(100);
         let mut callers: Vec<_> = (0..100).map(|_| handle.join(1, pending)).collect();
-        callers.iter_mut().for_each(embark);
+        callers.iter_mut().for_each(assert_pending);
         for _ in 0..100 {
             // One of many, so few that only the cap makes the shard look for it.
             drop(callers.remove(0));
             let mut next = handle.join(1, pending);
-            embark(&mut next);
+            assert_pending(&mut next);
             assert!(has_too_many_waiters(&handle.join(1, pending).await));
             callers.push(next);
         }
@@ -67,11 +67,11 @@ async fn a_departed_leader_does_not_count() {
         let handle = waiter_cap(1);
         let gate = Gate::new();
         let mut leader = handle.join(1, gate.then(7));
-        embark(&mut leader);
+        assert_pending(&mut leader);
         settle().await;
         drop(leader);
         let mut follower = handle.join(1, pending);
-        embark(&mut follower);
+        assert_pending(&mut follower);
         settle().await;
         gate.open();
         assert_eq!(follower.await.unwrap(), 7);
@@ -84,10 +84,10 @@ async fn callers_of_a_forgotten_flight_do_not_count() {
     limited(async {
         let handle = waiter_cap(2);
         let mut old = [handle.join(1, pending), handle.join(1, pending)];
-        old.iter_mut().for_each(embark);
+        old.iter_mut().for_each(assert_pending);
         handle.forget(1).await.unwrap();
         let mut new = [handle.join(1, pending), handle.join(1, pending)];
-        new.iter_mut().for_each(embark);
+        new.iter_mut().for_each(assert_pending);
         assert!(has_too_many_waiters(&handle.join(1, pending).await));
         assert_eq!(handle.stats().await.unwrap().waiters, 4);
     })
@@ -99,7 +99,7 @@ async fn a_refusal_takes_no_time() {
     limited(async {
         let handle = waiter_cap(1);
         let mut leader = handle.join(1, pending);
-        embark(&mut leader);
+        assert_pending(&mut leader);
         let begun = Instant::now();
         assert!(has_too_many_waiters(&handle.join(1, pending).await));
         assert_eq!(begun.elapsed(), Duration::ZERO);

@@ -4,7 +4,7 @@ use shardflight::OnExpiry;
 use tokio::time::advance;
 
 use super::{SECOND, with_deadline};
-use crate::support::{Gate, at_rest, embark, limited, poll_once, settle};
+use crate::support::{Gate, assert_pending, at_rest, limited, poll_once, settle};
 
 #[tokio::test(start_paused = true)]
 async fn detached_callers_get_their_result_and_new_ones_start_anew() {
@@ -12,12 +12,12 @@ async fn detached_callers_get_their_result_and_new_ones_start_anew() {
         let handle = with_deadline(SECOND, OnExpiry::Detach);
         let (old_gate, new_gate) = (Gate::new(), Gate::new());
         let mut old = handle.join(1, old_gate.then(1));
-        embark(&mut old);
+        assert_pending(&mut old);
         settle().await;
         advance(2 * SECOND).await;
         settle().await;
         let mut new = handle.join(1, new_gate.then(2));
-        embark(&mut new);
+        assert_pending(&mut new);
         let stats = handle.stats().await.unwrap();
         assert_eq!((stats.timeouts, stats.flights, stats.executions), (1, 2, 2));
         assert_eq!(stats.oldest_flight, Some(2 * SECOND));
@@ -43,7 +43,7 @@ async fn a_late_result_leaves_the_next_flight_alone() {
             passed.await;
             1
         });
-        embark(&mut old);
+        assert_pending(&mut old);
         settle().await;
         advance(2 * SECOND).await;
         settle().await;
@@ -52,12 +52,12 @@ async fn a_late_result_leaves_the_next_flight_alone() {
             passed.await;
             2
         });
-        embark(&mut new);
+        assert_pending(&mut new);
         settle().await;
         early.open();
         assert_eq!(old.await.unwrap(), 1);
         let mut follower = handle.join(1, || async { 3 });
-        embark(&mut follower);
+        assert_pending(&mut follower);
         settle().await;
         assert!(poll_once(&mut new).is_pending() && poll_once(&mut follower).is_pending());
         late.open();

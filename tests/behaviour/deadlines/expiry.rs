@@ -7,7 +7,9 @@ use shardflight::OnExpiry;
 use tokio::time::{Instant, advance, sleep};
 
 use super::{SECOND, timed_out, with_deadline};
-use crate::support::{Count, Wall, at_rest, embark, eventually, inside, limited, settle, two_workers, until, watched};
+use crate::support::{
+    Count, Wall, assert_pending, at_rest, eventually, inside, limited, settle, two_workers, until, watched,
+};
 
 #[tokio::test(start_paused = true)]
 async fn all_callers_time_out_at_the_deadline() {
@@ -30,7 +32,7 @@ async fn a_late_follower_shares_the_deadline() {
     limited(async {
         let handle = with_deadline(5 * SECOND, OnExpiry::Fail);
         let mut leader = handle.join(1, pending);
-        embark(&mut leader);
+        assert_pending(&mut leader);
         settle().await;
         advance(4 * SECOND).await;
         let begun = Instant::now();
@@ -140,7 +142,7 @@ async fn an_abandoned_flight_expires_like_any_other() {
             let _token = token;
             pending().await
         });
-        embark(&mut leaves);
+        assert_pending(&mut leaves);
         settle().await;
         drop(leaves);
         sleep(2 * SECOND).await;
@@ -155,7 +157,7 @@ async fn a_forgotten_flight_expires_like_any_other() {
     limited(async {
         let handle = with_deadline(SECOND, OnExpiry::Fail);
         let mut old = handle.join(1, pending);
-        embark(&mut old);
+        assert_pending(&mut old);
         handle.forget(1).await.unwrap();
         assert!(timed_out(&old.await, SECOND));
     })

@@ -28,7 +28,7 @@ pub(super) struct Played {
     pub(super) history: History,
     /// At rest, where the coalescer was there to be asked.
     pub(super) stats: Option<Stats>,
-    /// Values that outlived everything; only told if everything has ended.
+    /// Values that outlived everything; only known if everything has ended.
     pub(super) values_alive: Option<usize>,
 }
 
@@ -36,7 +36,7 @@ fn workers(threads: usize) -> Runtime {
     runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build().expect("a runtime")
 }
 
-fn build(rules: &Rules, shards: usize) -> Coalescer<u8, super::callers::Product> {
+fn build(rules: &Rules, shards: usize) -> Coalescer<u8, super::callers::WorkOutput> {
     let builder = Coalescer::builder()
         .shards(shards)
         .on_abandon(rules.on_abandon)
@@ -87,7 +87,7 @@ async fn until_quiet(handle: &Flights) -> Option<Stats> {
     }
 }
 
-/// All of one round. Never hangs: whoever still waits at the limit is in the log without an answer.
+/// All of one round. Never hangs: a caller that still waits at the limit is in the log without an answer.
 pub(super) fn play(plan: &Plan) -> Played {
     let (log, home, away) = (Log::new(), workers(plan.workers), workers(2));
     let (coalescer, handle) = home.block_on(async {

@@ -1,8 +1,8 @@
 //! A panic at every call of every function that a user supplies, one at a time (G5, G13).
 //!
 //! One scenario is played without a fault first, to count the calls; then again for each of them, with a panic at exactly
-//! that call. Nobody may hang, other keys are served meanwhile and afterwards, the gauges come back to zero, and only the
-//! callers whom the function belongs to hear of it.
+//! that call. No caller may hang, other keys are served meanwhile and afterwards, the gauges come back to zero, and only the
+//! callers that the function belongs to see it.
 
 mod faults;
 mod scenario;
@@ -14,7 +14,7 @@ use tokio::runtime;
 
 use self::{
     faults::{Faults, Position},
-    scenario::{judge, play},
+    scenario::{check, play},
 };
 use crate::support::in_a_child_process;
 
@@ -45,7 +45,7 @@ fn has_no_consequences(position: Position, on_abandon: OnAbandon, on_expiry: OnE
     let faults = Faults::at(Some(position));
     let fates = run(&faults, on_abandon, on_expiry);
     assert!(faults.fired(), "{position:?} was never reached");
-    judge(position, &fates);
+    check(position, &fates);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Who is refused, and what the others of the flight get.
+//! Which joins are refused, and what other callers of the flight get.
 
 use std::{collections::hash_map::DefaultHasher, hash::BuildHasherDefault};
 
@@ -6,7 +6,7 @@ use futures::future::ready;
 use shardflight::{Coalescer, JoinError};
 
 use super::{chain, joiner, reentrant};
-use crate::support::{Gate, at_rest, embark, inside, limited, settle, two_workers, until, watched};
+use crate::support::{Gate, assert_pending, at_rest, inside, limited, settle, two_workers, until, watched};
 
 #[tokio::test]
 async fn the_other_callers_get_what_work_makes_of_the_error() {
@@ -21,8 +21,8 @@ async fn the_other_callers_get_what_work_makes_of_the_error() {
                 Ok(7)
             });
             let mut follower = handle.join(1, || ready(Ok(8)));
-            embark(&mut leader);
-            embark(&mut follower);
+            assert_pending(&mut leader);
+            assert_pending(&mut follower);
             settle().await;
             gate.open();
             assert_eq!((leader.await.unwrap(), follower.await.unwrap()), (Ok(7), Ok(7)));
@@ -43,11 +43,11 @@ async fn a_refused_join_removes_no_other_caller() {
             passed.await;
             outcome
         });
-        embark(&mut first);
+        assert_pending(&mut first);
         let stats = until(&handle, |stats| stats.rejections == 1).await;
         assert_eq!((stats.flights, stats.waiters), (1, 1));
         let mut second = handle.join(1, || ready(Ok(8)));
-        embark(&mut second);
+        assert_pending(&mut second);
         assert_eq!(handle.stats().await.unwrap().waiters, 2);
         gate.open();
         assert_eq!((first.await.unwrap(), second.await.unwrap()), (reentrant(), reentrant()));
@@ -107,11 +107,11 @@ async fn work_may_join_its_key_of_another_coalescer() {
             passed.await;
             8
         });
-        embark(&mut others);
+        assert_pending(&mut others);
         settle().await;
         let inner = other.clone();
         let mut join = handle.join(1, move || async move { inner.join(1, || ready(9)).await.unwrap() });
-        embark(&mut join);
+        assert_pending(&mut join);
         settle().await;
         gate.open();
         assert_eq!((join.await.unwrap(), others.await.unwrap()), (8, 8));

@@ -5,7 +5,7 @@ use std::{future::pending, sync::Arc};
 use tokio::sync::Barrier;
 
 use super::{Joiner, Outcome, chain, joiner, reentrant};
-use crate::support::{Gate, at_rest, embark, limited, settle, step, two_workers, watched};
+use crate::support::{Gate, assert_pending, at_rest, limited, settle, step, two_workers, watched};
 
 #[tokio::test]
 async fn work_that_joins_its_own_key_is_refused() {
@@ -148,7 +148,7 @@ async fn work_that_left_its_join_is_in_no_cycle() {
         });
         let mut first = handle.join(1, move || async move {
             let mut left = inner.join(2, pending);
-            embark(&mut left);
+            assert_pending(&mut left);
             settle().await;
             drop(left);
             gave_up.open();
@@ -157,9 +157,9 @@ async fn work_that_left_its_join_is_in_no_cycle() {
         });
         // So many that one departure alone makes no shard look for it.
         let mut others: Vec<_> = (0..10).map(|_| handle.join(2, pending)).collect();
-        embark(&mut second);
-        others.iter_mut().for_each(embark);
-        embark(&mut first);
+        assert_pending(&mut second);
+        others.iter_mut().for_each(assert_pending);
+        assert_pending(&mut first);
         assert_eq!((first.await.unwrap(), second.await.unwrap()), (Ok(7), Ok(7)));
     })
     .await;

@@ -90,14 +90,14 @@ impl Player {
         let mut nested = self.log.nested.lock().unwrap().clone();
         nested.sort_unstable_by_key(|(call, _)| *call);
         self.oracle.nested.sort_unstable_by_key(|(call, _)| *call);
-        assert_eq!(nested, self.oracle.nested, "G12: what nested joins were told, after {}", self.doing);
+        assert_eq!(nested, self.oracle.nested, "G12: the answers of nested joins, after {}", self.doing);
     }
 
     async fn join(&mut self, wanted: &Join) {
         let mut wanted = wanted.clone();
         let is_nested = matches!(wanted.plan.ends, When::Joined { .. });
         if is_nested && self.oracle.bypasses() {
-            // Nobody's flight would wait for anything, and it would join from its caller's poll.
+            // No flight would wait for it, and it would join from its caller's poll.
             wanted.plan.ends = When::AtOnce;
         } else if is_nested {
             // What it joins, it joins alone, so that there is one order in which that can be.
@@ -138,7 +138,7 @@ impl Player {
         self.callers[index] = expected.is_none().then_some((call, caller));
     }
 
-    /// One of those who wait.
+    /// One of the waiting callers.
     fn find(&self, index: usize) -> Option<usize> {
         let waiting: Vec<_> = (0..self.callers.len()).filter(|&caller| self.callers[caller].is_some()).collect();
         waiting.get(index.checked_rem(waiting.len())?).copied()
@@ -264,7 +264,7 @@ impl Player {
         assert_eq!(seen.oldest_flight, oldest, "G14: {}", self.doing);
     }
 
-    /// Lets everything end that can, asks everyone, then ends the rest.
+    /// Lets everything end that can, polls all callers, then ends the rest.
     pub(crate) async fn finish(mut self) -> Leftovers {
         self.doing = "the end".to_string();
         self.settle().await;
@@ -307,7 +307,7 @@ impl Leftovers {
     }
 }
 
-/// Never arranges to be woken: a caller that looks when it is told to.
+/// Never arranges to be woken: the schedule says when to poll again.
 fn poll_once(caller: &mut Caller) -> Poll<Answer> {
     Pin::new(caller).poll(&mut Context::from_waker(Waker::noop()))
 }

@@ -7,7 +7,7 @@ use shardflight::{Closed, Coalescer};
 use tokio::runtime::Handle as Runtime;
 
 use super::{SECOND, coalescer, is_closed};
-use crate::support::{Gate, embark, eventually, limited, poll_once, settle, until};
+use crate::support::{Gate, assert_pending, eventually, limited, poll_once, settle, until};
 
 #[tokio::test]
 async fn joins_are_refused_while_flights_finish() {
@@ -15,9 +15,9 @@ async fn joins_are_refused_while_flights_finish() {
         let coalescer = coalescer(4);
         let (handle, gate) = (coalescer.handle(), Gate::new());
         let mut last = handle.join(1_u32, gate.then(7));
-        embark(&mut last);
+        assert_pending(&mut last);
         let mut shutdown = Box::pin(coalescer.shutdown(Duration::MAX));
-        embark(&mut shutdown);
+        assert_pending(&mut shutdown);
         for key in [1_u32, 2] {
             assert!(is_closed(&handle.join(key, || ready(8)).await));
         }
@@ -38,9 +38,9 @@ async fn questions_are_answered_while_flights_finish() {
         let coalescer = coalescer(1);
         let (handle, gate) = (coalescer.handle(), Gate::new());
         let mut join = handle.join(1_u32, gate.then(7));
-        embark(&mut join);
+        assert_pending(&mut join);
         let mut shutdown = Box::pin(coalescer.shutdown(20 * SECOND));
-        embark(&mut shutdown);
+        assert_pending(&mut shutdown);
         settle().await;
         assert!(is_closed(&handle.join(2_u32, || ready(8)).await));
         // A join that begins after the shutdown reaches no shard, so no counter includes it.
@@ -97,9 +97,9 @@ async fn a_join_made_by_work_is_refused() {
             passed.await;
             u32::from(is_closed(&handle.join(2_u32, || ready(7)).await))
         });
-        embark(&mut join);
+        assert_pending(&mut join);
         let mut shutdown = Box::pin(coalescer.shutdown(20 * SECOND));
-        embark(&mut shutdown);
+        assert_pending(&mut shutdown);
         settle().await;
         gate.open();
         assert_eq!(join.await.unwrap(), 1);
@@ -114,7 +114,7 @@ async fn no_task_outlives_a_shutdown() {
         let coalescer = coalescer(8);
         let handle = coalescer.handle();
         let mut joins: Vec<_> = (0..100_u32).map(|key| handle.join(key, pending)).collect();
-        joins.iter_mut().for_each(embark);
+        joins.iter_mut().for_each(assert_pending);
         until(&handle, |stats| stats.flights == 100).await;
         let metrics = Runtime::current().metrics();
         assert!(metrics.num_alive_tasks() >= 100, "each flight has a task");

@@ -11,7 +11,7 @@ use tokio::{
 
 use super::{SECOND, coalescer, is_closed};
 use crate::support::{
-    Count, Gate, embark, eventually, inside, limited, poll_once, settle, two_workers, until, watched,
+    Count, Gate, assert_pending, eventually, inside, limited, poll_once, settle, two_workers, until, watched,
 };
 
 #[tokio::test(start_paused = true)]
@@ -38,8 +38,8 @@ async fn flights_end_in_time_or_are_cut() {
                 })
             })
             .collect();
-        quick.iter_mut().for_each(embark);
-        hung.iter_mut().for_each(embark);
+        quick.iter_mut().for_each(assert_pending);
+        hung.iter_mut().for_each(assert_pending);
         until(&handle, |stats| stats.flights == 15).await;
         let begun = Instant::now();
         let (shutdown, quick, hung) = tokio::join!(coalescer.shutdown(3 * SECOND), join_all(quick), join_all(hung));
@@ -80,7 +80,7 @@ async fn a_grace_of_zero_cuts_at_once() {
     limited(async {
         let coalescer = coalescer(4);
         let mut join = coalescer.handle().join(1_u32, pending);
-        embark(&mut join);
+        assert_pending(&mut join);
         let shutdown = coalescer.shutdown(Duration::ZERO).await;
         assert_eq!((shutdown.finished, shutdown.cut), (0, 1));
         assert!(is_closed(&join.await));
@@ -109,7 +109,7 @@ fn the_grace_needs_no_timers() {
         let runtime = runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
         let coalescer = inside(&runtime, || coalescer(1));
         let mut join = coalescer.handle().join(1_u32, pending);
-        embark(&mut join);
+        assert_pending(&mut join);
         assert_eq!(block_on(coalescer.shutdown(Duration::from_millis(10))).cut, 1);
     });
 }
@@ -120,7 +120,7 @@ fn another_runtime_may_shut_down() {
         let (home, abroad) = (two_workers(), two_workers());
         let coalescer = inside(&home, || coalescer(2));
         let mut join = coalescer.handle().join(1_u32, pending);
-        embark(&mut join);
+        assert_pending(&mut join);
         let shutdown = abroad.block_on(coalescer.shutdown(Duration::from_millis(10)));
         assert_eq!((shutdown.finished, shutdown.cut), (0, 1));
         assert!(is_closed(&abroad.block_on(join)));
@@ -133,7 +133,7 @@ async fn a_flights_own_deadline_still_counts() {
         let builder = Coalescer::<u32, u32>::builder().shards(1).max_flight_duration(2 * SECOND);
         let coalescer = builder.build().unwrap();
         let mut join = coalescer.handle().join(1_u32, pending);
-        embark(&mut join);
+        assert_pending(&mut join);
         assert_eq!(coalescer.shutdown(9 * SECOND).await.finished, 1);
         assert!(matches!(join.await, Err(JoinError::TimedOut { .. })));
     })
@@ -146,7 +146,7 @@ async fn forgotten_flights_are_cut_like_others() {
         let coalescer = coalescer(1);
         let handle = coalescer.handle();
         let mut joins = [handle.join(1_u32, pending), handle.join(2_u32, pending)];
-        joins.iter_mut().for_each(embark);
+        joins.iter_mut().for_each(assert_pending);
         handle.forget(1_u32).await.unwrap();
         assert_eq!(coalescer.shutdown(SECOND).await.cut, 2);
         assert!(join_all(joins).await.iter().all(is_closed));
@@ -165,11 +165,11 @@ async fn abandoned_flights_have_their_grace() {
             ended.up();
             7
         });
-        embark(&mut leader);
+        assert_pending(&mut leader);
         until(&handle, |stats| stats.flights == 1).await;
         drop(leader);
         let mut shutdown = Box::pin(coalescer.shutdown(Duration::MAX));
-        embark(&mut shutdown);
+        assert_pending(&mut shutdown);
         settle().await;
         assert!(poll_once(&mut shutdown).is_pending());
         gate.open();

@@ -7,14 +7,14 @@ use shardflight::Shutdown;
 use tokio::time::{Instant, advance};
 
 use super::{SECOND, coalescer, is_closed};
-use crate::support::{Count, embark, eventually, limited, poll_once, settle};
+use crate::support::{Count, assert_pending, eventually, limited, poll_once, settle};
 
 #[tokio::test]
 async fn a_second_shutdown_finds_no_flights() {
     limited(async {
         let coalescer = coalescer(4);
         let mut join = coalescer.handle().join(1_u32, pending);
-        embark(&mut join);
+        assert_pending(&mut join);
         assert_eq!(coalescer.shutdown(Duration::ZERO).await.cut, 1);
         for again in [Duration::ZERO, SECOND, Duration::MAX] {
             assert_eq!(coalescer.shutdown(again).await, Shutdown::default());
@@ -29,7 +29,7 @@ async fn concurrent_shutdowns_share_the_earliest_deadline_and_its_result() {
     limited(async {
         let coalescer = coalescer(1);
         let mut join = coalescer.handle().join(1_u32, pending);
-        embark(&mut join);
+        assert_pending(&mut join);
         let begun = Instant::now();
         let several = [9, 2, 5].map(|seconds| coalescer.shutdown(seconds * SECOND));
         for shutdown in join_all(several).await {
@@ -45,9 +45,9 @@ async fn a_later_call_shortens_the_grace() {
     limited(async {
         let coalescer = coalescer(1);
         let mut join = coalescer.handle().join(1_u32, pending);
-        embark(&mut join);
+        assert_pending(&mut join);
         let mut long = Box::pin(coalescer.shutdown(Duration::MAX));
-        embark(&mut long);
+        assert_pending(&mut long);
         settle().await;
         advance(SECOND).await;
         assert!(poll_once(&mut long).is_pending());
@@ -63,9 +63,9 @@ async fn a_shutdown_goes_on_when_its_future_is_dropped() {
         let coalescer = coalescer(4);
         let handle = coalescer.handle();
         let mut join = handle.join(1_u32, pending);
-        embark(&mut join);
+        assert_pending(&mut join);
         let mut shutdown = Box::pin(coalescer.shutdown(SECOND));
-        embark(&mut shutdown);
+        assert_pending(&mut shutdown);
         drop(shutdown);
         let begun = Instant::now();
         assert!(is_closed(&join.await));
@@ -94,9 +94,9 @@ async fn the_last_handle_ends_the_grace() {
             let _token = token;
             pending().await
         });
-        embark(&mut join);
+        assert_pending(&mut join);
         let mut shutdown = Box::pin(coalescer.shutdown(Duration::MAX));
-        embark(&mut shutdown);
+        assert_pending(&mut shutdown);
         settle().await;
         drop((shutdown, join));
         settle().await;

@@ -1,4 +1,4 @@
-//! One execution per key and window, and nobody on a flight of another window (G1, G3, G9, G11).
+//! One execution per key and window, and no caller on a flight of another window (G1, G3, G9, G11).
 
 use super::{
     super::record::{Call, Execution},
@@ -19,7 +19,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Result<(), Violation> {
         let answer = call.answer.as_ref().and_then(|(_, answer)| answer.execution());
         if let Some(execution) = answer {
             is_of_its_window(evidence, number, call, execution)?;
-            has_boarded(evidence, number, call, execution)?;
+            was_admitted(evidence, number, call, execution)?;
         }
     }
     for (number, execution) in evidence.history.executions.iter().enumerate() {
@@ -44,7 +44,7 @@ fn overlap(evidence: &Evidence<'_>, first: usize, second: usize) -> Result<(), V
     Err(evidence.violation("G1", "two executions of a key in one window", &[], &[first, second]))
 }
 
-/// The call boarded while the flight could be boarded: not after its result was published, not after it was forgotten,
+/// The call joined while the flight could be joined: not after its result was published, not after it was forgotten,
 /// and not after another flight of the key had started.
 fn is_of_its_window(evidence: &Evidence<'_>, number: usize, call: &Call, execution: usize) -> Result<(), Violation> {
     let Some(begin) = call.begin else { return Ok(()) };
@@ -77,13 +77,13 @@ fn is_of_its_window(evidence: &Evidence<'_>, number: usize, call: &Call, executi
     }
 }
 
-/// A call that was in its shard's lane before a flight's result could be, and came after the flight, is on it.
-fn has_boarded(evidence: &Evidence<'_>, number: usize, call: &Call, execution: usize) -> Result<(), Violation> {
+/// A call that was in its shard's queue before a flight's result could be, and came after the flight, is on it.
+fn was_admitted(evidence: &Evidence<'_>, number: usize, call: &Call, execution: usize) -> Result<(), Violation> {
     let (Some(begin), Some(sent), Some((end, _))) = (call.begin, call.sent, &call.answer) else { return Ok(()) };
     for (other, live) in evidence.executions_of(call.key) {
         let Some((ended, _)) = live.end else { continue };
         let passed_by =
-            other != execution && live.begin.tick < begin.tick && sent.tick < ended.tick && evidence.landed(other);
+            other != execution && live.begin.tick < begin.tick && sent.tick < ended.tick && evidence.completed(other);
         let start = evidence.earliest_start(other);
         if passed_by && !evidence.forgotten(call.key, &(start..end.tick)) && !evidence.aged(other, end.at) {
             let sentence = "a call passed by a flight that it could have joined";
@@ -98,7 +98,7 @@ fn answers_its_leader(evidence: &Evidence<'_>, number: usize, execution: &Execut
     let Some((_, answer)) = &evidence.call(execution.leader).answer else { return Ok(()) };
     match answer.execution() {
         Some(other) if other != number => {
-            let sentence = "a completion landed another flight than its own";
+            let sentence = "a completion ended another flight than its own";
             Err(evidence.violation("G9", sentence, &[execution.leader], &[number, other]))
         }
         _ => Ok(()),

@@ -46,7 +46,7 @@ pub(super) struct Verdict {
     pub(super) dropped: usize,
 }
 
-pub(super) fn judge(history: &History) -> Result<Verdict, Violation> {
+pub(super) fn check(history: &History) -> Result<Verdict, Violation> {
     let evidence = Evidence::of(history);
     answers::check(&evidence)?;
     windows::check(&evidence)?;

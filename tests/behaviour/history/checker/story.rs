@@ -6,7 +6,7 @@ use shardflight::{OnAbandon, OnExpiry};
 
 use super::{
     super::record::{Answer, Call, Ending, Execution, Forget, History, Moment, Quiet, Rules, Sighting, Span},
-    judge,
+    check,
 };
 
 /// On the clock of these logs a tick is a millisecond.
@@ -89,14 +89,14 @@ impl Story {
 
     #[track_caller]
     pub(super) fn is_right(&self) {
-        if let Err(violation) = judge(&self.0) {
+        if let Err(violation) = check(&self.0) {
             panic!("accused: {violation}");
         }
     }
 
     #[track_caller]
     pub(super) fn breaks(&self, guarantee: &str) {
-        match judge(&self.0) {
+        match check(&self.0) {
             Ok(verdict) => panic!("let pass: {verdict:?}"),
             Err(violation) => assert_eq!(violation.guarantee, guarantee, "{violation}"),
         }

@@ -74,8 +74,8 @@ impl<'a> Evidence<'a> {
         self.leader(execution).begin.map_or(0, |begin| begin.tick)
     }
 
-    /// Its flight was in the map until its result was published: nobody gets the result of one that was cut short.
-    pub(super) fn landed(&self, execution: usize) -> bool {
+    /// Its flight was in the map until its result was published: no caller gets the result of one that was cut short.
+    pub(super) fn completed(&self, execution: usize) -> bool {
         self.published[execution].is_some()
     }
 
@@ -88,7 +88,7 @@ impl<'a> Evidence<'a> {
         })
     }
 
-    /// Whether the key's shard was asked something and answered it within these ticks. It takes what is in its lane
+    /// Whether the key's shard was asked something and answered it within these ticks. It takes what is in its queue
     /// before it answers.
     pub(super) fn answered_question(&self, key: u8, within: &Range<u64>) -> bool {
         let history = self.history;
@@ -105,7 +105,7 @@ impl<'a> Evidence<'a> {
     }
 
     /// Whether the flight of this execution may have been past its deadline at that time. Its answers needn't show it:
-    /// nobody boards it from that moment on, and a result that comes before the shard gets to ending it still lands.
+    /// it takes no callers from that moment on, and a result that comes before the shard ends it still completes it.
     pub(super) fn aged(&self, execution: usize, at: Duration) -> bool {
         let (Some(limit), Some(begin)) = (self.history.rules.deadline, self.leader(execution).begin) else {
             return false;
@@ -113,7 +113,7 @@ impl<'a> Evidence<'a> {
         at.saturating_sub(begin.at) + SLACK >= limit
     }
 
-    /// Whether the call may have been off its flight before that tick, other than by the flight's landing.
+    /// Whether the call may have been off its flight before that tick, other than by the flight's completion.
     pub(super) fn gone_before(call: &Call, tick: u64) -> bool {
         match (&call.answer, call.left) {
             (_, Some(left)) => left.begin.tick < tick,
@@ -125,7 +125,7 @@ impl<'a> Evidence<'a> {
     /// Whether the flight may have been abandoned and cut short before that tick.
     pub(super) fn abandoned(&self, execution: usize, tick: u64) -> bool {
         self.history.rules.on_abandon == OnAbandon::Abort
-            && !self.landed(execution)
+            && !self.completed(execution)
             && Self::gone_before(self.leader(execution), tick)
     }
 
@@ -155,7 +155,7 @@ impl<'a> Evidence<'a> {
 }
 
 /// When a call was certainly not yet, and certainly no longer, on any flight.
-pub(super) fn aboard(call: &Call) -> Option<Range<u64>> {
+pub(super) fn attached(call: &Call) -> Option<Range<u64>> {
     let end = match (&call.answer, call.left) {
         (Some((end, _)), _) => end.tick,
         (None, Some(left)) => left.end.tick,

@@ -1,4 +1,4 @@
-//! Everyone is answered, by what they may be answered by (G2, G4, G5, G12).
+//! Every caller is answered, by what it may be answered by (G2, G4, G5, G12).
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use shardflight::OnExpiry;
 use super::{
     super::record::{Answer, Call, Ending, Moment},
     Violation,
-    evidence::{Evidence, aboard, is_time_limit},
+    evidence::{Evidence, attached, is_time_limit},
 };
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Result<(), Violation> {
@@ -90,9 +90,9 @@ fn by_coalescer(
         Answer::Closed | Answer::Aborted if evidence.closed_before(end.tick) => Ok(()),
         Answer::Closed => fails("G5", "a call was sent away by a coalescer that was open"),
         Answer::Aborted => fails("G10", "a call was on a flight whose work was dropped"),
-        Answer::Reentrant if call.inside.is_none() => fails("G12", "a caller that is no work was told it is"),
-        Answer::Reentrant if !may_close_a_circle(evidence, call) => fails("G12", "there was no circle to close"),
-        Answer::Unexpected(_) => fails("G5", "nobody is to get this answer"),
+        Answer::Reentrant if call.inside.is_none() => fails("G12", "a caller that is no work got Reentrant"),
+        Answer::Reentrant if !may_close_a_cycle(evidence, call) => fails("G12", "there was no wait cycle to close"),
+        Answer::Unexpected(_) => fails("G5", "no caller is to get this answer"),
         Answer::TimedOut(after) if is_time_limit(answer, call.max_wait) => {
             if end.at.saturating_sub(begin.at) < *after {
                 return fails("G5", "a call gave up before its time");
@@ -116,11 +116,11 @@ fn by_deadline(
     let may_have_led = |(leader, other): (usize, &Call)| {
         let unanswered = other.answer.as_ref().is_none_or(|(_, answer)| answer.execution().is_none());
         let execution = evidence.executions_of(call.key).find(|(_, execution)| execution.leader == leader);
-        let not_landed = execution.is_none_or(|(execution, _)| !evidence.landed(execution));
+        let not_completed = execution.is_none_or(|(execution, _)| !evidence.completed(execution));
         let old_enough = other.begin.is_some_and(|begin| {
             rules.deadline.is_some_and(|limit| end.at.saturating_sub(begin.at) + super::evidence::SLACK >= limit)
         });
-        unanswered && not_landed && old_enough
+        unanswered && not_completed && old_enough
     };
     if rules.on_expiry == OnExpiry::Detach || !is_time_limit(answer, rules.deadline) {
         return Err(evidence.violation("G11", "there is no such deadline", &[number], &[]));
@@ -132,8 +132,8 @@ fn by_deadline(
 }
 
 /// Whether the joined key's work may have waited, by way of others or not, for the work that made this call.
-fn may_close_a_circle(evidence: &Evidence<'_>, call: &Call) -> bool {
-    let (Some(inside), Some(within)) = (call.inside, aboard(call)) else { return false };
+fn may_close_a_cycle(evidence: &Evidence<'_>, call: &Call) -> bool {
+    let (Some(inside), Some(within)) = (call.inside, attached(call)) else { return false };
     let goal = evidence.execution(inside).key;
     let mut reached = vec![call.key];
     let mut next = 0;
@@ -143,7 +143,7 @@ fn may_close_a_circle(evidence: &Evidence<'_>, call: &Call) -> bool {
         }
         next += 1;
         for (inside, other) in evidence.history.calls.iter().filter_map(|other| Some((other.inside?, other))) {
-            let meanwhile = aboard(other).is_some_and(|other| other.start < within.end && within.start < other.end);
+            let meanwhile = attached(other).is_some_and(|other| other.start < within.end && within.start < other.end);
             if meanwhile && evidence.execution(inside).key == key && !reached.contains(&other.key) {
                 reached.push(other.key);
             }

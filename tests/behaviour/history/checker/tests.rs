@@ -1,4 +1,4 @@
-//! The judge itself, on logs written by hand: for each guarantee one that is right and one that is not.
+//! The checker itself, on logs written by hand: for each guarantee one that is right and one that is not.
 
 use std::time::Duration;
 
@@ -100,7 +100,7 @@ fn g3_a_result_is_not_handed_out_after_it_was_published() {
 
 #[test]
 fn g3_a_flight_that_made_room_for_a_newer_one_is_not_boarded() {
-    // Nobody but the late caller ever had the older one's result.
+    // The late caller alone had the older one's result.
     let late = |begin| {
         let story = Story::under(OnAbandon::Abort).left(0, 5).answered(7, 31, value(1)).answered(begin, 30, value(0));
         story.returns(0, 3, 6).returns(1, 10, 25)

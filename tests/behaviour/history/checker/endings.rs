@@ -1,4 +1,4 @@
-//! Work ends by itself unless everybody has left or its time is up (G2, G10, G11).
+//! Work ends by itself unless all callers have left or its time is up (G2, G10, G11).
 
 use shardflight::{OnAbandon, OnExpiry};
 
@@ -13,16 +13,16 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Result<(), Violation> {
     if let Quiet::Never = history.quiet {
         let running: Vec<_> =
             (0..history.executions.len()).filter(|&number| evidence.execution(number).end.is_none()).collect();
-        return Err(evidence.violation("G10", "flights remain that nobody waits for", &[], &running));
+        return Err(evidence.violation("G10", "flights remain without callers", &[], &running));
     }
     for (number, execution) in history.executions.iter().enumerate() {
         if let Some((end, Ending::Dropped)) = execution.end {
             was_rightly_dropped(evidence, number, end)?;
         }
-        expired_for_everyone(evidence, number)?;
+        expired_for_all_callers(evidence, number)?;
         runs_to_its_end(evidence, number)?;
     }
-    overdue_flights_are_not_boarded(evidence)
+    overdue_flights_admit_no_callers(evidence)
 }
 
 fn was_rightly_dropped(evidence: &Evidence<'_>, number: usize, dropped: Moment) -> Result<(), Violation> {
@@ -32,7 +32,7 @@ fn was_rightly_dropped(evidence: &Evidence<'_>, number: usize, dropped: Moment) 
     }
     let leader = evidence.leader(number);
     let leader_is_gone = Evidence::gone_before(leader, dropped.tick);
-    // An expiry answers whoever is aboard, though not everyone stays to read it. Nobody has a result of it.
+    // An expiry answers all waiting callers, though not all stay to read it. No caller has a result of it.
     let has_a_result = leader.answer.as_ref().is_some_and(|(_, answer)| answer.execution().is_some());
     if rules.on_expiry == OnExpiry::Fail && evidence.aged(number, dropped.at) && !has_a_result {
         return Ok(());
@@ -43,7 +43,7 @@ fn was_rightly_dropped(evidence: &Evidence<'_>, number: usize, dropped: Moment) 
     if !leader_is_gone {
         return Err(evidence.violation("G2", "work was dropped while its leader waited", &[], &[number]));
     }
-    match passenger(evidence, number, dropped) {
+    match attached_follower(evidence, number, dropped) {
         Some(call) => Err(evidence.violation("G2", "work was dropped while a follower waited", &[call], &[number])),
         None => Ok(()),
     }
@@ -52,25 +52,25 @@ fn was_rightly_dropped(evidence: &Evidence<'_>, number: usize, dropped: Moment) 
 /// A call that was certainly on the flight while its leader still was, and stayed until after the drop. Having been
 /// sent is not enough: the leader may leave before its shard takes the join. What the shard was asked after that, and
 /// answered, tells that it has.
-fn passenger(evidence: &Evidence<'_>, number: usize, dropped: Moment) -> Option<usize> {
+fn attached_follower(evidence: &Evidence<'_>, number: usize, dropped: Moment) -> Option<usize> {
     let execution = evidence.execution(number);
     let left = evidence.leader(number).left?;
     let start = evidence.earliest_start(number);
     let stayed = evidence.calls_of(execution.key).find(|(caller, call)| {
         let (Some(begin), Some(sent)) = (call.begin, call.sent) else { return false };
-        let boarded = execution.begin.tick < begin.tick
+        let joined = execution.begin.tick < begin.tick
             && evidence.answered_question(execution.key, &(sent.tick..left.begin.tick))
             && !evidence.forgotten(execution.key, &(start..sent.tick));
-        *caller != execution.leader && boarded && !Evidence::gone_before(call, dropped.tick)
+        *caller != execution.leader && joined && !Evidence::gone_before(call, dropped.tick)
     });
     stayed.map(|(caller, _)| caller).filter(|_| !evidence.aged(number, dropped.at))
 }
 
-/// Where one caller of a flight timed out with it, nobody gets its late result.
-fn expired_for_everyone(evidence: &Evidence<'_>, number: usize) -> Result<(), Violation> {
+/// Where one caller of a flight timed out with it, no caller gets its late result.
+fn expired_for_all_callers(evidence: &Evidence<'_>, number: usize) -> Result<(), Violation> {
     let leader = evidence.leader(number);
-    let told = |answer| is_time_limit(answer, evidence.history.rules.deadline);
-    if evidence.landed(number) && leader.answer.as_ref().is_some_and(|(_, answer)| told(answer)) {
+    let has_expired = |answer| is_time_limit(answer, evidence.history.rules.deadline);
+    if evidence.completed(number) && leader.answer.as_ref().is_some_and(|(_, answer)| has_expired(answer)) {
         let calls = &evidence.answered[number];
         return Err(evidence.violation("G11", "the late result of an expired flight reached a call", calls, &[number]));
     }
@@ -89,8 +89,8 @@ fn runs_to_its_end(evidence: &Evidence<'_>, number: usize) -> Result<(), Violati
     Ok(())
 }
 
-/// Where the statistics told of as many expiries as there can have been flights, all of those had expired.
-fn overdue_flights_are_not_boarded(evidence: &Evidence<'_>) -> Result<(), Violation> {
+/// Where the statistics showed as many expiries as there can have been flights, all of those had expired.
+fn overdue_flights_admit_no_callers(evidence: &Evidence<'_>) -> Result<(), Violation> {
     let history = evidence.history;
     for sighting in &history.sightings {
         let Some((seen, Ok(timeouts))) = sighting.end else { continue };

@@ -1,17 +1,17 @@
-//! The caps hold exactly, and turn nobody away before they are reached (G7).
+//! The caps hold exactly, and refuse no caller before they are reached (G7).
 
 use std::ops::Range;
 
 use super::{
     super::record::{Answer, Ending},
     Violation,
-    evidence::{Evidence, aboard},
+    evidence::{Evidence, attached},
 };
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Result<(), Violation> {
     let (history, rules) = (evidence.history, &evidence.history.rules);
     for (number, answered) in evidence.answered.iter().enumerate() {
-        // Whoever is answered by a flight was on it when it landed.
+        // A caller that is answered by a flight waited for it when it completed.
         if answered.len() > rules.max_waiters {
             return Err(evidence.violation("G7", "more callers on a flight than may be", &[], &[number]));
         }
@@ -20,11 +20,11 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Result<(), Violation> {
         return Err(evidence.violation("G7", "more flights than there may be", &[], &[]));
     }
     for (number, call) in history.calls.iter().enumerate() {
-        let Some(within) = aboard(call) else { continue };
+        let Some(within) = attached(call) else { continue };
         match &call.answer {
             Some((_, Answer::TooManyWaiters)) => {
                 let others = evidence.calls_of(call.key).filter(|&(other, _)| other != number);
-                let others = others.filter_map(|(_, other)| clip(&aboard(other)?, &within));
+                let others = others.filter_map(|(_, other)| clip(&attached(other)?, &within));
                 if most_at_once(others) < rules.max_waiters {
                     let sentence = "a call was turned away from a flight that had room";
                     return Err(evidence.violation("G7", sentence, &[number], &[]));
@@ -59,21 +59,21 @@ fn most_at_once(ranges: impl Iterator<Item = Range<u64>>) -> usize {
     counts.max().map_or(0, isize::unsigned_abs)
 }
 
-/// When flights were certainly under way: while their work ran, if they landed with what it returned.
+/// When flights were certainly under way: while their work ran, if they completed with what it returned.
 fn certain_flights(evidence: &Evidence<'_>) -> impl Iterator<Item = Range<u64>> {
     evidence.history.executions.iter().enumerate().filter_map(|(number, execution)| match execution.end {
-        Some((end, Ending::Returned | Ending::Panicked)) if evidence.landed(number) => {
+        Some((end, Ending::Returned | Ending::Panicked)) if evidence.completed(number) => {
             Some(execution.begin.tick..end.tick)
         }
         _ => None,
     })
 }
 
-/// When flights may have been under way: all that a call can have started, from its begin until somebody has the result.
+/// When flights may have been under way: all that a call can have started, from its begin until a caller has the result.
 fn possible_flights(evidence: &Evidence<'_>, besides: usize) -> impl Iterator<Item = Range<u64>> {
     let mut ends: Vec<Option<u64>> = evidence.history.calls.iter().map(|_| Some(u64::MAX)).collect();
     for (number, call) in evidence.history.calls.iter().enumerate() {
-        // Whoever has another call's result, or was turned away, started nothing.
+        // A caller that has another call's result, or was refused, started nothing.
         let started_nothing = match &call.answer {
             Some((_, Answer::TooManyFlights | Answer::TooManyWaiters)) => true,
             Some((_, answer)) => answer.execution().is_some(),

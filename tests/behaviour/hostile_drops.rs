@@ -4,16 +4,19 @@
 use std::{
     hash::{Hash, Hasher},
     pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, Wake, Waker},
+    task::{Context, Poll},
 };
 
 use futures::future::{pending, ready};
 use shardflight::{Handle, JoinError};
 use tokio::runtime;
 
-use crate::support::{
-    Gate, assert_pending, at_rest, in_a_child_process, inside, one_shard, panic_quietly, poll_once, settle, until,
+use crate::{
+    hostile_wakers::panicking_waker,
+    support::{
+        Gate, assert_pending, at_rest, eventually, in_a_child_process, inside, one_shard, panic_quietly, poll_once,
+        settle, until,
+    },
 };
 
 /// A key, a value, or something that a closure or future holds.
@@ -224,16 +227,8 @@ fn keys_and_closures_of_a_closing_queue_may_both_panic_when_dropped() {
         assert_pending(&mut unseen);
         drop((unseen, handle));
         let metrics = runtime::Handle::current().metrics();
-        crate::support::eventually(|| metrics.num_alive_tasks() == 0).await;
+        eventually(|| metrics.num_alive_tasks() == 0).await;
     });
-}
-
-struct PanicsInWake;
-
-impl Wake for PanicsInWake {
-    fn wake(self: Arc<Self>) {
-        panic_quietly("in a waker");
-    }
 }
 
 #[test]
@@ -242,7 +237,7 @@ fn panicking_wakers_hide_no_end_of_the_runtime() {
     in_a_child_process(test, || async {
         let home = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
         let handle = inside(&home, one_shard::<u8, u8>);
-        let waker = Waker::from(Arc::new(PanicsInWake));
+        let waker = panicking_waker();
         let mut hostile: Vec<_> = (0..5).map(|_| handle.join(1, pending)).collect();
         for join in &mut hostile {
             assert!(Pin::new(join).poll(&mut Context::from_waker(&waker)).is_pending());

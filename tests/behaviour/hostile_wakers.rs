@@ -23,10 +23,13 @@ impl Wake for PanicsInWake {
     }
 }
 
+pub(crate) fn panicking_waker() -> Waker {
+    Waker::from(Arc::new(PanicsInWake))
+}
+
 /// Polls a join with a waker that panics, once, so that its answer has to go through it.
 fn poll_with_a_panicking_waker<F: Future + Unpin>(join: &mut F) {
-    let waker = Waker::from(Arc::new(PanicsInWake));
-    let polled = Pin::new(join).poll(&mut Context::from_waker(&waker));
+    let polled = Pin::new(join).poll(&mut Context::from_waker(&panicking_waker()));
     assert!(matches!(polled, Poll::Pending));
 }
 

@@ -1,13 +1,7 @@
 //! The events that tracing receives. Each test is a process of its own: whether an event is wanted is remembered for the
 //! whole process, and other tests have no subscriber.
 
-use std::{
-    collections::BTreeSet,
-    future::pending,
-    sync::Arc,
-    task::{Context, Wake, Waker},
-    time::Duration,
-};
+use std::{collections::BTreeSet, future::pending, task::Context, time::Duration};
 
 use futures::future::{join_all, ready};
 use shardflight::{Coalescer, Handle};
@@ -20,6 +14,7 @@ use tracing_subscriber::{layer::SubscriberExt, registry};
 
 use crate::{
     events::{COMPLETED, CROWDED, Events, FOLLOWED, OVERDUE, RECOVERED, REJECTED, STARTED},
+    hostile_wakers::panicking_waker,
     support::{assert_pending, in_a_child_process, one_shard, panic_quietly, settle},
 };
 
@@ -183,14 +178,6 @@ fn each_rejected_join_reports_its_reason() {
     });
 }
 
-struct PanicsInWake;
-
-impl Wake for PanicsInWake {
-    fn wake(self: Arc<Self>) {
-        panic_quietly("in a waker");
-    }
-}
-
 /// The waker of a question that has to wait for its shard panics in the shard. A question answered by its first poll
 /// wakes nothing, so it has nothing to recover from.
 #[test]
@@ -198,7 +185,7 @@ fn a_recovered_shard_reports_its_number() {
     in_a_child_process("tracing::a_recovered_shard_reports_its_number", || async {
         let (events, _listening) = listen();
         let handle: Handle<i32, i32> = Coalescer::builder().shards(3).build().unwrap().handle();
-        let waker = Waker::from(Arc::new(PanicsInWake));
+        let waker = panicking_waker();
         let mut panics = 0;
         // Of so many keys, each shard has one.
         for key in 0..100 {

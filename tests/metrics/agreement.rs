@@ -71,15 +71,15 @@ async fn work(callers: Callers, key: u64, fate: Fate, time: Duration) -> Result<
     }
 }
 
-/// One caller: it comes at its time, and stays, or leaves, or has little patience.
+/// One caller: it comes at its time, and stays, leaves, or has a short wait timeout.
 async fn call(callers: Callers, seed: u64, tally: Arc<Mutex<Tally>>) {
     let mut random = Rng::with_seed(seed);
     let mut milliseconds = |most| Duration::from_millis(random.u64(1..most));
     let (arrival, time, stay) = (milliseconds(400), milliseconds(25), milliseconds(25));
     let (key, fate, manner) = (random.u64(..24), Fate::any(&mut random), random.u8(..4));
     sleep(arrival).await;
-    let patient = if manner == 0 { callers.with_max_wait(MAX_WAIT) } else { callers.clone() };
-    let join = patient.try_join(key, move || work(callers, key, fate, time));
+    let caller = if manner == 0 { callers.with_max_wait(MAX_WAIT) } else { callers.clone() };
+    let join = caller.try_join(key, move || work(callers, key, fate, time));
     let answer = if manner == 1 { timeout(stay, join).await } else { Ok(join.await) };
     let mut tally = tally.lock().unwrap();
     match answer {
@@ -94,7 +94,7 @@ async fn call(callers: Callers, seed: u64, tally: Arc<Mutex<Tally>>) {
     }
 }
 
-/// Now and then somebody forgets keys, or has a join pass the shards.
+/// Now and then forgets keys, or makes a join that bypasses the shards.
 async fn meddle(callers: &Callers, random: &mut Rng, tally: &Mutex<Tally>) {
     for _ in 0..80 {
         sleep(Duration::from_millis(5)).await;
@@ -103,7 +103,7 @@ async fn meddle(callers: &Callers, random: &mut Rng, tally: &Mutex<Tally>) {
             1 | 2 => u64::from(callers.forget(random.u64(..24)).await.unwrap()),
             _ => {
                 callers.set_enabled(false);
-                // Answered at its first poll, so that nobody comes in between.
+                // Answered at its first poll, so that no caller comes in between.
                 callers.try_join(random.u64(..24), || async { Ok(7) }).await.unwrap();
                 callers.set_enabled(true);
                 tally.lock().unwrap().bypassed += 1;

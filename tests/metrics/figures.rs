@@ -81,7 +81,7 @@ async fn everything_is_there_before_anything_happened() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_counted_is_told_once_however_often_it_is_reported() {
+async fn each_event_is_exported_once_however_often_it_is_reported() {
     limited(async {
         let exported = Exported::new();
         let coalescer = build(&exported, Metrics::named("users").report_every(Duration::from_millis(10)));
@@ -159,7 +159,7 @@ async fn metrics_keep_no_coalescer_alive() {
         assert_eq!(exported.count("shardflight_flights", &[]), 0);
         next_report().await;
         let tasks = runtime::Handle::current().metrics();
-        assert_eq!(tasks.num_alive_tasks(), 0, "somebody still reports");
+        assert_eq!(tasks.num_alive_tasks(), 0, "a task still reports");
     })
     .await;
 }
@@ -241,7 +241,7 @@ async fn a_blank_name_and_no_pause_between_reports_are_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_recorder_nothing_is_heard_and_all_is_well() {
+async fn without_a_recorder_nothing_is_exported() {
     limited(async {
         let coalescer = Coalescer::<u32, u32>::builder().metrics("users").build().unwrap();
         assert_eq!(coalescer.handle().join(1_u32, || async { 7 }).await.unwrap(), 7);

@@ -1,4 +1,4 @@
-//! Random schedules of real callers on several threads, judged afterwards from the log of what they saw.
+//! Random schedules of real callers on several threads, checked afterwards from the log of what they saw.
 //!
 //! Callers join in every way there is, leave at any point, park, are aborted, forget; their work is ready or slow, joins
 //! others, returns, fails, panics or never ends; flights expire, caps are hit, the coalescer is shut down or loses its

@@ -130,4 +130,6 @@ pub(super) struct History {
     /// Before the shutdown began, or the runtime was taken away.
     pub(super) closing: Option<Moment>,
     pub(super) quiet: Quiet,
+    /// The longest time for which the machine kept a ready thread waiting, as far as was measured.
+    pub(super) stall: Duration,
 }

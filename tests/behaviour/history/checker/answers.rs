@@ -118,7 +118,7 @@ fn by_deadline(
         let execution = evidence.executions_of(call.key).find(|(_, execution)| execution.leader == leader);
         let not_completed = execution.is_none_or(|(execution, _)| !evidence.completed(execution));
         let old_enough = other.begin.is_some_and(|begin| {
-            rules.deadline.is_some_and(|limit| end.at.saturating_sub(begin.at) + super::evidence::SLACK >= limit)
+            rules.deadline.is_some_and(|limit| end.at.saturating_sub(begin.at) + evidence.slack() >= limit)
         });
         unanswered && not_completed && old_enough
     };

@@ -10,8 +10,9 @@ use super::{
 };
 
 /// By how much a flight may seem younger than its shard takes it for: a shard dates what it starts by the beginning of
-/// its turn, and the machine may keep it off its core in the middle of one.
-pub(super) const SLACK: Duration = Duration::from_millis(300);
+/// its turn, and the machine may keep it off its core in the middle of one. On top of that come the stalls that were
+/// measured.
+const SLACK: Duration = Duration::from_millis(300);
 
 pub(super) struct Evidence<'a> {
     pub(super) history: &'a History,
@@ -104,13 +105,18 @@ impl<'a> Evidence<'a> {
         forgets.chain(sightings).any(|(begin, end)| within.start < begin.tick && end.tick < within.end)
     }
 
+    /// How much older than it seems a flight may be.
+    pub(super) fn slack(&self) -> Duration {
+        SLACK + 2 * self.history.stall
+    }
+
     /// Whether the flight of this execution may have been past its deadline at that time. Its answers needn't show it:
     /// it takes no callers from that moment on, and a result that comes before the shard ends it still completes it.
     pub(super) fn aged(&self, execution: usize, at: Duration) -> bool {
         let (Some(limit), Some(begin)) = (self.history.rules.deadline, self.leader(execution).begin) else {
             return false;
         };
-        at.saturating_sub(begin.at) + SLACK >= limit
+        at.saturating_sub(begin.at) + self.slack() >= limit
     }
 
     /// Whether the call may have been off its flight before that tick, other than by the flight's completion.

@@ -35,6 +35,7 @@ impl Story {
             sightings: Vec::new(),
             closing: None,
             quiet: Quiet::Unasked,
+            stall: Duration::ZERO,
         })
     }
 

@@ -105,10 +105,10 @@ fn a_follower_reports_its_flight_in_its_own_span() {
         let leader = handle.join(1, || ready(7)).instrument(info_span!("leader"));
         let follower = handle.join(1, || ready(8)).instrument(info_span!("follower"));
         let _ = tokio::join!(leader, follower);
-        let followed = events.of(FOLLOWED);
-        assert_eq!(followed.len(), 1, "{followed:?}");
-        assert_eq!(followed[0]["span"], "follower");
-        assert_eq!(followed[0]["flight"], events.of(COMPLETED)[0]["flight"]);
+        let reports = events.of(FOLLOWED);
+        assert_eq!(reports.len(), 1, "{reports:?}");
+        assert_eq!(reports[0]["span"], "follower");
+        assert_eq!(reports[0]["flight"], events.of(COMPLETED)[0]["flight"]);
     });
 }
 

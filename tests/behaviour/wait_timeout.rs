@@ -151,19 +151,19 @@ async fn a_tokio_timeout_around_a_join_does_as_well() {
         for leads in [true, false] {
             let (handle, gate) = (one_shard::<i32, i32>(), Gate::new());
             let mut gives_up = Box::pin(timeout(SECOND, handle.join(1, gate.then(7))));
-            let mut stays = handle.join(1, gate.then(7));
+            let mut other = handle.join(1, gate.then(7));
             if leads {
                 assert_pending(&mut gives_up);
-                assert_pending(&mut stays);
+                assert_pending(&mut other);
             } else {
-                assert_pending(&mut stays);
+                assert_pending(&mut other);
                 assert_pending(&mut gives_up);
             }
             assert!(gives_up.await.is_err());
             let stats = until(&handle, |stats| stats.departures == 1).await;
             assert_eq!((stats.waiters, stats.flights), (1, 1));
             gate.open();
-            assert_eq!(stays.await.unwrap(), 7);
+            assert_eq!(other.await.unwrap(), 7);
             assert_eq!(at_rest(&handle).await.executions, 1);
         }
     })

@@ -51,13 +51,13 @@ fn has_no_consequences(position: Position, on_abandon: OnAbandon, on_expiry: OnE
 #[test]
 fn a_panic_at_any_call_is_contained_where_flights_are_cut_short() {
     in_a_child_process("hostile_positions::a_panic_at_any_call_is_contained_where_flights_are_cut_short", || async {
-        every_position(OnAbandon::Abort, OnExpiry::Fail)
+        every_position(OnAbandon::Abort, OnExpiry::Fail);
     });
 }
 
 #[test]
 fn a_panic_at_any_call_is_contained_where_flights_run_on() {
     in_a_child_process("hostile_positions::a_panic_at_any_call_is_contained_where_flights_run_on", || async {
-        every_position(OnAbandon::Finish, OnExpiry::Detach)
+        every_position(OnAbandon::Finish, OnExpiry::Detach);
     });
 }

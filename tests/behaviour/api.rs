@@ -13,7 +13,7 @@ use shardflight::{
 };
 use tokio::runtime;
 
-use crate::support::{assert_pending, inside, limited, one_shard, panic_quietly, poll_once, two_workers};
+use crate::support::{assert_pending, inside, limited, one_shard, panic_quietly, poll_once, two_workers, watched};
 
 fn is_an_error<E: Clone + Debug + Display + Error + Send + Sync + 'static>() {}
 fn is_shared<T: Send + Sync + 'static>() {}
@@ -123,7 +123,7 @@ fn an_error_of_the_work_speaks_for_itself() {
 async fn a_join_polled_after_its_answer_panics() {
     let handle = one_shard::<u8, u8>();
     let mut join = handle.join(1, || ready(7));
-    (&mut join).await.unwrap();
+    limited(&mut join).await.unwrap();
     let _ = poll_once(&mut join);
 }
 
@@ -141,11 +141,13 @@ async fn the_hasher_may_be_chosen() {
 
 #[test]
 fn a_clone_of_a_handle_is_the_same_coalescers() {
-    let runtime = two_workers();
-    let handle = inside(&runtime, one_shard::<u8, u8>);
-    let mut join = handle.clone().join(1, pending);
-    assert_pending(&mut join);
-    assert_eq!(runtime.block_on(handle.stats()).unwrap().waiters, 1);
+    watched(|| {
+        let runtime = two_workers();
+        let handle = inside(&runtime, one_shard::<u8, u8>);
+        let mut join = handle.clone().join(1, pending);
+        assert_pending(&mut join);
+        assert_eq!(runtime.block_on(handle.stats()).unwrap().waiters, 1);
+    });
 }
 
 /// Keys and values with references in them are the hard case for the compiler: it has to see that all futures are `Send`

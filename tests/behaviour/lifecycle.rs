@@ -6,7 +6,8 @@ use shardflight::{BuildError, Builder, Coalescer, Handle, OnAbandon};
 use tokio::runtime::{self, Handle as Runtime};
 
 use crate::support::{
-    Count, Gate, assert_pending, eventually, inside, limited, one_aborting_shard, one_shard, settle, two_workers, until,
+    Count, Gate, assert_pending, eventually, inside, limited, one_aborting_shard, one_shard, settle, two_workers,
+    until, watched,
 };
 
 /// No shard, no work, nothing in the background.
@@ -176,18 +177,22 @@ fn new_needs_a_runtime_and_says_so() {
 
 #[test]
 fn an_entered_runtime_is_enough_to_build() {
-    let runtime = two_workers();
-    let handle = inside(&runtime, one_shard::<u8, u8>);
-    assert_eq!(runtime.block_on(handle.join(1, || async { 7 })).unwrap(), 7);
+    watched(|| {
+        let runtime = two_workers();
+        let handle = inside(&runtime, one_shard::<u8, u8>);
+        assert_eq!(runtime.block_on(handle.join(1, || async { 7 })).unwrap(), 7);
+    });
 }
 
 #[test]
 fn a_runtime_without_timers_is_enough() {
-    let runtime = runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(async {
-        let handle = one_shard::<u8, u8>();
-        assert_eq!(handle.join(1, || async { 7 }).await.unwrap(), 7);
-        assert!(handle.stats().await.is_ok());
+    watched(|| {
+        let runtime = runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let handle = one_shard::<u8, u8>();
+            assert_eq!(handle.join(1, || async { 7 }).await.unwrap(), 7);
+            assert!(handle.stats().await.is_ok());
+        });
     });
 }
 

@@ -1,6 +1,8 @@
 //! What a caller of `shardflight` may rely on, one behaviour per test. G1 to G14 are the guarantees of the contract.
 //!
-//! Nothing here sleeps to let something happen: gates hold work back, and conditions are awaited under a time limit.
+//! Nothing here sleeps to let something happen: gates hold work back, and conditions are awaited. A test fails when it makes
+//! no progress for a long time, not when it takes long. Nor does it count on when a shard takes a join or a question: within
+//! its first poll, or later.
 
 mod abandon;
 mod api;

@@ -16,14 +16,14 @@ use self::{
     faults::{Faults, Position},
     scenario::{check, play},
 };
-use crate::support::in_a_child_process;
+use crate::support::{in_a_child_process, limited};
 
-/// On a thread of its own: a runtime can't be driven from inside another.
+/// On a thread of its own: a runtime can't be driven from inside another. The time limit is for one run.
 fn run(faults: &Faults, on_abandon: OnAbandon, on_expiry: OnExpiry) -> Vec<(&'static str, scenario::Fate)> {
     let faults = faults.clone();
     let played = std::thread::spawn(move || {
         let runtime = runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-        runtime.block_on(play(&faults, on_abandon, on_expiry))
+        runtime.block_on(limited(play(&faults, on_abandon, on_expiry)))
     });
     played.join().expect("the scenario ends")
 }

@@ -1,12 +1,14 @@
-//! Work that nobody waits for any more (G10).
+//! Work whose callers have all left (G10).
 
 use std::future::pending;
 
+use futures::executor::block_on;
 use shardflight::Handle;
 
+use crate::busy_shard::{BusyShard, SlowKey};
 use crate::support::{
-    Count, Gate, Wall, at_rest, embark, eventually, eventually_blocking, limited, one_aborting_shard, one_shard,
-    settle, two_workers, until, watched,
+    Count, CountsDrop, Gate, Wall, assert_pending, at_rest, eventually, eventually_blocking, inside, limited,
+    one_aborting_shard, one_shard, settle, two_workers, until, watched,
 };
 
 #[tokio::test]
@@ -22,7 +24,7 @@ async fn finish_lets_abandoned_work_run_to_its_end() {
             }
         };
         let mut leader = handle.join(1, work);
-        embark(&mut leader);
+        assert_pending(&mut leader);
         until(&handle, |stats| stats.waiters == 1).await;
         drop(leader);
         assert_eq!(until(&handle, |stats| stats.waiters == 0).await.flights, 1);
@@ -46,12 +48,12 @@ async fn finish_lets_later_callers_share_abandoned_work() {
             }
         };
         let mut leader = handle.join(1, work);
-        embark(&mut leader);
+        assert_pending(&mut leader);
         settle().await;
         drop(leader);
         settle().await;
         let mut late = handle.join(1, || async { "its own" });
-        embark(&mut late);
+        assert_pending(&mut late);
         settle().await;
         gate.open();
         assert_eq!(late.await.unwrap(), "the first leader's");
@@ -73,7 +75,7 @@ async fn abort_drops_the_work_when_the_last_caller_leaves() {
     limited(async {
         let (handle, dropped) = (one_aborting_shard(), Count::default());
         let mut leader = endless(&handle, &dropped);
-        embark(&mut leader);
+        assert_pending(&mut leader);
         until(&handle, |stats| stats.executions == 1).await;
         settle().await;
         assert_eq!(dropped.get(), 0);
@@ -85,17 +87,17 @@ async fn abort_drops_the_work_when_the_last_caller_leaves() {
 }
 
 #[tokio::test]
-async fn abort_waits_for_the_last_caller_whoever_that_is() {
+async fn abort_waits_for_the_last_caller() {
     limited(async {
         for last in 0..4 {
             let (handle, dropped) = (one_aborting_shard(), Count::default());
             let leader = endless(&handle, &dropped);
             let mut callers = vec![Some(leader)];
             callers.extend((1..4).map(|_| Some(endless(&handle, &Count::default()))));
-            callers.iter_mut().flatten().for_each(embark);
+            callers.iter_mut().flatten().for_each(assert_pending);
             settle().await;
-            for (seat, caller) in callers.iter_mut().enumerate() {
-                if seat != last {
+            for (number, caller) in callers.iter_mut().enumerate() {
+                if number != last {
                     *caller = None;
                     settle().await;
                 }
@@ -116,7 +118,7 @@ async fn abort_unmaps_the_flight_so_that_the_next_join_starts_anew() {
         let (handle, dropped) = (one_aborting_shard(), Count::default());
         for round in 0..100 {
             let mut leader = endless(&handle, &dropped);
-            embark(&mut leader);
+            assert_pending(&mut leader);
             until(&handle, |stats| stats.waiters == 1).await;
             drop(leader);
             // At once: the departure is on its way, the work not dropped yet.
@@ -129,7 +131,7 @@ async fn abort_unmaps_the_flight_so_that_the_next_join_starts_anew() {
 }
 
 #[tokio::test]
-async fn a_caller_that_boards_before_the_last_one_leaves_keeps_the_work_alive() {
+async fn a_follower_before_the_last_departure_keeps_the_work_alive() {
     limited(async {
         let handle = one_aborting_shard::<u8, &str>();
         let gate = Gate::new();
@@ -141,10 +143,10 @@ async fn a_caller_that_boards_before_the_last_one_leaves_keeps_the_work_alive() 
             }
         };
         let mut leader = handle.join(1, work);
-        embark(&mut leader);
+        assert_pending(&mut leader);
         until(&handle, |stats| stats.waiters == 1).await;
         let mut late = handle.join(1, || async { "its own" });
-        embark(&mut late);
+        assert_pending(&mut late);
         drop(leader);
         settle().await;
         gate.open();
@@ -153,25 +155,28 @@ async fn a_caller_that_boards_before_the_last_one_leaves_keeps_the_work_alive() 
     .await;
 }
 
-#[tokio::test]
-async fn work_whose_callers_left_before_their_shard_saw_them_never_runs() {
-    limited(async {
-        for handle in [one_shard::<u8, u8>(), one_aborting_shard()] {
+#[test]
+fn work_whose_callers_left_before_their_shard_saw_them_never_runs() {
+    watched(|| {
+        for build in [one_shard::<SlowKey, u8>, one_aborting_shard] {
+            let runtime = two_workers();
+            let handle = inside(&runtime, build);
             let (calls, dropped) = (Count::default(), Count::default());
             let (called, token) = (calls.clone(), dropped.on_drop());
-            let mut hasty = handle.join(1, move || {
+            let busy = BusyShard::of(&handle);
+            let mut leaves = handle.join(SlowKey::new(1), move || {
                 let _token = token;
                 called.up();
                 pending()
             });
-            embark(&mut hasty);
-            drop(hasty);
-            eventually(|| dropped.get() == 1).await;
+            assert_pending(&mut leaves);
+            drop(leaves);
+            busy.free();
+            eventually_blocking(|| dropped.get() == 1);
             assert_eq!(calls.get(), 0);
-            at_rest(&handle).await;
+            block_on(at_rest(&handle));
         }
-    })
-    .await;
+    });
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -179,7 +184,7 @@ async fn abort_survives_a_thousand_callers_leaving_at_once() {
     limited(async {
         let (handle, dropped) = (one_aborting_shard(), Count::default());
         let mut callers: Vec<_> = (0..1_000).map(|_| endless(&handle, &dropped)).collect();
-        callers.iter_mut().for_each(embark);
+        callers.iter_mut().for_each(assert_pending);
         until(&handle, |stats| stats.waiters == 1_000).await;
         drop(callers);
         let stats = at_rest(&handle).await;
@@ -195,20 +200,18 @@ fn the_late_result_of_aborted_work_changes_nothing() {
         let runtime = two_workers();
         let (wall, opener) = Wall::new();
         let (running, late) = (Count::default(), Count::default());
-        let handle: Handle<u8, Count> = {
-            let _inside = runtime.enter();
-            one_aborting_shard()
-        };
+        // A result that counts its drop.
+        let handle: Handle<u8, CountsDrop> = inside(&runtime, one_aborting_shard);
         let mut old = {
-            let (running, late) = (running.clone(), late.clone());
-            handle.join(1, move || {
+            let (running, result) = (running.clone(), late.on_drop());
+            handle.join_shared(1, move || {
                 running.up();
                 // The thread is in the middle of it: the abort can't take hold before this poll has its result.
                 wall.block();
-                std::future::ready(late)
+                std::future::ready(result)
             })
         };
-        embark(&mut old);
+        assert_pending(&mut old);
         eventually_blocking(|| running.get() == 1);
         drop(old);
         runtime.block_on(limited(async {
@@ -216,21 +219,22 @@ fn the_late_result_of_aborted_work_changes_nothing() {
             let gate = Gate::new();
             let fresh = Count::default();
             let mut new = {
-                let (gate, fresh) = (gate.clone(), fresh.clone());
-                handle.join(1, move || async move {
-                    gate.pass().await;
-                    fresh
+                let (passed, result) = (gate.pass(), fresh.on_drop());
+                handle.join_shared(1, move || async move {
+                    passed.await;
+                    result
                 })
             };
-            embark(&mut new);
+            assert_pending(&mut new);
             until(&handle, |stats| stats.executions == 2).await;
             drop(opener);
-            let old_ended = runtime.metrics();
-            eventually(|| old_ended.num_alive_tasks() == 2).await;
+            eventually(|| late.get() == 1).await;
             assert_eq!(handle.stats().await.unwrap().flights, 1);
             gate.open();
-            new.await.unwrap().up();
-            assert_eq!((fresh.get(), late.get()), (1, 0));
+            let answer = new.await.unwrap();
+            assert_eq!(fresh.get(), 0);
+            drop(answer);
+            assert_eq!((fresh.get(), late.get()), (1, 1));
             assert_eq!(at_rest(&handle).await.aborts, 1);
         }));
     });

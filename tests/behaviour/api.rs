@@ -13,7 +13,7 @@ use shardflight::{
 };
 use tokio::runtime;
 
-use crate::support::{embark, limited, one_shard, panic_quietly, poll_once, two_workers};
+use crate::support::{assert_pending, inside, limited, one_shard, panic_quietly, poll_once, two_workers, watched};
 
 fn is_an_error<E: Clone + Debug + Display + Error + Send + Sync + 'static>() {}
 fn is_shared<T: Send + Sync + 'static>() {}
@@ -91,10 +91,7 @@ async fn a_panic_is_displayed_with_its_message() {
 #[test]
 fn every_error_says_something_of_its_own() {
     let runtime = runtime::Builder::new_current_thread().build().unwrap();
-    let handle = {
-        let _inside = runtime.enter();
-        one_shard::<u8, u8>()
-    };
+    let handle = inside(&runtime, one_shard::<u8, u8>);
     drop(runtime);
     let closed = futures::executor::block_on(handle.stats()).unwrap_err();
     let said = [
@@ -126,7 +123,7 @@ fn an_error_of_the_work_speaks_for_itself() {
 async fn a_join_polled_after_its_answer_panics() {
     let handle = one_shard::<u8, u8>();
     let mut join = handle.join(1, || ready(7));
-    (&mut join).await.unwrap();
+    limited(&mut join).await.unwrap();
     let _ = poll_once(&mut join);
 }
 
@@ -144,14 +141,13 @@ async fn the_hasher_may_be_chosen() {
 
 #[test]
 fn a_clone_of_a_handle_is_the_same_coalescers() {
-    let runtime = two_workers();
-    let handle = {
-        let _inside = runtime.enter();
-        one_shard::<u8, u8>()
-    };
-    let mut join = handle.clone().join(1, pending);
-    embark(&mut join);
-    assert_eq!(runtime.block_on(handle.stats()).unwrap().waiters, 1);
+    watched(|| {
+        let runtime = two_workers();
+        let handle = inside(&runtime, one_shard::<u8, u8>);
+        let mut join = handle.clone().join(1, pending);
+        assert_pending(&mut join);
+        assert_eq!(runtime.block_on(handle.stats()).unwrap().waiters, 1);
+    });
 }
 
 /// Keys and values with references in them are the hard case for the compiler: it has to see that all futures are `Send`
@@ -168,8 +164,8 @@ async fn every_operation_may_be_spawned_with_keys_and_values_that_hold_reference
             assert_eq!(handle.try_join("outer", nested).await.unwrap(), "value");
             assert_eq!(handle.join("key", || async { Ok("value") }).await.unwrap(), Ok("value"));
             assert_eq!(*handle.join_shared("key", || async { Ok("value") }).await.unwrap(), Ok("value"));
-            let patient = handle.with_max_wait(std::time::Duration::from_secs(5));
-            assert_eq!(patient.join("key", || async { Err("error") }).await.unwrap(), Err("error"));
+            let limited_wait = handle.with_max_wait(std::time::Duration::from_secs(5));
+            assert_eq!(limited_wait.join("key", || async { Err("error") }).await.unwrap(), Err("error"));
             handle.forget("key").await.unwrap();
             handle.forget_all().await.unwrap();
             handle.inspect(1).await.unwrap();

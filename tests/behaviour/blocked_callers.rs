@@ -1,12 +1,13 @@
-//! Whoever blocks a thread of the shards' runtime right after a shard was to run there (G2, G4).
+//! Callers that block a thread of the shards' runtime right after a poll, a departure or a question (G2, G4).
 
-use std::future::pending;
+use std::future::{pending, ready};
 
 use futures::executor::block_on;
 
 use crate::{
+    busy_shard::{BusyShard, SlowKey},
     isolation::{handle_on, other_keys_are_served},
-    support::{Count, Wall, embark, eventually_blocking, two_workers, watched},
+    support::{Count, Wall, assert_pending, eventually_blocking, inside, one_shard, two_workers, watched},
 };
 
 #[test]
@@ -20,7 +21,7 @@ fn a_caller_that_blocks_its_thread_after_its_first_poll_stalls_no_other_key() {
             let (handle, polled) = (handle.clone(), polled.clone());
             runtime.spawn(async move {
                 let mut join = handle.join(1, pending);
-                embark(&mut join);
+                assert_pending(&mut join);
                 polled.up();
                 wall.block();
             })
@@ -40,7 +41,7 @@ fn a_caller_that_blocks_its_thread_after_it_left_stalls_no_other_key() {
         let (wall, opener) = Wall::new();
         let left = Count::default();
         let mut join = handle.join(1, pending);
-        embark(&mut join);
+        assert_pending(&mut join);
         block_on(handle.stats()).unwrap();
         let caller = {
             let left = left.clone();
@@ -68,7 +69,7 @@ fn work_that_joins_another_key_and_blocks_stalls_no_third() {
             let (inner, polled) = (handle.clone(), polled.clone());
             runtime.spawn(handle.join(1, move || async move {
                 let mut other = inner.join(2, pending);
-                embark(&mut other);
+                assert_pending(&mut other);
                 polled.up();
                 wall.block();
                 7
@@ -94,8 +95,8 @@ fn a_question_that_makes_its_shard_launch_blocking_work_is_answered() {
                     wall.block();
                     7
                 });
-                // Not seen by the shard before the question is.
-                embark(&mut join);
+                // The shard may see it no earlier than the question.
+                assert_pending(&mut join);
                 (handle.stats().await.unwrap(), join)
             })
         };
@@ -119,7 +120,7 @@ fn two_callers_that_block_their_threads_one_after_the_other_stall_no_other_key()
                 let (handle, wall, now) = (handle.clone(), wall.clone(), polled.clone());
                 let caller = runtime.spawn(async move {
                     let mut join = handle.join(number, pending);
-                    embark(&mut join);
+                    assert_pending(&mut join);
                     now.up();
                     wall.block();
                 });
@@ -133,5 +134,25 @@ fn two_callers_that_block_their_threads_one_after_the_other_stall_no_other_key()
         for caller in callers {
             block_on(caller).unwrap();
         }
+    });
+}
+
+#[test]
+fn a_question_queued_beside_blocking_work_is_answered() {
+    watched(|| {
+        let runtime = two_workers();
+        let handle = inside(&runtime, one_shard::<SlowKey, u8>);
+        let (wall, _opener) = Wall::new();
+        let busy = BusyShard::of(&handle);
+        let mut blocking = handle.join(SlowKey::new(1), move || async move {
+            wall.block();
+            7
+        });
+        assert_pending(&mut blocking);
+        let mut question = Box::pin(handle.stats());
+        assert_pending(&mut question);
+        busy.free();
+        block_on(question).unwrap();
+        assert_eq!(block_on(handle.join(SlowKey::new(2), || ready(7))).unwrap(), 7);
     });
 }

@@ -1,12 +1,16 @@
-//! Callers come and go, and nobody else notices (G2).
+//! Callers come and go without effect on others (G2).
 
-use std::time::Duration;
+use std::{future::ready, time::Duration};
 
-use futures::future::join_all;
+use futures::{executor::block_on, future::join_all};
 use tokio::{select, task::JoinSet, time::timeout};
 
-use crate::support::{
-    Count, Gate, at_rest, embark, limited, one_aborting_shard, one_shard, panic_quietly, settle, until,
+use crate::{
+    busy_shard::{BusyShard, SlowKey},
+    support::{
+        Count, Gate, assert_pending, at_rest, inside, limited, one_aborting_shard, one_shard, panic_quietly, settle,
+        two_workers, until, watched,
+    },
 };
 
 #[tokio::test]
@@ -50,8 +54,8 @@ async fn work_that_is_to_be_dropped_when_abandoned_survives_its_leader() {
         };
         let mut leader = handle.join(1, work.clone());
         let mut follower = handle.join(1, work);
-        embark(&mut leader);
-        embark(&mut follower);
+        assert_pending(&mut leader);
+        assert_pending(&mut follower);
         settle().await;
         drop(leader);
         settle().await;
@@ -62,18 +66,20 @@ async fn work_that_is_to_be_dropped_when_abandoned_survives_its_leader() {
     .await;
 }
 
-#[tokio::test]
-async fn a_leader_that_hangs_up_before_its_shard_sees_it_makes_way() {
-    limited(async {
-        let handle = one_shard::<u8, u8>();
-        let mut leader = handle.join(1, || async { 1 });
-        embark(&mut leader);
-        let mut next = handle.join(1, || async { 2 });
-        embark(&mut next);
-        drop(leader);
-        assert_eq!(next.await.unwrap(), 2);
-    })
-    .await;
+#[test]
+fn a_caller_that_leaves_before_its_shard_sees_it_leads_nothing() {
+    watched(|| {
+        let runtime = two_workers();
+        let handle = inside(&runtime, one_shard::<SlowKey, u8>);
+        let busy = BusyShard::of(&handle);
+        let mut leaves = handle.join(SlowKey::new(1), || ready(1));
+        assert_pending(&mut leaves);
+        let mut next = handle.join(SlowKey::new(1), || ready(2));
+        assert_pending(&mut next);
+        drop(leaves);
+        busy.free();
+        assert_eq!(block_on(next).unwrap(), 2);
+    });
 }
 
 #[tokio::test(start_paused = true)]
@@ -110,7 +116,7 @@ async fn a_leader_that_loses_a_select_leaves_its_followers_their_answer() {
         select! {
             biased;
             _ = handle.join(1, work) => unreachable!("the gate is closed"),
-            () = async { embark(&mut follower); settle().await } => {}
+            () = async { assert_pending(&mut follower); settle().await } => {}
         }
         gate.open();
         assert_eq!(follower.await.unwrap(), "the leader's");
@@ -119,7 +125,7 @@ async fn a_leader_that_loses_a_select_leaves_its_followers_their_answer() {
 }
 
 #[tokio::test]
-async fn a_caller_that_panics_while_it_waits_hurts_nobody() {
+async fn a_caller_that_panics_harms_no_other() {
     limited(async {
         let handle = one_aborting_shard::<u8, u8>();
         let gate = Gate::new();
@@ -132,8 +138,8 @@ async fn a_caller_that_panics_while_it_waits_hurts_nobody() {
         };
         let mut leader = handle.join(1, work);
         let mut follower = handle.join(1, || async { 0 });
-        embark(&mut leader);
-        embark(&mut follower);
+        assert_pending(&mut leader);
+        assert_pending(&mut follower);
         let unwound = tokio::spawn(async move {
             let _leader = leader;
             panic_quietly("an unlucky caller")
@@ -150,7 +156,7 @@ async fn a_caller_may_leave_with_its_answer_unread() {
     limited(async {
         let handle = one_shard::<u8, u8>();
         let mut unread = handle.join(1, || async { 1 });
-        embark(&mut unread);
+        assert_pending(&mut unread);
         assert_eq!(handle.join(1, || async { 2 }).await.unwrap(), 1);
         drop(unread);
         assert_eq!(handle.join(1, || async { 3 }).await.unwrap(), 3);
@@ -160,7 +166,7 @@ async fn a_caller_may_leave_with_its_answer_unread() {
 }
 
 #[tokio::test]
-async fn three_hundred_callers_that_hang_up_leave_a_patient_one_its_answer() {
+async fn three_hundred_departures_leave_a_follower_its_answer() {
     limited(async {
         for handle in [one_shard::<u8, usize>(), one_aborting_shard()] {
             let (gate, executions) = (Gate::new(), Count::default());
@@ -173,18 +179,18 @@ async fn three_hundred_callers_that_hang_up_leave_a_patient_one_its_answer() {
                 }
             };
             let mut first = handle.join(1, work.clone());
-            embark(&mut first);
-            let patient = tokio::spawn(handle.join(1, work.clone()));
+            assert_pending(&mut first);
+            let follower = tokio::spawn(handle.join(1, work.clone()));
             settle().await;
             drop(first);
             for _ in 0..300 {
-                let hasty = tokio::spawn(handle.join(1, work.clone()));
+                let leaves = tokio::spawn(handle.join(1, work.clone()));
                 until(&handle, |stats| stats.waiters == 2).await;
-                hasty.abort();
-                assert!(hasty.await.unwrap_err().is_cancelled());
+                leaves.abort();
+                assert!(leaves.await.unwrap_err().is_cancelled());
             }
             gate.open();
-            assert_eq!(patient.await.unwrap().unwrap(), 7);
+            assert_eq!(follower.await.unwrap().unwrap(), 7);
             assert_eq!(executions.get(), 1);
             assert_eq!(at_rest(&handle).await.departures, 301);
         }
@@ -235,7 +241,7 @@ async fn the_next_join_works_after_all_callers_have_hung_up() {
 }
 
 #[tokio::test]
-async fn those_who_stay_are_answered_whoever_leaves() {
+async fn remaining_callers_are_answered() {
     limited(async {
         let handle = one_aborting_shard::<u8, usize>();
         let (gate, executions) = (Gate::new(), Count::default());
@@ -248,12 +254,12 @@ async fn those_who_stay_are_answered_whoever_leaves() {
                 })
             })
             .collect();
-        callers.iter_mut().for_each(embark);
+        callers.iter_mut().for_each(assert_pending);
         settle().await;
-        let mut seat = 0;
+        let mut number = 0;
         callers.retain(|_| {
-            seat += 1;
-            seat % 3 == 0
+            number += 1;
+            number % 3 == 0
         });
         gate.open();
         let answers = join_all(callers).await;

@@ -1,4 +1,4 @@
-//! One execution for all who ask at the same time (G1), and a share of it for each.
+//! One execution for all concurrent callers of a key (G1), and its result for each.
 
 use std::{
     cell::Cell,
@@ -13,7 +13,7 @@ use tokio::{
     task::{self, JoinSet},
 };
 
-use crate::support::{Count, Gate, at_rest, counting_polls, embark, limited, one_shard, settle, until};
+use crate::support::{Count, Gate, assert_pending, at_rest, counting_polls, limited, one_shard, settle, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_identical_callers_share_one_execution() {
@@ -194,7 +194,7 @@ async fn a_lonely_caller_gets_its_value_without_a_clone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn clones_are_made_by_nobody_but_callers() {
+async fn only_callers_clone_the_value() {
     limited(async {
         let handle = one_shard::<u8, Cloned>();
         let gate = Gate::new();
@@ -213,7 +213,7 @@ async fn clones_are_made_by_nobody_but_callers() {
         let value = values.into_iter().next().unwrap().unwrap().unwrap();
         let cloners = value.0.lock().unwrap().clone();
         assert!(cloners.iter().all(|cloner| cloner.is_some_and(|id| tasks.contains(&id))));
-        assert_eq!(HashSet::<_>::from_iter(&cloners).len(), cloners.len(), "somebody made more than one");
+        assert_eq!(HashSet::<_>::from_iter(&cloners).len(), cloners.len(), "a caller made more than one");
     })
     .await;
 }
@@ -231,7 +231,7 @@ async fn followers_do_not_spin() {
             }
         };
         let mut leader = handle.join(1, work);
-        embark(&mut leader);
+        assert_pending(&mut leader);
         let follower = tokio::spawn(counting_polls(handle.join(1, || async { 0 }), polls.clone()));
         for key in 2..100 {
             handle.join(key, || async { 0 }).await.unwrap();

@@ -1,14 +1,14 @@
-//! Forgetting detaches: those aboard fly on, nobody boards any more (G9).
+//! Forgetting detaches: a forgotten flight answers its callers and takes no more (G9).
 
 use futures::future::join_all;
 use shardflight::{Coalescer, Handle, JoinError};
 
 use crate::support::{
-    Count, Gate, at_rest, embark, limited, one_aborting_shard, one_shard, panic_quietly, poll_once, until,
+    Count, Gate, assert_pending, at_rest, limited, one_aborting_shard, one_shard, panic_quietly, poll_once, until,
 };
 
-/// A join whose work waits at a gate of its own, and has reached it.
-async fn board(handle: &Handle<u8, u8>, value: u8) -> (Gate, impl Future<Output = Result<u8, JoinError>> + Unpin) {
+/// A new flight whose work waits at a gate of its own.
+async fn start(handle: &Handle<u8, u8>, value: u8) -> (Gate, impl Future<Output = Result<u8, JoinError>> + Unpin) {
     let gate = Gate::new();
     let work = {
         let gate = gate.clone();
@@ -18,16 +18,16 @@ async fn board(handle: &Handle<u8, u8>, value: u8) -> (Gate, impl Future<Output 
         }
     };
     let mut join = handle.join(1, work);
-    embark(&mut join);
+    assert_pending(&mut join);
     handle.stats().await.unwrap();
     (gate, join)
 }
 
 #[tokio::test]
-async fn the_join_after_a_forget_starts_anew_while_the_old_flight_flies_on() {
+async fn the_join_after_a_forget_starts_anew_while_the_old_flight_goes_on() {
     limited(async {
         let handle = one_shard();
-        let (old_gate, old) = board(&handle, 1).await;
+        let (old_gate, old) = start(&handle, 1).await;
         assert!(handle.forget(1).await.unwrap());
         assert_eq!(handle.join(1, || async { 2 }).await.unwrap(), 2);
         old_gate.open();
@@ -41,14 +41,14 @@ async fn the_join_after_a_forget_starts_anew_while_the_old_flight_flies_on() {
 async fn an_old_completion_never_touches_the_new_flight() {
     limited(async {
         let handle = one_shard();
-        let (old_gate, old) = board(&handle, 1).await;
+        let (old_gate, old) = start(&handle, 1).await;
         handle.forget(1).await.unwrap();
-        let (new_gate, new) = board(&handle, 2).await;
+        let (new_gate, new) = start(&handle, 2).await;
         old_gate.open();
         assert_eq!(old.await.unwrap(), 1);
         // If the old flight had taken the new one's place in the map with it, this would start a third.
         let mut follower = handle.join(1, || async { 3 });
-        embark(&mut follower);
+        assert_pending(&mut follower);
         assert_eq!(handle.stats().await.unwrap().flights, 1);
         new_gate.open();
         assert_eq!(new.await.unwrap(), 2);
@@ -61,9 +61,9 @@ async fn an_old_completion_never_touches_the_new_flight() {
 async fn the_new_flight_may_end_before_the_old_one() {
     limited(async {
         let handle = one_shard();
-        let (old_gate, mut old) = board(&handle, 1).await;
+        let (old_gate, mut old) = start(&handle, 1).await;
         handle.forget(1).await.unwrap();
-        let (new_gate, new) = board(&handle, 2).await;
+        let (new_gate, new) = start(&handle, 2).await;
         new_gate.open();
         assert_eq!(new.await.unwrap(), 2);
         assert!(poll_once(&mut old).is_pending());
@@ -80,7 +80,7 @@ async fn forget_says_whether_there_was_a_live_flight() {
     limited(async {
         let handle = one_shard();
         assert!(!handle.forget(1).await.unwrap());
-        let (gate, join) = board(&handle, 1).await;
+        let (gate, join) = start(&handle, 1).await;
         assert!(!handle.forget(2).await.unwrap());
         assert!(handle.forget(1).await.unwrap());
         assert!(!handle.forget(1).await.unwrap(), "it was forgotten before");
@@ -98,9 +98,9 @@ async fn a_hundred_forgotten_flights_each_answer_their_own_callers() {
         let handle = one_shard();
         let mut flights = Vec::new();
         for value in 0..100 {
-            let (gate, leader) = board(&handle, value).await;
+            let (gate, leader) = start(&handle, value).await;
             let mut follower = handle.join(1, || async { unreachable!("a follower's") });
-            embark(&mut follower);
+            assert_pending(&mut follower);
             assert!(handle.forget(1).await.unwrap());
             flights.push((value, gate, leader, follower));
         }
@@ -117,10 +117,12 @@ async fn a_hundred_forgotten_flights_each_answer_their_own_callers() {
 #[tokio::test]
 async fn a_join_polled_before_the_forget_is_detached_by_it() {
     limited(async {
-        let handle = one_shard::<u8, u8>();
-        let mut before = handle.join(1, || async { 1 });
-        embark(&mut before);
+        let (handle, gate) = (one_shard::<u8, u8>(), Gate::new());
+        let mut before = handle.join(1, gate.then(1));
+        assert_pending(&mut before);
         assert!(handle.forget(1).await.unwrap());
+        assert_eq!(handle.join(1, || async { 2 }).await.unwrap(), 2);
+        gate.open();
         assert_eq!(before.await.unwrap(), 1);
     })
     .await;
@@ -130,10 +132,10 @@ async fn a_join_polled_before_the_forget_is_detached_by_it() {
 async fn a_forget_takes_effect_even_if_it_is_dropped_after_its_first_poll() {
     limited(async {
         let handle = one_shard();
-        let (gate, old) = board(&handle, 1).await;
-        let mut hasty = Box::pin(handle.forget(1));
-        assert!(poll_once(&mut hasty).is_pending());
-        drop(hasty);
+        let (gate, old) = start(&handle, 1).await;
+        let mut question = Box::pin(handle.forget(1));
+        let _ = poll_once(&mut question);
+        drop(question);
         until(&handle, |stats| stats.forgets == 1).await;
         assert_eq!(handle.join(1, || async { 2 }).await.unwrap(), 2);
         gate.open();
@@ -146,11 +148,11 @@ async fn a_forget_takes_effect_even_if_it_is_dropped_after_its_first_poll() {
 async fn a_forget_never_polled_forgets_nothing() {
     limited(async {
         let handle = one_shard();
-        let (gate, leader) = board(&handle, 1).await;
+        let (gate, leader) = start(&handle, 1).await;
         drop(handle.forget(1));
         drop(handle.forget_all());
         let mut follower = handle.join(1, || async { 2 });
-        embark(&mut follower);
+        assert_pending(&mut follower);
         handle.stats().await.unwrap();
         gate.open();
         assert_eq!((leader.await.unwrap(), follower.await.unwrap()), (1, 1));
@@ -171,9 +173,9 @@ async fn a_forgotten_flights_panic_is_its_own_callers_alone() {
             }
         };
         let mut old = handle.join(1, work);
-        embark(&mut old);
+        assert_pending(&mut old);
         handle.forget(1).await.unwrap();
-        let (new_gate, new) = board(&handle, 2).await;
+        let (new_gate, new) = start(&handle, 2).await;
         gate.open();
         assert!(matches!(old.await, Err(JoinError::Panicked(_))));
         new_gate.open();
@@ -186,9 +188,9 @@ async fn a_forgotten_flights_panic_is_its_own_callers_alone() {
 async fn an_abandoned_forgotten_flight_takes_only_its_own_work_with_it() {
     limited(async {
         let handle = one_aborting_shard();
-        let (_old_gate, old) = board(&handle, 1).await;
+        let (_old_gate, old) = start(&handle, 1).await;
         handle.forget(1).await.unwrap();
-        let (new_gate, new) = board(&handle, 2).await;
+        let (new_gate, new) = start(&handle, 2).await;
         drop(old);
         assert_eq!(until(&handle, |stats| stats.aborts == 1).await.flights, 1);
         new_gate.open();
@@ -212,12 +214,12 @@ async fn forget_all_detaches_every_flight_of_every_shard_once() {
             })
         };
         let mut old: Vec<_> = (0..100).map(join).collect();
-        old.iter_mut().for_each(embark);
+        old.iter_mut().for_each(assert_pending);
         assert!(handle.forget(7).await.unwrap());
         assert_eq!(handle.forget_all().await.unwrap(), 99);
         assert_eq!(handle.forget_all().await.unwrap(), 0);
         let mut new: Vec<_> = (0..100).map(join).collect();
-        new.iter_mut().for_each(embark);
+        new.iter_mut().for_each(assert_pending);
         gate.open();
         for (key, answer) in join_all(old).await.into_iter().enumerate() {
             assert_eq!(answer.unwrap(), key);

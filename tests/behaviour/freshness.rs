@@ -1,4 +1,4 @@
-//! Nobody gets a result that was published before their join was first polled (G3).
+//! No caller gets a result that was published before its join was first polled (G3).
 
 use std::sync::{
     Arc,
@@ -11,7 +11,7 @@ use tokio::task::{JoinSet, yield_now};
 
 use crate::support::{Count, at_rest, limited, one_shard};
 
-/// Callers in closed loops. Whatever anybody has been given is published, and too old for every join made after that.
+/// Callers in closed loops. Whatever one caller has got is published, and too old for every join made after that.
 async fn no_caller_of_a_closed_loop_gets_a_published_result(yields: usize) {
     let handle: Handle<u8, u64> = Coalescer::new().handle();
     let (clock, published) = (Arc::new(AtomicU64::new(1)), Arc::new(AtomicU64::new(0)));
@@ -67,7 +67,7 @@ async fn a_join_made_before_and_polled_after_an_answer_starts_anew() {
 }
 
 #[tokio::test]
-async fn nobody_joins_a_flight_whose_callers_are_still_being_answered() {
+async fn a_flight_being_answered_takes_no_callers() {
     limited(async {
         let handle = one_shard::<u8, usize>();
         let executions = Count::default();

@@ -1,15 +1,15 @@
-//! A caller that stays alive but isn't polled stalls nobody (G2).
+//! A caller that stays alive but isn't polled stalls no other (G2).
 
 use std::task::Poll;
 
-use crate::support::{at_rest, embark, limited, one_shard, poll_once, until};
+use crate::support::{assert_pending, at_rest, limited, one_shard, poll_once, until};
 
 #[tokio::test]
-async fn a_leader_parked_right_after_its_first_poll_stalls_nobody() {
+async fn a_leader_parked_right_after_its_first_poll_stalls_no_caller() {
     limited(async {
         let handle = one_shard::<u8, &str>();
         let mut parked = handle.join(1, || async { "the leader's" });
-        embark(&mut parked);
+        assert_pending(&mut parked);
         assert_eq!(handle.join(1, || async { "a follower's" }).await.unwrap(), "the leader's");
         assert_eq!(parked.await.unwrap(), "the leader's");
     })
@@ -17,7 +17,7 @@ async fn a_leader_parked_right_after_its_first_poll_stalls_nobody() {
 }
 
 #[tokio::test]
-async fn a_leader_parked_in_the_middle_of_its_work_stalls_nobody() {
+async fn a_leader_parked_in_the_middle_of_its_work_stalls_no_caller() {
     limited(async {
         let handle = one_shard::<u8, &str>();
         let work = || async {
@@ -27,7 +27,7 @@ async fn a_leader_parked_in_the_middle_of_its_work_stalls_nobody() {
             "the leader's"
         };
         let mut parked = handle.join(1, work);
-        embark(&mut parked);
+        assert_pending(&mut parked);
         until(&handle, |stats| stats.executions == 1).await;
         assert_eq!(handle.join(1, || async { "a follower's" }).await.unwrap(), "the leader's");
         drop(parked);
@@ -36,13 +36,13 @@ async fn a_leader_parked_in_the_middle_of_its_work_stalls_nobody() {
 }
 
 #[tokio::test]
-async fn a_parked_follower_stalls_nobody_and_finds_its_answer_later() {
+async fn a_parked_follower_finds_its_answer_later() {
     limited(async {
         let handle = one_shard::<u8, u8>();
         let mut leader = handle.join(1, || async { 1 });
-        embark(&mut leader);
+        assert_pending(&mut leader);
         let mut parked = handle.join(1, || async { 2 });
-        embark(&mut parked);
+        assert_pending(&mut parked);
         assert_eq!(leader.await.unwrap(), 1);
         assert_eq!(handle.join(1, || async { 3 }).await.unwrap(), 3);
         at_rest(&handle).await;

@@ -1,18 +1,23 @@
 //! Two things that panic one after the other (G13). Unwinding from the first must not run the second: a panic in a drop
-//! meanwhile ends the process, with everyone in it. Hence each test is a process of its own.
+//! meanwhile ends the process, with all other tests. Hence each test is a process of its own.
 
 use std::{
     hash::{Hash, Hasher},
     pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, Wake, Waker},
+    task::{Context, Poll},
 };
 
 use futures::future::{pending, ready};
 use shardflight::{Handle, JoinError};
 use tokio::runtime;
 
-use crate::support::{Gate, at_rest, embark, in_a_child_process, one_shard, panic_quietly, poll_once, settle, until};
+use crate::{
+    hostile_wakers::panicking_waker,
+    support::{
+        Gate, assert_pending, at_rest, eventually, in_a_child_process, inside, one_shard, panic_quietly, poll_once,
+        settle, until,
+    },
+};
 
 /// A key, a value, or something that a closure or future holds.
 struct DropsBadly(bool);
@@ -76,7 +81,7 @@ fn a_followers_key_and_closure_may_both_panic_when_dropped() {
     in_a_child_process("hostile_drops::a_followers_key_and_closure_may_both_panic_when_dropped", || async {
         let handle = one_shard::<Key, DropsBadly>();
         let mut leader = handle.join_shared(key(1), || ready(DropsBadly(false)));
-        embark(&mut leader);
+        assert_pending(&mut leader);
         assert!(handle.join_shared(key(1), closure()).await.is_ok());
         assert!(leader.await.is_ok());
         still_works(&handle).await;
@@ -93,23 +98,20 @@ fn an_unpolled_joins_key_and_closure_may_both_panic_when_dropped() {
 }
 
 #[test]
-fn keys_that_nobody_wants_may_panic_one_after_the_other_where_the_runtime_drops_them() {
-    in_a_child_process(
-        "hostile_drops::keys_that_nobody_wants_may_panic_one_after_the_other_where_the_runtime_drops_them",
-        || async {
-            // One task at a time, so that after some number of them the shard has found nobody and put the keys by, and the
-            // task that is to drop them has not had its turn.
-            let elsewhere = |tasks: usize| {
-                let runtime = runtime::Builder::new_current_thread().enable_time().event_interval(1).build().unwrap();
-                let handle = runtime.block_on(async { one_shard::<Key, DropsBadly>() });
-                let mut joins = [1, 2, 3].map(|n| handle.join_shared(key(n), pending));
-                joins.iter_mut().for_each(embark);
-                drop(joins);
-                (0..tasks).for_each(|_| runtime.block_on(tokio::task::yield_now()));
-            };
-            tokio::task::spawn_blocking(move || (0..8).for_each(elsewhere)).await.unwrap();
-        },
-    );
+fn unwanted_keys_may_all_panic_where_the_runtime_drops_them() {
+    in_a_child_process("hostile_drops::unwanted_keys_may_all_panic_where_the_runtime_drops_them", || async {
+        // One task at a time, so that after some number of them the shard has found no caller and put the keys aside, and the
+        // task that is to drop them has not had its turn.
+        let elsewhere = |tasks: usize| {
+            let runtime = runtime::Builder::new_current_thread().enable_time().event_interval(1).build().unwrap();
+            let handle = runtime.block_on(async { one_shard::<Key, DropsBadly>() });
+            let mut joins = [1, 2, 3].map(|n| handle.join_shared(key(n), pending));
+            joins.iter_mut().for_each(assert_pending);
+            drop(joins);
+            (0..tasks).for_each(|_| runtime.block_on(tokio::task::yield_now()));
+        };
+        tokio::task::spawn_blocking(move || (0..8).for_each(elsewhere)).await.unwrap();
+    });
 }
 
 #[test]
@@ -122,9 +124,9 @@ fn a_departed_followers_key_and_closure_may_both_panic_when_dropped() {
             passed.await;
             DropsBadly(false)
         });
-        embark(&mut leader);
+        assert_pending(&mut leader);
         let mut follower = handle.join_shared(key(1), closure());
-        embark(&mut follower);
+        assert_pending(&mut follower);
         until(&handle, |stats| stats.waiters == 2).await;
         drop(follower);
         until(&handle, |stats| stats.waiters == 1).await;
@@ -140,7 +142,7 @@ fn a_rejected_callers_key_and_closure_may_both_panic_when_dropped() {
     in_a_child_process("hostile_drops::a_rejected_callers_key_and_closure_may_both_panic_when_dropped", || async {
         let handle = one_shard::<Key, DropsBadly>();
         let mut leader = handle.join_shared(key(1), || ready(DropsBadly(false)));
-        embark(&mut leader);
+        assert_pending(&mut leader);
         for vice in [Vice::PanicsInHash, Vice::PanicsInEq] {
             let refused = handle.join_shared(Key(1, DropsBadly(true), vice), closure()).await;
             assert!(matches!(refused.err(), Some(JoinError::Panicked(_))));
@@ -155,7 +157,7 @@ fn an_unread_value_and_its_callers_key_may_both_panic_when_dropped() {
     in_a_child_process("hostile_drops::an_unread_value_and_its_callers_key_may_both_panic_when_dropped", || async {
         let handle = one_shard::<Key, DropsBadly>();
         let mut unread = handle.join_shared(key(1), || ready(DropsBadly(true)));
-        embark(&mut unread);
+        assert_pending(&mut unread);
         settle().await;
         at_rest(&handle).await;
         // Whether one of the panics comes out here is another question.
@@ -174,7 +176,7 @@ fn an_unwanted_value_and_its_flights_key_may_both_panic_when_dropped() {
             passed.await;
             DropsBadly(true)
         });
-        embark(&mut leader);
+        assert_pending(&mut leader);
         settle().await;
         drop(leader);
         settle().await;
@@ -189,7 +191,7 @@ fn a_forgotten_key_may_panic_both_in_its_hash_and_when_dropped() {
         let handle = one_shard::<Key, DropsBadly>();
         for vice in [Vice::PanicsInHash, Vice::PanicsInEq] {
             let mut bystander = handle.join_shared(Key(1, DropsBadly(false), Vice::None), pending);
-            embark(&mut bystander);
+            assert_pending(&mut bystander);
             let asker = {
                 let handle = handle.clone();
                 tokio::spawn(async move { handle.forget(Key(1, DropsBadly(true), vice)).await })
@@ -218,44 +220,30 @@ fn a_payload_and_the_work_that_threw_it_may_both_panic_when_dropped() {
 }
 
 #[test]
-fn keys_and_closures_of_a_lane_that_closes_may_both_panic_when_dropped() {
-    in_a_child_process(
-        "hostile_drops::keys_and_closures_of_a_lane_that_closes_may_both_panic_when_dropped",
-        || async {
-            let handle = one_shard::<Key, DropsBadly>();
-            let mut unseen = handle.join_shared(key(1), closure());
-            embark(&mut unseen);
-            drop((unseen, handle));
-            let metrics = runtime::Handle::current().metrics();
-            crate::support::eventually(|| metrics.num_alive_tasks() == 0).await;
-        },
-    );
-}
-
-struct PanicsInWake;
-
-impl Wake for PanicsInWake {
-    fn wake(self: Arc<Self>) {
-        panic_quietly("in a waker");
-    }
+fn keys_and_closures_of_a_closing_queue_may_both_panic_when_dropped() {
+    in_a_child_process("hostile_drops::keys_and_closures_of_a_closing_queue_may_both_panic_when_dropped", || async {
+        let handle = one_shard::<Key, DropsBadly>();
+        let mut unseen = handle.join_shared(key(1), closure());
+        assert_pending(&mut unseen);
+        drop((unseen, handle));
+        let metrics = runtime::Handle::current().metrics();
+        eventually(|| metrics.num_alive_tasks() == 0).await;
+    });
 }
 
 #[test]
-fn callers_whose_wakers_panic_keep_nobody_from_hearing_of_the_end_of_the_runtime() {
-    let test = "hostile_drops::callers_whose_wakers_panic_keep_nobody_from_hearing_of_the_end_of_the_runtime";
+fn panicking_wakers_hide_no_end_of_the_runtime() {
+    let test = "hostile_drops::panicking_wakers_hide_no_end_of_the_runtime";
     in_a_child_process(test, || async {
         let home = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
-        let handle = {
-            let _inside = home.enter();
-            one_shard::<u8, u8>()
-        };
-        let waker = Waker::from(Arc::new(PanicsInWake));
+        let handle = inside(&home, one_shard::<u8, u8>);
+        let waker = panicking_waker();
         let mut hostile: Vec<_> = (0..5).map(|_| handle.join(1, pending)).collect();
         for join in &mut hostile {
             assert!(Pin::new(join).poll(&mut Context::from_waker(&waker)).is_pending());
         }
         let mut waiting = handle.join(1, pending);
-        embark(&mut waiting);
+        assert_pending(&mut waiting);
         until(&handle, |stats| stats.waiters == 6).await;
         home.shutdown_background();
         assert!(waiting.await.is_err());
@@ -266,16 +254,19 @@ fn callers_whose_wakers_panic_keep_nobody_from_hearing_of_the_end_of_the_runtime
 }
 
 #[test]
-fn keys_of_questions_that_nobody_takes_may_all_panic_when_dropped() {
-    in_a_child_process("hostile_drops::keys_of_questions_that_nobody_takes_may_all_panic_when_dropped", || async {
-        // Never run, so that no shard ever looks into its mailbox.
+fn keys_of_unanswered_questions_may_all_panic_when_dropped() {
+    in_a_child_process("hostile_drops::keys_of_unanswered_questions_may_all_panic_when_dropped", || async {
+        // Never run, so that a question is answered by its first poll or by no shard at all.
         let home = runtime::Builder::new_current_thread().build().unwrap();
-        let handle = {
-            let _inside = home.enter();
-            one_shard::<Key, DropsBadly>()
-        };
+        let handle = inside(&home, one_shard::<Key, DropsBadly>);
         let mut questions: Vec<_> = (1..4).map(|n| Box::pin(handle.forget(key(n)))).collect();
-        questions.iter_mut().for_each(embark);
+        questions.retain_mut(|question| match poll_once(question) {
+            Poll::Ready(answer) => {
+                assert!(!answer.expect("the shard is there"));
+                false
+            }
+            Poll::Pending => true,
+        });
         home.shutdown_background();
         for question in questions {
             assert!(question.await.is_err());

@@ -10,8 +10,8 @@ use futures::{
 use shardflight::{Handle, JoinError};
 
 use crate::support::{
-    Count, Gate, Wall, at_rest, embark, eventually_blocking, limited, one_aborting_shard, one_shard, panic_quietly,
-    settle, two_workers, until, watched,
+    Count, Gate, Wall, assert_pending, at_rest, eventually_blocking, inside, limited, one_aborting_shard, one_shard,
+    panic_quietly, settle, two_workers, until, watched,
 };
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -77,7 +77,7 @@ async fn a_panic_in_eq_is_its_callers_alone() {
     limited(async {
         let handle = one_shard::<Key, u8>();
         let mut other = handle.join(Key(1, Vice::None), || ready(1));
-        embark(&mut other);
+        assert_pending(&mut other);
         let error = handle.join(Key(1, Vice::PanicsInEq), || ready(7)).await.unwrap_err();
         assert!(matches!(error, JoinError::Panicked(panic) if panic.message() == "in a comparison"));
         assert_eq!(other.await.unwrap(), 1);
@@ -91,13 +91,14 @@ async fn a_panic_in_eq_is_its_callers_alone() {
 async fn a_panic_in_eq_leaves_the_flight_it_was_compared_with_joinable() {
     limited(async {
         let handle = one_shard::<Key, u8>();
-        let mut leader = handle.join(Key(1, Vice::None), || ready(1));
-        embark(&mut leader);
-        let mut hostile = handle.join(Key(1, Vice::PanicsInEq), || ready(2));
-        embark(&mut hostile);
-        assert_eq!(handle.join(Key(1, Vice::None), || ready(3)).await.unwrap(), 1);
-        assert_eq!(leader.await.unwrap(), 1);
-        hostile.await.unwrap_err();
+        let gate = Gate::new();
+        let mut leader = handle.join(Key(1, Vice::None), gate.then(1));
+        assert_pending(&mut leader);
+        handle.join(Key(1, Vice::PanicsInEq), || ready(2)).await.unwrap_err();
+        let mut follower = handle.join(Key(1, Vice::None), || ready(3));
+        assert_pending(&mut follower);
+        gate.open();
+        assert_eq!((leader.await.unwrap(), follower.await.unwrap()), (1, 1));
     })
     .await;
 }
@@ -107,7 +108,7 @@ async fn a_panic_in_the_hash_or_eq_of_a_forgotten_key_is_its_askers_alone() {
     limited(async {
         let handle = one_shard::<Key, u8>();
         let mut bystander = handle.join(Key(1, Vice::None), pending);
-        embark(&mut bystander);
+        assert_pending(&mut bystander);
         for vice in [Vice::PanicsInHash, Vice::PanicsInEq] {
             let asker = {
                 let handle = handle.clone();
@@ -124,7 +125,7 @@ async fn a_panic_in_the_hash_or_eq_of_a_forgotten_key_is_its_askers_alone() {
 }
 
 #[tokio::test]
-async fn keys_that_panic_when_dropped_cost_nobody_an_answer() {
+async fn keys_that_panic_when_dropped_cost_no_answer() {
     limited(async {
         let handle = one_shard::<Key, u8>();
         let answers = join_all((0..600_u16).map(|n| {
@@ -146,10 +147,10 @@ async fn keys_that_panic_when_dropped_cost_nobody_an_answer() {
 async fn keys_that_panic_when_dropped_may_be_left_behind() {
     limited(async {
         for handle in [one_shard::<Key, u8>(), one_aborting_shard()] {
-            // Before their shard sees them, as followers, and as the last ones of their flights.
-            let mut unseen = handle.join(Key(1, Vice::PanicsInDrop), || ready(1));
-            embark(&mut unseen);
-            drop(unseen);
+            // At once after their first poll, as followers, and as the last ones of their flights.
+            let mut alone = handle.join(Key(1, Vice::PanicsInDrop), || ready(1));
+            assert_pending(&mut alone);
+            drop(alone);
             let gate = Gate::new();
             let mut callers: Vec<_> = (0..10)
                 .map(|n| {
@@ -157,7 +158,7 @@ async fn keys_that_panic_when_dropped_may_be_left_behind() {
                     handle.join(Key(n % 2, Vice::PanicsInDrop), || passed.map(|()| 7))
                 })
                 .collect();
-            callers.iter_mut().for_each(embark);
+            callers.iter_mut().for_each(assert_pending);
             settle().await;
             drop(callers);
             well_behaved_keys_work(&handle).await;
@@ -198,10 +199,7 @@ impl Drop for Blocking {
 fn a_blocking_drop_stalls_no_other_key(leaves: bool) {
     watched(move || {
         let runtime = two_workers();
-        let handle: Handle<Blocking, u8> = {
-            let _inside = runtime.enter();
-            one_aborting_shard()
-        };
+        let handle: Handle<Blocking, u8> = inside(&runtime, one_aborting_shard);
         let (wall, _opener) = Wall::new();
         let dropping = Count::default();
         let key = Blocking(1, Some(wall), dropping.clone());
@@ -235,11 +233,11 @@ fn a_key_left_behind_that_blocks_when_dropped_stalls_no_other() {
 }
 
 #[tokio::test]
-async fn departures_from_keys_of_one_hash_are_told_apart() {
+async fn departures_from_keys_of_one_hash_stay_apart() {
     limited(async {
         let handle = one_aborting_shard::<Key, u8>();
         let mut callers: Vec<_> = (0..50).map(|n| handle.join(Key(n, Vice::None), pending)).collect();
-        callers.iter_mut().for_each(embark);
+        callers.iter_mut().for_each(assert_pending);
         settle().await;
         while callers.len() > 1 {
             drop(callers.swap_remove(callers.len() / 2));
@@ -275,7 +273,7 @@ async fn keys_unequal_to_themselves_run_and_end_like_any_other() {
         }
         assert!(!handle.forget(Nan).await.unwrap());
         let mut left = handle.join(Nan, pending);
-        embark(&mut left);
+        assert_pending(&mut left);
         until(&handle, |stats| stats.flights == 1).await;
         drop(left);
         assert_eq!(at_rest(&handle).await.aborts, 1);

@@ -7,8 +7,8 @@ use futures::{
 use shardflight::{Handle, JoinError};
 
 use crate::support::{
-    Count, Gate, Wall, at_rest, embark, eventually, eventually_blocking, limited, one_shard, panic_quietly,
-    two_workers, until, watched,
+    Count, Gate, Wall, assert_pending, at_rest, eventually, eventually_blocking, inside, limited, one_shard,
+    panic_quietly, two_workers, until, watched,
 };
 
 #[tokio::test]
@@ -26,7 +26,7 @@ async fn a_panic_in_clone_is_its_callers_alone() {
         let handle = one_shard::<u8, Unclonable>();
         let answers = join_all((0..10).map(|_| handle.join(1, || ready(Unclonable)))).await;
         for answer in answers {
-            // Whoever asked last may have got the value itself.
+            // The last caller may have got the value itself.
             assert!(matches!(&answer, Ok(Unclonable)) || answer.unwrap_err().to_string().contains("in a clone"));
         }
         assert!(handle.join_shared(1, || ready(Unclonable)).await.is_ok());
@@ -67,7 +67,7 @@ impl Drop for DropsBadly {
 }
 
 #[tokio::test]
-async fn an_unwanted_value_that_panics_when_dropped_hurts_nobody() {
+async fn an_unwanted_value_that_panics_when_dropped_is_contained() {
     limited(async {
         let handle = one_shard::<u8, DropsBadly>();
         let (gate, dropped) = (Gate::new(), Count::default());
@@ -80,7 +80,7 @@ async fn an_unwanted_value_that_panics_when_dropped_hurts_nobody() {
                 })
             })
             .collect();
-        callers.iter_mut().for_each(embark);
+        callers.iter_mut().for_each(assert_pending);
         until(&handle, |stats| stats.flights == 100).await;
         drop(callers);
         gate.open();
@@ -108,10 +108,7 @@ fn an_unwanted_value_that_blocks_when_dropped_stalls_no_other_key() {
 
     watched(|| {
         let runtime = two_workers();
-        let handle: Handle<u8, Blocking> = {
-            let _inside = runtime.enter();
-            one_shard()
-        };
+        let handle: Handle<u8, Blocking> = inside(&runtime, one_shard);
         let (wall, _opener) = Wall::new();
         let (gate, dropping) = (Gate::new(), Count::default());
         let mut leaver = {
@@ -121,7 +118,7 @@ fn an_unwanted_value_that_blocks_when_dropped_stalls_no_other_key() {
                 Blocking(Some((wall, dropping)))
             })
         };
-        embark(&mut leaver);
+        assert_pending(&mut leaver);
         runtime.block_on(until(&handle, |stats| stats.flights == 1));
         drop(leaver);
         runtime.block_on(until(&handle, |stats| stats.waiters == 0));

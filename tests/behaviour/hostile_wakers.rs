@@ -1,4 +1,4 @@
-//! Callers on an executor gone wrong: its wakers panic, in the middle of whoever answers them (G5).
+//! Callers on an executor gone wrong: its wakers panic, in the middle of the code that answers them (G5).
 
 use std::{
     pin::Pin,
@@ -13,7 +13,7 @@ use futures::{
 };
 use shardflight::Coalescer;
 
-use crate::support::{Gate, at_rest, embark, limited, one_aborting_shard, one_shard, panic_quietly, settle};
+use crate::support::{Gate, assert_pending, at_rest, limited, one_aborting_shard, one_shard, panic_quietly, settle};
 
 struct PanicsInWake;
 
@@ -23,14 +23,17 @@ impl Wake for PanicsInWake {
     }
 }
 
+pub(crate) fn panicking_waker() -> Waker {
+    Waker::from(Arc::new(PanicsInWake))
+}
+
 /// Polls a join with a waker that panics, once, so that its answer has to go through it.
-fn embark_with_a_panicking_waker<F: Future + Unpin>(join: &mut F) {
-    let waker = Waker::from(Arc::new(PanicsInWake));
-    let polled = Pin::new(join).poll(&mut Context::from_waker(&waker));
+fn poll_with_a_panicking_waker<F: Future + Unpin>(join: &mut F) {
+    let polled = Pin::new(join).poll(&mut Context::from_waker(&panicking_waker()));
     assert!(matches!(polled, Poll::Pending));
 }
 
-/// Held by nobody but the join that it is given to.
+/// Held by the join that it is given to alone.
 struct PanicsInDrop;
 
 impl Wake for PanicsInDrop {
@@ -60,11 +63,11 @@ async fn the_departure_of_a_caller_whose_waker_panics_when_dropped_is_noticed() 
 }
 
 #[tokio::test]
-async fn a_caller_whose_waker_panics_takes_nobody_else_with_it() {
+async fn a_panicking_waker_harms_no_other_caller() {
     limited(async {
         let handle = one_shard::<u8, u8>();
         let mut hostile: Vec<_> = (0..10).map(|_| handle.join(1, || ready(7))).collect();
-        hostile.iter_mut().for_each(embark_with_a_panicking_waker);
+        hostile.iter_mut().for_each(poll_with_a_panicking_waker);
         let (same, other) = tokio::join!(handle.join(1, || ready(0)), handle.join(2, || ready(8)));
         assert_eq!((same.unwrap(), other.unwrap()), (7, 8));
         at_rest(&handle).await;
@@ -76,15 +79,15 @@ async fn a_caller_whose_waker_panics_takes_nobody_else_with_it() {
 }
 
 #[tokio::test]
-async fn a_caller_whose_waker_panics_spoils_nobodys_questions() {
+async fn a_panicking_waker_spoils_no_question() {
     limited(async {
         let handle = one_shard::<u8, u8>();
         let gate = Gate::new();
         let passed = gate.pass();
         let mut hostile = handle.join(1, move || passed.map(|()| 7));
-        embark_with_a_panicking_waker(&mut hostile);
+        poll_with_a_panicking_waker(&mut hostile);
         let mut bystander = handle.join(2, pending);
-        embark(&mut bystander);
+        assert_pending(&mut bystander);
         settle().await;
         // The work ends before the question is taken: the shard answers the hostile caller on the question's behalf.
         gate.open();
@@ -96,13 +99,13 @@ async fn a_caller_whose_waker_panics_spoils_nobodys_questions() {
 }
 
 #[tokio::test]
-async fn a_caller_of_shutdown_whose_waker_panics_keeps_nobody_from_hearing_what_became_of_it() {
+async fn a_panicking_waker_hides_no_shutdown_result() {
     limited(async {
         let coalescer = Coalescer::<u8, u8>::builder().shards(1).build().unwrap();
-        let mut flying = coalescer.handle().join(1, pending);
-        embark(&mut flying);
+        let mut join = coalescer.handle().join(1, pending);
+        assert_pending(&mut join);
         let mut hostile = Box::pin(coalescer.shutdown(Duration::MAX));
-        embark_with_a_panicking_waker(&mut hostile);
+        poll_with_a_panicking_waker(&mut hostile);
         let hurried = coalescer.shutdown(Duration::ZERO).await;
         assert_eq!((hurried.finished, hurried.cut), (0, 1));
         assert_eq!(hostile.await, hurried);

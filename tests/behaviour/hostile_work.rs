@@ -8,7 +8,8 @@ use std::{
 };
 
 use crate::support::{
-    Count, at_rest, embark, eventually, limited, one_aborting_shard, one_shard, settle, two_workers, watched,
+    Count, assert_pending, at_rest, eventually, inside, limited, one_aborting_shard, one_shard, settle, two_workers,
+    watched,
 };
 
 type Kept = Arc<Mutex<Option<Waker>>>;
@@ -23,7 +24,7 @@ fn keeps_its_waker(kept: &Kept) -> impl Future<Output = u8> + Send + use<> {
 }
 
 #[tokio::test]
-async fn work_that_always_wakes_itself_starves_nobody() {
+async fn work_that_always_wakes_itself_starves_no_key() {
     limited(async {
         let handle = one_aborting_shard::<u8, u8>();
         let (polls, drops) = (Count::default(), Count::default());
@@ -36,7 +37,7 @@ async fn work_that_always_wakes_itself_starves_nobody() {
                 Poll::Pending
             })
         });
-        embark(&mut spinning);
+        assert_pending(&mut spinning);
         for n in 2..100 {
             assert_eq!(handle.join(n, move || ready(n)).await.unwrap(), n);
         }
@@ -49,17 +50,17 @@ async fn work_that_always_wakes_itself_starves_nobody() {
 }
 
 #[tokio::test]
-async fn a_waker_that_is_woken_after_its_flight_wakes_nobody() {
+async fn a_wake_after_the_flight_changes_nothing() {
     limited(async {
         let (handle, kept) = (one_aborting_shard::<u8, u8>(), Kept::default());
         let work = keeps_its_waker(&kept);
         let mut leaving = handle.join(1, move || work);
-        embark(&mut leaving);
+        assert_pending(&mut leaving);
         eventually(|| kept.lock().unwrap().is_some()).await;
         drop(leaving);
         at_rest(&handle).await;
         let mut newer = handle.join(1, pending);
-        embark(&mut newer);
+        assert_pending(&mut newer);
         settle().await;
         let late = kept.lock().unwrap().take().expect("it was polled");
         late.wake_by_ref();
@@ -78,10 +79,7 @@ async fn a_waker_that_is_woken_after_its_flight_wakes_nobody() {
 fn work_may_be_woken_by_many_threads_at_once() {
     watched(|| {
         let runtime = two_workers();
-        let handle = {
-            let _inside = runtime.enter();
-            one_shard::<u8, u8>()
-        };
+        let handle = inside(&runtime, one_shard::<u8, u8>);
         let (kept, polls) = (Kept::default(), Count::default());
         let (its_own, counted) = (Arc::clone(&kept), polls.clone());
         let join = handle.join(1, move || {
@@ -110,13 +108,10 @@ fn work_may_be_woken_by_many_threads_at_once() {
 fn a_waker_may_outlive_the_runtime_of_its_work() {
     watched(|| {
         let (runtime, kept) = (two_workers(), Kept::default());
-        let handle = {
-            let _inside = runtime.enter();
-            one_shard::<u8, u8>()
-        };
+        let handle = inside(&runtime, one_shard::<u8, u8>);
         let work = keeps_its_waker(&kept);
         let mut join = handle.join(1, move || work);
-        embark(&mut join);
+        assert_pending(&mut join);
         runtime.block_on(eventually(|| kept.lock().unwrap().is_some()));
         drop(runtime);
         let late = kept.lock().unwrap().take();

@@ -1,6 +1,10 @@
 //! Different keys never wait for each other (G4), whatever one of them does to its thread.
 
-use std::{future::poll_fn, task::Poll};
+use std::{
+    future::{pending, poll_fn},
+    hash::{Hash, Hasher},
+    task::Poll,
+};
 
 use futures::{
     executor::block_on,
@@ -10,12 +14,11 @@ use shardflight::Handle;
 use tokio::{runtime::Runtime, task::yield_now};
 
 use crate::support::{
-    Count, Gate, Wall, embark, eventually_blocking, limited, one_shard, poll_once, two_workers, watched,
+    Count, Gate, Wall, assert_pending, eventually_blocking, inside, limited, one_shard, poll_once, two_workers, watched,
 };
 
 pub(crate) fn handle_on(runtime: &Runtime) -> Handle<u8, u8> {
-    let _inside = runtime.enter();
-    one_shard()
+    inside(runtime, one_shard)
 }
 
 pub(crate) fn other_keys_are_served(handle: &Handle<u8, u8>) {
@@ -74,7 +77,7 @@ fn a_closure_that_blocks_its_thread_stalls_no_other_key_of_its_shard() {
 }
 
 #[test]
-fn a_caller_that_blocks_its_thread_once_it_is_answered_stalls_nobody() {
+fn a_caller_that_blocks_its_thread_once_it_is_answered_stalls_no_other_key() {
     watched(|| {
         let runtime = two_workers();
         let handle = handle_on(&runtime);
@@ -100,7 +103,7 @@ async fn a_key_that_never_ends_keeps_no_other_from_ending() {
     limited(async {
         let handle = one_shard::<u8, u8>();
         let mut endless = handle.join(1, std::future::pending);
-        embark(&mut endless);
+        assert_pending(&mut endless);
         for key in 2..100 {
             assert_eq!(handle.join(key, move || async move { key }).await.unwrap(), key);
         }
@@ -116,7 +119,7 @@ async fn a_key_under_constant_fire_starves_no_other() {
         let fire = async {
             loop {
                 let mut callers: Vec<_> = (0..1_000).map(|_| handle.join(1, || async { 1 })).collect();
-                callers.iter_mut().for_each(embark);
+                callers.iter_mut().for_each(assert_pending);
                 yield_now().await;
             }
         };
@@ -155,20 +158,47 @@ async fn turns_of_others<F: Future<Output: Send> + Send + 'static>(burst: F) -> 
     turns
 }
 
+/// A key that counts its comparisons.
+struct Counted(Count);
+
+impl PartialEq for Counted {
+    fn eq(&self, _: &Self) -> bool {
+        self.0.up();
+        true
+    }
+}
+
+impl Eq for Counted {}
+
+impl Hash for Counted {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
+
+/// How much a shard takes in one go shows in the comparisons between two turns of another task.
 #[tokio::test]
 async fn other_tasks_have_their_turns_while_a_shard_takes_a_burst() {
     limited(async {
-        let handle = one_shard::<u32, u8>();
-        let mut callers: Vec<_> = (0..10_000_u32).map(|key| handle.join(key, std::future::pending)).collect();
-        callers.iter_mut().for_each(embark);
-        let turns = turns_of_others(async move { handle.stats().await }).await;
-        assert!(turns >= 10_000 / 256, "{turns}");
+        let (handle, comparisons) = (one_shard::<Counted, u8>(), Count::default());
+        let mut callers: Vec<_> = (0..10_000).map(|_| handle.join(Counted(comparisons.clone()), pending)).collect();
+        callers.iter_mut().for_each(assert_pending);
+        let (mut seen, compared) = (comparisons.get(), comparisons.clone());
+        let mut most = 0;
+        let others = poll_fn(move |cx| {
+            let now = compared.get();
+            (most, seen) = (most.max(now - seen), now);
+            cx.waker().wake_by_ref();
+            if now < 9_999 { Poll::Pending } else { Poll::Ready(most) }
+        });
+        let others = tokio::spawn(others);
+        assert_eq!(handle.stats().await.unwrap().waiters, 10_000);
+        let most = others.await.unwrap();
+        assert!(most <= 512, "{most} joins in one go");
     })
     .await;
 }
 
 #[tokio::test]
-async fn other_tasks_have_their_turns_while_a_shard_answers_a_herd() {
+async fn other_tasks_have_their_turns_while_a_shard_answers_a_burst() {
     limited(async {
         let (handle, gate) = (one_shard::<u8, u8>(), Gate::new());
         let pass = gate.pass();
@@ -181,7 +211,7 @@ async fn other_tasks_have_their_turns_while_a_shard_answers_a_herd() {
                 .boxed(),
         ];
         callers.extend((1..10_000).map(|_| handle.join(1, || ready(8)).boxed()));
-        callers.iter_mut().for_each(embark);
+        callers.iter_mut().for_each(assert_pending);
         handle.stats().await.unwrap();
         gate.open();
         let turns = turns_of_others(join_all(callers)).await;

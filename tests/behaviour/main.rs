@@ -1,29 +1,34 @@
 //! What a caller of `shardflight` may rely on, one behaviour per test. G1 to G14 are the guarantees of the contract.
 //!
-//! Nothing here sleeps to let something happen: gates hold work back, and conditions are awaited under a time limit.
+//! Nothing here sleeps to let something happen: gates hold work back, and conditions are awaited. A test fails when it makes
+//! no progress for a long time, not when it takes long. Nor does it count on when a shard takes a join or a question: within
+//! its first poll, or later.
 
 mod abandon;
 mod api;
 mod blocked_callers;
-mod building;
+mod blocking;
+mod builder;
+mod busy_shard;
 mod cancellation;
 mod caps;
 mod coalescing;
-mod controls;
 mod deadlines;
 mod errors;
+mod events;
 mod forget;
 mod freshness;
 mod futurelock;
 mod gauges;
-mod heard;
 mod history;
 mod hostile_drops;
 mod hostile_keys;
 mod hostile_positions;
+mod hostile_subscribers;
 mod hostile_values;
 mod hostile_wakers;
 mod hostile_work;
+mod inspect;
 mod isolation;
 mod laziness;
 mod lifecycle;
@@ -36,9 +41,8 @@ mod runtimes;
 mod schedules;
 mod scopes;
 mod shutdown;
-mod sight;
 mod spans;
 mod stats;
 mod support;
-mod threads;
-mod waiting;
+mod tracing;
+mod wait_timeout;

@@ -1,18 +1,19 @@
-//! A published result is held by nobody but its callers, and nothing else outlives its use (G6).
+//! A published result is held by its callers alone, and nothing else outlives its use (G6).
 
 use std::{
     future::pending,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    thread,
 };
 
 use futures::{executor::block_on, future::join_all};
 use shardflight::{Coalescer, Handle};
 
 use crate::support::{
-    Count, CountsDrop, Gate, Wall, at_rest, embark, eventually, eventually_blocking, limited, one_aborting_shard,
-    one_shard, settle, two_workers, until, watched,
+    Count, CountsDrop, Gate, Wall, assert_pending, at_rest, eventually, eventually_blocking, inside, limited,
+    one_aborting_shard, one_shard, poll_once, settle, two_workers, until, watched,
 };
 
 #[tokio::test]
@@ -34,7 +35,7 @@ async fn a_result_dies_with_its_last_caller() {
 }
 
 #[tokio::test]
-async fn a_result_that_nobody_waits_for_is_dropped() {
+async fn an_unwanted_result_is_dropped() {
     limited(async {
         let handle = one_shard::<u8, CountsDrop>();
         let (dropped, gate) = (Count::default(), Gate::new());
@@ -45,7 +46,7 @@ async fn a_result_that_nobody_waits_for_is_dropped() {
                 dropped.on_drop()
             })
         };
-        embark(&mut leader);
+        assert_pending(&mut leader);
         settle().await;
         drop(leader);
         settle().await;
@@ -65,7 +66,7 @@ async fn an_unread_answer_dies_with_its_caller() {
             let dropped = dropped.clone();
             handle.join_shared(1, move || async move { dropped.on_drop() })
         };
-        embark(&mut parked);
+        assert_pending(&mut parked);
         settle().await;
         at_rest(&handle).await;
         assert_eq!(dropped.get(), 0);
@@ -141,13 +142,10 @@ impl Drop for SlowToDrop {
 }
 
 #[test]
-fn what_the_work_held_is_free_before_anyone_hears_of_the_result() {
+fn work_is_dropped_before_its_result_is_published() {
     watched(|| {
         let runtime = two_workers();
-        let handle: Handle<u8, u8> = {
-            let _inside = runtime.enter();
-            one_shard()
-        };
+        let handle: Handle<u8, u8> = inside(&runtime, one_shard);
         let ((wall, opener), dropping) = (Wall::new(), Count::default());
         let work = SlowToDrop(wall, dropping.clone());
         let caller = runtime.spawn(handle.join(1, move || work));
@@ -159,7 +157,7 @@ fn what_the_work_held_is_free_before_anyone_hears_of_the_result() {
 }
 
 /// A key whose drop takes as long as its wall stands.
-struct Heavy(u8, Option<Wall>);
+struct Heavy(u8, Option<(Wall, Count)>);
 
 impl PartialEq for Heavy {
     fn eq(&self, other: &Self) -> bool {
@@ -175,7 +173,10 @@ impl std::hash::Hash for Heavy {
 
 impl Drop for Heavy {
     fn drop(&mut self) {
-        self.1.iter().for_each(Wall::block);
+        if let Some((wall, dropping)) = &self.1 {
+            dropping.up();
+            wall.block();
+        }
     }
 }
 
@@ -183,10 +184,7 @@ impl Drop for Heavy {
 fn the_key_of_a_question_whose_asker_has_left_is_not_dropped_by_its_shard() {
     watched(|| {
         let runtime = two_workers();
-        let handle: Handle<Heavy, u8> = {
-            let _inside = runtime.enter();
-            one_shard()
-        };
+        let handle: Handle<Heavy, u8> = inside(&runtime, one_shard);
         // The question is to wait until its asker has left.
         let ((workers, free), busy) = (Wall::new(), Count::default());
         for _ in 0..2 {
@@ -197,13 +195,25 @@ fn the_key_of_a_question_whose_asker_has_left_is_not_dropped_by_its_shard() {
             });
         }
         eventually_blocking(|| busy.get() == 2);
-        let (wall, _opener) = Wall::new();
-        let mut question = Box::pin(handle.forget(Heavy(1, Some(wall))));
-        embark(&mut question);
-        drop((question, free));
+        let ((wall, opener), left) = (Wall::new(), Count::default());
+        let asker = {
+            let (handle, left) = (handle.clone(), left.clone());
+            let key = Heavy(1, Some((wall, left.clone())));
+            thread::spawn(move || {
+                let mut question = Box::pin(handle.forget(key));
+                let _ = poll_once(&mut question);
+                drop(question);
+                left.up();
+            })
+        };
+        // Unless the question was answered at once: then its asker drops the key.
+        eventually_blocking(|| left.get() > 0);
+        drop(free);
         for key in 2..50 {
             assert_eq!(block_on(handle.join(Heavy(key, None), move || async move { key })).unwrap(), key);
         }
+        drop(opener);
+        asker.join().unwrap();
     });
 }
 
@@ -213,9 +223,9 @@ async fn departed_callers_are_reclaimed_while_the_flight_runs() {
         let handle = one_shard::<Traced, u8>();
         let (dropped, trace) = (Count::default(), Arc::new(()));
         let mut leader = handle.join(Traced(1, Arc::new(())), pending);
-        embark(&mut leader);
+        assert_pending(&mut leader);
         for _ in 0..20 {
-            let mut herd: Vec<_> = (0..1_000)
+            let mut burst: Vec<_> = (0..1_000)
                 .map(|_| {
                     let token = dropped.on_drop();
                     handle.join(Traced(1, Arc::clone(&trace)), move || async move {
@@ -224,7 +234,7 @@ async fn departed_callers_are_reclaimed_while_the_flight_runs() {
                     })
                 })
                 .collect();
-            herd.iter_mut().for_each(embark);
+            burst.iter_mut().for_each(assert_pending);
             until(&handle, |stats| stats.waiters == 1_001).await;
         }
         // No look at the statistics from here on: the departures alone have to do it.
@@ -239,7 +249,7 @@ async fn at_most_as_many_departed_callers_are_kept_as_there_are_live_ones() {
     limited(async {
         let handle = one_shard::<u8, u8>();
         let dropped = Count::default();
-        let mut herd: Vec<_> = (0..1_000)
+        let mut burst: Vec<_> = (0..1_000)
             .map(|_| {
                 let token = dropped.on_drop();
                 handle.join(1, move || async move {
@@ -248,14 +258,14 @@ async fn at_most_as_many_departed_callers_are_kept_as_there_are_live_ones() {
                 })
             })
             .collect();
-        herd.iter_mut().for_each(embark);
+        burst.iter_mut().for_each(assert_pending);
         settle().await;
-        while herd.len() > 1 {
+        while burst.len() > 1 {
             // From the back: the leader's closure is at work and stays.
-            herd.pop();
+            burst.pop();
             settle().await;
-            let kept = 1_000 - dropped.get() - herd.len();
-            assert!(kept <= herd.len(), "{kept} departed callers kept for {} live ones", herd.len());
+            let kept = 1_000 - dropped.get() - burst.len();
+            assert!(kept <= burst.len(), "{kept} departed callers kept for {} live ones", burst.len());
         }
     })
     .await;
@@ -275,7 +285,7 @@ async fn ten_thousand_cancelled_keys_leave_nothing_behind() {
                     })
                 })
                 .collect();
-            callers.iter_mut().for_each(embark);
+            callers.iter_mut().for_each(assert_pending);
             until(&handle, |stats| stats.flights == 10_000).await;
             drop(callers);
             assert_eq!(until(&handle, |stats| stats.waiters == 0).await.departures, 10_000);
@@ -295,7 +305,7 @@ async fn forgotten_flights_leave_nothing_behind() {
         for _ in 0..100 {
             let token = dropped.on_drop();
             let mut old = handle.join_shared(1, || async { token });
-            embark(&mut old);
+            assert_pending(&mut old);
             handle.forget(1).await.unwrap();
             drop(old.await.unwrap());
         }

@@ -1,4 +1,4 @@
-//! Work that panics: everyone hears of it, nobody remembers (G5, G8).
+//! Work that panics: all callers of its flight get the panic, later ones do not (G5, G8).
 
 use std::{
     pin::Pin,
@@ -9,7 +9,7 @@ use std::{
 use futures::future::{Ready, join_all, ready};
 use shardflight::{JoinError, TryJoinError};
 
-use crate::support::{at_rest, embark, limited, one_aborting_shard, one_shard, panic_quietly, settle, until};
+use crate::support::{assert_pending, at_rest, limited, one_aborting_shard, one_shard, panic_quietly, settle, until};
 
 fn message(error: &JoinError) -> &str {
     match error {
@@ -54,7 +54,7 @@ async fn a_panic_in_the_future_reaches_every_caller() {
 }
 
 #[tokio::test]
-async fn an_ordinary_panic_is_told_by_its_message() {
+async fn an_ordinary_panic_keeps_its_message() {
     limited(async {
         let work = || async { panic!("no such {}", "row") };
         let error = one_shard::<u8, u8>().join(1, work).await.unwrap_err();
@@ -77,14 +77,14 @@ async fn the_join_after_a_panic_starts_afresh() {
 }
 
 #[tokio::test]
-async fn a_panic_with_nobody_left_to_hear_it_hurts_nobody() {
+async fn a_panic_without_callers_is_contained() {
     limited(async {
         let handle = one_shard::<u8, u8>();
         let mut leader = handle.join(1, || async {
             tokio::task::yield_now().await;
             panic_quietly("unheard")
         });
-        embark(&mut leader);
+        assert_pending(&mut leader);
         until(&handle, |stats| stats.executions == 1).await;
         drop(leader);
         assert_eq!(at_rest(&handle).await.panics, 1);
@@ -168,7 +168,7 @@ async fn a_value_survives_the_panicking_drop_of_its_work() {
 }
 
 #[tokio::test]
-async fn an_uncalled_closure_that_panics_when_dropped_hurts_nobody() {
+async fn an_uncalled_closure_that_panics_when_dropped_is_contained() {
     limited(async {
         let handle = one_shard::<u8, u8>();
         let answers = join_all((0..1_000).map(|n| {
@@ -186,18 +186,18 @@ async fn an_uncalled_closure_that_panics_when_dropped_hurts_nobody() {
 }
 
 #[tokio::test]
-async fn departed_callers_closures_that_panic_when_dropped_hurt_nobody() {
+async fn departed_callers_closures_that_panic_when_dropped_are_contained() {
     limited(async {
         let handle = one_shard::<u8, u8>();
         let mut leader = handle.join(1, std::future::pending);
-        embark(&mut leader);
+        assert_pending(&mut leader);
         for _ in 0..10 {
             let hostile = DropsBadly(());
             let mut follower = handle.join(1, move || {
                 let _hostile = hostile;
                 ready(7)
             });
-            embark(&mut follower);
+            assert_pending(&mut follower);
             settle().await;
             drop(follower);
         }
@@ -208,14 +208,14 @@ async fn departed_callers_closures_that_panic_when_dropped_hurt_nobody() {
 }
 
 #[tokio::test]
-async fn aborted_work_that_panics_when_dropped_hurts_nobody() {
+async fn aborted_work_that_panics_when_dropped_is_contained() {
     limited(async {
         let handle = one_aborting_shard::<u8, Arc<u8>>();
         let mut leader = handle.join(1, || async {
             let _hostile = DropsBadly(());
             std::future::pending().await
         });
-        embark(&mut leader);
+        assert_pending(&mut leader);
         until(&handle, |stats| stats.executions == 1).await;
         drop(leader);
         assert_eq!(at_rest(&handle).await.aborts, 1);

@@ -59,7 +59,7 @@ async fn executions_of_one_key_never_overlap() {
     .await;
 }
 
-/// Callers hang up after any number of polls; whoever stays must get a value, never an error.
+/// Callers hang up after any number of polls; those that stay must get a value, never an error.
 async fn storm_of_departures(on_abandon: OnAbandon) {
     let handle = Coalescer::<u64, u64>::builder().shards(2).on_abandon(on_abandon).build().unwrap().handle();
     let mut callers = JoinSet::new();
@@ -68,25 +68,25 @@ async fn storm_of_departures(on_abandon: OnAbandon) {
         callers.spawn(async move {
             let mut dice = Dice(seed);
             for _ in 0..300 {
-                let (key, patience, yields) = (dice.roll(3), dice.roll(6), dice.roll(5));
+                let (key, polls, yields) = (dice.roll(3), dice.roll(6), dice.roll(5));
                 let join = handle.join(key, move || async move {
                     for _ in 0..yields {
                         yield_now().await;
                     }
                     key
                 });
-                if patience == 0 {
+                if polls == 0 {
                     assert_eq!(join.await.unwrap(), key);
                 } else {
-                    let hurry = async {
-                        for _ in 0..patience {
+                    let leaves = async {
+                        for _ in 0..polls {
                             yield_now().await;
                         }
                     };
                     tokio::select! {
                         biased;
                         answer = join => assert_eq!(answer.unwrap(), key),
-                        () = hurry => {}
+                        () = leaves => {}
                     }
                 }
             }
@@ -100,17 +100,17 @@ async fn storm_of_departures(on_abandon: OnAbandon) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_storm_of_departures_costs_nobody_else_an_answer() {
+async fn departures_cost_no_other_caller_its_answer() {
     limited(storm_of_departures(OnAbandon::Finish)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_ever_joins_a_flight_that_is_being_aborted() {
+async fn no_caller_joins_a_flight_being_aborted() {
     limited(storm_of_departures(OnAbandon::Abort)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_reads_what_was_read_before_their_forget_returned() {
+async fn no_join_after_a_forget_reads_older_data() {
     limited(async {
         let handle = Coalescer::<u8, u64>::new().handle();
         let row = Arc::new(AtomicU64::new(0));
@@ -178,7 +178,7 @@ async fn joins_from_plain_threads_are_all_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_interleaving_of_stats_and_departures_keeps_the_books() {
+async fn stats_beside_departures_add_up() {
     limited(async {
         let handle = Coalescer::<u64, u64>::builder().shards(1).on_abandon(OnAbandon::Abort).build().unwrap().handle();
         let storm = join_all((1..=8).map(|seed| {

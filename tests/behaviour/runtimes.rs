@@ -1,6 +1,6 @@
 //! Callers elsewhere than the shards: on other runtimes, on plain threads, and after the shards' runtime is gone (G5).
 
-use std::{sync::mpsc, thread, time::Duration};
+use std::{sync::mpsc, task::Poll, thread, time::Duration};
 
 use futures::{
     executor::block_on,
@@ -9,11 +9,12 @@ use futures::{
 use shardflight::{Closed, Coalescer, Handle, JoinError};
 use tokio::runtime::{Handle as Current, Runtime};
 
-use crate::support::{Count, Gate, Wall, embark, eventually_blocking, two_workers, until, watched};
+use crate::support::{
+    Count, Gate, Wall, assert_pending, eventually_blocking, inside, poll_once, two_workers, until, watched,
+};
 
 fn handle_on(runtime: &Runtime) -> Handle<u8, u8> {
-    let _inside = runtime.enter();
-    Coalescer::new().handle()
+    inside(runtime, || Coalescer::new().handle())
 }
 
 fn the_runtime_is_gone(error: &JoinError) -> bool {
@@ -39,10 +40,7 @@ fn a_join_may_be_awaited_on_a_plain_thread() {
 fn work_runs_on_the_runtime_of_its_coalescer() {
     watched(|| {
         let (home, abroad) = (two_workers(), two_workers());
-        let handle: Handle<u8, tokio::runtime::Id> = {
-            let _inside = home.enter();
-            Coalescer::new().handle()
-        };
+        let handle: Handle<u8, tokio::runtime::Id> = inside(&home, || Coalescer::new().handle());
         let ran_on = abroad.block_on(handle.join(1, || async { Current::current().id() })).unwrap();
         assert_eq!(ran_on, home.handle().id());
     });
@@ -69,7 +67,7 @@ fn callers_on_different_runtimes_share_one_flight() {
 }
 
 #[test]
-fn callers_elsewhere_hear_of_the_end_of_the_runtime() {
+fn the_end_of_the_runtime_answers_callers_elsewhere() {
     watched(|| {
         let (home, abroad) = (two_workers(), two_workers());
         let handle = handle_on(&home);
@@ -108,7 +106,7 @@ fn a_join_polled_before_and_awaited_after_the_end_of_the_runtime_is_answered() {
         let home = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let handle = handle_on(&home);
         let mut joins: Vec<_> = (0..100).map(|key| handle.join(key, || ready(7))).collect();
-        joins.iter_mut().for_each(embark);
+        joins.iter_mut().for_each(assert_pending);
         drop(home);
         for join in joins {
             assert!(the_runtime_is_gone(&block_on(join).unwrap_err()));
@@ -132,20 +130,26 @@ fn questions_after_the_end_of_the_runtime_are_answered() {
 #[test]
 fn questions_under_way_at_the_end_of_the_runtime_are_answered() {
     watched(|| {
+        // Never run, so that a question is answered by its first poll or under way.
         let home = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let handle = handle_on(&home);
         let mut stats = Box::pin(handle.stats());
         let mut forget = Box::pin(handle.forget(1));
-        embark(&mut stats);
-        embark(&mut forget);
+        let (asked_stats, asked_forget) = (poll_once(&mut stats), poll_once(&mut forget));
         drop(home);
-        assert!(block_on(stats).is_err());
-        assert!(block_on(forget).is_err());
+        match asked_stats {
+            Poll::Ready(answer) => assert_eq!(answer.unwrap().joins, 0),
+            Poll::Pending => assert!(block_on(stats).is_err()),
+        }
+        match asked_forget {
+            Poll::Ready(answer) => assert!(!answer.unwrap()),
+            Poll::Pending => assert!(block_on(forget).is_err()),
+        }
     });
 }
 
 #[test]
-fn callers_hear_of_the_end_of_a_runtime_with_a_blocked_worker() {
+fn the_end_of_a_blocked_runtime_answers_callers() {
     watched(|| {
         let (home, abroad) = (two_workers(), two_workers());
         let handle = handle_on(&home);
@@ -169,7 +173,7 @@ fn callers_hear_of_the_end_of_a_runtime_with_a_blocked_worker() {
 }
 
 #[test]
-fn nobody_hangs_who_joins_while_the_runtime_ends() {
+fn joins_while_the_runtime_ends_are_answered() {
     watched(|| {
         for _ in 0..30 {
             let home = two_workers();

@@ -1,90 +1,131 @@
-//! Windows smaller than the process, on machines that are made up.
+//! Scopes: windows that reach no further than a core or a node.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::{cell::Cell, future::pending};
 
-use shardflight::{Coalescer, Handle, Scope, Topology};
+use futures::future::ready;
+use shardflight::{BuildError, Coalescer, Handle, JoinError, Machine, Scope, Topology};
 
-use crate::support::{Gate, embark, limited, until};
+use crate::support::{Count, assert_pending, at_rest, limited, until};
 
-/// A machine whose calling thread is on whatever core the test says.
+thread_local! {
+    static CORE: Cell<Option<usize>> = const { Cell::new(Some(0)) };
+}
+
+/// Four cores on two nodes with a gap in their numbers. The calling thread is on the core that the test says.
 #[derive(Clone, Default)]
-struct Pretended {
-    nodes: Vec<usize>,
-    core: Arc<AtomicUsize>,
+struct Fake {
+    queries: Count,
+    unknown: bool,
 }
 
-impl Pretended {
-    /// Four cores on two nodes.
-    fn machine() -> Self {
-        Self { nodes: vec![0, 0, 1, 1], core: Arc::default() }
-    }
-
-    fn run_on(&self, core: usize) {
-        self.core.store(core, Ordering::SeqCst);
-    }
-}
-
-impl Topology for Pretended {
+impl Topology for Fake {
     fn nodes(&self) -> Result<Vec<usize>, String> {
-        if self.nodes.is_empty() { Err("nobody knows".to_owned()) } else { Ok(self.nodes.clone()) }
+        self.queries.up();
+        if self.unknown { Err("unknown".to_owned()) } else { Ok(vec![0, 0, 4, 4]) }
     }
 
     fn current_core(&self) -> Option<usize> {
-        Some(self.core.load(Ordering::SeqCst))
+        CORE.get()
     }
 }
 
-fn scoped(scope: Scope, machine: &Pretended) -> Handle<u32, usize> {
-    Coalescer::builder().shards(2).scope(scope).topology(machine.clone()).build().unwrap().handle()
+fn on_core(core: usize) {
+    CORE.set(Some(core));
 }
 
-/// How many executions a join from each core makes.
-async fn executions(handle: &Handle<u32, usize>, machine: &Pretended) -> u64 {
-    let gate = Gate::new();
-    let mut joins = Vec::new();
-    for core in 0..4 {
-        machine.run_on(core);
-        let passed = gate.pass();
-        let mut join = handle.join(7_u32, move || async move {
-            passed.await;
-            core
-        });
-        embark(&mut join);
-        joins.push(join);
+fn scoped(scope: Scope) -> Handle<i32, i32> {
+    on_core(0);
+    Coalescer::builder().shards(3).scope(scope).topology(Fake::default()).build().unwrap().handle()
+}
+
+type Waiting = std::pin::Pin<Box<dyn Future<Output = Result<i32, JoinError>>>>;
+
+/// Two callers of the key on every core.
+async fn callers_everywhere(handle: &Handle<i32, i32>) -> Vec<Waiting> {
+    let mut joins: Vec<Waiting> = (0..8).map(|_| Box::pin(handle.join(1, pending)) as Waiting).collect();
+    for (n, join) in joins.iter_mut().enumerate() {
+        on_core(n % 4);
+        assert_pending(join);
     }
-    let stats = until(handle, |stats| stats.waiters == 4).await;
-    gate.open();
-    for join in joins {
-        join.await.unwrap();
-    }
-    stats.executions
+    handle.stats().await.unwrap();
+    joins
+}
+
+/// How many executions it takes to serve the key on every core.
+async fn executions(handle: &Handle<i32, i32>) -> u64 {
+    let _waiting = callers_everywhere(handle).await;
+    handle.stats().await.unwrap().executions
 }
 
 #[tokio::test]
-async fn each_scope_has_windows_of_its_own() {
+async fn each_core_has_windows_of_its_own() {
     limited(async {
-        for (scope, domains) in [(Scope::PerProcess, 1), (Scope::PerNuma, 2), (Scope::PerCore, 4)] {
-            let machine = Pretended::machine();
-            let handle = scoped(scope, &machine);
-            assert_eq!(executions(&handle, &machine).await, domains, "{scope:?}");
-            assert_eq!(handle.stats().await.unwrap().per_shard().len() as u64, 2 * domains, "{scope:?}");
-        }
+        let handle = scoped(Scope::PerCore);
+        assert_eq!(executions(&handle).await, 4);
+        assert_eq!(handle.stats().await.unwrap().per_shard().len(), 12);
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_caller_that_moves_to_another_core_leaves_where_it_came() {
+async fn each_node_has_windows_of_its_own() {
     limited(async {
-        let machine = Pretended::machine();
-        let handle = scoped(Scope::PerCore, &machine);
-        let mut join = handle.join(7_u32, std::future::pending);
-        embark(&mut join);
+        let handle = scoped(Scope::PerNuma);
+        assert_eq!(executions(&handle).await, 2);
+        assert_eq!(handle.stats().await.unwrap().per_shard().len(), 6);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_process_has_one_window_by_default() {
+    limited(async {
+        assert_eq!(Scope::default(), Scope::PerProcess);
+        let handle = scoped(Scope::PerProcess);
+        assert_eq!(executions(&handle).await, 1);
+        assert_eq!(handle.stats().await.unwrap().per_shard().len(), 3);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn each_domain_has_its_own_shards() {
+    limited(async {
+        let handle = scoped(Scope::PerNuma);
+        let mut joins: Vec<_> = (0..100).map(|key| handle.join(key, pending)).collect();
+        on_core(3);
+        joins.iter_mut().for_each(assert_pending);
+        let stats = handle.stats().await.unwrap();
+        let flights: Vec<_> = stats.per_shard().iter().map(|shard| shard.flights).collect();
+        assert_eq!(flights[..3], [0, 0, 0]);
+        assert!(flights[3..].iter().all(|flights| *flights > 0), "{flights:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_first_poll_chooses_the_core() {
+    limited(async {
+        let handle = scoped(Scope::PerCore);
+        let mut join = handle.join(1, pending);
+        on_core(2);
+        assert_pending(&mut join);
+        on_core(0);
+        assert_pending(&mut join);
+        let stats = handle.stats().await.unwrap();
+        assert_eq!(stats.per_shard()[6..9].iter().map(|shard| shard.flights).sum::<usize>(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_caller_that_moved_leaves_its_own_flight() {
+    limited(async {
+        let handle = scoped(Scope::PerCore);
+        let mut join = handle.join(1, pending);
+        assert_pending(&mut join);
         until(&handle, |stats| stats.waiters == 1).await;
-        machine.run_on(3);
+        on_core(3);
         drop(join);
         until(&handle, |stats| stats.departures == 1 && stats.waiters == 0).await;
     })
@@ -92,42 +133,104 @@ async fn a_caller_that_moves_to_another_core_leaves_where_it_came() {
 }
 
 #[tokio::test]
-async fn forgetting_reaches_every_domain_from_any_core() {
+async fn an_unknown_core_is_served() {
     limited(async {
-        let machine = Pretended::machine();
-        let handle = scoped(Scope::PerCore, &machine);
-        let mut joins = Vec::new();
-        for core in 0..3 {
-            machine.run_on(core);
-            let mut join = handle.join(7_u32, std::future::pending);
-            embark(&mut join);
-            joins.push(join);
+        let handle = scoped(Scope::PerCore);
+        on_core(77);
+        assert_eq!(handle.join(1, || ready(7)).await.unwrap(), 7);
+        CORE.set(None);
+        assert_eq!(handle.join(1, || ready(8)).await.unwrap(), 8);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn forgetting_reaches_all_domains() {
+    limited(async {
+        let handle = scoped(Scope::PerCore);
+        let _old = callers_everywhere(&handle).await;
+        on_core(3);
+        assert!(handle.forget(1).await.unwrap());
+        assert!(!handle.forget(1).await.unwrap());
+        assert!(!handle.forget(2).await.unwrap());
+        let _new = callers_everywhere(&handle).await;
+        let stats = handle.stats().await.unwrap();
+        assert_eq!((stats.executions, stats.flights, stats.waiters, stats.forgets), (8, 8, 16, 4));
+        assert_eq!(handle.forget_all().await.unwrap(), 4);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_flight_cap_spans_all_domains() {
+    limited(async {
+        let builder = Coalescer::<i32, i32>::builder().shards(1).scope(Scope::PerCore).topology(Fake::default());
+        on_core(0);
+        let handle = builder.max_flights(2).build().unwrap().handle();
+        let mut joins = [handle.join(1, pending), handle.join(1, pending)];
+        for (core, join) in joins.iter_mut().enumerate() {
+            on_core(core);
+            assert_pending(join);
         }
-        machine.run_on(3);
-        assert!(handle.forget(7_u32).await.unwrap());
-        assert_eq!(handle.stats().await.unwrap().forgets, 3);
-        assert!(!handle.forget(7_u32).await.unwrap());
+        handle.stats().await.unwrap();
+        on_core(3);
+        assert!(matches!(handle.join(1, pending).await, Err(JoinError::TooManyFlights { limit: 2 })));
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_machine_that_cannot_tell_is_one_domain() {
+async fn wait_cycles_across_domains_are_found() {
     limited(async {
-        let machine = Pretended::default();
-        let handle = scoped(Scope::PerNuma, &machine);
-        assert_eq!(executions(&handle, &machine).await, 1);
-        assert_eq!(handle.stats().await.unwrap().per_shard().len(), 2);
+        let handle = scoped(Scope::PerCore);
+        let (outer, inner) = (handle.clone(), handle.clone());
+        let work = move || async move {
+            on_core(1);
+            let back = move || async move {
+                on_core(0);
+                i32::from(matches!(inner.join(1, pending).await, Err(JoinError::Reentrant)))
+            };
+            outer.join(2, back).await.unwrap()
+        };
+        assert_eq!(handle.join(1, work).await.unwrap(), 1);
+        at_rest(&handle).await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn the_machine_that_this_runs_on_can_be_scoped() {
+async fn an_unknown_machine_is_one_domain() {
     limited(async {
-        for scope in [Scope::PerCore, Scope::PerNuma] {
-            let handle = Coalescer::<u32, u32>::builder().scope(scope).build().unwrap().handle();
-            assert_eq!(handle.join(7_u32, || async { 7 }).await.unwrap(), 7);
+        for (unknown, core) in [(true, Some(0)), (false, None)] {
+            CORE.set(core);
+            let topology = Fake { unknown, ..Fake::default() };
+            let builder = Coalescer::<i32, i32>::builder().shards(3).scope(Scope::PerCore).topology(topology.clone());
+            let handle = builder.build().unwrap().handle();
+            assert_eq!(executions(&handle).await, 1);
+            assert_eq!(handle.stats().await.unwrap().per_shard().len(), 3);
+            assert_eq!(topology.queries.get(), 1);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_shard_limit_spans_all_domains() {
+    on_core(0);
+    let builder = Coalescer::<i32, i32>::builder().shards(2_000).scope(Scope::PerCore).topology(Fake::default());
+    assert_eq!(builder.build().unwrap_err(), BuildError::TooManyShards { shards: 8_000, limit: 4_096 });
+}
+
+#[tokio::test]
+async fn this_machine_is_served_in_every_scope() {
+    limited(async {
+        for scope in [Scope::PerProcess, Scope::PerCore, Scope::PerNuma] {
+            let builder = || Coalescer::<i32, i32>::builder().scope(scope);
+            for builder in [builder(), builder().shards(1).topology(Machine)] {
+                let handle = builder.build().unwrap().handle();
+                assert_eq!(handle.join(1, || ready(7)).await.unwrap(), 7);
+                assert!(!handle.forget(1).await.unwrap());
+            }
         }
     })
     .await;

@@ -1,11 +1,17 @@
 //! Honest counters (G14). What is under way is in `gauges`.
 
-use std::future::pending;
+use std::future::{pending, ready};
 
-use futures::future::join_all;
-use shardflight::{Coalescer, Stats};
+use futures::{executor::block_on, future::join_all};
+use shardflight::{Coalescer, JoinError, Stats};
 
-use crate::support::{Gate, at_rest, embark, limited, one_aborting_shard, one_shard, panic_quietly, settle, until};
+use crate::{
+    busy_shard::{BusyShard, SlowKey},
+    support::{
+        Gate, assert_pending, at_rest, inside, limited, one_aborting_shard, one_shard, panic_quietly, settle,
+        two_workers, until, watched,
+    },
+};
 
 /// Every counter there is, in the order of their declaration.
 fn counters(stats: &Stats) -> [u64; 11] {
@@ -36,7 +42,7 @@ async fn a_new_coalescer_has_counted_nothing() {
 }
 
 #[test]
-fn default_stats_are_those_of_a_coalescer_nobody_has_used() {
+fn default_stats_are_all_zero() {
     let stats = Stats::default();
     assert_eq!(counters(&stats), [0; 11]);
     assert!(stats.per_shard().is_empty());
@@ -95,7 +101,7 @@ async fn a_departure_is_a_caller_that_left_before_its_answer() {
                 })
             })
             .collect();
-        callers.iter_mut().for_each(embark);
+        callers.iter_mut().for_each(assert_pending);
         settle().await;
         callers.truncate(3);
         assert_eq!(handle.stats().await.unwrap().departures, 2);
@@ -107,7 +113,7 @@ async fn a_departure_is_a_caller_that_left_before_its_answer() {
 }
 
 #[tokio::test]
-async fn a_departure_is_counted_even_if_nobody_looked_before_the_answer() {
+async fn a_departure_is_counted_without_being_asked_for() {
     limited(async {
         let handle = one_shard::<u8, u8>();
         let gate = Gate::new();
@@ -120,7 +126,7 @@ async fn a_departure_is_counted_even_if_nobody_looked_before_the_answer() {
                 })
             })
             .collect();
-        callers.iter_mut().for_each(embark);
+        callers.iter_mut().for_each(assert_pending);
         settle().await;
         // Too few of ten to be worth looking for.
         callers.truncate(8);
@@ -132,16 +138,18 @@ async fn a_departure_is_counted_even_if_nobody_looked_before_the_answer() {
     .await;
 }
 
-#[tokio::test]
-async fn a_caller_that_left_before_its_shard_saw_it_is_counted_nowhere() {
-    limited(async {
-        let handle = one_shard::<u8, u8>();
-        let mut hasty = handle.join(1, || async { 7 });
-        embark(&mut hasty);
-        drop(hasty);
-        assert_eq!(counters(&at_rest(&handle).await), [0; 11]);
-    })
-    .await;
+#[test]
+fn a_caller_that_left_before_its_shard_saw_it_is_counted_nowhere() {
+    watched(|| {
+        let runtime = two_workers();
+        let handle = inside(&runtime, one_shard::<SlowKey, u8>);
+        let busy = BusyShard::of(&handle);
+        let mut leaves = handle.join(SlowKey::new(1), || ready(7));
+        assert_pending(&mut leaves);
+        drop(leaves);
+        busy.free();
+        assert_eq!(counters(&block_on(at_rest(&handle))), [2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
+    });
 }
 
 #[tokio::test]
@@ -149,7 +157,7 @@ async fn an_abort_is_counted_once_and_as_nothing_else() {
     limited(async {
         let handle = one_aborting_shard::<u8, u8>();
         let mut callers: Vec<_> = (0..3).map(|_| handle.join(1, pending)).collect();
-        callers.iter_mut().for_each(embark);
+        callers.iter_mut().for_each(assert_pending);
         settle().await;
         drop(callers);
         at_rest(&handle).await;
@@ -165,7 +173,7 @@ async fn forgets_count_flights_and_not_calls() {
     limited(async {
         let handle = one_shard::<u8, u8>();
         let mut callers: Vec<_> = (0..3).map(|key| handle.join(key, pending)).collect();
-        callers.iter_mut().for_each(embark);
+        callers.iter_mut().for_each(assert_pending);
         handle.forget(0).await.unwrap();
         handle.forget(0).await.unwrap();
         handle.forget(77).await.unwrap();
@@ -178,12 +186,38 @@ async fn forgets_count_flights_and_not_calls() {
 }
 
 #[tokio::test]
+async fn every_join_is_counted_once() {
+    limited(async {
+        let builder = Coalescer::<i32, i32>::builder().shards(3).max_waiters_per_flight(5).max_flights(2);
+        let (handle, gate) = (builder.build().unwrap().handle(), Gate::new());
+        let mut callers: Vec<_> = (0..8).map(|_| tokio::spawn(handle.join(1, gate.then(7)))).collect();
+        until(&handle, |stats| stats.joins == 8).await;
+        let inner = handle.clone();
+        let reentrant = handle.join(2, || async move { i32::from(inner.join(2, pending).await.is_err()) });
+        assert_eq!(reentrant.await.unwrap(), 1);
+        callers.push(tokio::spawn(handle.join(3, gate.then(7))));
+        until(&handle, |stats| stats.flights == 2).await;
+        assert!(matches!(handle.join(4, pending).await, Err(JoinError::TooManyFlights { limit: 2 })));
+        handle.set_enabled(false);
+        join_all((0..4).map(|key| handle.join(key, || async { 7 }))).await;
+        gate.open();
+        let answers = join_all(callers).await;
+        assert_eq!(answers.into_iter().filter(|answer| answer.as_ref().unwrap().is_ok()).count(), 6);
+        let stats = at_rest(&handle).await;
+        let parts = (stats.executions, stats.coalesced, stats.rejections, stats.bypasses);
+        assert_eq!((stats.joins, parts), (16, (3, 4, 5, 4)));
+        assert_eq!(stats.per_shard().iter().map(|shard| shard.joins).sum::<u64>(), 16);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_sum_is_the_sum_of_the_shards() {
     limited(async {
         let handle = Coalescer::<i32, i32>::builder().shards(8).build().unwrap().handle();
         join_all((0..500).map(|n| handle.join(n % 250, move || async move { n }))).await;
         let mut waiting: Vec<_> = (0..100).map(|key| handle.join(key, pending)).collect();
-        waiting.iter_mut().for_each(embark);
+        waiting.iter_mut().for_each(assert_pending);
         handle.forget(0).await.unwrap();
         let stats = handle.stats().await.unwrap();
         let shards = stats.per_shard();
@@ -208,7 +242,7 @@ async fn reset_takes_the_counters_and_leaves_the_gauges() {
         let _ = handle.try_join(1, || async { Err(()) }).await;
         let _ = handle.try_join(1, || async { panic_quietly("broken") }).await;
         let mut waiting: Vec<_> = (0..20).map(|key| handle.join(key, pending)).collect();
-        waiting.iter_mut().for_each(embark);
+        waiting.iter_mut().for_each(assert_pending);
         handle.forget(0).await.unwrap();
         waiting.truncate(15);
         until(&handle, |stats| stats.departures == 5).await;
@@ -224,11 +258,11 @@ async fn reset_takes_the_counters_and_leaves_the_gauges() {
 }
 
 #[tokio::test]
-async fn reset_forgets_departures_that_were_not_looked_at_yet() {
+async fn a_reset_clears_departures_that_were_not_noticed_yet() {
     limited(async {
         let handle = one_shard::<u8, u8>();
         let mut callers: Vec<_> = (0..3).map(|_| handle.join(7, pending)).collect();
-        callers.iter_mut().for_each(embark);
+        callers.iter_mut().for_each(assert_pending);
         settle().await;
         // One of three: too few to look for.
         callers.pop();
@@ -240,11 +274,11 @@ async fn reset_forgets_departures_that_were_not_looked_at_yet() {
 }
 
 #[tokio::test]
-async fn stats_tell_of_everything_that_was_sent_before() {
+async fn stats_include_everything_sent_before() {
     limited(async {
         let handle = one_shard::<i32, i32>();
         let mut callers: Vec<_> = (0..3_000).map(|key| handle.join(key, pending)).collect();
-        callers.iter_mut().for_each(embark);
+        callers.iter_mut().for_each(assert_pending);
         assert_eq!(handle.stats().await.unwrap().joins, 3_000);
         drop(callers);
         let stats = handle.stats().await.unwrap();

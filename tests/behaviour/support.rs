@@ -2,11 +2,12 @@
 
 use std::{
     any::Any,
+    cell::RefCell,
     env,
     future::poll_fn,
     hash::Hash,
     panic::resume_unwind,
-    pin::Pin,
+    pin::{Pin, pin},
     process::Command,
     sync::{
         Arc, Condvar, Mutex,
@@ -23,26 +24,60 @@ use tokio::{
     runtime::{self, Runtime},
     sync::watch,
     task::yield_now,
-    time::timeout,
+    time::{self, sleep},
 };
 
-/// Generous: it is only ever reached by a test that hangs.
-pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+/// How long a test may go without progress. Generous, and no bound on its total work: a loaded machine is slow, but only a
+/// hang reaches it.
+pub(crate) const LIMIT: Duration = Duration::from_mins(1);
 
-/// A hang is a failure, not a stuck test run.
+/// Fails a test that hangs. Each poll of the test restarts the limit.
 pub(crate) async fn limited<F: Future>(test: F) -> F::Output {
-    timeout(LIMIT, test).await.expect("the test hangs")
+    let mut test = pin!(test);
+    let mut limit = pin!(sleep(LIMIT));
+    poll_fn(|cx| {
+        // Before the poll: one that takes long is no hang.
+        let is_hung = limit.is_elapsed();
+        if let Poll::Ready(output) = test.as_mut().poll(cx) {
+            return Poll::Ready(output);
+        }
+        assert!(!is_hung, "the test hangs");
+        limit.as_mut().reset(time::Instant::now() + LIMIT);
+        let _ = limit.as_mut().poll(cx);
+        Poll::Pending
+    })
+    .await
 }
 
-/// [`limited`] for tests that block threads: no runtime has to be alive for the limit to hold.
+thread_local! {
+    /// Where a watched test reports its progress to.
+    static STEPS: RefCell<Option<mpsc::Sender<()>>> = const { RefCell::new(None) };
+}
+
+/// [`limited`] for tests that block threads: no runtime has to be alive for the limit to hold. Each [`step`] restarts it.
 pub(crate) fn watched(test: impl FnOnce() + Send + 'static) {
-    let (done, over) = mpsc::channel::<()>();
+    let (steps, progress) = mpsc::channel();
+    // The thread's end drops the sender.
     let thread = thread::spawn(move || {
-        let _done = done;
+        STEPS.set(Some(steps));
         test();
     });
-    assert_eq!(over.recv_timeout(LIMIT), Err(RecvTimeoutError::Disconnected), "the test hangs");
+    let end = loop {
+        if let Err(end) = progress.recv_timeout(LIMIT) {
+            break end;
+        }
+    };
+    assert_eq!(end, RecvTimeoutError::Disconnected, "the test hangs");
     thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+}
+
+/// Reports progress of a [`watched`] test, from its own thread.
+pub(crate) fn step() {
+    STEPS.with_borrow(|steps| {
+        if let Some(steps) = steps {
+            let _ = steps.send(());
+        }
+    });
 }
 
 const CHILD: &str = "SHARDFLIGHT_BEHAVIOUR_CHILD";
@@ -66,12 +101,18 @@ pub(crate) fn two_workers() -> Runtime {
     runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
 }
 
+/// Builds inside a runtime that the calling thread doesn't drive.
+pub(crate) fn inside<T>(runtime: &Runtime, build: impl FnOnce() -> T) -> T {
+    let _inside = runtime.enter();
+    build()
+}
+
 /// All keys on one shard: what one of them does wrong hits the others if it can.
 pub(crate) fn one_shard<K: Eq + Send + 'static, V: Send + Sync + 'static>() -> Handle<K, V> {
     Coalescer::builder().shards(1).build().expect("inside a runtime").handle()
 }
 
-/// [`one_shard`] where work that nobody waits for is dropped.
+/// [`one_shard`] where abandoned work is dropped.
 pub(crate) fn one_aborting_shard<K: Eq + Send + 'static, V: Send + Sync + 'static>() -> Handle<K, V> {
     Coalescer::builder().shards(1).on_abandon(OnAbandon::Abort).build().expect("inside a runtime").handle()
 }
@@ -168,17 +209,24 @@ impl Drop for CountsDrop {
     }
 }
 
-/// Waits until the statistics say so, and returns them.
+/// Waits until the statistics say so, and returns them. The limit is for the time without a change.
 pub(crate) async fn until<K, V, S>(handle: &Handle<K, V, S>, condition: impl Fn(&Stats) -> bool) -> Stats
 where
     K: Hash + Eq + Send + 'static,
     V: Send + Sync + 'static,
 {
-    let deadline = Instant::now() + LIMIT;
+    let mut deadline = Instant::now() + LIMIT;
+    let mut seen = None;
     loop {
         let stats = handle.stats().await.expect("the shards are there");
         if condition(&stats) {
+            step();
             return stats;
+        }
+        let now = Some((stats.joins, stats.executions, stats.departures, stats.waiters, stats.flights));
+        if seen != now {
+            step();
+            (seen, deadline) = (now, Instant::now() + LIMIT);
         }
         assert!(Instant::now() < deadline, "never came true; last seen: {stats:?}");
         yield_now().await;
@@ -220,8 +268,8 @@ pub(crate) fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
 }
 
 /// The first poll of a join whose work can't have ended.
-pub(crate) fn embark<F: Future + Unpin>(join: &mut F) {
-    assert!(poll_once(join).is_pending(), "nobody can have answered yet");
+pub(crate) fn assert_pending<F: Future + Unpin>(join: &mut F) {
+    assert!(poll_once(join).is_pending(), "there can be no answer yet");
 }
 
 /// Lets every task that is ready have its turn, on a `current_thread` runtime.

@@ -15,9 +15,9 @@ use tracing::subscriber::set_default;
 use tracing_subscriber::{layer::SubscriberExt, registry};
 
 use crate::{
+    events::{COMPLETED, Events, OVERDUE, REJECTED, STARTED},
     exported::Exported,
     figures::counters,
-    heard::Heard,
     support::{at_rest, in_a_child_process, panic_quietly, settle},
 };
 
@@ -71,15 +71,15 @@ async fn work(callers: Callers, key: u64, fate: Fate, time: Duration) -> Result<
     }
 }
 
-/// One caller: it comes at its time, and stays, or leaves, or has little patience.
+/// One caller: it comes at its time, and stays, leaves, or has a short wait timeout.
 async fn call(callers: Callers, seed: u64, tally: Arc<Mutex<Tally>>) {
     let mut random = Rng::with_seed(seed);
     let mut milliseconds = |most| Duration::from_millis(random.u64(1..most));
     let (arrival, time, stay) = (milliseconds(400), milliseconds(25), milliseconds(25));
     let (key, fate, manner) = (random.u64(..24), Fate::any(&mut random), random.u8(..4));
     sleep(arrival).await;
-    let patient = if manner == 0 { callers.with_max_wait(MAX_WAIT) } else { callers.clone() };
-    let join = patient.try_join(key, move || work(callers, key, fate, time));
+    let caller = if manner == 0 { callers.with_max_wait(MAX_WAIT) } else { callers.clone() };
+    let join = caller.try_join(key, move || work(callers, key, fate, time));
     let answer = if manner == 1 { timeout(stay, join).await } else { Ok(join.await) };
     let mut tally = tally.lock().unwrap();
     match answer {
@@ -94,7 +94,7 @@ async fn call(callers: Callers, seed: u64, tally: Arc<Mutex<Tally>>) {
     }
 }
 
-/// Now and then somebody forgets keys, or has a join pass the shards.
+/// Now and then forgets keys, or makes a join that bypasses the shards.
 async fn meddle(callers: &Callers, random: &mut Rng, tally: &Mutex<Tally>) {
     for _ in 0..80 {
         sleep(Duration::from_millis(5)).await;
@@ -103,7 +103,7 @@ async fn meddle(callers: &Callers, random: &mut Rng, tally: &Mutex<Tally>) {
             1 | 2 => u64::from(callers.forget(random.u64(..24)).await.unwrap()),
             _ => {
                 callers.set_enabled(false);
-                // Answered at its first poll, so that nobody comes in between.
+                // Answered at its first poll, so that no caller comes in between.
                 callers.try_join(random.u64(..24), || async { Ok(7) }).await.unwrap();
                 callers.set_enabled(true);
                 tally.lock().unwrap().bypassed += 1;
@@ -121,8 +121,8 @@ fn build(exported: &Exported) -> Coalescer<u64, Result<u64, u64>, BuildHasherDef
 }
 
 async fn play(seed: u64) -> Stats {
-    let (exported, heard, tally) = (Exported::new(), Heard::default(), Arc::new(Mutex::new(Tally::default())));
-    let _subscriber = set_default(registry().with(heard.clone()));
+    let (exported, events, tally) = (Exported::new(), Events::default(), Arc::new(Mutex::new(Tally::default())));
+    let _subscriber = set_default(registry().with(events.clone()));
     let coalescer = build(&exported);
     let callers = coalescer.handle();
     let mut random = Rng::with_seed(seed);
@@ -137,7 +137,7 @@ async fn play(seed: u64) -> Stats {
     settle().await;
     let tally = tally.lock().unwrap().clone();
     compare_metrics(&stats, &exported, &tally);
-    compare_events(&stats, &exported, &heard);
+    compare_events(&stats, &exported, &events);
     stats
 }
 
@@ -163,18 +163,18 @@ fn compare_metrics(stats: &Stats, exported: &Exported, tally: &Tally) {
     assert!(tally.answered <= waits("answered") && tally.left <= waits("left") && tally.rejected <= stats.rejections);
 }
 
-fn compare_events(stats: &Stats, exported: &Exported, heard: &Heard) {
-    let landed = heard.of("flight landed");
-    assert_eq!(heard.of("flight started").len() as u64, stats.executions);
-    assert_eq!(heard.of("flight overdue").len() as u64, stats.timeouts);
-    assert_eq!(heard.of("join rejected").len() as u64, stats.rejections);
+fn compare_events(stats: &Stats, exported: &Exported, events: &Events) {
+    let completed = events.of(COMPLETED);
+    assert_eq!(events.of(STARTED).len() as u64, stats.executions);
+    assert_eq!(events.of(OVERDUE).len() as u64, stats.timeouts);
+    assert_eq!(events.of(REJECTED).len() as u64, stats.rejections);
     for outcome in ["value", "panicked", "timed_out", "aborted", "closed"] {
-        let told = landed.iter().filter(|event| event["outcome"] == format!("\"{outcome}\"")).count() as u64;
-        assert_eq!(exported.count("shardflight_flight_duration_seconds_count", &[("outcome", outcome)]), told);
+        let reported = completed.iter().filter(|event| event["outcome"] == outcome).count() as u64;
+        assert_eq!(exported.count("shardflight_flight_duration_seconds_count", &[("outcome", outcome)]), reported);
     }
-    let waiters: u64 = landed.iter().map(|event| event["waiters"].parse::<u64>().unwrap()).sum();
+    let waiters: u64 = completed.iter().map(|event| event["waiters"].parse::<u64>().unwrap()).sum();
     assert_eq!(exported.count("shardflight_flight_waiters_sum", &[]), waiters);
-    let latency: f64 = landed.iter().map(|event| event["latency"].parse::<f64>().unwrap()).sum();
+    let latency: f64 = completed.iter().map(|event| event["latency"].parse::<f64>().unwrap()).sum();
     let measured = exported.seconds("shardflight_flight_duration_seconds_sum", &[]);
     assert!((measured - latency).abs() < 1e-6, "{measured} and {latency}");
 }

@@ -31,7 +31,7 @@ fn exported() -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn the_dashboard_and_the_rules_ask_for_nothing_that_is_not_exported() {
+async fn the_dashboard_and_the_rules_query_only_exported_names() {
     let exported = exported();
     for file in ASKING {
         let asked = asked_for(file);

@@ -7,7 +7,7 @@ use shardflight::{BuildError, Coalescer, Metrics, OnAbandon, Stats};
 use tokio::{runtime, task::yield_now, time::advance};
 
 use crate::exported::Exported;
-use crate::support::{embark, eventually_blocking, limited, settle, watched};
+use crate::support::{assert_pending, eventually_blocking, limited, settle, watched};
 
 /// Every counter, and by what name it is exported.
 pub(crate) fn counters(stats: &Stats) -> [(&'static str, u64); 11] {
@@ -51,7 +51,7 @@ async fn every_shard_reports_what_it_counted_and_what_it_does() {
         let handle = coalescer.handle();
         join_all((0..50).map(|n| handle.join(n % 25, move || async move { n }))).await;
         let mut waiting: Vec<_> = (100..110_u32).map(|key| handle.join(key, pending)).collect();
-        waiting.iter_mut().for_each(embark);
+        waiting.iter_mut().for_each(assert_pending);
         handle.set_enabled(false);
         handle.join(1_u32, || async { 7 }).await.unwrap();
         next_report().await;
@@ -81,7 +81,7 @@ async fn everything_is_there_before_anything_happened() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_counted_is_told_once_however_often_it_is_reported() {
+async fn each_event_is_exported_once_however_often_it_is_reported() {
     limited(async {
         let exported = Exported::new();
         let coalescer = build(&exported, Metrics::named("users").report_every(Duration::from_millis(10)));
@@ -129,7 +129,7 @@ async fn a_shutdown_leaves_the_last_figures_and_gauges_of_zero() {
         let coalescer = build(&exported, Metrics::named("users").report_every(AN_AGE));
         let handle = coalescer.handle();
         let mut waiting: Vec<_> = (0..10_u32).map(|key| handle.join(key, pending)).collect();
-        waiting.iter_mut().for_each(embark);
+        waiting.iter_mut().for_each(assert_pending);
         coalescer.shutdown(Duration::ZERO).await;
         while exported.count("shardflight_aborts_total", &[]) < 10 {
             yield_now().await;
@@ -150,7 +150,7 @@ async fn metrics_keep_no_coalescer_alive() {
         let coalescer = build(&exported, Metrics::named("users"));
         let handle = coalescer.handle();
         let mut join = handle.join(1_u32, pending);
-        embark(&mut join);
+        assert_pending(&mut join);
         next_report().await;
         assert_eq!(exported.count("shardflight_flights", &[]), 1);
         drop((coalescer, handle, join));
@@ -159,7 +159,7 @@ async fn metrics_keep_no_coalescer_alive() {
         assert_eq!(exported.count("shardflight_flights", &[]), 0);
         next_report().await;
         let tasks = runtime::Handle::current().metrics();
-        assert_eq!(tasks.num_alive_tasks(), 0, "somebody still reports");
+        assert_eq!(tasks.num_alive_tasks(), 0, "a task still reports");
     })
     .await;
 }
@@ -241,7 +241,7 @@ async fn a_blank_name_and_no_pause_between_reports_are_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_recorder_nothing_is_heard_and_all_is_well() {
+async fn without_a_recorder_nothing_is_exported() {
     limited(async {
         let coalescer = Coalescer::<u32, u32>::builder().metrics("users").build().unwrap();
         assert_eq!(coalescer.handle().join(1_u32, || async { 7 }).await.unwrap(), 7);

@@ -1,4 +1,4 @@
-//! A recorder is somebody else's code.
+//! Recorders are foreign code, and may panic.
 
 use std::{
     collections::BTreeMap,
@@ -86,7 +86,7 @@ impl HistogramFn for Panics {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_recorder_that_panics_harms_nobody() {
+async fn a_recorder_that_panics_is_contained() {
     limited(async {
         for at_registration in [true, false] {
             let recorder = Panics { at_registration, ..Panics::default() };

@@ -3,12 +3,13 @@
 
 mod agreement;
 mod dashboard;
+#[path = "../behaviour/events.rs"]
+#[expect(dead_code, reason = "the behaviour tests need more of it")]
+mod events;
 mod exported;
 mod figures;
-#[path = "../behaviour/heard.rs"]
-mod heard;
 mod hostile;
 #[path = "../behaviour/support.rs"]
-#[expect(dead_code, reason = "the behaviours' as well, and they need more of it")]
+#[expect(dead_code, reason = "the behaviour tests need more of it")]
 mod support;
 mod timing;

@@ -6,7 +6,7 @@ use shardflight::{Coalescer, Handle, JoinError, OnAbandon};
 use tokio::time::{sleep, timeout};
 
 use crate::exported::Exported;
-use crate::support::{embark, limited, panic_quietly, settle, watched};
+use crate::support::{assert_pending, limited, panic_quietly, settle, watched};
 
 const FLIGHTS: [&str; 2] = ["shardflight_flight_duration_seconds_sum", "shardflight_flight_duration_seconds_count"];
 const WAITS: [&str; 2] = ["shardflight_wait_duration_seconds_sum", "shardflight_wait_duration_seconds_count"];
@@ -29,7 +29,7 @@ async fn two_seconds() -> u32 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_flight_is_measured_from_its_launch_to_its_landing() {
+async fn a_flight_is_measured_from_launch_to_completion() {
     limited(async {
         let exported = Exported::new();
         let handle = one_shard(&exported);
@@ -62,10 +62,10 @@ async fn who_leaves_is_measured_until_then() {
     limited(async {
         let exported = Exported::new();
         let handle = one_shard(&exported);
-        let impatient = handle.with_max_wait(Duration::from_millis(250));
+        let short = handle.with_max_wait(Duration::from_millis(250));
         let (dropped, gave_up, _) = tokio::join!(
             timeout(Duration::from_millis(500), handle.join(1_u32, two_seconds)),
-            impatient.join(1_u32, two_seconds),
+            short.join(1_u32, two_seconds),
             handle.join(1_u32, two_seconds),
         );
         assert!(dropped.is_err() && gave_up.is_err());
@@ -111,13 +111,13 @@ fn a_thread_that_joins_is_measured_as_a_task_is() {
         let handle = one_shard(&exported);
         drop(inside);
         assert_eq!(handle.blocking_join(1_u32, || 7).unwrap(), 7);
-        let impatient = handle.with_max_wait(Duration::from_millis(1));
+        let short = handle.with_max_wait(Duration::from_millis(1));
         let (sender, receiver) = std::sync::mpsc::channel::<()>();
         let blocked = move || {
             let _ = receiver.recv();
             7
         };
-        assert!(matches!(impatient.blocking_join(1_u32, blocked), Err(JoinError::TimedOut { .. })));
+        assert!(matches!(short.blocking_join(1_u32, blocked), Err(JoinError::TimedOut { .. })));
         drop(sender);
         handle.set_enabled(false);
         assert_eq!(handle.blocking_join(1_u32, || 7).unwrap(), 7);
@@ -141,7 +141,7 @@ async fn a_flights_end_is_its_outcome() {
         assert!(timeout(Duration::from_secs(1), handle.join(3_u32, pending)).await.is_err());
         settle().await;
         let mut last = handle.join(4_u32, pending);
-        embark(&mut last);
+        assert_pending(&mut last);
         coalescer.shutdown(Duration::ZERO).await;
         assert!(matches!(last.await, Err(JoinError::Closed)));
         for (outcome, seconds) in [("panicked", 0.0), ("timed_out", 20.0), ("aborted", 1.0), ("closed", 0.0)] {

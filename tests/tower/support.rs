@@ -1,15 +1,8 @@
-//! Servers, clients, gates and limits.
+//! Servers and clients, beside the fixtures that all tests share.
 
-use std::{
-    panic::resume_unwind,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-        mpsc::{self, RecvTimeoutError},
-    },
-    thread,
-    time::{Duration, Instant},
-};
+#[path = "../behaviour/support.rs"]
+#[expect(dead_code, reason = "the behaviour tests need more of it")]
+mod fixtures;
 
 use axum::{Router, body::Body, response::IntoResponse, routing::get};
 use bytes::Bytes;
@@ -21,63 +14,10 @@ use shardflight::{
     Builder, Coalescer, Handle, Stats,
     tower::{Answer, CoalesceLayer, CoalesceLayerBuilder, CoalescedBody, Key, Reason},
 };
-use tokio::{
-    net::TcpListener,
-    sync::watch,
-    task::{JoinHandle, yield_now},
-    time::timeout,
-};
+use tokio::{net::TcpListener, task::JoinHandle};
 
-/// Generous: it is only ever reached by a test that hangs.
-const LIMIT: Duration = Duration::from_secs(90);
-
-/// A hang is a failure, not a stuck test run.
-pub(crate) async fn limited<F: Future>(test: F) -> F::Output {
-    timeout(LIMIT, test).await.expect("the test hangs")
-}
-
-/// [`limited`] for tests that may block their thread.
-pub(crate) fn watched(test: impl FnOnce() + Send + 'static) {
-    let (done, over) = mpsc::channel::<()>();
-    let thread = thread::spawn(move || {
-        let _done = done;
-        test();
-    });
-    assert_eq!(over.recv_timeout(LIMIT), Err(RecvTimeoutError::Disconnected), "the test hangs");
-    thread.join().unwrap_or_else(|panic| resume_unwind(panic));
-}
-
-/// Closed until opened, then open for good.
-#[derive(Clone, Debug)]
-pub(crate) struct Gate(Arc<watch::Sender<bool>>);
-
-impl Gate {
-    pub(crate) fn new() -> Self {
-        Self(Arc::new(watch::Sender::new(false)))
-    }
-
-    pub(crate) fn open(&self) {
-        self.0.send_replace(true);
-    }
-
-    pub(crate) async fn pass(&self) {
-        self.0.subscribe().wait_for(|open| *open).await.expect("the gate keeps its own sender");
-    }
-}
-
-/// How often something happened.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Count(Arc<AtomicUsize>);
-
-impl Count {
-    pub(crate) fn up(&self) -> usize {
-        self.0.fetch_add(1, Ordering::SeqCst) + 1
-    }
-
-    pub(crate) fn get(&self) -> usize {
-        self.0.load(Ordering::SeqCst)
-    }
-}
+use self::fixtures::LIMIT;
+pub(crate) use self::fixtures::{Count, Gate, eventually, limited, watched};
 
 /// A layer under test, what it joins through, and a handler that is held back and counted.
 #[derive(Clone, Debug)]
@@ -142,23 +82,7 @@ impl Stage {
 
     /// Waits until the statistics say so, and returns them.
     pub(crate) async fn until(&self, condition: impl Fn(&Stats) -> bool) -> Stats {
-        let deadline = Instant::now() + LIMIT;
-        loop {
-            let stats = self.handle.stats().await.expect("the shards are there");
-            if condition(&stats) {
-                return stats;
-            }
-            assert!(Instant::now() < deadline, "never came true; last seen: {stats:?}");
-            yield_now().await;
-        }
-    }
-}
-
-pub(crate) async fn eventually(condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + LIMIT;
-    while !condition() {
-        assert!(Instant::now() < deadline, "never came true");
-        yield_now().await;
+        fixtures::until(&self.handle, condition).await
     }
 }
 

@@ -18,17 +18,17 @@ use tokio::{
 
 use super::{
     log::{Joining, Log, Logged, Running, Value},
-    plan::{Action, Api, Blocking, Join, Patience, Work, WorkEnd},
+    plan::{Action, Api, Blocking, Join, Treatment, Work, WorkEnd},
     record::{Answer, Ending},
 };
 use crate::support::panic_quietly;
 
 /// An error of the work's own is as good a result as any.
-pub(super) type Product = Result<Value, Value>;
-pub(super) type Flights = Handle<u8, Product>;
+pub(super) type WorkOutput = Result<Value, Value>;
+pub(super) type Flights = Handle<u8, WorkOutput>;
 
-fn of_product(product: &Product) -> Answer {
-    let (Ok(value) | Err(value)) = product;
+fn of_output(output: &WorkOutput) -> Answer {
+    let (Ok(value) | Err(value)) = output;
     Answer::Value { execution: value.execution }
 }
 
@@ -64,20 +64,20 @@ fn logged(handle: &Flights, log: &Arc<Log>, join: &Join, inside: Option<usize>) 
             perform(handle, log, work, running)
         }
     };
-    let patient = max_wait.map(|limit| handle.with_max_wait(limit));
-    let handle = patient.as_ref().unwrap_or(handle);
+    let limited = max_wait.map(|limit| handle.with_max_wait(limit));
+    let handle = limited.as_ref().unwrap_or(handle);
     let joining: Joining = match join.api {
         Api::Join => Box::pin(handle.join(key, closure).map(|result| match result {
-            Ok(product) => of_product(&product),
+            Ok(output) => of_output(&output),
             Err(error) => of_error(&error),
         })),
         Api::JoinShared => Box::pin(handle.join_shared(key, closure).map(|result| match result {
-            Ok(product) => of_product(&product),
+            Ok(output) => of_output(&output),
             Err(error) => of_error(&error),
         })),
         Api::TryJoin => Box::pin(handle.try_join(key, closure).map(|result| match result {
-            Ok(value) => of_product(&Ok(value)),
-            Err(TryJoinError::Work(value)) => of_product(&Err(value)),
+            Ok(value) => of_output(&Ok(value)),
+            Err(TryJoinError::Work(value)) => of_output(&Err(value)),
             Err(TryJoinError::Join(error)) => of_error(&error),
             Err(_) => Answer::Unexpected("an unknown kind of error".into()),
         })),
@@ -90,7 +90,7 @@ fn panics(running: &mut Running) -> ! {
     panic_quietly(format!("execution {}", running.execution));
 }
 
-async fn perform(handle: Flights, log: Arc<Log>, work: Work, mut running: Running) -> Product {
+async fn perform(handle: Flights, log: Arc<Log>, work: Work, mut running: Running) -> WorkOutput {
     for _ in 0..work.yields {
         yield_now().await;
     }
@@ -100,7 +100,7 @@ async fn perform(handle: Flights, log: Arc<Log>, work: Work, mut running: Runnin
     if let Some(join) = &work.nested {
         let nested = logged(&handle, &log, join, Some(running.execution));
         // Nothing is parked: work has nothing else to do.
-        treat(nested, join.patience).await;
+        treat(nested, join.treatment).await;
     }
     match work.end {
         WorkEnd::Never => pending().await,
@@ -113,7 +113,7 @@ async fn perform(handle: Flights, log: Arc<Log>, work: Work, mut running: Runnin
     }
 }
 
-/// Polls a future so often, then drops it; on its way it lets everybody else run.
+/// Polls a future so often, then drops it; on its way it lets all others run.
 async fn leave_after(polls: u8, future: impl Future<Output = ()>) {
     let mut future = pin!(future);
     for _ in 0..polls {
@@ -125,18 +125,18 @@ async fn leave_after(polls: u8, future: impl Future<Output = ()>) {
 }
 
 /// Gives a join back if it is to be gone on with later.
-async fn treat(mut joining: Logged, patience: Patience) -> Option<Logged> {
-    match patience {
-        Patience::Waits => joining.await,
-        Patience::NeverPolls => {}
-        Patience::LeavesAfter { polls } => leave_after(polls, joining).await,
-        Patience::Races { limit } => drop(timeout(limit, joining).await),
-        Patience::Parks => {
+async fn treat(mut joining: Logged, treatment: Treatment) -> Option<Logged> {
+    match treatment {
+        Treatment::Waits => joining.await,
+        Treatment::NeverPolls => {}
+        Treatment::LeavesAfter { polls } => leave_after(polls, joining).await,
+        Treatment::Races { limit } => drop(timeout(limit, joining).await),
+        Treatment::Parks => {
             if poll_fn(|cx| Poll::Ready(joining.poll_unpin(cx))).await.is_pending() {
                 return Some(joining);
             }
         }
-        Patience::Aborted { yields } => {
+        Treatment::Aborted { yields } => {
             let task = tokio::spawn(joining);
             for _ in 0..yields {
                 yield_now().await;
@@ -153,7 +153,7 @@ pub(super) async fn caller(handle: Flights, log: Arc<Log>, script: Vec<Action>) 
     let mut parked = Vec::new();
     for action in script {
         match action {
-            Action::Join(join) => parked.extend(treat(logged(&handle, &log, &join, None), join.patience).await),
+            Action::Join(join) => parked.extend(treat(logged(&handle, &log, &join, None), join.treatment).await),
             Action::Forget { key } => {
                 let forget = log.forget(Some(key));
                 log.forgot(forget, handle.forget(key).await.map(usize::from));
@@ -181,7 +181,7 @@ pub(super) async fn caller(handle: Flights, log: Arc<Log>, script: Vec<Action>) 
 pub(super) fn blocking_caller(handle: &Flights, log: &Arc<Log>, script: Vec<Blocking>) {
     for Blocking { key, yields, panics: does_panic, max_wait } in script {
         let call = log.call(key, None, max_wait);
-        let patient = max_wait.map(|limit| handle.with_max_wait(limit));
+        let limited = max_wait.map(|limit| handle.with_max_wait(limit));
         let its_log = Arc::clone(log);
         let work = move || {
             let mut running = its_log.start(key, call);
@@ -196,25 +196,28 @@ pub(super) fn blocking_caller(handle: &Flights, log: &Arc<Log>, script: Vec<Bloc
             Ok(value)
         };
         log.begin(call);
-        let answer = match patient.as_ref().unwrap_or(handle).blocking_join(key, work) {
-            Ok(product) => of_product(&product),
+        let answer = match limited.as_ref().unwrap_or(handle).blocking_join(key, work) {
+            Ok(output) => of_output(&output),
             Err(error) => of_error(&error),
         };
         log.answered(call, answer);
     }
 }
 
-/// A flight that expires while it is all there is, and a join after everybody could know.
+/// A flight that expires while it is all there is, and a join after the statistics show it.
 pub(super) async fn overdue(handle: &Flights, log: &Arc<Log>) {
     let work = |sleeps| Work { yields: 0, sleeps, nested: None, end: WorkEnd::Returns };
-    let join = |sleeps| Join { key: 0, api: Api::Join, work: work(sleeps), patience: Patience::Waits, max_wait: None };
+    let join =
+        |sleeps| Join { key: 0, api: Api::Join, work: work(sleeps), treatment: Treatment::Waits, max_wait: None };
     let mut first = logged(handle, log, &join(Some(Duration::from_millis(500))), None);
     let _ = poll_fn(|cx| Poll::Ready(first.poll_unpin(cx))).await;
     loop {
         let sighting = log.look();
-        let timeouts = handle.stats().await.map(|stats| stats.timeouts);
-        log.saw(sighting, timeouts);
-        if timeouts != Ok(0) {
+        let stats = handle.stats().await;
+        // A stalled machine may let the work end first.
+        let is_over = stats.as_ref().map_or(true, |stats| stats.timeouts > 0 || stats.flights == 0);
+        log.saw(sighting, stats.map(|stats| stats.timeouts));
+        if is_over {
             break;
         }
         yield_now().await;

@@ -1,9 +1,13 @@
 //! Plays a plan and hands over the log.
 
 use std::{
-    sync::{Arc, atomic::Ordering::SeqCst},
-    thread,
-    time::Duration,
+    sync::{
+        Arc,
+        atomic::Ordering::SeqCst,
+        mpsc::{self as std_mpsc, RecvTimeoutError, Sender},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 use shardflight::{Coalescer, Stats};
@@ -28,7 +32,7 @@ pub(super) struct Played {
     pub(super) history: History,
     /// At rest, where the coalescer was there to be asked.
     pub(super) stats: Option<Stats>,
-    /// Values that outlived everything; only told if everything has ended.
+    /// Values that outlived everything; only known if everything has ended.
     pub(super) values_alive: Option<usize>,
 }
 
@@ -36,7 +40,7 @@ fn workers(threads: usize) -> Runtime {
     runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build().expect("a runtime")
 }
 
-fn build(rules: &Rules, shards: usize) -> Coalescer<u8, super::callers::Product> {
+fn build(rules: &Rules, shards: usize) -> Coalescer<u8, super::callers::WorkOutput> {
     let builder = Coalescer::builder()
         .shards(shards)
         .on_abandon(rules.on_abandon)
@@ -87,9 +91,40 @@ async fn until_quiet(handle: &Flights) -> Option<Stats> {
     }
 }
 
-/// All of one round. Never hangs: whoever still waits at the limit is in the log without an answer.
+/// Measures how long the machine keeps a ready thread waiting.
+struct Stalls {
+    stop: Sender<()>,
+    thread: JoinHandle<Duration>,
+}
+
+impl Stalls {
+    fn measure() -> Self {
+        const PAUSE: Duration = Duration::from_millis(2);
+        let (stop, stopped) = std_mpsc::channel();
+        let thread = thread::spawn(move || {
+            let mut longest = Duration::ZERO;
+            loop {
+                let begun = Instant::now();
+                let is_over = stopped.recv_timeout(PAUSE) != Err(RecvTimeoutError::Timeout);
+                longest = longest.max(begun.elapsed().saturating_sub(PAUSE));
+                if is_over {
+                    return longest;
+                }
+            }
+        });
+        Self { stop, thread }
+    }
+
+    fn longest(self) -> Duration {
+        drop(self.stop);
+        self.thread.join().expect("no panic")
+    }
+}
+
+/// All of one round. Never hangs: a caller that still waits at the limit is in the log without an answer.
 pub(super) fn play(plan: &Plan) -> Played {
     let (log, home, away) = (Log::new(), workers(plan.workers), workers(2));
+    let stalls = Stalls::measure();
     let (coalescer, handle) = home.block_on(async {
         let coalescer = build(&plan.rules, plan.shards);
         let handle = coalescer.handle();
@@ -123,9 +158,9 @@ pub(super) fn play(plan: &Plan) -> Played {
     let history = if all_through {
         // Ends what an abort may still be dropping.
         home.into_iter().chain([away]).for_each(|runtime| runtime.shutdown_timeout(LIMIT));
-        log.history(plan.rules.clone(), quiet)
+        log.history(plan.rules.clone(), quiet, stalls.longest())
     } else {
-        let history = log.history(plan.rules.clone(), quiet);
+        let history = log.history(plan.rules.clone(), quiet, stalls.longest());
         home.into_iter().chain([away]).for_each(Runtime::shutdown_background);
         history
     };

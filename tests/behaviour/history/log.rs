@@ -101,7 +101,7 @@ impl Log {
         lock(&self.closing).get_or_insert(now);
     }
 
-    pub(super) fn history(&self, rules: Rules, quiet: Quiet) -> History {
+    pub(super) fn history(&self, rules: Rules, quiet: Quiet, stall: Duration) -> History {
         History {
             rules,
             calls: lock(&self.calls).clone(),
@@ -110,6 +110,7 @@ impl Log {
             sightings: lock(&self.sightings).clone(),
             closing: *lock(&self.closing),
             quiet,
+            stall,
         }
     }
 }

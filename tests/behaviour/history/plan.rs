@@ -14,7 +14,7 @@ pub(super) struct Plan {
     pub(super) callers: Vec<Vec<Action>>,
     /// Plain threads that join blockingly.
     pub(super) threads: Vec<Vec<Blocking>>,
-    /// Begins with a flight that is seen to expire before anybody else comes.
+    /// Begins with a flight that is seen to expire before any other caller comes.
     pub(super) overdue_first: bool,
     pub(super) finish: Finish,
 }
@@ -22,7 +22,7 @@ pub(super) struct Plan {
 /// How a round ends.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Finish {
-    /// When everyone is through.
+    /// When all callers are through.
     Quiet,
     /// With a shutdown in the middle of it.
     Shutdown { after: Duration, grace: Duration },
@@ -44,7 +44,7 @@ pub(super) struct Join {
     pub(super) key: u8,
     pub(super) api: Api,
     pub(super) work: Work,
-    pub(super) patience: Patience,
+    pub(super) treatment: Treatment,
     pub(super) max_wait: Option<Duration>,
 }
 
@@ -76,7 +76,7 @@ pub(super) enum WorkEnd {
 
 /// How a caller treats its join.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Patience {
+pub(super) enum Treatment {
     Waits,
     NeverPolls,
     LeavesAfter {

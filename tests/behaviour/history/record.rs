@@ -67,7 +67,7 @@ pub(super) struct Execution {
     pub(super) leader: usize,
     /// The first thing that the work did.
     pub(super) begin: Moment,
-    /// The last thing that the work did, before anybody could hear of it; or its drop.
+    /// The last thing that the work did, before any caller could get its result; or its drop.
     pub(super) end: Option<(Moment, Ending)>,
 }
 
@@ -101,7 +101,7 @@ pub(super) struct Sighting {
     pub(super) end: Option<(Moment, Result<u64, Closed>)>,
 }
 
-/// What the coalescer was built with, as far as it matters to the judge.
+/// What the coalescer was built with, as far as it matters to the checker.
 #[derive(Clone, Debug)]
 pub(super) struct Rules {
     pub(super) on_abandon: OnAbandon,
@@ -111,7 +111,7 @@ pub(super) struct Rules {
     pub(super) max_flights: usize,
 }
 
-/// Whether the statistics told of no flight and no waiter when all callers were through.
+/// Whether the statistics showed no flight and no waiter when all callers were through.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Quiet {
     Since(Moment),
@@ -130,4 +130,6 @@ pub(super) struct History {
     /// Before the shutdown began, or the runtime was taken away.
     pub(super) closing: Option<Moment>,
     pub(super) quiet: Quiet,
+    /// The longest time for which the machine kept a ready thread waiting, as far as was measured.
+    pub(super) stall: Duration,
 }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{judge::Verdict, load::play, scripts::answer_for, seeds};
+use super::{checker::Verdict, load::play, scripts::answer_for, seeds};
 
 /// How many rounds a plain test run plays.
 const ROUNDS: u64 = 120;
@@ -57,12 +57,12 @@ fn the_guarantees_hold_in_every_round() {
     let first = if seconds.is_some() { fastrand::u64(..1 << 40) } else { 0 };
     let rounds = if seed.is_some() { REPEATS } else { ROUNDS };
     let mut total = Total::default();
-    let mut told = begun;
+    let mut reported = begun;
     while seconds.map_or(total.rounds < rounds, |seconds| begun.elapsed() < seconds) {
         let verdict = round(seed.unwrap_or(first + total.rounds));
         total.add(&verdict);
-        if told.elapsed() >= PROGRESS {
-            told = Instant::now();
+        if reported.elapsed() >= PROGRESS {
+            reported = Instant::now();
             println!("{:?}: {} rounds, {:?}", begun.elapsed(), total.rounds, total.verdict);
         }
     }

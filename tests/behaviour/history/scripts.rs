@@ -4,9 +4,9 @@ use proptest::prelude::*;
 use shardflight::OnAbandon;
 
 use super::{
-    judge::judge,
+    checker::check,
     load::{Played, play},
-    plan::{Action, Api, Finish, Join, Patience, Plan, Work, WorkEnd},
+    plan::{Action, Api, Finish, Join, Plan, Treatment, Work, WorkEnd},
     record::Rules,
 };
 
@@ -19,17 +19,17 @@ fn action() -> impl Strategy<Value = Action> {
         1 => Just(WorkEnd::PanicsInItsClosure),
     ];
     let work = (end, 0..12_u8).prop_map(|(end, yields)| Work { yields, sleeps: None, nested: None, end });
-    let patience = prop_oneof![
-        5 => Just(Patience::Waits),
-        1 => Just(Patience::NeverPolls),
-        4 => (1..6_u8).prop_map(|polls| Patience::LeavesAfter { polls }),
-        2 => Just(Patience::Parks),
+    let treatment = prop_oneof![
+        5 => Just(Treatment::Waits),
+        1 => Just(Treatment::NeverPolls),
+        4 => (1..6_u8).prop_map(|polls| Treatment::LeavesAfter { polls }),
+        2 => Just(Treatment::Parks),
     ];
-    let join = (0..KEYS, work, patience).prop_map(|(key, work, patience)| Join {
+    let join = (0..KEYS, work, treatment).prop_map(|(key, work, treatment)| Join {
         key,
         api: Api::Join,
         work,
-        patience,
+        treatment,
         max_wait: None,
     });
     prop_oneof![
@@ -40,8 +40,8 @@ fn action() -> impl Strategy<Value = Action> {
 }
 
 /// All that a round has to answer for: its log, and what remains of it.
-pub(super) fn answer_for(plan: &Plan, played: &Played) -> Result<super::judge::Verdict, String> {
-    let verdict = judge(&played.history).map_err(|violation| violation.to_string())?;
+pub(super) fn answer_for(plan: &Plan, played: &Played) -> Result<super::checker::Verdict, String> {
+    let verdict = check(&played.history).map_err(|violation| violation.to_string())?;
     if let Some(stats) = &played.stats {
         let executions = verdict.executions as u64;
         // Work that is abandoned before its task is first polled never begins.
@@ -55,7 +55,7 @@ pub(super) fn answer_for(plan: &Plan, played: &Played) -> Result<super::judge::V
     }
     match played.values_alive {
         None | Some(0) => Ok(verdict),
-        Some(alive) => Err(format!("G6: {alive} values outlived everybody")),
+        Some(alive) => Err(format!("G6: {alive} values outlived all callers")),
     }
 }
 

@@ -6,14 +6,14 @@ use fastrand::Rng;
 use shardflight::{OnAbandon, OnExpiry};
 
 use super::{
-    plan::{Action, Api, Blocking, Finish, Join, Patience, Plan, Work, WorkEnd},
+    plan::{Action, Api, Blocking, Finish, Join, Plan, Treatment, Work, WorkEnd},
     record::Rules,
 };
 
 /// What all callers of a round have in common.
 struct Climate {
     keys: u8,
-    /// Nobody waits without a limit, so that work may never end.
+    /// No caller waits without a limit, so that work may never end.
     hurried: bool,
     /// One in so many works never ends; 0 for none.
     never: u32,
@@ -84,20 +84,24 @@ fn script(rng: &mut Rng, climate: &Climate) -> Vec<Action> {
 }
 
 fn join(rng: &mut Rng, climate: &Climate, depth: u8) -> Join {
-    let patience = match rng.u8(..16) {
-        0 => Patience::NeverPolls,
-        1..4 => Patience::LeavesAfter { polls: rng.u8(1..6) },
-        4..6 => Patience::Races { limit: micros(rng, 2_000) },
-        6..8 if depth == 0 => Patience::Parks,
-        8..10 => Patience::Aborted { yields: rng.u8(..6) },
-        _ => Patience::Waits,
+    let treatment = match rng.u8(..16) {
+        0 => Treatment::NeverPolls,
+        1..4 => Treatment::LeavesAfter { polls: rng.u8(1..6) },
+        4..6 => Treatment::Races { limit: micros(rng, 2_000) },
+        6..8 if depth == 0 => Treatment::Parks,
+        8..10 => Treatment::Aborted { yields: rng.u8(..6) },
+        _ => Treatment::Waits,
     };
     Join {
         key: key(rng, climate),
         api: [Api::Join, Api::TryJoin, Api::JoinShared][rng.usize(..3)],
         work: work(rng, climate, depth),
         // A task that work spawns is a caller like any other: of its own key it would wait for ever.
-        patience: if depth > 0 && matches!(patience, Patience::Aborted { .. }) { Patience::Waits } else { patience },
+        treatment: if depth > 0 && matches!(treatment, Treatment::Aborted { .. }) {
+            Treatment::Waits
+        } else {
+            treatment
+        },
         max_wait: max_wait(rng, climate),
     }
 }

@@ -86,7 +86,7 @@ impl Faults {
     }
 }
 
-/// Part of something whose drop is told of.
+/// Part of something whose drop counts as a call.
 struct Bomb(Faults, Function);
 
 impl Drop for Bomb {
@@ -162,7 +162,7 @@ impl Clone for Thing {
     }
 }
 
-pub(super) type Product = Result<Thing, Thing>;
+pub(super) type WorkOutput = Result<Thing, Thing>;
 
 /// Ends when its gate opens.
 pub(super) struct Working {
@@ -174,9 +174,9 @@ pub(super) struct Working {
 }
 
 impl Future for Working {
-    type Output = Product;
+    type Output = WorkOutput;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Product> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<WorkOutput> {
         self.faults.visit(Function::Poll);
         ready!(self.gate.as_mut().poll(cx));
         Poll::Ready(if self.fails { Err(Thing::error(&self.faults)) } else { Ok(Thing::value(&self.faults)) })

@@ -1,8 +1,8 @@
 //! A panic at every call of every function that a user supplies, one at a time (G5, G13).
 //!
 //! One scenario is played without a fault first, to count the calls; then again for each of them, with a panic at exactly
-//! that call. Nobody may hang, other keys are served meanwhile and afterwards, the gauges come back to zero, and only the
-//! callers whom the function belongs to hear of it.
+//! that call. No caller may hang, other keys are served meanwhile and afterwards, the gauges come back to zero, and only the
+//! callers that the function belongs to see it.
 
 mod faults;
 mod scenario;
@@ -14,16 +14,16 @@ use tokio::runtime;
 
 use self::{
     faults::{Faults, Position},
-    scenario::{judge, play},
+    scenario::{check, play},
 };
-use crate::support::in_a_child_process;
+use crate::support::{in_a_child_process, limited};
 
-/// On a thread of its own: a runtime can't be driven from inside another.
+/// On a thread of its own: a runtime can't be driven from inside another. The time limit is for one run.
 fn run(faults: &Faults, on_abandon: OnAbandon, on_expiry: OnExpiry) -> Vec<(&'static str, scenario::Fate)> {
     let faults = faults.clone();
     let played = std::thread::spawn(move || {
         let runtime = runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-        runtime.block_on(play(&faults, on_abandon, on_expiry))
+        runtime.block_on(limited(play(&faults, on_abandon, on_expiry)))
     });
     played.join().expect("the scenario ends")
 }
@@ -45,21 +45,19 @@ fn has_no_consequences(position: Position, on_abandon: OnAbandon, on_expiry: OnE
     let faults = Faults::at(Some(position));
     let fates = run(&faults, on_abandon, on_expiry);
     assert!(faults.fired(), "{position:?} was never reached");
-    judge(position, &fates);
+    check(position, &fates);
 }
 
 #[test]
-fn a_panic_at_any_call_into_user_code_hurts_no_other_where_flights_are_cut_short() {
-    in_a_child_process(
-        "hostile_positions::a_panic_at_any_call_into_user_code_hurts_no_other_where_flights_are_cut_short",
-        || async { every_position(OnAbandon::Abort, OnExpiry::Fail) },
-    );
+fn a_panic_at_any_call_is_contained_where_flights_are_cut_short() {
+    in_a_child_process("hostile_positions::a_panic_at_any_call_is_contained_where_flights_are_cut_short", || async {
+        every_position(OnAbandon::Abort, OnExpiry::Fail);
+    });
 }
 
 #[test]
-fn a_panic_at_any_call_into_user_code_hurts_no_other_where_flights_run_on() {
-    in_a_child_process(
-        "hostile_positions::a_panic_at_any_call_into_user_code_hurts_no_other_where_flights_run_on",
-        || async { every_position(OnAbandon::Finish, OnExpiry::Detach) },
-    );
+fn a_panic_at_any_call_is_contained_where_flights_run_on() {
+    in_a_child_process("hostile_positions::a_panic_at_any_call_is_contained_where_flights_run_on", || async {
+        every_position(OnAbandon::Finish, OnExpiry::Detach);
+    });
 }

@@ -11,12 +11,12 @@ use std::{
 use futures::FutureExt;
 use shardflight::{Coalescer, Handle, JoinError, OnAbandon, OnExpiry, TryJoinError};
 
-use super::faults::{Faults, Function, Hashers, Key, Position, Product, Spelling, Thing, describe, waker, work};
+use super::faults::{Faults, Function, Hashers, Key, Position, Spelling, Thing, WorkOutput, describe, waker, work};
 use crate::support::{Gate, at_rest, settle};
 
 const DEADLINE: Duration = Duration::from_mins(1);
 
-type Flights = Handle<Key, Product, Hashers>;
+type Flights = Handle<Key, WorkOutput, Hashers>;
 
 /// How a caller fared.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -54,7 +54,7 @@ fn refused(error: JoinError) -> Ended {
 pub(super) struct Scene {
     faults: Faults,
     handle: Flights,
-    coalescer: Coalescer<Key, Product, Hashers>,
+    coalescer: Coalescer<Key, WorkOutput, Hashers>,
     callers: Vec<Caller>,
 }
 
@@ -102,7 +102,7 @@ impl Scene {
         settle().await;
     }
 
-    /// Polls whoever waits, each with a waker of its own.
+    /// Polls the waiting callers, each with a waker of its own.
     fn poll_all(&mut self) {
         for caller in &mut self.callers {
             let Some(join) = &mut caller.join else { continue };
@@ -130,7 +130,7 @@ impl Scene {
 
     /// The caller that came last leaves.
     async fn leaves(&mut self) {
-        let caller = self.callers.last_mut().expect("somebody came");
+        let caller = self.callers.last_mut().expect("a caller came");
         if let Some(join) = caller.join.take() {
             drop(join);
             caller.fate = Some(Fate::Left);
@@ -147,7 +147,7 @@ impl Scene {
     }
 
     async fn forgets(&mut self) {
-        // Its panic is its caller's, who gets no other answer.
+        // Its panic is its caller's, which gets no other answer.
         let key = catch_unwind(AssertUnwindSafe(|| Key::from(Spelling(1, self.faults.clone()))));
         if let Ok(key) = key {
             let forgot = AssertUnwindSafe(self.handle.forget(key)).catch_unwind().await;
@@ -198,12 +198,12 @@ fn bystander(
     handle: &Flights,
     id: u8,
     gate: &Gate,
-) -> impl Future<Output = Result<Product, JoinError>> + Unpin + use<> {
+) -> impl Future<Output = Result<WorkOutput, JoinError>> + Unpin + use<> {
     let (passed, peaceful) = (gate.pass(), Faults::default());
     handle.join(Spelling(id, Faults::default()), move || passed.map(move |()| Ok(Thing::value(&peaceful))))
 }
 
-/// Plays it all, with a panic at that position. Tells how every caller of the key fared.
+/// Plays it all, with a panic at that position. Returns how every caller of the key fared.
 pub(super) async fn play(faults: &Faults, on_abandon: OnAbandon, on_expiry: OnExpiry) -> Vec<(&'static str, Fate)> {
     let mut scene = Scene::new(faults, on_abandon, on_expiry);
     let handle = scene.handle.clone();
@@ -242,8 +242,8 @@ pub(super) async fn play(faults: &Faults, on_abandon: OnAbandon, on_expiry: OnEx
     callers.into_iter().map(|caller| (caller.name, caller.fate.expect("answered"))).collect()
 }
 
-/// Who may see something of a panic at that position, and what.
-pub(super) fn judge(position: Position, fates: &[(&'static str, Fate)]) {
+/// Which callers may see a panic at that position, and how.
+pub(super) fn check(position: Position, fates: &[(&'static str, Fate)]) {
     let having = |fate| fates.iter().filter(|(_, other)| *other == fate).count();
     let (panicked, own) = (having(Fate::Panicked), having(Fate::OwnPanic));
     let (most_panicked, most_own) = match position.0 {

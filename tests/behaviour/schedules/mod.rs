@@ -31,7 +31,7 @@ pub(crate) fn play(bytes: &[u8]) {
     log.assert_nothing_is_left();
 }
 
-/// The schedule in words, for whoever looks into a finding.
+/// The schedule in words, for debugging a finding.
 #[cfg(test)]
 pub(crate) fn describe(bytes: &[u8]) -> String {
     let (options, steps) = decode(bytes);

@@ -1,8 +1,8 @@
 //! From bytes to steps. Every string of bytes means something, and short ones mean short schedules.
 
-/// The coalescer's choices.
+/// The coalescer's options.
 #[derive(Clone, Copy, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "four choices of two each, which no two of depend on each other")]
+#[expect(clippy::struct_excessive_bools, reason = "four independent options")]
 pub(crate) struct Options {
     pub(crate) aborts: bool,
     pub(crate) detaches: bool,

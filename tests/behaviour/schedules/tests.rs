@@ -7,14 +7,15 @@ use std::{
 };
 
 use super::{describe, play};
-use crate::support::watched;
+use crate::support::{step, watched};
 
 const CORPUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/calls");
 const RANDOM_SCHEDULES: usize = 1_000;
 const LONGEST: usize = 160;
 
-/// Plays it, and if that goes wrong says what was played.
+/// Plays it, and if that goes wrong says what was played. The time limit is for each schedule.
 fn try_out(name: &str, bytes: &[u8]) {
+    step();
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| play(bytes))) {
         eprintln!("{name}:\n{}", describe(bytes));
         resume_unwind(panic);

@@ -68,7 +68,7 @@ impl Hasher for PiledHasher {
 pub(crate) struct Log {
     /// Calls whose work was begun.
     pub(crate) begun: Mutex<Vec<CallId>>,
-    /// What joins made by work were told.
+    /// The answers of joins made by work.
     pub(crate) nested: Mutex<Vec<(CallId, Answer)>>,
     pub(crate) gates: [watch::Sender<u64>; GATES],
     pub(crate) values: Arc<AtomicUsize>,
@@ -113,7 +113,7 @@ pub(crate) fn build(options: Options) -> Coalescer<u8, Result<Token, Token>, Pil
     if !options.has_deadline {
         builder = builder.no_flight_deadline();
     }
-    builder.build().expect("choices that make sense")
+    builder.build().expect("valid options")
 }
 
 pub(crate) fn join(handle: &Flights, log: &Arc<Log>, call: CallId, wanted: &Join) -> Caller {

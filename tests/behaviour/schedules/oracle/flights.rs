@@ -1,4 +1,4 @@
-//! What becomes of joins once they are heard, and of flights.
+//! What becomes of joins once their message is taken, and of flights.
 
 use super::{Call, Flight, Message, Oracle, State};
 use crate::schedules::{
@@ -15,7 +15,7 @@ impl Oracle {
         let (key, origin) = (self.calls[call].key, self.calls[call].origin);
         match self.joinable(key) {
             Some(flight) if origin == Some(flight) => self.refuse(call, Answer::Reentrant),
-            Some(flight) if self.flights[flight].aboard.len() >= self.options.max_waiters => {
+            Some(flight) if self.flights[flight].waiters.len() >= self.options.max_waiters => {
                 self.refuse(call, Answer::TooManyWaiters);
             }
             Some(flight) => {
@@ -23,8 +23,8 @@ impl Oracle {
                     return self.refuse(call, Answer::Reentrant);
                 }
                 self.counters.coalesced += 1;
-                self.flights[flight].aboard.push(call);
-                self.calls[call].state = State::Aboard(flight);
+                self.flights[flight].waiters.push(call);
+                self.calls[call].state = State::Waiting(flight);
             }
             None if self.live().count() >= self.options.max_flights => self.refuse(call, Answer::TooManyFlights),
             None => self.launch(call),
@@ -41,7 +41,7 @@ impl Oracle {
         let flight = self.flights.len();
         let Call { id, key, .. } = self.calls[call];
         self.begun.push(id);
-        self.calls[call].state = State::Aboard(flight);
+        self.calls[call].state = State::Waiting(flight);
         let plan = self.calls[call].plan.clone();
         let awaits = match plan.ends {
             When::Joined { key, plan: nested } if plan.by != How::PanicInTheClosure => {
@@ -66,7 +66,7 @@ impl Oracle {
             started: self.now,
             over: false,
             overdue: false,
-            aboard: vec![call],
+            waiters: vec![call],
             passed: self.gates,
             awaits,
         });
@@ -76,20 +76,20 @@ impl Oracle {
     fn waits_for(&self, mut flight: usize, other: usize) -> bool {
         loop {
             match self.flights[flight].awaits.map(|call| &self.calls[call].state) {
-                Some(&State::Aboard(next)) if next == other => return true,
-                Some(&State::Aboard(next)) => flight = next,
+                Some(&State::Waiting(next)) if next == other => return true,
+                Some(&State::Waiting(next)) => flight = next,
                 _ => return false,
             }
         }
     }
 
     pub(super) fn depart(&mut self, call: usize) {
-        let Some(flight) = self.flights.iter().position(|flight| !flight.over && flight.aboard.contains(&call)) else {
+        let Some(flight) = self.flights.iter().position(|flight| !flight.over && flight.waiters.contains(&call)) else {
             return;
         };
         self.counters.departures += 1;
-        self.flights[flight].aboard.retain(|&other| other != call);
-        if self.flights[flight].aboard.is_empty() && self.options.aborts {
+        self.flights[flight].waiters.retain(|&other| other != call);
+        if self.flights[flight].waiters.is_empty() && self.options.aborts {
             self.counters.aborts += 1;
             self.end(flight, &Answer::Aborted);
             self.drop_work(flight);
@@ -115,7 +115,7 @@ impl Oracle {
     pub(super) fn end(&mut self, flight: usize, answer: &Answer) {
         let flight = &mut self.flights[flight];
         (flight.over, flight.joinable) = (true, false);
-        for call in flight.aboard.drain(..) {
+        for call in flight.waiters.drain(..) {
             match self.calls[call].state {
                 State::Left => self.counters.departures += 1,
                 _ => self.calls[call].state = State::Answered(answer.clone()),

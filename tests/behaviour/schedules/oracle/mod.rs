@@ -1,6 +1,6 @@
 //! What has to come of a schedule, by a reference that keeps everything and hurries nowhere.
 //!
-//! It has no shards, lanes or tasks: callers' messages are taken in the order in which they were sent, then whatever can
+//! It has no shards, queues or tasks: callers' messages are taken in the order in which they were sent, then whatever can
 //! end ends, until nothing moves. Times are milliseconds since the start.
 
 mod flights;
@@ -31,7 +31,7 @@ pub(crate) struct Call {
 pub(crate) enum State {
     /// Its message is on the way.
     Sent,
-    Aboard(usize),
+    Waiting(usize),
     /// Runs its own work, from that state of the gates on.
     Bypassing([u64; GATES]),
     Answered(Answer),
@@ -45,7 +45,7 @@ pub(crate) struct Flight {
     started: u64,
     pub(crate) over: bool,
     overdue: bool,
-    aboard: Vec<usize>,
+    waiters: Vec<usize>,
     passed: [u64; GATES],
     /// The join that its work waits for.
     awaits: Option<usize>,
@@ -81,7 +81,7 @@ pub(crate) struct Oracle {
     pub(crate) counters: Counters,
     /// Calls whose work was begun.
     pub(crate) begun: Vec<CallId>,
-    /// What joins made by work were told.
+    /// The answers of joins made by work.
     pub(crate) nested: Vec<(CallId, Answer)>,
     pub(crate) is_enabled: bool,
     pub(crate) is_rolled_out: bool,
@@ -117,7 +117,7 @@ impl Oracle {
 
     /// Whether the work that a caller waits for waits for a flight itself.
     pub(crate) fn waits_with_others(&self, call: usize) -> bool {
-        matches!(self.calls[call].state, State::Aboard(flight) if self.flights[flight].awaits.is_some())
+        matches!(self.calls[call].state, State::Waiting(flight) if self.flights[flight].awaits.is_some())
     }
 
     /// A call's first poll, and what it has to say at once.
@@ -147,7 +147,7 @@ impl Oracle {
         self.poll(call)
     }
 
-    /// What a caller has to be told now, if anything.
+    /// The answer that a caller has to get now, if any.
     pub(crate) fn poll(&mut self, call: usize) -> Option<Answer> {
         if let State::Bypassing(passed) = self.calls[call].state
             && self.is_ready(&self.calls[call].plan, &passed, None)
@@ -164,9 +164,9 @@ impl Oracle {
         None
     }
 
-    /// A caller that was aboard keeps its seat until its message comes.
+    /// A waiting caller counts until its message comes.
     pub(crate) fn leave(&mut self, call: usize) {
-        if let State::Aboard(_) = std::mem::replace(&mut self.calls[call].state, State::Left) {
+        if let State::Waiting(_) = std::mem::replace(&mut self.calls[call].state, State::Left) {
             self.messages.push_back(Message::Cancel(call));
         }
     }
@@ -228,7 +228,7 @@ impl Oracle {
                 ended.push(flight);
             }
         }
-        // After all of them: who has its answer leaves nothing.
+        // After all of them: a caller that has its answer leaves nothing.
         ended.into_iter().for_each(|flight| self.drop_work(flight));
         self.settle();
     }
@@ -263,7 +263,7 @@ impl Oracle {
     }
 
     pub(crate) fn waiters(&self) -> usize {
-        self.live().map(|flight| flight.aboard.len()).sum()
+        self.live().map(|flight| flight.waiters.len()).sum()
     }
 
     pub(crate) fn oldest(&self) -> Option<u64> {

@@ -1,0 +1,93 @@
+//! The builder's options: their ranges, and the errors for values out of range.
+
+use std::time::Duration;
+
+use shardflight::{BuildError, Builder, Coalescer};
+
+use crate::support::limited;
+
+type Choose = fn(Builder<u8, u8>) -> Builder<u8, u8>;
+
+fn refused(choose: Choose) -> BuildError {
+    choose(Coalescer::builder()).build().unwrap_err()
+}
+
+fn says(error: &BuildError, words: &[&str]) {
+    let message = error.to_string();
+    assert!(words.iter().all(|word| message.contains(word)), "{message:?} lacks one of {words:?}");
+}
+
+#[tokio::test]
+async fn zero_is_refused() {
+    let options: [(Choose, BuildError, &str); 5] = [
+        (|builder| builder.shards(0), BuildError::ZeroShards, "0 shards"),
+        (|builder| builder.max_waiters_per_flight(0), BuildError::ZeroWaiters, "max_waiters_per_flight is 0"),
+        (|builder| builder.max_flights(0), BuildError::ZeroFlights, "max_flights is 0"),
+        (
+            |builder| builder.max_flight_duration(Duration::ZERO),
+            BuildError::ZeroFlightDuration,
+            "max_flight_duration is 0",
+        ),
+        (|builder| builder.crowd_threshold(0), BuildError::ZeroCrowdThreshold, "crowd_threshold is 0"),
+    ];
+    for (choose, error, message) in options {
+        assert_eq!(refused(choose), error);
+        says(&error, &[message]);
+    }
+}
+
+#[tokio::test]
+async fn the_least_values_build() {
+    let builder = Coalescer::<u8, u8>::builder().shards(1).max_waiters_per_flight(1).max_flights(1).crowd_threshold(1);
+    let handle = builder.max_flight_duration(Duration::from_nanos(1)).rollout(0.0).build().unwrap().handle();
+    assert_eq!(limited(handle.join(1, || async { 7 })).await.unwrap(), 7);
+}
+
+#[tokio::test]
+async fn the_greatest_values_build() {
+    let builder = Coalescer::<u8, u8>::builder().max_waiters_per_flight(usize::MAX).max_flights(usize::MAX);
+    let builder = builder.crowd_threshold(usize::MAX).max_flight_duration(Duration::MAX).rollout(1.0);
+    let handle = builder.build().unwrap().handle();
+    assert_eq!(limited(handle.join(1, || async { 7 })).await.unwrap(), 7);
+}
+
+#[tokio::test]
+async fn the_last_of_two_deadline_options_counts() {
+    refused(|builder| builder.no_flight_deadline().max_flight_duration(Duration::ZERO));
+    let builder = Coalescer::<u8, u8>::builder().max_flight_duration(Duration::ZERO).no_flight_deadline();
+    assert!(builder.build().is_ok());
+}
+
+#[tokio::test]
+async fn too_many_shards_name_the_limit() {
+    let error = refused(|builder| builder.shards(10_007));
+    assert_eq!(error, BuildError::TooManyShards { shards: 10_007, limit: Builder::<u8, u8>::MAX_SHARDS });
+    says(&error, &["10007", &Builder::<u8, u8>::MAX_SHARDS.to_string()]);
+}
+
+#[tokio::test]
+async fn an_invalid_rollout_names_the_value() {
+    for fraction in [-0.1, 1.5, f64::INFINITY, f64::NEG_INFINITY, f64::NAN] {
+        let error = Coalescer::<u8, u8>::builder().rollout(fraction).build().unwrap_err();
+        assert!(matches!(error, BuildError::InvalidRollout { .. }));
+        says(&error, &["rollout", &fraction.to_string(), "0.0", "1.0"]);
+    }
+}
+
+#[test]
+fn a_missing_runtime_names_the_remedy() {
+    let error = refused(|builder| builder);
+    assert_eq!(error, BuildError::NoRuntime);
+    says(&error, &["runtime", "enter"]);
+}
+
+#[test]
+fn invalid_values_are_refused_before_a_missing_runtime() {
+    assert_eq!(refused(|builder| builder.shards(0)), BuildError::ZeroShards);
+}
+
+#[tokio::test]
+async fn debug_shows_the_options() {
+    let shown = format!("{:?}", Coalescer::<u8, u8>::builder().shards(3).max_flights(4_711).rollout(0.25));
+    assert!(shown.contains("Some(3)") && shown.contains("4711") && shown.contains("0.25"), "{shown}");
+}

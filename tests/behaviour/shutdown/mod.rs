@@ -1,0 +1,20 @@
+//! Shutdown: flights have their grace, then the rest is cut, and every caller is answered (G5).
+
+mod closing;
+mod grace;
+mod load;
+mod repeated;
+
+use std::time::Duration;
+
+use shardflight::{Coalescer, JoinError};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn coalescer(shards: usize) -> Coalescer<u32, u32> {
+    Coalescer::builder().shards(shards).no_flight_deadline().build().unwrap()
+}
+
+fn is_closed(answer: &Result<u32, JoinError>) -> bool {
+    matches!(answer, Err(JoinError::Closed))
+}

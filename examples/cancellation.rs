@@ -1,4 +1,4 @@
-//! Leaving hurts nobody who stays: `cargo run --example cancellation`.
+//! Callers that leave don't hurt those that stay: `cargo run --example cancellation`.
 
 use std::{error::Error, time::Duration};
 
@@ -6,29 +6,29 @@ use shardflight::{Coalescer, OnAbandon};
 use tokio::time::{sleep, timeout};
 
 const WORK: Duration = Duration::from_millis(300);
-const PATIENCE: Duration = Duration::from_millis(100);
+const WAIT_LIMIT: Duration = Duration::from_millis(100);
 
 async fn load(name: &'static str) -> &'static str {
-    let _guard = Witness(name);
+    let _guard = PrintsDrop(name);
     sleep(WORK).await;
     name
 }
 
-/// Tells when the work's future goes, so that an abort can be seen.
-struct Witness(&'static str);
+/// Prints when the work's future is dropped, so that an abort can be seen.
+struct PrintsDrop(&'static str);
 
-impl Drop for Witness {
+impl Drop for PrintsDrop {
     fn drop(&mut self) {
-        println!("  the work of {} is over", self.0);
+        println!("  the work of {} was dropped", self.0);
     }
 }
 
 async fn leader_gives_up() -> Result<(), Box<dyn Error>> {
     println!("The leader gives up, its followers do not:");
     let handle = Coalescer::<u64, &str>::new().handle();
-    let leader = timeout(PATIENCE, handle.join(1_u64, || load("the leader")));
+    let leader = timeout(WAIT_LIMIT, handle.join(1_u64, || load("the leader")));
     let followers = async {
-        // `join!` polls the leader first; a yield more keeps the order plain to the reader.
+        // `join!` polls the leader first; the yield makes that order explicit.
         tokio::task::yield_now().await;
         tokio::join!(handle.join(1_u64, || load("a follower")), handle.join(1_u64, || load("a follower")))
     };
@@ -40,19 +40,19 @@ async fn leader_gives_up() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-async fn last_one_out() -> Result<(), Box<dyn Error>> {
-    println!("Everybody leaves, under OnAbandon::Abort:");
+async fn all_leave() -> Result<(), Box<dyn Error>> {
+    println!("All callers leave, under OnAbandon::Abort:");
     let coalescer = Coalescer::<u64, &str>::builder().on_abandon(OnAbandon::Abort).build()?;
     let handle = coalescer.handle();
     let (first, second) = tokio::join!(
-        timeout(PATIENCE, handle.join(2_u64, || load("nobody"))),
-        timeout(PATIENCE, handle.join(2_u64, || load("nobody"))),
+        timeout(WAIT_LIMIT, handle.join(2_u64, || load("the callers that left"))),
+        timeout(WAIT_LIMIT, handle.join(2_u64, || load("the callers that left"))),
     );
     assert!(first.is_err() && second.is_err());
-    // Stats wait for what was sent before them, so the departures are counted here.
+    // Stats are read after all earlier messages, so they count the departures.
     let stats = handle.stats().await?;
     println!("  aborts {}, flights left {}", stats.aborts, stats.flights);
-    let again = handle.join(2_u64, || load("a fresh start")).await?;
+    let again = handle.join(2_u64, || load("the next caller")).await?;
     println!("  the next caller got {again:?}");
     Ok(())
 }
@@ -60,5 +60,5 @@ async fn last_one_out() -> Result<(), Box<dyn Error>> {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     leader_gives_up().await?;
-    last_one_out().await
+    all_leave().await
 }

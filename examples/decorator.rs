@@ -28,10 +28,10 @@ impl fmt::Display for LoadError {
 
 impl Error for LoadError {}
 
-/// Who it is differs from tenant to tenant; the trace is for the log alone.
+/// A user's number means another user in another tenant; the trace is for the log alone.
 #[coalesce(skip(trace))]
 async fn load_user(tenant: &str, id: u64, trace: u64) -> Result<String, LoadError> {
-    // Stands for a slow database.
+    // Stands in for a slow database.
     tokio::time::sleep(Duration::from_millis(200)).await;
     println!("loaded user {id} of {tenant} (trace {trace})");
     if id == 0 { Err(LoadError::NoSuchUser(id)) } else { Ok(format!("user {id} of {tenant}")) }
@@ -52,8 +52,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let errors = join_all((0..1_000).map(|trace| load_user("acme", 0, trace))).await;
     let failed = errors.iter().filter(|answer| matches!(answer, Err(LoadError::NoSuchUser(0)))).count();
-    let nobody = load_user_stats().await;
-    println!("no user:   callers {failed}, executions {}", nobody.executions - ten_users.executions);
-    assert_eq!((failed, nobody.executions), (1_000, 12));
+    let no_user = load_user_stats().await;
+    println!("no user:   callers {failed}, executions {}", no_user.executions - ten_users.executions);
+    assert_eq!((failed, no_user.executions), (1_000, 12));
     Ok(())
 }

@@ -6,7 +6,7 @@ use futures::future::try_join_all;
 use shardflight::Coalescer;
 
 async fn load_user() -> String {
-    // Stands for a slow database.
+    // Stands in for a slow database.
     tokio::time::sleep(Duration::from_millis(200)).await;
     "user 7".to_string()
 }

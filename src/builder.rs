@@ -1,4 +1,4 @@
-//! Every choice there is, with its default.
+//! Every option, with its default.
 
 use std::{
     fmt,
@@ -8,27 +8,23 @@ use std::{
     time::Duration,
 };
 
-use tokio::runtime::RuntimeFlavor;
-
 use crate::{
-    choices::{self, Choices},
     coalescer::Coalescer,
+    config::{self, Config, Describe, OnAbandon, OnExpiry, RunWork},
+    engine::Engine,
     error::BuildError,
     handle::Handle,
-    host::{AtomicBool, Port, Runtime, timers},
-    live::Lanes,
-    policy::{OnAbandon, OnExpiry},
-    pump::{Describe, Pump},
+    observer::{Environment, WeakShard},
     rollout::Rollout,
     router::{Bypasses, Router},
     scope::{Domains, Scope, Topology},
     shard::Shard,
-    watch::Surroundings,
+    sync::{Actors, AtomicBool, Runtime, clock},
 };
 
 /// Builds a [`Coalescer`].
 ///
-/// Values that make no sense are refused by [`build`](Self::build), with the value and the limit in the error.
+/// [`build`](Self::build) refuses values that make no sense, with the value and the limit in the error.
 ///
 /// # Examples
 ///
@@ -47,54 +43,52 @@ use crate::{
 /// ```
 #[must_use = "nothing runs before `build`"]
 pub struct Builder<K, V, S = RandomState> {
-    pub(crate) choices: Choices,
+    pub(crate) config: Config,
     describe: Option<Describe<K>>,
     hasher: S,
     value: PhantomData<fn() -> V>,
 }
 
 impl<K, V> Builder<K, V> {
-    /// The most shards there can be, in all domains of a scope together. Each is an actor with a map of its own;
-    /// thousands cost memory and wake-ups and win nothing on any machine there is.
-    pub const MAX_SHARDS: usize = choices::MAX_SHARDS;
+    /// The most shards there can be, in all domains of a scope together. Each is an actor with a map and a queue of its
+    /// own; thousands cost memory and gain nothing.
+    pub const MAX_SHARDS: usize = config::MAX_SHARDS;
 
     pub(crate) fn new() -> Self {
-        Self { choices: Choices::default(), describe: None, hasher: RandomState::new(), value: PhantomData }
+        Self { config: Config::default(), describe: None, hasher: RandomState::new(), value: PhantomData }
     }
 }
 
 impl<K, V, S> Builder<K, V, S> {
     /// How many shards the keys are spread over, in each domain of the [`scope`](Self::scope).
     ///
-    /// More of them help when many cores join many distinct keys at a high rate: shards serve their keys in parallel, and
-    /// a key's joins wait only for those of its own shard. They don't help a herd on one key, which is one shard's to
-    /// serve, whatever the count.
+    /// A call takes its key's shard on its own thread, for some 50 ns. Two threads that want the same shard at the same
+    /// time cost more: the second tries again, and then leaves its message to the first. More shards make that rarer,
+    /// so they help when many cores join many distinct keys at a high rate. They don't help many callers of one key,
+    /// which is in one shard whatever the count.
     ///
-    /// More of them hurt when traffic is sparse: a shard that is idle has to be woken, so calls that one busy shard would
-    /// have taken in the same turn cost a wake per shard, and there is less in each turn to share its cost.
-    ///
-    /// Which of the two it is depends on the machine and its load. `cargo run --release -p shard_tuning`, in this
-    /// crate's repository, measures it: counts of shards under shapes of load, with the count to take.
+    /// A shard that is not used costs a map, a queue and an actor, and no time; questions such as
+    /// [`stats`](crate::Handle::stats) ask every shard. `cargo run --release -p shard_tuning`, in this crate's
+    /// repository, measures counts of shards under shapes of load, and says which to take.
     ///
     /// # Default
     ///
     /// [`std::thread::available_parallelism`] divided by the scope's domains, at least 1 and at most 16.
     pub fn shards(mut self, shards: usize) -> Self {
-        self.choices.shards = Some(shards);
+        self.config.shards = Some(shards);
         self
     }
 
     /// The most live callers that a flight may have, its leader included; one more gets
     /// [`TooManyWaiters`](crate::JoinError::TooManyWaiters) at once (G7).
     ///
-    /// Exact: callers that have left don't count. Finding them out when a full flight is joined takes a look at each of
-    /// its waiters, if anyone has left since the last look.
+    /// Exact: a caller that leaves frees its place at once, and a refusal costs no look at the flight's other callers.
     ///
     /// # Default
     ///
     /// 1,000,000.
     pub fn max_waiters_per_flight(mut self, limit: usize) -> Self {
-        self.choices.max_waiters_per_flight = limit;
+        self.config.max_waiters_per_flight = limit;
         self
     }
 
@@ -108,27 +102,29 @@ impl<K, V, S> Builder<K, V, S> {
     ///
     /// 1,000,000.
     pub fn max_flights(mut self, limit: usize) -> Self {
-        self.choices.max_flights = limit;
+        self.config.max_flights = limit;
         self
     }
 
     /// How long a flight may take (G11); what then happens is [`on_expiry`](Self::on_expiry)'s to say: by default its
-    /// callers get [`TimedOut`](crate::JoinError::TimedOut) and its work is dropped, though a thread that it blocks runs on.
+    /// callers get [`TimedOut`](crate::JoinError::TimedOut) and its work is dropped, though a thread that it blocks
+    /// runs on.
     ///
-    /// Counted from the moment the shard takes the work. One timer per shard serves all flights, so there is neither a
-    /// sweeper task nor a cleanup interval to set: what is due goes when it is due.
+    /// Counted from the join that starts the flight. One timer per shard serves all flights, so there is neither a
+    /// sweeper task nor a cleanup interval to set. A join looks at the time, too: past the deadline it starts a new
+    /// flight, even where the timer is late.
     ///
     /// # Default
     ///
     /// 30 seconds.
     pub fn max_flight_duration(mut self, limit: Duration) -> Self {
-        self.choices.max_flight_duration = Some(limit);
+        self.config.max_flight_duration = Some(limit);
         self
     }
 
-    /// Lets flights take as long as they like. Work that never ends then holds its key, and whoever joins it, for ever.
+    /// Lets flights take as long as they like. Work that never ends then holds its key and its callers for ever.
     pub fn no_flight_deadline(mut self) -> Self {
-        self.choices.max_flight_duration = None;
+        self.config.max_flight_duration = None;
         self
     }
 
@@ -138,7 +134,7 @@ impl<K, V, S> Builder<K, V, S> {
     ///
     /// [`OnExpiry::Fail`].
     pub fn on_expiry(mut self, on_expiry: OnExpiry) -> Self {
-        self.choices.on_expiry = on_expiry;
+        self.config.on_expiry = on_expiry;
         self
     }
 
@@ -148,18 +144,32 @@ impl<K, V, S> Builder<K, V, S> {
     ///
     /// [`OnAbandon::Finish`].
     pub fn on_abandon(mut self, on_abandon: OnAbandon) -> Self {
-        self.choices.on_abandon = on_abandon;
+        self.config.on_abandon = on_abandon;
         self
     }
 
-    /// A flight that comes to have so many waiters is worth a warning, once: the tracing event
-    /// [`flight crowded`](crate#observing).
+    /// Where a flight's work runs: as a task of its own from the start, or polled by its leader until a second caller
+    /// joins.
+    ///
+    /// [`RunWork::InPlace`] saves the task where no other caller joins. Its price: work sees its leader's task-locals
+    /// and cooperative budget until it is moved, works that are awaited in one task don't run in parallel, a leader
+    /// that isn't polled holds up its own work, and the future is boxed. No other caller is affected (G2).
+    ///
+    /// # Default
+    ///
+    /// [`RunWork::Detached`].
+    pub fn run_work(mut self, run_work: RunWork) -> Self {
+        self.config.run_work = run_work;
+        self
+    }
+
+    /// A flight with this many waiters causes one warning: the tracing event [`flight crowded`](crate#observing).
     ///
     /// # Default
     ///
     /// 1,000.
     pub fn crowd_threshold(mut self, waiters: usize) -> Self {
-        self.choices.crowd_threshold = waiters;
+        self.config.crowd_threshold = waiters;
         self
     }
 
@@ -170,36 +180,37 @@ impl<K, V, S> Builder<K, V, S> {
     ///
     /// 1.0: all of them.
     pub fn rollout(mut self, fraction: f64) -> Self {
-        self.choices.rollout = fraction;
+        self.config.rollout = fraction;
         self
     }
 
     /// Among whom identical requests are coalesced: the process, or each core or NUMA node for itself, with shards of
     /// its own.
     ///
-    /// Where the machine can't tell its cores or nodes, or has but one, it is the process; if it can't tell, that is
-    /// said once, by the tracing event `scope falls back to the process`.
+    /// Where the machine's cores or nodes are not known, or there is only one, it is the process. If they are not
+    /// known, the tracing event `scope falls back to the process` says so once.
     ///
     /// # Default
     ///
     /// [`Scope::PerProcess`].
     pub fn scope(mut self, scope: Scope) -> Self {
-        self.choices.scope = scope;
+        self.config.scope = scope;
         self
     }
 
-    /// The cores and nodes that [`scope`](Self::scope) goes by.
+    /// The cores and nodes that [`scope`](Self::scope) uses.
     ///
     /// # Default
     ///
     /// [`Machine`](crate::Machine): those of the machine.
     pub fn topology(mut self, topology: impl Topology) -> Self {
-        self.choices.topology = Arc::new(topology);
+        self.config.topology = Arc::new(topology);
         self
     }
 
-    /// What [`inspect`](Coalescer::inspect) may say of a key. It runs inside a shard, for the few keys inspected, under
-    /// guard against panics; it must not block.
+    /// What [`inspect`](Coalescer::inspect) may say of a key. It runs in every caller whose join is coalesced, at the
+    /// join's first poll, guarded against panics; a flight keeps its leader's text. So it is a part of every join's
+    /// cost.
     ///
     /// # Default
     ///
@@ -216,63 +227,61 @@ impl<K, V, S> Builder<K, V, S> {
     ///
     /// [`RandomState`]: `SipHash` 1-3 under random keys, one set per coalescer.
     pub fn hasher<S2>(self, hasher: S2) -> Builder<K, V, S2> {
-        Builder { choices: self.choices, describe: self.describe, hasher, value: self.value }
+        Builder { config: self.config, describe: self.describe, hasher, value: self.value }
     }
 
-    /// Spawns the shards on the current Tokio runtime.
+    /// Spawns the shards' actors on the current Tokio runtime.
     ///
-    /// Work that callers bring runs there too, whichever runtime they themselves are on. A runtime built without its
-    /// timers will do: deadlines and waits are then kept by a thread of the crate's own, started with the first such
+    /// Work that callers bring runs there too, whichever runtime they themselves are on. If the runtime was built
+    /// without its timers, a thread of the crate's own keeps deadlines and waits; it is started with the first such
     /// coalescer. (Tokio tells whether a runtime has timers only by a panic, which is caught, and which the panic hook
     /// reports all the same.)
+    ///
+    /// # Errors
+    ///
+    /// Without a Tokio runtime, where an option's value makes no sense, and where a thread for timers is needed and
+    /// cannot be started: see [`BuildError`].
     pub fn build(self) -> Result<Coalescer<K, V, S>, BuildError>
     where
         K: Eq + Send + 'static,
         V: Send + Sync + 'static,
         S: BuildHasher,
     {
-        self.choices.check()?;
+        self.config.check()?;
         let runtime = Runtime::try_current().map_err(|_| BuildError::NoRuntime)?;
-        let timers = timers::find(&runtime).map_err(|error| BuildError::NoTimers { reason: error.to_string() })?;
-        let domains = self.choices.domains();
-        let shards_per_domain = self.choices.shards_per_domain(domains.as_ref())?;
+        let timers = clock::find(&runtime).map_err(|error| BuildError::NoTimers { reason: error.to_string() })?;
+        let domains = self.config.domains();
+        let shards_per_domain = self.config.shards_per_domain(domains.as_ref())?;
         let shards = domains.as_ref().map_or(1, Domains::count) * shards_per_domain;
-
-        let many_threads = runtime.runtime_flavor() != RuntimeFlavor::CurrentThread;
-        let lanes = Lanes::new(shards, many_threads.then_some(&runtime));
-        let rules = self.choices.rules();
+        let limits = self.config.limits();
         let bypasses: Arc<[_]> = (0..shards).map(|_| Bypasses::default()).collect();
-        let watch = self.choices.watcher.as_ref().map(|watcher| {
+        let observer = self.config.observer.as_ref().map(|observer| {
             let (bypasses, runtime, timers) = (Arc::clone(&bypasses), runtime.clone(), timers.clone());
-            watcher.watch(Surroundings { bypasses, runtime, timers })
+            observer.observe(Environment { bypasses, runtime, timers })
         });
-        let open = |number| {
-            let shard = Shard::new(number, rules.clone());
-            let (timers, describe) = (timers.clone(), self.describe.clone());
-            let pump = Pump::new(number, lanes.clone(), shard, runtime.clone(), timers, describe, watch.clone());
-            let port = Port::open(&runtime, pump);
-            if let Some(watch) = &watch {
-                watch.opened(number, Box::new(port.downgrade()));
-            }
-            port
-        };
+        let all = (0..shards).map(|number| Shard::new(number, limits.clone()));
+        let engine = Arc::new(Engine::new(all, runtime, observer));
+        if let Some(observer) = &engine.observer {
+            (0..shards).for_each(|shard| observer.opened(shard, Box::new(WeakShard::new(&engine, shard))));
+        }
         Ok(Coalescer::with_handle(Handle::new(Router {
-            ports: (0..shards).map(open).collect(),
-            lanes,
+            actors: Actors::spawn(&engine, &timers),
+            engine,
             domains,
             shards_per_domain,
             hasher: self.hasher,
-            rollout: Rollout::new(self.choices.rollout),
+            describe: self.describe,
+            run_work: self.config.run_work,
+            rollout: Rollout::new(self.config.rollout),
             bypasses,
             closing: AtomicBool::new(false),
-            timers: timers.clone(),
-            watch,
+            timers,
         })))
     }
 }
 
 impl<K, V, S> fmt::Debug for Builder<K, V, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder").field("choices", &self.choices).finish_non_exhaustive()
+        f.debug_struct("Builder").field("config", &self.config).finish_non_exhaustive()
     }
 }

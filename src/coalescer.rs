@@ -2,12 +2,12 @@
 
 use std::{fmt, hash::RandomState, time::Duration};
 
-use crate::{builder::Builder, drain::Drained, error::Closed, handle::Handle, inspection::Inspection};
+use crate::{builder::Builder, engine::Drained, error::Closed, handle::Handle, stats::Inspection};
 
 /// Runs concurrent identical requests once.
 ///
-/// It owns a set of shard actors on the Tokio runtime it is built on; callers go through its [`Handle`]s. See the
-/// [crate's documentation](crate) for what it guarantees.
+/// It owns a set of shards, whose actors are tasks of the Tokio runtime it is built on; callers use its [`Handle`]s.
+/// See the [crate's documentation](crate) for what it guarantees.
 pub struct Coalescer<K, V, S = RandomState>
 where
     K: Eq + Send + 'static,
@@ -25,7 +25,8 @@ where
     ///
     /// # Panics
     ///
-    /// Outside a Tokio runtime, or on one without timers. [`Builder::build`] returns an error instead.
+    /// Outside a Tokio runtime, or where the runtime has no timers and no thread could be started in their place.
+    /// [`Builder::build`] returns an error instead.
     #[track_caller]
     pub fn new() -> Self {
         match Self::builder().build() {
@@ -55,22 +56,25 @@ where
     }
 
     /// [`Handle::inspect`].
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] if a shard is.
     pub async fn inspect(&self, most: usize) -> Result<Inspection, Closed> {
         self.handle.inspect(most).await
     }
 
-    /// Drains: refuses joins from now on with [`Closed`](crate::JoinError::Closed), gives the flights under way this long
-    /// to land, then answers whoever still waits with `Closed` and drops the work. Returns when the shards have stopped
-    /// taking anything, and says how many flights finished and how many were cut.
+    /// Drains: refuses joins from now on with [`Closed`](crate::JoinError::Closed), gives the flights under way this
+    /// long to end, then answers the callers that still wait with `Closed` and drops the work. Returns when all shards
+    /// are closed, and says how many flights finished and how many were cut.
     ///
     /// `Duration::ZERO` cuts at once; a time beyond what the clock can express waits for every flight. Flights' own
-    /// deadlines go on counting. Flights that nobody waits for any more are given time too. A shard stops as soon as it
-    /// has nothing left, and questions to all shards, such as [`stats`](Handle::stats) and [`inspect`](Self::inspect), are
+    /// deadlines go on counting. Flights without callers are given time too. A shard closes as soon as it has no
+    /// flights left, and questions to all shards, such as [`stats`](Handle::stats) and [`inspect`](Self::inspect), are
     /// `Closed` from then on: read the last numbers before.
     ///
-    /// May be called from several places at once: the earliest deadline counts, and each is told of the shards that had
-    /// not stopped when it asked. Once it is over there is nothing left to finish or to cut, and a further call says so
-    /// at once.
+    /// Repeated calls keep the earliest deadline, and each is told of the shards that were not closed when it asked.
+    /// Once the shutdown is over, a further call returns zeros at once.
     ///
     /// # Cancellation
     ///
@@ -100,7 +104,7 @@ where
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Shutdown {
-    /// Flights that came to an end in time, well or badly: by a value, a panic or their own deadline.
+    /// Flights that ended in time: by a value, a panic or their own deadline.
     pub finished: usize,
     /// Flights whose callers were answered `Closed` and whose work was dropped.
     pub cut: usize,

@@ -1,4 +1,4 @@
-//! What can go wrong, in the words of the caller that has to act on it.
+//! All errors, described for the caller that has to act on them.
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
@@ -23,16 +23,16 @@ pub enum JoinError {
         /// The cap.
         limit: usize,
     },
-    /// The flight outlived `max_flight_duration` (G11), or this caller its own
-    /// [`max_wait`](crate::Handle::with_max_wait). The next join starts afresh, or joins what still runs, respectively.
+    /// The flight passed `max_flight_duration` (G11), and the next join starts afresh; or this caller passed its own
+    /// [`max_wait`](crate::Handle::with_max_wait), and the next join shares what still runs.
     TimedOut {
         /// The limit that was passed.
         after: Duration,
     },
     /// The work was dropped before it ended, as the runtime it ran on is shutting down (G5).
     Aborted,
-    /// Work waited for its own flight, directly or by way of others (G12). The join that closed the circle gets this; the
-    /// others go on. Have the work compute what it wanted to join, or join a different key. A circle of more than 64
+    /// Work waited for its own flight, directly or by way of others (G12). The join that closed the cycle gets this;
+    /// the others go on. Have the work compute what it wanted to join, or join a different key. A cycle of more than 64
     /// flights is left to their deadlines.
     Reentrant,
     /// The coalescer takes no more joins: it was shut down, or the runtime it was built on was (G5).
@@ -86,7 +86,7 @@ impl From<Closed> for JoinError {
 pub enum TryJoinError<E> {
     /// The work ran to its end and returned this error; every caller of the flight gets a clone of it (G8).
     Work(E),
-    /// The coalescer itself could not answer.
+    /// The coalescer could not answer.
     Join(JoinError),
 }
 
@@ -115,10 +115,10 @@ impl<E> From<JoinError> for TryJoinError<E> {
     }
 }
 
-/// A panic of user code, caught where it could have hurt others.
-#[derive(Clone, Debug)]
+/// The message of a panic in user code that was caught.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CaughtPanic {
-    /// By a thin pointer, as every ticket has room for an error and hardly any ever holds one.
+    /// By a thin pointer: every record has room for an error, and few ever hold one.
     message: Arc<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What callers hold.
+//! The callers' operations.
 
 use std::{
     fmt,
@@ -8,16 +8,15 @@ use std::{
 };
 
 use crate::{
-    control::{Control, Forgotten, Inspected},
-    drain::Drained,
+    engine::Drained,
     error::{Closed, InvalidRollout},
-    host::now,
-    inspection::Inspection,
     join::{Join, JoinShared, TryJoin},
-    panics::{Contained, drop_contained},
     rollout,
     router::{Bypasses, Router},
-    stats::Stats,
+    shard::FlightSnapshot,
+    stats::{Inspection, Stats},
+    sync::{now, oneshot},
+    unwind::drop_contained,
 };
 
 /// A way into a [`Coalescer`](crate::Coalescer), cheap to clone and to share.
@@ -53,10 +52,10 @@ where
     /// The same handle, but with joins that wait at most so long for their answer and then end in
     /// [`TimedOut`](crate::JoinError::TimedOut).
     ///
-    /// It is this caller alone that gives up: it leaves as if it had dropped its join, and the flight goes on for the
-    /// others. [`tokio::time::timeout`] around a join is equally safe. The time runs from the first poll, on the clock
-    /// of the coalescer's runtime. A wait of zero still starts or joins the flight. The error is that of a flight's own
-    /// deadline; its `after` tells whose time was up.
+    /// Only this caller gives up: it leaves as if it had dropped its join, and the flight goes on for the others.
+    /// [`tokio::time::timeout`] around a join is equally safe. The time runs from the first poll, on the clock of the
+    /// coalescer's runtime. A wait of zero still starts or joins the flight. The error is that of a flight's own
+    /// deadline; its `after` tells which of the two limits was passed.
     ///
     /// # Default
     ///
@@ -66,11 +65,11 @@ where
         Self { router: Arc::clone(&self.router), max_wait: Some(max_wait) }
     }
 
-    /// Coalesces this fraction of the keys from now on, for all handles of the coalescer; the others' joins run their own
-    /// work in place, count as [`bypasses`](Stats::bypasses) and touch no shard.
+    /// Coalesces this fraction of the keys from now on, for all handles of the coalescer. Joins of the other keys run
+    /// their own work in their caller's task, count as [`bypasses`](Stats::bypasses) and touch no shard.
     ///
-    /// A bypassed join has no flight: no cap, no `max_flight_duration` and no re-entrancy check holds for it. It runs in
-    /// its caller's task, on its caller's runtime, and ends when its caller is dropped. The caller's own
+    /// A bypassed join has no flight: no cap, no `max_flight_duration` and no re-entrancy check holds for it. It runs
+    /// in its caller's task, on its caller's runtime, and ends when its caller is dropped. The caller's own
     /// [`max_wait`](Self::with_max_wait) holds, and a panic is [`Panicked`](crate::JoinError::Panicked) as ever.
     ///
     /// The key's hash decides, so a key is wholly in or wholly out, and one that is in stays in while the fraction
@@ -88,26 +87,34 @@ where
         Ok(())
     }
 
-    /// The switch: `false` bypasses every join from now on, of all handles; `true` goes back to the rollout's fraction.
-    /// See [`set_rollout`](Self::set_rollout) for what a bypassed join goes without.
+    /// `false` bypasses every join from now on, of all handles; `true` goes back to the rollout's fraction. See
+    /// [`set_rollout`](Self::set_rollout) for what does not hold for a bypassed join.
     pub fn set_enabled(&self, enabled: bool) {
         self.router.rollout.switch(enabled);
     }
 
     /// Detaches every flight under way, and says how many there were.
     ///
-    /// As [`forget`](Self::forget) for each key: those who wait still get their flight's result, joins made after this
-    /// returns start anew.
+    /// As [`forget`](Self::forget) for each key: callers that wait still get their flight's result, joins made after
+    /// this returns start anew.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] if a shard is.
     pub async fn forget_all(&self) -> Result<usize, Closed> {
-        Ok(self.router.ask_all(|reply| Control::ForgetAll { reply }).await?.into_iter().sum())
+        Ok(self.router.ask_all(|state| state.shard.forget_all()).await?.into_iter().sum())
     }
 
     /// What the coalescer has done and is doing (G14).
     ///
-    /// Each shard answers for itself, after all that was sent to it before: a join that was polled before `stats` is in
-    /// it. Joins wait no longer for it than for the departures that it finds on the way.
+    /// Each shard answers for itself, after all that was sent to it before: joins and departures that happened before
+    /// `stats` was polled are in it. Asking a shard takes one turn of it, as a join does.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] if a shard is.
     pub async fn stats(&self) -> Result<Stats, Closed> {
-        let mut shards = self.router.ask_all(|reply| Control::Stats { reply }).await?;
+        let mut shards = self.router.ask_all(|state| state.shard.stats(now())).await?;
         for (shard, bypasses) in shards.iter_mut().zip(self.router.bypasses.iter()) {
             shard.bypasses = bypasses.count();
             shard.joins += shard.bypasses;
@@ -115,17 +122,25 @@ where
         Ok(Stats::sum(shards))
     }
 
-    /// Sets the counters to zero, shard by shard. The gauges say what is, and stay. For rates, take the difference of two
-    /// [`stats`](Self::stats) rather than reset.
+    /// Sets the counters to zero, shard by shard, and leaves the gauges as they are. For rates, take the difference of
+    /// two [`stats`](Self::stats) rather than reset.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] if a shard is.
     pub async fn reset_stats(&self) -> Result<(), Closed> {
         self.router.bypasses.iter().for_each(Bypasses::reset);
-        self.router.ask_all(|reply| Control::ResetStats { reply }).await.map(drop)
+        self.router.ask_all(|state| state.shard.reset_stats()).await.map(drop)
     }
 
     /// The `most` flights with the most waiters and the `most` oldest: where to look when something hangs.
     ///
-    /// Flights that are detached already are among them. Each shard looks at all its flights for this, about as long as
-    /// iterating over a map takes; it is for people, not for every second.
+    /// Detached flights are among them. Each shard iterates over all its flights for this, and its joins wait in its
+    /// queue meanwhile: for debugging, not for scraping.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] if a shard is.
     ///
     /// # Examples
     ///
@@ -144,25 +159,24 @@ where
     /// # Ok(()) }
     /// ```
     pub async fn inspect(&self, most: usize) -> Result<Inspection, Closed> {
-        let shards = self.router.ask_all(|reply| Control::Inspect { most, reply }).await?;
-        let mut all = Inspected { crowded: Vec::new(), oldest: Vec::new() };
-        for shard in shards {
-            all.crowded.extend(shard.crowded);
-            all.oldest.extend(shard.oldest);
-        }
-        Ok(Inspection::new(all.crowded, all.oldest, most))
+        let shards = self.router.ask_all(move |state| state.shard.inspect(most, now())).await?;
+        let (crowded, oldest): (Vec<Vec<FlightSnapshot>>, Vec<Vec<FlightSnapshot>>) = shards.into_iter().unzip();
+        Ok(Inspection::new(crowded.concat(), oldest.concat(), most))
     }
 
     pub(crate) async fn drain(&self, within: Duration) -> Drained {
         self.router.close();
         let deadline = now().checked_add(within);
-        // A shard that is closed already has nothing left to finish or to cut.
-        let ports = self.router.ports.iter();
-        let asked: Vec<_> =
-            ports.filter_map(|port| port.ask(|reply| Control::Drain { deadline, reply }).ok()).collect();
+        let engine = &self.router.engine;
+        let ask = |shard| {
+            let (reply, drained) = oneshot::async_channel();
+            (engine.ask(shard, (), move |state, ()| state.drain(deadline, reply)), drained)
+        };
+        let asked: Vec<_> = (0..engine.shards()).map(ask).collect();
         let mut sum = Drained::default();
-        for answer in asked {
-            let Drained { finished, cut } = answer.await.unwrap_or_default();
+        for (_, drained) in asked {
+            // A shard that is closed already has nothing left to finish or to cut.
+            let Drained { finished, cut } = drained.await.unwrap_or_default();
             sum.finished += finished;
             sum.cut += cut;
         }
@@ -179,20 +193,26 @@ where
     /// Joins the key's flight, or starts one with `work`; gives a clone of the result.
     ///
     /// Lazy: before the first poll nothing happens but the key's conversion. `work` is called if this join starts the
-    /// flight, and otherwise dropped uncalled by this very future. It runs as a task of its own on the coalescer's
-    /// runtime, under a span below the one that is current at the first poll.
+    /// flight. Otherwise this future drops it uncalled, in its first poll, or in a later one if the shard was taken.
+    /// Work runs as a task of its own on the coalescer's runtime, or as [`RunWork`](crate::RunWork) says, under a span
+    /// below the one that is current at the first poll.
     ///
-    /// The value is cloned in the caller's own task; whoever is last to ask for it gets it without a clone.
+    /// The value is cloned in the caller's own task; the last caller to take it gets it without a clone.
     ///
     /// # Cancellation
     ///
-    /// Drop the future whenever you like: no other caller notices (G2). What becomes of work that nobody waits for any
-    /// more is the [`OnAbandon`](crate::OnAbandon) policy's to say.
+    /// The future may be dropped at any moment: no other caller notices (G2). The policy
+    /// [`OnAbandon`](crate::OnAbandon) says what happens to work without callers.
+    ///
+    /// # Errors
+    ///
+    /// The future's output is a [`JoinError`](crate::JoinError) if the work panicked or was dropped, a limit was
+    /// reached, or the coalescer is closed.
     ///
     /// # Panics
     ///
-    /// None of the user's panics comes out of here: a panic in `work`, in the key's `Hash` or `Eq` or in the value's
-    /// `Clone` is [`JoinError::Panicked`](crate::JoinError::Panicked). Polling again after the answer panics.
+    /// A panic in `work`, in the key's `Hash` or `Eq` or in the value's `Clone` does not unwind from here: it is
+    /// [`JoinError::Panicked`](crate::JoinError::Panicked). Polling again after the answer panics.
     ///
     /// # Examples
     ///
@@ -213,6 +233,10 @@ where
     }
 
     /// [`join`](Self::join) for values that can't or needn't be cloned: all callers share one `Arc`.
+    ///
+    /// # Errors
+    ///
+    /// As [`join`](Self::join).
     pub fn join_shared<F, Fut>(&self, key: impl Into<K>, work: F) -> JoinShared<K, V, F, S>
     where
         F: FnOnce() -> Fut + Send + 'static,
@@ -221,7 +245,7 @@ where
         JoinShared::new(Arc::clone(&self.router), self.max_wait, key.into(), work)
     }
 
-    /// Detaches the key's flight: those who wait for it still get its result, a join made after this returns starts
+    /// Detaches the key's flight: callers that wait for it still get its result, a join made after this returns starts
     /// anew (G9). Says whether there was one.
     ///
     /// For use after a write: what was read before it may be old.
@@ -230,6 +254,10 @@ where
     ///
     /// Takes effect even if its future is dropped after its first poll, except under a smaller [`Scope`](crate::Scope)
     /// than the process: its domains are asked one after the other.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] if the key's shard is.
     ///
     /// # Panics
     ///
@@ -246,12 +274,11 @@ where
         };
         let mut was_live = false;
         // One domain after the other, as there is but one key to compare with.
-        for port in self.router.ports(hash) {
-            let key_on_its_way = Contained::new(key);
-            let forgotten: Forgotten<K> =
-                port.ask(|reply| Control::Forget { hash, key: key_on_its_way, reply })?.await?;
-            key = forgotten.key.into_inner();
-            match forgotten.was_live {
+        for shard in self.router.shards_of(hash) {
+            let asked = self.router.engine.ask(shard, key, move |state, key| state.shard.forget(hash, key));
+            let (returned, forgotten) = asked.answer().await?;
+            key = returned.into_inner();
+            match forgotten {
                 Ok(live) => was_live |= live,
                 Err(panic) => {
                     drop_contained(key);
@@ -275,6 +302,11 @@ where
     ///
     /// An error is shared by the callers of its flight and never remembered (G8). Only the `Ok` or `Err` that is there
     /// is cloned.
+    ///
+    /// # Errors
+    ///
+    /// The future's output is [`TryJoinError::Work`](crate::TryJoinError::Work) if the work returned an error, and
+    /// [`TryJoinError::Join`](crate::TryJoinError::Join) where [`join`](Self::join) fails.
     ///
     /// # Examples
     ///
@@ -313,7 +345,7 @@ where
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handle")
-            .field("shards", &self.router.ports.len())
+            .field("shards", &self.router.engine.shards())
             .field("max_wait", &self.max_wait)
             .finish_non_exhaustive()
     }

@@ -13,22 +13,22 @@
 //! # Ok(()) }
 //! ```
 //!
-//! The first caller of a key is the **leader** of a **flight**: its work starts, as a task of its own. Whoever joins
-//! before that work's result is published is a **follower** and shares it. After that the flight is forgotten, and the
+//! The first caller of a key is the **leader** of a **flight**: its work starts, as a task of its own. A caller that
+//! joins before that work's result is published is a **follower** and shares it. After that the flight is over, and the
 //! next join starts a new one. The time in which a flight can be joined is its **window**.
 //!
 //! # When not to use it
 //!
-//! - **For writes.** Two requests to charge a card are not one request. Coalesce what may be answered by somebody else's
-//!   reading.
-//! - **When the key leaves something out.** All that the answer depends on (tenant, user, language, permissions) belongs
-//!   in the key, or callers get each other's answers.
-//! - **As a cache.** Nothing is kept once a flight has landed: a join a moment later runs its work again.
+//! - **For writes.** Two requests to charge a card are not one request. Coalesce what may be answered by what another
+//!   caller reads.
+//! - **When the key leaves something out.** All that the answer depends on (tenant, user, language, permissions)
+//!   belongs in the key, or callers get each other's answers.
+//! - **As a cache.** Nothing is kept once a flight is over: a join a moment later runs its work again.
 //! - **Across processes.** Each process coalesces for itself; a hundred replicas may still run the same work a hundred
 //!   times.
 //! - **For work that borrows.** It runs detached from its caller, so closure, future and value are `Send + 'static`.
-//! - **Around work cheaper than a task switch.** A lonely call costs the hop to its shard and a task; where callers rarely
-//!   collide and work takes less than microseconds, do it directly.
+//! - **Around work cheaper than a task.** A call that no other caller joins costs two turns of a shard and a task;
+//!   where callers rarely collide and work takes less than microseconds, do it directly.
 //!
 //! # Guarantees
 //!
@@ -37,35 +37,38 @@
 //! - **G1 Exactly once.** While a flight for a key is live, no second execution for that key starts, unless the key was
 //!   forgotten or the flight expired.
 //! - **G2 Callers can't hurt each other.** Any caller may be dropped at any await point, the leader included: work that
-//!   has live callers runs on undisturbed and never restarts, and everyone else gets its result. A caller that stays
-//!   alive but isn't polled stalls nobody.
-//! - **G3 Fresh.** Nobody gets a result that was published before their join was first polled.
-//! - **G4 Isolated.** Different keys never wait for each other's work.
+//!   has live callers runs on undisturbed and never restarts, and all other callers get its result. A caller that stays
+//!   alive but isn't polled, the leader included and however early, stalls no other.
+//! - **G3 Fresh.** No caller gets a result that was published before its join was first polled.
+//! - **G4 Isolated.** Different keys never wait for each other: not on a lock, not on somebody's slow or blocking work,
+//!   not on a caller that blocks its thread after (or between) polls of a join, a departure or a question such as
+//!   `stats`. On a multi-thread runtime, what such a caller can delay is what Tokio itself queued on its worker: at
+//!   most the flights that it leads.
 //! - **G5 Always answered.** Every live caller gets exactly one answer, whatever fails.
-//! - **G6 Nothing retained.** A published result is held by nobody but its callers; at quiescence every map is empty.
-//!   The memory of callers that left is reclaimed while their flight still runs.
+//! - **G6 Nothing retained.** A published result is held by its callers alone; at quiescence every map is empty. The
+//!   memory of callers that left is reclaimed while their flight still runs.
 //! - **G7 Bounded.** [`Builder::max_waiters_per_flight`] and [`Builder::max_flights`] hold exactly, count live callers
 //!   only, and answer with an error at once.
 //! - **G8 Failures are shared, never remembered.** An error or panic reaches every caller of that flight; the next join
 //!   starts afresh.
 //! - **G9 Forget detaches.** After [`Handle::forget`] returns, the next join starts a new flight; the old flight's
 //!   callers still get the old result, and its completion never touches the new flight.
-//! - **G10 Abandoned.** When the last caller leaves a live flight, its work ends in peace or is dropped, as
-//!   [`OnAbandon`] says; nobody ever joins a dying flight.
+//! - **G10 Abandoned.** When the last caller leaves a live flight, its work is finished or dropped, as [`OnAbandon`]
+//!   says; no caller ever joins a dying flight.
 //! - **G11 Expired.** Past [`Builder::max_flight_duration`] a flight's callers are answered
 //!   [`TimedOut`](JoinError::TimedOut) and its work is dropped, or it is detached, as [`OnExpiry`] says. A late result
 //!   changes nothing.
 //! - **G12 No self-deadlock.** Work that would wait for its own flight, directly or by way of other keys of the same
 //!   coalescer, gets [`Reentrant`](JoinError::Reentrant).
-//! - **G13 Hostile types are contained.** A panic in the key's `Hash`, `Eq` or `Drop`, or the value's `Clone` or `Drop`,
-//!   reaches at most the callers of that key.
+//! - **G13 Hostile types are contained.** A panic in the key's `Hash`, `Eq` or `Drop`, or the value's `Clone` or
+//!   `Drop`, reaches at most the callers of that key.
 //! - **G14 Honest numbers.** A leader is never counted as coalesced, and [`Stats`] agree with what ran.
 //!
 //! # Cancellation
 //!
 //! Every future of this crate may be dropped at any moment. A caller gives up by dropping its join, so
-//! [`tokio::time::timeout`] and `select!` around one are safe, and [`Handle::with_max_wait`] does the same for all joins of a
-//! handle:
+//! [`tokio::time::timeout`] and `select!` around one are safe, and [`Handle::with_max_wait`] does the same for all
+//! joins of a handle:
 //!
 //! ```
 //! # use shardflight::Coalescer;
@@ -87,60 +90,73 @@
 //! # }
 //! ```
 //!
-//! The shard learns of a departure by a message; half of a flight's callers may have left before it looks for them, and
-//! the last one's leaving is noticed at once.
+//! A departure frees exactly its caller's place in the flight, in the drop itself, or by a message if the shard is
+//! taken at that moment.
 //!
 //! # Panics
 //!
-//! A panic in the work, in its closure as in its future, is caught in the work's task and reaches every caller of the
-//! flight as [`JoinError::Panicked`] with its message. So does one in `Hash`, `Eq` or `Clone`, for the one caller that
-//! ran it. A panic in the `Drop` of a key, value or closure that the crate drops on your behalf ends there, reported by
-//! the panic hook alone. With `panic = "abort"` none of this can be.
+//! A panic in the work, in its closure as in its future, is caught where the work is polled and reaches every caller of
+//! the flight as [`JoinError::Panicked`] with its message. So does one in `Hash`, `Eq` or `Clone`, for the one caller
+//! that ran it. A panic in the `Drop` of a key, value or closure that the crate drops on your behalf ends there,
+//! reported by the panic hook alone. With `panic = "abort"` none of this is possible.
 //!
 //! # Freshness
 //!
-//! A key's joins and completions travel through one queue to the one shard that owns the key. A result is published by
-//! putting its completion into that queue, so a join that comes after it finds no flight to board (G3). What a follower
-//! gets may have been *read* before it joined, by as much as the flight's age: after a write, call [`Handle::forget`].
+//! A flight leaves its shard's map before its result is published, so a join that is first polled after the publication
+//! finds no flight and starts one (G3). What a follower gets may have been *read* before it joined, by as much as the
+//! flight's age: after a write, call [`Handle::forget`].
+//!
+//! # Where work runs
+//!
+//! Under [`RunWork::Detached`], the default, work is a task of its own from the start. [`RunWork::InPlace`] lets a
+//! leader poll its own work while no other caller waits for it, which saves that task; when a second caller joins, or
+//! the leader leaves, the work is moved into a task. All guarantees hold. Its price is listed at [`RunWork::InPlace`]:
+//! task-locals that come and go, no parallelism within one task, a box.
 //!
 //! # Blocking
 //!
 //! Work runs on the runtime's worker threads as any task does: move what blocks to [`tokio::task::spawn_blocking`], or
-//! use [`Handle::blocking_join`], whose work runs there by itself. Work or a caller that blocks its thread all the same
-//! keeps that thread from everyone, but not its shard: on a multi-thread runtime another worker takes the shard over.
+//! use [`Handle::blocking_join`], whose work runs there by itself.
+//!
+//! A caller that blocks its thread holds no shard, as a shard is taken for the length of a turn alone, in which no code
+//! of yours runs but the key's `Eq`. On a multi-thread runtime, what such a caller can still delay is what Tokio itself
+//! queued on its worker: at most the flights that it leads, and the deadline of a shard without traffic. (Such a
+//! deadline is noticed when the worker goes on, or by the next join that reaches the shard.) What a caller's turn
+//! leaves to do for other callers is started from a thread of the runtime's blocking pool, so a pool whose threads are
+//! all blocked delays that, too.
 //!
 //! # Limits and deadlines
 //!
 //! A flight takes at most [`Builder::max_waiters_per_flight`] callers, the coalescer at most [`Builder::max_flights`]
 //! flights; what is beyond is refused at once, to be shed or retried. A flight ends or is detached after
-//! [`Builder::max_flight_duration`], which one timer per shard sees to, so there is no sweeper and no cleanup interval.
-//! A caller's own patience is [`Handle::with_max_wait`]'s, or that of any timeout around its join.
+//! [`Builder::max_flight_duration`], for which each shard has one timer, so there is no sweeper and no cleanup
+//! interval. [`Handle::with_max_wait`] limits one caller's wait, as does any timeout around its join.
 //!
 //! # Work that joins
 //!
-//! Work may join other keys. If that closes a circle of flights that wait for each other, the join that closed it gets
-//! [`JoinError::Reentrant`], whoever leads them. It is the work's own task that is known; a task that the work spawns is
-//! a caller like any other, and a circle through one ends at its deadline. The same goes for a circle through two
-//! coalescers.
+//! Work may join other keys. If that closes a cycle of flights that wait for each other, the join that closed it gets
+//! [`JoinError::Reentrant`], whichever callers lead them. A join counts as the work's own if it is polled where the
+//! work is; a task that the work spawns is a caller like any other, and a cycle through one ends at its deadline. The
+//! same goes for a cycle through two coalescers.
 //!
 //! # Shutdown
 //!
-//! [`Coalescer::shutdown`] refuses joins, gives flights time to land, then answers whoever still waits with
+//! [`Coalescer::shutdown`] refuses joins, gives flights time to end, then answers those who still wait with
 //! [`JoinError::Closed`] and drops their work. Without it, the shards stop when the last [`Coalescer`], [`Handle`] and
-//! pending join is gone, and what still runs then is finished or dropped as [`OnAbandon`] says. If the last of them goes
-//! while a shutdown still gives time, the shutdown ends there and then, and drops what runs.
+//! pending join is gone, and what still runs then is finished or dropped as [`OnAbandon`] says. If the last of them
+//! goes while a shutdown still gives time, the shutdown ends there and then, and drops what runs.
 //!
 //! # Rollout
 //!
 //! [`Builder::rollout`] and [`Handle::set_rollout`] coalesce a fraction of the keys, and [`Handle::set_enabled`] turns
-//! coalescing off and on again. A join that is bypassed runs its own work in place, in the caller's task: none of the
-//! guarantees about detached work hold for it, as if the crate were not there.
+//! coalescing off and on again. A join that is bypassed runs its own work in the caller's task: none of the guarantees
+//! about detached work hold for it, as if the crate were not there.
 //!
 //! # Observing
 //!
-//! [`Handle::stats`] counts; [`Handle::inspect`] shows the most crowded and the oldest flights. Tracing hears of what
-//! follows, under the target `shardflight`; the names are stable, times are in seconds, and with no subscriber it costs a
-//! check.
+//! [`Handle::stats`] counts; [`Handle::inspect`] shows the most crowded and the oldest flights. The following events go
+//! to tracing, under the target `shardflight`; the names are stable, times are in seconds, and without a subscriber it
+//! costs a check.
 //!
 //! | level | message | fields |
 //! | --- | --- | --- |
@@ -153,19 +169,21 @@
 //! | warn | `scope falls back to the process` | `scope`, `reason` |
 //! | error | `shard recovered from a panic` | `shard`, `panic` |
 //!
-//! `outcome` and `reason` are among `value`, `panicked`, `too_many_waiters`, `too_many_flights`, `timed_out`, `aborted`,
-//! `reentrant` and `closed`. Work runs inside a debug span `flight` with the field `flight`, below the span that was current when its leader first
-//! polled its join.
+//! `outcome` and `reason` are among `value`, `panicked`, `too_many_waiters`, `too_many_flights`, `timed_out`,
+//! `aborted`, `reentrant` and `closed`. Work runs inside a debug span `flight` with the field `flight`, below the span
+//! that was current when its leader first polled its join.
 //!
-//! With the feature `metrics`, `Builder::metrics` exports counters, gauges and histograms to whatever recorder of the
-//! `metrics` facade is installed.
+//! With the feature `metrics`, `Builder::metrics` exports counters, gauges and histograms to the recorder of the
+//! `metrics` facade that is installed.
 //!
 //! # Memory
 //!
-//! A waiting caller costs its future, one allocation that holds its work and in the end its answer, and a pointer's room in
-//! its flight. A flight costs its map entry and its task. All of it is freed when the flight lands; the maps and queues of a
-//! burst shrink when it has passed. A caller that has left is let go of when half of its flight's callers have, or sooner.
-//! Work that holds a [`Handle`] keeps the coalescer it belongs to alive while it runs.
+//! A waiting caller costs its future and a slot in its flight, for its number and its waker: no allocation of its own.
+//! A follower's closure is dropped when it has joined, not kept until its answer. A flight costs its map entry, one
+//! record that its callers share, its task, and the `Arc` around its value. All of it is freed when the flight is over
+//! and its callers have their answers; the maps and queues of a burst shrink when it has passed. The slot of a caller
+//! that leaves is free at once, and a flight's slots are compacted when more than half are free. Work that holds a
+//! [`Handle`] keeps the coalescer it belongs to alive while it runs.
 //!
 //! # Types
 //!
@@ -173,81 +191,66 @@
 //!   `String`.
 //! - Values are `Send + Sync + 'static`, and `Clone` for [`Handle::join`]. [`Handle::join_shared`] hands out the `Arc`
 //!   that all callers share, for values that can't or shouldn't be cloned.
-//! - `Eq` runs inside a shard, once or seldom more per join, and must not block. So does what
-//!   [`Builder::describe`] is given, for the few keys that are inspected. Nothing else of yours does.
+//! - `Eq` runs while a shard is taken, once or seldom more per join, and must not block: the shard's other keys would
+//!   wait for it. No other code of yours runs there. [`Builder::describe`] runs in each caller, at its join's first
+//!   poll.
 //!
 //! # Shard count
 //!
-//! Each shard is an actor that alone owns the flights of its share of the keys; there are no locks around them, and no
-//! two shards share anything but the count that `max_flights` is checked against. By default there are as many as the
-//! machine has cores to offer, and at most 16. More spread the load of many cores joining many keys; fewer batch better and
-//! cost fewer wake-ups when traffic is sparse. See [`Builder::shards`]. Under [`Builder::scope`], each core or NUMA node has shards and windows of its own.
+//! Each shard is an actor that alone owns the flights of its share of the keys. A call takes its shard on its own
+//! thread, for some 50 ns. No lock guards a map, and no thread waits for a shard: if it is taken, the message goes into
+//! the shard's queue (flume's, which has a lock inside, held for a push or a pop), and the thread that has the shard
+//! handles it. No two shards share anything but the count that `max_flights` is checked against. By default there are
+//! as many as the machine has cores to offer, and at most 16. More of them help many cores that join many distinct
+//! keys; see [`Builder::shards`]. Under [`Builder::scope`], each core or NUMA node has shards and windows of its own.
 //!
 //! # Runtimes
 //!
-//! Shards and work run on the Tokio runtime on which the coalescer was built. A join may be awaited anywhere, under any
-//! executor. Timers are that runtime's too; one built without them is kept time for by a thread of the crate's own. When
-//! that runtime shuts down, whoever still waits gets [`JoinError::Closed`] or [`JoinError::Aborted`]; a
-//! `current_thread` runtime that nobody drives answers nobody.
+//! Work and the shards' actors run on the Tokio runtime on which the coalescer was built. A join may be awaited
+//! anywhere, under any executor. Timers are that runtime's too; if it was built without them, a thread of the crate's
+//! own keeps the time. When that runtime shuts down, callers that still wait get [`JoinError::Closed`] or
+//! [`JoinError::Aborted`]; on a `current_thread` runtime that is not driven, no work runs and no caller is answered.
 //!
 //! # In front of HTTP
 //!
-//! With the feature `tower`, the module `tower` has a layer for axum's routers and for outgoing clients, and says what it
-//! never shares.
+//! With the feature `tower`, the module `tower` has a layer for axum's routers and for outgoing clients, and says what
+//! it never shares.
 
-#[cfg(not(shardflight_shuttle))]
 mod actor;
-mod alarm;
-mod bell;
-mod blocking;
 mod builder;
-mod choices;
 mod coalescer;
-mod control;
-mod drain;
+mod config;
+mod engine;
 mod error;
-mod estate;
 mod handle;
-mod host;
-mod inspection;
 #[cfg(all(test, shardflight_shuttle))]
 mod interleavings;
 mod join;
-mod joining;
-mod lane;
-mod live;
 #[cfg(feature = "metrics")]
 mod metrics;
-mod panics;
-mod patience;
-mod policy;
-mod pump;
+mod observer;
 mod rollout;
 mod router;
-mod running;
 mod scope;
 mod shard;
-mod sight;
 mod stats;
-mod ticket;
-#[cfg(not(shardflight_shuttle))]
-mod timers;
+mod sync;
+mod task;
 #[cfg(feature = "tower")]
 pub mod tower;
-mod watch;
-mod work;
+mod trace;
+mod unwind;
 
 #[cfg(feature = "metrics")]
 pub use self::metrics::Metrics;
 pub use builder::Builder;
 pub use coalescer::{Coalescer, Shutdown};
+pub use config::{OnAbandon, OnExpiry, RunWork};
 pub use error::{BuildError, CaughtPanic, Closed, InvalidRollout, JoinError, TryJoinError};
 pub use handle::Handle;
-pub use inspection::{FlightInfo, Inspection};
 pub use join::{Join, JoinShared, TryJoin};
-pub use policy::{OnAbandon, OnExpiry};
 pub use scope::{Machine, Scope, Topology};
-pub use stats::Stats;
+pub use stats::{FlightInfo, Inspection, Stats};
 
 #[cfg(feature = "macros")]
 #[doc = include_str!("macros/coalesce.md")]

@@ -9,35 +9,40 @@ use std::{
     time::Instant,
 };
 
+use tracing::Span;
+
 use crate::{
-    control::Control,
+    config::{Describe, RunWork},
+    engine::{Asked, Engine, Key, State, Value},
     error::{CaughtPanic, Closed, JoinError},
-    host::{AtomicBool, Port, Runtime, now, oneshot},
-    live::{Key, Lanes, LiveLane, Value},
-    panics::{catch, drop_contained},
+    observer::WaitEnd,
     rollout::Rollout,
-    running,
     scope::Domains,
-    ticket::Circumstances,
-    watch::{Ending, Watch},
+    shard::FlightRef,
+    sync::{Actors, AtomicBool, Runtime, now},
+    task::current,
+    trace,
+    unwind::{catch, drop_contained},
 };
 
 pub(crate) struct Router<K: Key, V: Value, S> {
-    pub(crate) lanes: Lanes<K, V>,
-    pub(crate) ports: Box<[Port<K, V>]>,
+    pub(crate) engine: Arc<Engine<K, V>>,
+    /// The shards' actors live for as long as this.
+    #[expect(dead_code, reason = "owned, and never asked for anything")]
+    pub(crate) actors: Actors<K, V>,
     /// `None` where the process is the one domain there is.
     pub(crate) domains: Option<Domains>,
     pub(crate) shards_per_domain: usize,
     pub(crate) hasher: S,
+    pub(crate) describe: Option<Describe<K>>,
+    pub(crate) run_work: RunWork,
     pub(crate) rollout: Rollout,
     /// By shard, as a bypassed key would have had one.
     pub(crate) bypasses: Arc<[Bypasses]>,
-    /// A shutdown has begun. Its message comes to a shard after the joins that are in the lane by then, so it is here that
-    /// those are stopped that begin after the shutdown did.
+    /// A shutdown has begun: joins that begin later are refused, even where their shard does not know of it yet.
     pub(crate) closing: AtomicBool,
     /// The runtime that timers are made on.
     pub(crate) timers: Runtime,
-    pub(crate) watch: Option<Arc<dyn Watch>>,
 }
 
 /// Bypassed joins, counted where no shard sees them; each shard's on a cache line of its own.
@@ -68,25 +73,41 @@ impl Bypasses {
 #[derive(Clone, Copy)]
 pub(crate) struct Domain(usize);
 
+/// The thread and the work that a join is made from. To find it out runs a user's topology and subscriber.
+pub(crate) struct CallContext {
+    domain: Domain,
+    /// The flight whose work makes the join, if one of this coalescer's does (G12).
+    pub(crate) origin: Option<FlightRef>,
+    /// The caller's span, if anyone listens.
+    pub(crate) span: Option<Span>,
+}
+
 /// Where a key belongs, for one caller.
 #[derive(Clone, Copy)]
-pub(crate) struct Seat {
+pub(crate) struct Place {
     pub(crate) hash: u64,
-    shard: usize,
+    pub(crate) shard: usize,
 }
 
 impl<K: Key, V: Value, S> Router<K, V, S> {
-    /// The hash of a key that is to be joined. Where it is too late for that, or the user's `Hash` panics, key and work go
-    /// no further.
-    pub(crate) fn admit<F>(&self, key: K, work: F) -> Result<(u64, K, F), JoinError>
+    pub(crate) fn call_context(&self) -> CallContext {
+        let domain = Domain(self.domains.as_ref().map_or(0, Domains::current));
+        let current = current::get().filter(|current| current.coalescer == self.engine.identity());
+        CallContext { domain, origin: current.map(|current| current.flight), span: trace::caller() }
+    }
+
+    /// Where a key that is to be joined belongs. If it is too late for that, or the user's `Hash` panics, key and work are
+    /// dropped.
+    pub(crate) fn admit<F>(&self, key: K, work: F, context: &CallContext) -> Result<(Place, K, F), JoinError>
     where
         K: Hash,
         S: BuildHasher,
     {
+        // Relaxed: a join beside the beginning of a shutdown may go either way, and the shard decides.
         let closing = self.closing.load(Ordering::Relaxed);
         let hash = if closing { Err(JoinError::Closed) } else { self.hash(&key).map_err(JoinError::Panicked) };
         match hash {
-            Ok(hash) => Ok((hash, key, work)),
+            Ok(hash) => Ok((self.place(hash, context.domain), key, work)),
             Err(error) => {
                 drop_contained(key);
                 drop_contained(work);
@@ -108,16 +129,17 @@ impl<K: Key, V: Value, S> Router<K, V, S> {
         self.closing.store(true, Ordering::Relaxed);
     }
 
-    /// Where this thread is. Asks the user's topology, so ask before anything of the user's is in hand.
-    pub(crate) fn domain(&self) -> Domain {
-        Domain(self.domains.as_ref().map_or(0, Domains::current))
+    /// What `inspect` is to say of a key. Runs the user's own code, in the caller.
+    pub(crate) fn describe(&self, key: &K) -> Option<Box<str>> {
+        let describe = self.describe.as_ref()?;
+        catch(|| describe(key)).ok().map(String::into_boxed_str)
     }
 
     /// The shard of a hash, from its bits 25 to 56 by multiply and shift. The map's buckets are chosen by the low bits
     /// and its tags by the top seven; bits that chose the shard would be the same for all keys in its map.
-    pub(crate) fn seat(&self, hash: u64, domain: Domain) -> Seat {
+    fn place(&self, hash: u64, domain: Domain) -> Place {
         let Domain(domain) = domain;
-        Seat { hash, shard: domain * self.shards_per_domain + self.within_domain(hash) }
+        Place { hash, shard: domain * self.shards_per_domain + self.within_domain(hash) }
     }
 
     fn within_domain(&self, hash: u64) -> usize {
@@ -126,58 +148,52 @@ impl<K: Key, V: Value, S> Router<K, V, S> {
     }
 
     /// The hash's shard in every domain.
-    pub(crate) fn ports(&self, hash: u64) -> impl Iterator<Item = &Port<K, V>> {
-        self.ports.iter().skip(self.within_domain(hash)).step_by(self.shards_per_domain)
-    }
-
-    pub(crate) fn lane(&self, seat: Seat) -> &LiveLane<K, V> {
-        &self.lanes[seat.shard]
+    pub(crate) fn shards_of(&self, hash: u64) -> impl Iterator<Item = usize> + use<K, V, S> {
+        (self.within_domain(hash)..self.engine.shards()).step_by(self.shards_per_domain)
     }
 
     pub(crate) fn coalesces(&self, hash: u64) -> bool {
         self.rollout.includes(hash)
     }
 
-    pub(crate) fn count_bypass(&self, seat: Seat) {
-        self.bypasses[seat.shard].total.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn count_bypass(&self, place: Place) {
+        self.bypasses[place.shard].total.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Now, if somebody wants to know how long a caller that begins now is going to wait.
+    /// Now, if an observer wants to know how long a caller that begins now is going to wait.
     pub(crate) fn since(&self) -> Option<Instant> {
-        self.watch.as_ref().map(|_| now())
+        self.engine.observer.as_ref().map(|_| now())
     }
 
     /// A caller's wait is over.
     #[inline]
-    pub(crate) fn waited(&self, since: Option<Instant>, ending: Ending) {
+    pub(crate) fn waited(&self, since: Option<Instant>, end: WaitEnd) {
         if let Some(since) = since {
-            self.tell_wait(since, ending);
+            self.tell_wait(since, end);
         }
     }
 
     #[inline(never)]
-    fn tell_wait(&self, since: Instant, ending: Ending) {
-        if let Some(watch) = &self.watch {
-            watch.waited(now().saturating_duration_since(since), ending);
+    fn tell_wait(&self, since: Instant, end: WaitEnd) {
+        if let Some(observer) = &self.engine.observer {
+            observer.waited(now().saturating_duration_since(since), end);
         }
     }
 
-    /// The flight whose work is making a join right now, if it is one of this coalescer's (G12), and under which span.
-    pub(crate) fn circumstances(&self) -> Option<Box<Circumstances>> {
-        let running = running::current().filter(|running| running.coalescer == self.lanes.identity());
-        Circumstances::here(running.map(|running| running.flight))
-    }
-
-    /// Asks all shards the same, at once.
-    pub(crate) async fn ask_all<T>(
+    /// Asks all shards the same.
+    pub(crate) async fn ask_all<T: Send + 'static>(
         &self,
-        question: impl Fn(oneshot::Sender<T>) -> Control<K>,
+        question: impl Fn(&mut State<K, V>) -> T + Clone + Send + 'static,
     ) -> Result<Vec<T>, Closed> {
-        // All of them are asked before the first is heard.
-        let asked = self.ports.iter().map(|port| port.ask(&question)).collect::<Result<Vec<_>, _>>()?;
+        let ask = |shard| {
+            let question = question.clone();
+            self.engine.ask(shard, (), move |state, ()| question(state))
+        };
+        // All of them are asked before the first is awaited.
+        let asked: Vec<Asked<(), T>> = (0..self.engine.shards()).map(ask).collect();
         let mut answers = Vec::with_capacity(asked.len());
-        for answer in asked {
-            answers.push(answer.await?);
+        for asked in asked {
+            answers.push(asked.answer().await?.1);
         }
         Ok(answers)
     }

@@ -1,11 +1,11 @@
-//! How far a window reaches: over the process, or over one core or NUMA node of it.
+//! Which callers share windows: those of the process, or of one core or NUMA node.
 
 use std::{fmt, sync::Arc};
 
-/// Among whom identical requests are coalesced.
+/// Among which callers identical requests are coalesced.
 ///
-/// The smaller the scope, the less the cores have to do with each other, and the more often the same work runs: once
-/// per window and core, or node, in place of once per window.
+/// The smaller the scope, the less memory the cores share, and the more often the same work runs: once per window and
+/// core, or node, in place of once per window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Scope {
@@ -30,19 +30,23 @@ impl Scope {
 
 /// Which cores there are, which node each belongs to, and on which one the calling thread is.
 ///
-/// The machine's own topology is what [`Builder::scope`](crate::Builder::scope) uses by default; another one makes
-/// scopes testable anywhere, or takes the place of what this crate cannot find out on a platform.
+/// [`Builder::scope`](crate::Builder::scope) uses the machine's own topology by default; another one makes scopes
+/// testable anywhere, or serves a platform that this crate does not know.
 pub trait Topology: Send + Sync + 'static {
     /// The NUMA node of each core, in the order of the cores' numbers; nodes count from 0. Asked once, when building.
-    /// Empty, or an error's reason, where that can't be told.
+    /// Empty, or an error with the reason, where that isn't known.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the topology isn't known. The scope then falls back to the process.
     fn nodes(&self) -> Result<Vec<usize>, String>;
 
     /// The number of the core that the calling thread is running on. Asked at every join's first poll, in the caller.
-    /// `None` where that can't be told.
+    /// `None` where that isn't known.
     fn current_core(&self) -> Option<usize>;
 }
 
-/// The machine this runs on. Linux tells; elsewhere scopes fall back to the process.
+/// The machine this runs on. Its topology is known on Linux; elsewhere scopes fall back to the process.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Machine;
 

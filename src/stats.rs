@@ -1,20 +1,22 @@
-//! What a coalescer has done and what it is doing.
+//! Counters and gauges of a coalescer, and snapshots of single flights.
 
-use std::time::Duration;
+use std::{cmp::Reverse, time::Duration};
+
+use crate::shard::FlightSnapshot;
 
 /// Counters and gauges of a coalescer, or of one of its shards (G14).
 ///
 /// Counters only grow until [`Handle::reset_stats`](crate::Handle::reset_stats). At quiescence
 /// `joins == executions + coalesced + rejections + bypasses`; a caller that left before its shard saw it is in none of
-/// them. Each shard's part is exact at the moment that shard answered; the shards answer one after the other.
+/// them. Each shard's part is exact at the moment when the shard answers; the shards answer one after the other.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Joins that a shard took note of, and [`bypasses`](Self::bypasses).
+    /// Joins that a shard handled, and [`bypasses`](Self::bypasses).
     pub joins: u64,
-    /// Flights started: how often work really ran.
+    /// Flights started, each of which runs its work.
     pub executions: u64,
-    /// Joins that shared a flight somebody else led. A leader is never one of them.
+    /// Joins that shared a flight that another caller led. A leader is never one of them.
     pub coalesced: u64,
     /// Flights whose work returned an error, counted where the join can tell: those led through
     /// [`try_join`](crate::Handle::try_join).
@@ -31,7 +33,7 @@ pub struct Stats {
     pub aborts: u64,
     /// Flights detached by [`forget`](crate::Handle::forget) or [`forget_all`](crate::Handle::forget_all).
     pub forgets: u64,
-    /// Joins that ran their own work beside the shards. What became of that work is in no counter.
+    /// Joins that ran their own work without a shard. No counter tells how that work ended.
     pub bypasses: u64,
     /// Gauge: flights under way, detached ones included.
     pub flights: usize,
@@ -68,7 +70,7 @@ impl Stats {
         self
     }
 
-    /// The share of joins that cost no execution of their own, from 0.0 to 1.0; 0.0 before the first join.
+    /// `coalesced` divided by `joins`, from 0.0 to 1.0; 0.0 before the first join.
     pub fn coalescing_rate(&self) -> f64 {
         if self.joins == 0 { 0.0 } else { self.coalesced as f64 / self.joins as f64 }
     }
@@ -76,5 +78,49 @@ impl Stats {
     /// The same figures shard by shard, in the order of the shards; empty for a shard's own.
     pub fn per_shard(&self) -> &[Stats] {
         &self.shards
+    }
+}
+
+/// What [`Handle::inspect`](crate::Handle::inspect) found.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Inspection {
+    /// The flights with the most waiters, the most crowded first.
+    pub crowded: Vec<FlightInfo>,
+    /// The oldest flights, the oldest first.
+    pub oldest: Vec<FlightInfo>,
+}
+
+/// One flight under way.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct FlightInfo {
+    /// Its number, as in the tracing events; other coalescers have flights of the same numbers.
+    pub flight: u64,
+    /// The shard that has it, as in [`Stats::per_shard`](crate::Stats::per_shard).
+    pub shard: usize,
+    /// How long its work has been under way.
+    pub age: Duration,
+    /// How many callers wait for it.
+    pub waiters: usize,
+    /// What the builder's [`describe`](crate::Builder::describe) said of its leader's key; `None` by default, as keys
+    /// may be secrets.
+    pub description: Option<String>,
+}
+
+impl Inspection {
+    pub(crate) fn new(mut crowded: Vec<FlightSnapshot>, mut oldest: Vec<FlightSnapshot>, most: usize) -> Self {
+        crowded.sort_by_key(|flight| Reverse(flight.waiters));
+        oldest.sort_by_key(|flight| Reverse(flight.age));
+        let show = |flights: Vec<FlightSnapshot>| flights.into_iter().take(most).map(FlightInfo::from).collect();
+        Self { crowded: show(crowded), oldest: show(oldest) }
+    }
+}
+
+impl From<FlightSnapshot> for FlightInfo {
+    fn from(snapshot: FlightSnapshot) -> Self {
+        let FlightSnapshot { flight, age, waiters, description } = snapshot;
+        let description = description.map(String::from);
+        Self { flight: flight.number(), shard: flight.shard(), age, waiters, description }
     }
 }

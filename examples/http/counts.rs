@@ -1,9 +1,9 @@
-//! What happened, for eyes.
+//! Counts of requests and calls, as a table.
 
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use shardflight::tower::{CoalesceLayer, Reason};
 
-/// How often a page was asked for, and how often its handler ran.
+/// How often a page was requested, and how often its handler ran.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Count {
     pub(crate) requests: u64,
@@ -22,8 +22,8 @@ pub(crate) fn table(rows: impl IntoIterator<Item = (&'static str, Count)>) -> Ta
     table
 }
 
-/// Why requests were called for by themselves, all layers together.
-pub(crate) fn passes(layers: &[CoalesceLayer]) -> String {
+/// Pass-through counts by reason, summed over the layers.
+pub(crate) fn pass_through(layers: &[CoalesceLayer]) -> String {
     let count = |reason| layers.iter().map(|layer| layer.passes().of(reason)).sum::<u64>();
     let counted = Reason::ALL.into_iter().map(|reason| (reason, count(reason)));
     let seen: Vec<_> =

@@ -1,7 +1,7 @@
 //! A small axum service behind `CoalesceLayer`.
 //!
-//! `cargo run --release -p http-service` sends itself crowds of clients, and prints how often each of its
-//! handlers ran for them. An answer that belongs to another client makes it fail.
+//! `cargo run --release -p http-service` sends itself requests of many clients, and prints how often each handler ran for them.
+//! It fails if a client gets a response that is specific to another.
 //!
 //! `cargo run --release -p http-service -- --serve 127.0.0.1:8080` serves. Then, from another terminal:
 //!
@@ -10,14 +10,14 @@
 //! oha -n 2000 -c 200 http://127.0.0.1:8080/posts/7                # or: wrk -c 200 -d 5 http://127.0.0.1:8080/posts/7
 //! curl http://127.0.0.1:8080/counts                               # requests against calls of the handler
 //!
-//! curl -H 'Authorization: alice' http://127.0.0.1:8080/me         # somebody's own: never shared by itself
-//! oha -n 200 -c 200 -H 'Authorization: alice' http://127.0.0.1:8080/account # shared among alice's, as the layer knows her
-//! curl -N http://127.0.0.1:8080/film -o film                      # 4 MiB, over the cap: streamed to each by itself
+//! curl -H 'Authorization: alice' http://127.0.0.1:8080/me         # has credentials: never shared by default
+//! oha -n 200 -c 200 -H 'Authorization: alice' http://127.0.0.1:8080/account # shared among alice's requests: her token is in the key
+//! curl -N http://127.0.0.1:8080/film -o film                      # 4 MiB, over the cap: streamed to each client
 //! ```
 
+mod clients;
 mod counts;
 mod site;
-mod visitors;
 
 use std::{error::Error, net::SocketAddr, process::ExitCode};
 
@@ -32,10 +32,10 @@ type Fallible<T> = Result<T, Box<dyn Error + Send + Sync>>;
 /// A service behind a layer that coalesces.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Serve at this address until interrupted, rather than visit oneself
+    /// Serve at this address until interrupted, instead of sending requests to itself
     #[arg(long, value_name = "ADDRESS")]
     serve: Option<SocketAddr>,
-    /// How many clients visit each page at once
+    /// How many clients request each page at once
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(2..=10_000))]
     clients: u64,
 }
@@ -44,16 +44,16 @@ async fn run(arguments: Arguments) -> Fallible<()> {
     let site = Site::new();
     let listener = TcpListener::bind(arguments.serve.unwrap_or(([127, 0, 0, 1], 0).into())).await?;
     let address = listener.local_addr()?;
-    // Otherwise answers wait for the acknowledgement of those before, which the clients' kernel delays by 40 ms.
+    // Without it, responses wait for the acknowledgement of earlier ones, which the clients' kernel delays by 40 ms.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     let serving = axum::serve(listener, site.router());
     if arguments.serve.is_some() {
-        println!("serving at http://{address}; what happened so far is at http://{address}/counts");
+        println!("serving at http://{address}; counts of requests and calls are at http://{address}/counts");
         return Ok(serving.await?);
     }
     tokio::select! {
         served = serving.into_future() => Ok(served?),
-        visited = visitors::come(&site, address, arguments.clients) => visited,
+        result = clients::run(&site, address, arguments.clients) => result,
     }
 }
 

@@ -1,4 +1,4 @@
-//! The service. The layers are all that sets it apart from one without.
+//! The service. Without the layers, it would be an ordinary axum service.
 
 use std::{
     collections::BTreeMap,
@@ -28,9 +28,9 @@ pub(crate) const FILM_PIECE: &[u8] = &[b'f'; 64 * 1024];
 #[derive(Clone, Debug)]
 pub(crate) struct Site {
     counts: Arc<Mutex<BTreeMap<&'static str, Count>>>,
-    /// Knows nobody, so whoever shows credentials passes through.
+    /// Without principals, so requests with credentials pass through.
     layer: CoalesceLayer,
-    /// Knows its callers by their token.
+    /// With the token as the principal.
     account_layer: CoalesceLayer,
 }
 
@@ -59,19 +59,19 @@ impl Site {
     pub(crate) fn report(&self) -> String {
         let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let layers = [self.layer.clone(), self.account_layer.clone()];
-        format!("{}\ncalled for by themselves: {}\n", counts::table(counts), counts::passes(&layers))
+        format!("{}\npassed through: {}\n", counts::table(counts), counts::pass_through(&layers))
     }
 
     pub(crate) fn count(&self, page: &'static str) -> Count {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).get(page).copied().unwrap_or_default()
     }
 
-    fn note(&self, page: &'static str, what: impl FnOnce(&mut Count)) {
+    fn update(&self, page: &'static str, what: impl FnOnce(&mut Count)) {
         what(self.counts.lock().unwrap_or_else(PoisonError::into_inner).entry(page).or_default());
     }
 
-    fn note_call(&self, page: &'static str) {
-        self.note(page, |count| count.calls += 1);
+    fn count_call(&self, page: &'static str) {
+        self.update(page, |count| count.calls += 1);
     }
 }
 
@@ -85,47 +85,47 @@ fn page_of(path: &str) -> &'static str {
     }
 }
 
-/// Above the layers, so it sees every request.
+/// Above the layers, where it sees all requests.
 async fn count_request(State(site): State<Site>, request: Request, next: Next) -> Response {
-    site.note(page_of(request.uri().path()), |count| count.requests += 1);
+    site.update(page_of(request.uri().path()), |count| count.requests += 1);
     next.run(request).await
 }
 
-/// Stands for a slow database.
+/// Stands in for a slow database.
 async fn query() {
     sleep(Duration::from_millis(500)).await;
 }
 
 fn name(headers: &HeaderMap) -> &str {
-    headers.get(header::AUTHORIZATION).and_then(|token| token.to_str().ok()).unwrap_or("nobody")
+    headers.get(header::AUTHORIZATION).and_then(|token| token.to_str().ok()).unwrap_or("anonymous")
 }
 
 async fn post(State(site): State<Site>, Path(post): Path<u32>) -> String {
-    site.note_call("/posts/{post}");
+    site.count_call("/posts/{post}");
     query().await;
     format!("post {post}\n")
 }
 
 async fn me(State(site): State<Site>, headers: HeaderMap) -> String {
-    site.note_call("/me");
+    site.count_call("/me");
     query().await;
     format!("you are {}\n", name(&headers))
 }
 
 async fn account(State(site): State<Site>, headers: HeaderMap) -> String {
-    site.note_call("/account");
+    site.count_call("/account");
     query().await;
     format!("the account of {}\n", name(&headers))
 }
 
 async fn login(State(site): State<Site>) -> impl IntoResponse {
-    site.note_call("/login");
+    site.count_call("/login");
     query().await;
     ([(header::SET_COOKIE, format!("session={:016x}", fastrand::u64(..)))], "welcome\n")
 }
 
 async fn film(State(site): State<Site>) -> Body {
-    site.note_call("/film");
+    site.count_call("/film");
     query().await;
     Body::from_stream(stream::iter((0..FILM_PIECES).map(|_| Ok::<_, io::Error>(Bytes::from_static(FILM_PIECE)))))
 }

@@ -1,4 +1,4 @@
-//! A bounded load, and whether what was exported of it can be true.
+//! A bounded load, and a comparison of the exported metrics with the stats.
 
 use std::{net::Ipv4Addr, time::Duration};
 
@@ -19,20 +19,20 @@ const CALLS: u32 = 20;
 /// Generous: the load takes a few seconds.
 const LIMIT: Duration = Duration::from_mins(2);
 
-pub(crate) async fn play() -> Fallible<()> {
-    timeout(LIMIT, run()).await.map_err(|_| format!("not over after {LIMIT:?}"))?
+pub(crate) async fn run() -> Fallible<()> {
+    timeout(LIMIT, load_and_compare()).await.map_err(|_| format!("didn't end within {LIMIT:?}"))?
 }
 
-async fn run() -> Fallible<()> {
+async fn load_and_compare() -> Fallible<()> {
     let service = Service::new(exporter::install()?)?;
     let users = service.users().clone();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
     let server = tokio::spawn(service.serve(listener));
-    let Answers { responses, hung_up } = load::make(address, CLIENTS, CALLS).await?;
+    let Answers { responses, hung_up } = load::run(address, CLIENTS, CALLS).await?;
     println!("{CLIENTS} clients made {} calls: {responses} responses, {hung_up} hung up", responses + hung_up);
 
-    // Who hung up may still be on the way out, and the report that says so is a second away at most.
+    // Disconnected clients may still be leaving, and the next report follows within a second.
     let mut exported = String::new();
     let mut joins = None;
     while joins.is_none_or(|joins| total(&exported, "shardflight_joins_total") != joins) {
@@ -42,10 +42,10 @@ async fn run() -> Fallible<()> {
         exported = reqwest::get(format!("http://{address}/metrics")).await?.text().await?;
     }
     server.abort();
-    judge(&exported, &users.stats().await?)
+    compare(&exported, &users.stats().await?)
 }
 
-fn judge(exported: &str, stats: &shardflight::Stats) -> Fallible<()> {
+fn compare(exported: &str, stats: &shardflight::Stats) -> Fallible<()> {
     for (name, counted) in [
         ("shardflight_joins_total", stats.joins),
         ("shardflight_executions_total", stats.executions),
@@ -59,12 +59,12 @@ fn judge(exported: &str, stats: &shardflight::Stats) -> Fallible<()> {
         let exported = total(exported, name);
         println!("{name:<42} {exported:>6}");
         if exported != counted {
-            return Err(format!("{name} is {exported}, and stats say {counted}").into());
+            return Err(format!("{name} is {exported}, but the stats have {counted}").into());
         }
     }
-    println!("of 100 joins, {:.0} shared a flight that somebody else led", 100.0 * stats.coalescing_rate());
+    println!("of 100 joins, {:.0} shared another caller's flight", 100.0 * stats.coalescing_rate());
     if stats.coalesced == 0 {
-        return Err("nothing was coalesced under a load that is made to be".into());
+        return Err("nothing was coalesced, though the load has identical requests".into());
     }
     Ok(())
 }

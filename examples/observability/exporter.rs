@@ -1,4 +1,4 @@
-//! Where metrics go: any recorder of the `metrics` facade will do, and here it is the one for Prometheus.
+//! Installs the recorder: here the one for Prometheus, but any recorder of the `metrics` facade works.
 
 use std::time::Duration;
 
@@ -7,13 +7,14 @@ use tokio::time::interval;
 
 use crate::Fallible;
 
-/// Around what the database takes. Without buckets the exporter makes summaries, which can't be added up over instances.
+/// Buckets around the database's latency. Without buckets the exporter makes summaries, which can't be aggregated over
+/// instances.
 const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
 const CALLERS: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0];
 
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// To be called before the first coalescer is built: it exports to what is installed then.
+/// Call it before the first coalescer is built, which uses the recorder that is installed then.
 pub(crate) fn install() -> Fallible<PrometheusHandle> {
     let builder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)?
@@ -24,7 +25,7 @@ pub(crate) fn install() -> Fallible<PrometheusHandle> {
         let mut times = interval(UPKEEP);
         loop {
             times.tick().await;
-            // The exporter keeps every single sample of a histogram until this or a scrape.
+            // Until this or a scrape, the exporter keeps each sample of a histogram.
             upkeep.run_upkeep();
         }
     });

@@ -1,4 +1,4 @@
-//! Clients that ask for users, some far more often than others, and some of which hang up.
+//! Clients that request users, some users far more often than others. Some clients disconnect early.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -10,15 +10,15 @@ use crate::Fallible;
 
 const USERS: f64 = 60.0;
 
-/// What clients got.
+/// Counts of the clients' requests by outcome.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Answers {
     pub(crate) responses: u64,
     pub(crate) hung_up: u64,
 }
 
-/// Each client makes so many calls, one after the other.
-pub(crate) async fn make(service: SocketAddr, clients: u16, calls: u32) -> Fallible<Answers> {
+/// Each client makes `calls` requests, one after the other.
+pub(crate) async fn run(service: SocketAddr, clients: u16, calls: u32) -> Fallible<Answers> {
     let mut all = JoinSet::new();
     for seed in 0..clients {
         all.spawn(client(service, u64::from(seed), calls));
@@ -32,10 +32,10 @@ pub(crate) async fn make(service: SocketAddr, clients: u16, calls: u32) -> Falli
     Ok(sum)
 }
 
-/// The same for as long as it is polled.
-pub(crate) async fn go_on(service: SocketAddr, clients: u16) -> Fallible<()> {
+/// [`run`] in an endless loop.
+pub(crate) async fn run_forever(service: SocketAddr, clients: u16) -> Fallible<()> {
     loop {
-        make(service, clients, 100).await?;
+        run(service, clients, 100).await?;
         sleep(Duration::from_millis(100)).await;
     }
 }
@@ -46,12 +46,12 @@ async fn client(service: SocketAddr, seed: u64, calls: u32) -> Fallible<Answers>
     let mut answers = Answers::default();
     for _ in 0..calls {
         sleep(Duration::from_millis(random.u64(..20))).await;
-        // Most calls are for the first few.
+        // Most requests are for the first few users.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the whole part of a small number")]
         let user = (random.f64().powi(3) * USERS) as u64;
-        // Nobody waits for the one that takes too long all the time, and one in ten hasn't the patience for any.
-        let patience = Duration::from_millis(if random.u8(..10) == 0 { 15 } else { 5_000 });
-        let call = client.get(format!("http://{service}/users/{user}")).timeout(patience).send();
+        // One request in ten has a timeout below the query's latency.
+        let limit = Duration::from_millis(if random.u8(..10) == 0 { 15 } else { 5_000 });
+        let call = client.get(format!("http://{service}/users/{user}")).timeout(limit).send();
         match call.await {
             Ok(_) => answers.responses += 1,
             Err(error) if error.is_timeout() => answers.hung_up += 1,

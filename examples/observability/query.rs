@@ -1,10 +1,10 @@
-//! The database, slow as databases are.
+//! Stands in for a slow database.
 
 use std::time::Duration;
 
 use tokio::time::sleep;
 
-/// Answers after some time that depends on the user; of a few users it knows nothing, and one takes it too long.
+/// Answers after a time that depends on the user. Some users don't exist, and one query takes too long.
 pub(crate) async fn user(id: u64) -> Result<String, String> {
     if id == 42 {
         sleep(Duration::from_secs(5)).await;

@@ -43,7 +43,7 @@ impl Service {
     }
 }
 
-/// Dropped when the client hangs up, as axum does with handlers: a departure, if others still wait.
+/// axum drops the handler when the client disconnects, which is a departure.
 async fn user(State(service): State<Service>, Path(id): Path<u64>) -> (StatusCode, String) {
     match service.users.try_join(id, move || query::user(id)).await {
         Ok(user) => (StatusCode::OK, user),

@@ -1,4 +1,4 @@
-//! What the service asks, and what may go wrong with it.
+//! The service's backend, which may hang.
 
 use std::{
     sync::{
@@ -12,30 +12,30 @@ use tokio::{runtime, sync::watch, time::sleep};
 
 pub(crate) type Page = Arc<str>;
 
-/// How long it takes when it is well.
+/// The time that a query takes when the backend is healthy.
 const LATENCY: Duration = Duration::from_millis(20);
 
 #[derive(Clone, Debug)]
 pub(crate) struct Backend {
-    well: watch::Sender<bool>,
+    healthy: watch::Sender<bool>,
     running: Arc<AtomicUsize>,
     queries: Arc<AtomicUsize>,
 }
 
 impl Backend {
-    pub(crate) fn well() -> Self {
-        Self { well: watch::Sender::new(true), running: Arc::default(), queries: Arc::default() }
+    pub(crate) fn healthy() -> Self {
+        Self { healthy: watch::Sender::new(true), running: Arc::default(), queries: Arc::default() }
     }
 
-    /// Takes queries and answers none before it recovers.
+    /// Accepts queries, and answers none before it recovers.
     pub(crate) fn hung() -> Self {
-        let backend = Self::well();
-        backend.well.send_replace(false);
+        let backend = Self::healthy();
+        backend.healthy.send_replace(false);
         backend
     }
 
     pub(crate) fn recover(&self) {
-        self.well.send_replace(true);
+        self.healthy.send_replace(true);
     }
 
     pub(crate) fn queries(&self) -> usize {
@@ -50,19 +50,19 @@ impl Backend {
     pub(crate) async fn load(self, key: String) -> Page {
         let _running = Running::begin(Arc::clone(&self.running));
         self.queries.fetch_add(1, Ordering::SeqCst);
-        // An error would be the sender's end, and we hold one.
-        let _ = self.well.subscribe().wait_for(|well| *well).await;
+        // Can't fail, as this holds a sender.
+        let _ = self.healthy.subscribe().wait_for(|healthy| *healthy).await;
         sleep(LATENCY).await;
         format!("page of {key}").into()
     }
 
-    /// As a driver without async would do it: for threads that the runtime lets block.
+    /// Like a database driver without async, for threads of the runtime's blocking pool.
     pub(crate) fn load_blocking(self, key: String) -> Page {
         runtime::Handle::current().block_on(self.load(key))
     }
 }
 
-/// Counts for as long as it lives, however its query ends.
+/// Counts a query until it ends or is dropped.
 struct Running(Arc<AtomicUsize>);
 
 impl Running {

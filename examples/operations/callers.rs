@@ -1,4 +1,4 @@
-//! Those who ask the service, each a task.
+//! The service's callers, a task each.
 
 use shardflight::{Handle, JoinError};
 use tokio::task::{AbortHandle, JoinSet};
@@ -11,7 +11,7 @@ use crate::{
 
 pub(crate) type Answer = Result<Page, JoinError>;
 
-/// One request, under the span that a web framework would put around it.
+/// One request, in a span as web frameworks create it.
 pub(crate) async fn ask(handle: Handle<String, Page>, key: &'static str, backend: Backend) -> Answer {
     let span = info_span!("request", key);
     handle.join(key, move || backend.load(key.to_string())).instrument(span).await
@@ -23,19 +23,19 @@ pub(crate) struct Callers {
 }
 
 impl Callers {
-    /// So many callers of one key. Each may be sent away by its handle.
-    pub(crate) fn send(
+    /// Spawns callers of one key. Each may be aborted by its handle.
+    pub(crate) fn spawn(
         &mut self,
         callers: usize,
         handle: &Handle<String, Page>,
         key: &'static str,
         backend: &Backend,
     ) -> Vec<AbortHandle> {
-        let mut spawn = || self.tasks.spawn(ask(handle.clone(), key, backend.clone()));
-        (0..callers).map(|_| spawn()).collect()
+        let mut spawn_one = || self.tasks.spawn(ask(handle.clone(), key, backend.clone()));
+        (0..callers).map(|_| spawn_one()).collect()
     }
 
-    /// The answers of the next so many callers to get one.
+    /// The answers of the next callers that get one.
     pub(crate) async fn first(&mut self, answers: usize) -> Fallible<Vec<Answer>> {
         let mut given = Vec::with_capacity(answers);
         while given.len() < answers {
@@ -43,13 +43,13 @@ impl Callers {
                 Some(Ok(answer)) => given.push(answer),
                 Some(Err(error)) if error.is_cancelled() => {}
                 Some(Err(error)) => return Err(error.into()),
-                None => return Err(format!("{answers} answers were awaited, and {} given", given.len()).into()),
+                None => return Err(format!("{answers} answers were expected, and {} came", given.len()).into()),
             }
         }
         Ok(given)
     }
 
-    /// The answers of all callers that are still there.
+    /// The answers of all remaining callers.
     pub(crate) async fn rest(&mut self) -> Fallible<Vec<Answer>> {
         let mut given = Vec::new();
         while let Some(ended) = self.tasks.join_next().await {
@@ -63,10 +63,10 @@ impl Callers {
     }
 }
 
-/// The first answer that is an error, in the words that a caller would log.
+/// The message of the first error among the answers.
 pub(crate) fn first_error(answers: &[Answer]) -> String {
     let error = answers.iter().find_map(|answer| answer.as_ref().err());
-    error.map_or_else(|| "none of them is an error".to_string(), ToString::to_string)
+    error.map_or_else(|| "there is no error".to_string(), ToString::to_string)
 }
 
 pub(crate) fn all_are_pages(answers: &[Answer], key: &str) -> bool {

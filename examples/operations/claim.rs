@@ -1,20 +1,20 @@
-//! What an act says, and whether it is true.
+//! Claims of the scenarios, which are checked.
 
 use std::{error::Error, fmt};
 
 #[derive(Debug)]
-pub(crate) struct Broken(String);
+pub(crate) struct FalseClaim(String);
 
-impl fmt::Display for Broken {
+impl fmt::Display for FalseClaim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "this claim doesn't hold: {}", self.0)
     }
 }
 
-impl Error for Broken {}
+impl Error for FalseClaim {}
 
-/// An act goes no further than its first claim that is wrong: what comes after it would only confuse.
-pub(crate) fn claim(holds: bool, text: impl fmt::Display) -> Result<(), Broken> {
+/// Prints a claim. A scenario ends at its first false one, as later output would be misleading.
+pub(crate) fn claim(holds: bool, text: impl fmt::Display) -> Result<(), FalseClaim> {
     println!("  {} {text}", if holds { "✓" } else { "✗" });
-    if holds { Ok(()) } else { Err(Broken(text.to_string())) }
+    if holds { Ok(()) } else { Err(FalseClaim(text.to_string())) }
 }

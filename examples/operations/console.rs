@@ -1,4 +1,4 @@
-//! How numbers are shown.
+//! Prints stats and flights.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ pub(crate) fn say(text: impl AsRef<str>) {
     println!("{}", text.as_ref());
 }
 
-/// Leaves out what is zero: at night the rest is what counts.
+/// Prints the stats on one line, without the zeros.
 pub(crate) fn show(stats: &Stats) {
     let counters = [
         ("joins", stats.joins),

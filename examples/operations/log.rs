@@ -1,4 +1,4 @@
-//! Where tracing's events go: to standard output, among all else that is printed.
+//! Prints tracing's events to standard output, between the scenarios' own lines.
 
 use std::io::stdout;
 
@@ -27,8 +27,7 @@ impl Log {
         Self { targets }
     }
 
-    /// Sets what of the coalescer's is worth a line. The callers' own spans are there at any level, as its hang under
-    /// them.
+    /// Sets the level of the coalescer's events. The callers' spans are always enabled, as they are the events' parents.
     pub(crate) fn listen_to(&self, level: LevelFilter) -> Fallible<()> {
         let targets = Targets::new().with_target("operations", LevelFilter::INFO).with_target("shardflight", level);
         Ok(self.targets.reload(targets)?)

@@ -1,43 +1,43 @@
-//! A night on call: what the limits, deadlines, switches and gauges of a coalescer look like from the operator's chair.
-//! `cargo run --release -p operations` plays all acts, `… operations hang rollout` those that are named.
+//! Limits, deadlines, switches and gauges of a coalescer, as an operator sees them.
+//! `cargo run --release -p operations` runs all scenarios, `… operations hang rollout` only those that are named.
 //!
-//! Lines that begin with `  |` are `handle.stats()`, lines with a tick are claims that were checked; the rest is told by
-//! the acts and, in between, by the coalescer itself through tracing. A claim that doesn't hold ends the program with
-//! an error.
+//! Lines that begin with `  |` show `handle.stats()`, and lines with a tick show claims that were checked. The other lines are
+//! explanations of the scenarios, and the coalescer's events from tracing. A claim that doesn't hold ends the program with an
+//! error.
 
-mod act;
 mod backend;
 mod callers;
 mod claim;
 mod console;
 mod log;
-mod patience;
+mod scenario;
+mod wait;
 
 use std::{error::Error, process::ExitCode};
 
 use clap::Parser;
 use tokio::time::timeout;
 
-use crate::{act::Act, log::Log, patience::WHOLE_ACT};
+use crate::{log::Log, scenario::Scenario, wait::SCENARIO_LIMIT};
 
 type Fallible<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
-/// Plays what an operator may meet at night, and checks what it says.
+/// Runs scenarios that an operator may meet, and checks their claims.
 #[derive(Debug, Parser)]
 #[command(name = "operations")]
 struct Arguments {
-    /// What to play, in this order; everything, when nothing is named
-    #[arg(value_enum, value_name = "ACT")]
-    acts: Vec<Act>,
+    /// The scenarios to run, in this order; all of them by default
+    #[arg(value_enum, value_name = "SCENARIO")]
+    scenarios: Vec<Scenario>,
 }
 
-async fn play(acts: &[Act], log: &Log) -> Fallible<()> {
-    for act in acts {
-        println!("\n== {} ==", act.title());
-        log.listen_to(act.level())?;
-        match timeout(WHOLE_ACT, act.play()).await {
-            Ok(played) => played.map_err(|error| format!("{}: {error}", act.name()))?,
-            Err(_) => return Err(format!("{}: not over after {WHOLE_ACT:?}", act.name()).into()),
+async fn run(scenarios: &[Scenario], log: &Log) -> Fallible<()> {
+    for scenario in scenarios {
+        println!("\n== {} ==", scenario.title());
+        log.listen_to(scenario.level())?;
+        match timeout(SCENARIO_LIMIT, scenario.run()).await {
+            Ok(result) => result.map_err(|error| format!("{}: {error}", scenario.name()))?,
+            Err(_) => return Err(format!("{}: didn't end within {SCENARIO_LIMIT:?}", scenario.name()).into()),
         }
     }
     Ok(())
@@ -45,10 +45,10 @@ async fn play(acts: &[Act], log: &Log) -> Fallible<()> {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Arguments { acts } = Arguments::parse();
-    let acts = if acts.is_empty() { Act::ALL.to_vec() } else { acts };
+    let Arguments { scenarios } = Arguments::parse();
+    let scenarios = if scenarios.is_empty() { Scenario::ALL.to_vec() } else { scenarios };
     let log = Log::open();
-    match play(&acts, &log).await {
+    match run(&scenarios, &log).await {
         Ok(()) => {
             println!("\nEvery claim holds.");
             ExitCode::SUCCESS

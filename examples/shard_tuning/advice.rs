@@ -1,6 +1,6 @@
-//! What follows from the medians.
+//! The advice that follows from the medians.
 
-/// More shards have to win more than this, or fewer will do: each is an actor with a map of its own.
+/// The least speed-up that justifies more shards, as each is an actor with a map of its own.
 pub(crate) const TOLERANCE: f64 = 1.1;
 
 pub(crate) struct Advice {
@@ -8,12 +8,12 @@ pub(crate) struct Advice {
     pub(crate) relative: Vec<Vec<f64>>,
     /// The geometric mean of each count's multiples.
     pub(crate) overall: Vec<f64>,
-    /// Which of the counts to take.
+    /// The index of the recommended count.
     pub(crate) choice: usize,
 }
 
 impl Advice {
-    /// Of medians by count, in ascending order, by shape.
+    /// From the medians, by count in ascending order and by shape.
     pub(crate) fn of(medians: &[Vec<f64>]) -> Self {
         let best = |column: usize| least(medians.iter().map(|row| row[column]));
         let relative: Vec<Vec<f64>> = medians
@@ -48,14 +48,14 @@ mod tests {
     }
 
     #[test]
-    fn the_smallest_within_tolerance_is_taken() {
+    fn the_smallest_within_tolerance_is_recommended() {
         assert_eq!(choice(&[&[109.0], &[100.0], &[105.0]]), 0);
         assert_eq!(choice(&[&[111.0], &[105.0], &[100.0]]), 1);
         assert_eq!(choice(&[&[400.0], &[200.0], &[100.0]]), 2);
     }
 
     #[test]
-    fn every_shape_weighs_the_same_however_long_its_joins_take() {
+    fn every_shape_has_the_same_weight() {
         // Twice as fast in one and half as fast in the other: no difference, so the smaller.
         assert_eq!(choice(&[&[10.0, 2_000.0], &[20.0, 1_000.0]]), 0);
         assert_eq!(choice(&[&[10.0, 3_000.0], &[20.0, 1_000.0]]), 1);

@@ -7,12 +7,12 @@ use shardflight::Builder;
 
 use crate::{Fallible, shapes::Shape};
 
-/// Of any coalescer; the types don't matter.
+/// The crate's limit, which is the same for all types.
 const MOST_SHARDS: usize = Builder::<u64, u64>::MAX_SHARDS;
 const SHARDS: RangeInclusive<u64> = 1..=MOST_SHARDS as u64;
-/// A sweep that stops below would say little on a small machine.
+/// The least upper bound, so that a sweep on a small machine still compares several counts.
 const LEAST_BOUND: usize = 8;
-/// The largest batch of calls fits in, on a machine that isn't too slow.
+/// Long enough for the largest batch of calls, on most machines.
 const LEAST_SAMPLE: Duration = Duration::from_millis(10);
 
 /// Finds the count of shards that suits this machine.
@@ -22,16 +22,16 @@ pub(crate) struct Arguments {
     /// One shape of load instead of all
     #[arg(long, value_enum)]
     pub(crate) shape: Option<Shape>,
-    /// Worker threads of the runtime, as your service has them; as many as the machine has cores unless said
+    /// Worker threads of the runtime, as in your service; by default one per core
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=4_096))]
     workers: Option<u32>,
-    /// The greatest count to try; unless said four times the cores, and at least 8
+    /// The greatest count to try; by default four per core, and at least 8
     #[arg(long, value_name = "SHARDS", value_parser = value_parser!(u64).range(SHARDS))]
     up_to: Option<u64>,
-    /// How often every count runs every shape; the table holds the medians
+    /// How often each count runs each shape; the table shows the medians
     #[arg(long, value_name = "N", default_value_t = 15, value_parser = value_parser!(u32).range(1..=1_000))]
     pub(crate) rounds: u32,
-    /// How long all of it may take
+    /// The time for all samples
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = value_parser!(u32).range(1..=3_600))]
     seconds: u32,
 }
@@ -45,7 +45,7 @@ impl Arguments {
         self.shape.map_or(Shape::ALL.to_vec(), |shape| vec![shape])
     }
 
-    /// Powers of two, and what the crate itself would take here.
+    /// Powers of two, and the crate's default.
     pub(crate) fn counts(&self, default: usize) -> Vec<usize> {
         let bound = (4 * cores()).clamp(LEAST_BOUND, MOST_SHARDS);
         let bound = self.up_to.map_or(bound, |bound| usize::try_from(bound).unwrap_or(MOST_SHARDS));
@@ -57,7 +57,7 @@ impl Arguments {
         counts
     }
 
-    /// How long each of so many samples goes on.
+    /// The duration of each sample.
     pub(crate) fn sample(&self, samples: usize) -> Fallible<Duration> {
         let sample = Duration::from_secs(self.seconds.into()).div_f64(samples as f64);
         if sample < LEAST_SAMPLE {
@@ -99,7 +99,7 @@ mod tests {
         let error = parse(&["--up-to", "5000"]).unwrap_err();
         assert!(error.contains("5000") && error.contains("1..=4096"), "{error}");
         let error = parse(&["--shape", "square"]).unwrap_err();
-        assert!(error.contains("square") && error.contains("herd"), "{error}");
+        assert!(error.contains("square") && error.contains("burst"), "{error}");
         let error = parse(&["--seconds", "1"]).unwrap().sample(140).unwrap_err().to_string();
         assert!(error.contains("--seconds 1 ") && error.contains("10ms") && error.contains("--seconds 2"), "{error}");
     }

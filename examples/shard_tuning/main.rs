@@ -1,9 +1,8 @@
 //! How many shards suit this machine? `cargo run --release -p shard_tuning`
 //!
-//! Every count of shards runs every shape of load, round after round, and each round begins with another count, so that
-//! whatever the machine does meanwhile happens to all of them. The table holds the medians, the sentence below it what
-//! follows from them. Work here costs next to nothing: what is compared is the crate's own share of a join, which real
-//! work makes a smaller part of the whole.
+//! Each count of shards runs each shape of load, in several rounds. Each round starts with another count, so that other load on
+//! the machine affects all counts alike. The table shows the medians, and the sentence below it the recommended count. The work
+//! costs almost nothing: the comparison is of the crate's own cost of a join, which is a smaller part with real work.
 
 mod advice;
 mod arguments;
@@ -25,7 +24,7 @@ type Fallible<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 fn run(arguments: &Arguments) -> Fallible<()> {
     if cfg!(debug_assertions) {
-        eprintln!("This build is not optimised, and its numbers say little: run it with --release.");
+        eprintln!("This build is not optimised, so its numbers mean little: run it with --release.");
     }
     let sweep = Sweep::run(arguments)?;
     let advice = Advice::of(&sweep.medians());

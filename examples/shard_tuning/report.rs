@@ -1,4 +1,4 @@
-//! The table, and the sentence that follows from it.
+//! The table, and the sentence with the recommended count.
 
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 
@@ -7,7 +7,7 @@ use crate::{
     sweep::Sweep,
 };
 
-/// Beyond it, medians of a few rounds don't tell counts apart that are so near to each other.
+/// With more spread, the medians of a few rounds can't tell similar counts apart.
 const MOST_SPREAD: f64 = 0.25;
 
 pub(crate) fn table(sweep: &Sweep, advice: &Advice) -> String {
@@ -20,7 +20,7 @@ pub(crate) fn table(sweep: &Sweep, advice: &Advice) -> String {
         let is_default = *count == sweep.default;
         let label = if is_default { format!("{count} (default)") } else { count.to_string() };
         let overall = (!is_one_shape).then(|| cell(advice.overall[row], is_least(&advice.overall, row)));
-        // Within its column the best is the one divided by itself.
+        // The best of a column is divided by itself.
         let cells = advice.relative[row].iter().map(|relative| cell(*relative, *relative <= 1.0));
         table.add_row([label].into_iter().chain(cells).chain(overall));
     }
@@ -58,7 +58,7 @@ pub(crate) fn sentence(sweep: &Sweep, advice: &Advice) -> String {
         _ => "over all shapes".to_string(),
     };
     let what = format!(
-        "Take {shards}, the fewest within {:.0} % of the best {scope}: `Coalescer::builder().shards({count})`",
+        "Use {shards}, the fewest within {:.0} % of the best {scope}: `Coalescer::builder().shards({count})`",
         (TOLERANCE - 1.0) * 100.0
     );
     if count == sweep.default {
@@ -76,13 +76,13 @@ pub(crate) fn sentence(sweep: &Sweep, advice: &Advice) -> String {
     format!("{what}; a join then takes {times:.2} times as long as with {than}.")
 }
 
-/// Said where the rounds differ by more than what the advice rests on.
+/// A warning if the rounds differ by more than the counts may.
 pub(crate) fn caveat(sweep: &Sweep) -> Option<String> {
     let spread = (0..sweep.shapes.len()).map(|column| sweep.spread(column)).fold(0.0, f64::max);
     (spread > MOST_SPREAD).then(|| {
         format!(
-            "But the rounds differ by up to {:.0} %, more than counts of shards may: something else keeps this machine \
-             busy. Run it again on an idle one, or with more --seconds and --rounds.",
+            "But the rounds differ by up to {:.0} %, more than the counts may differ: the machine is busy. Run it again on \
+             an idle one, or with more --seconds and --rounds.",
             spread * 100.0
         )
     })

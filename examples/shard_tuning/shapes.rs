@@ -1,4 +1,4 @@
-//! The shapes of load. Every call is made and awaited in a spawned task, as servers do.
+//! The shapes of load. Each call is made and awaited in a spawned task, as in servers.
 
 use std::{
     sync::Arc,
@@ -14,7 +14,7 @@ use crate::{Fallible, gate::Gate, zipf::Zipf};
 const LONELY_CALLS: u64 = 500;
 const SPARSE_CALLERS: u64 = 4;
 const SPARSE_CALLS: u64 = 125;
-const HERD: usize = 1_000;
+const BURST: usize = 1_000;
 const LOOP_TASKS: u64 = 1_024;
 const LOOP_CALLS: u64 = 4;
 const LOOP_KEYS: usize = 100_000;
@@ -23,35 +23,35 @@ const LOOP_KEYS: usize = 100_000;
 pub(crate) enum Shape {
     /// One caller, a new key each time
     Lonely,
-    /// Four callers, each with keys of its own, a new one each time
+    /// Four callers, each with a new key of its own each time
     Sparse,
     /// A thousand callers of one key at once
-    Herd,
-    /// A thousand tasks that call again and again for one of 100,000 keys, few of which are wanted by many
+    Burst,
+    /// A thousand tasks that repeatedly call for one of 100,000 keys, of which a few are far more frequent
     Loop,
 }
 
 impl Shape {
-    pub(crate) const ALL: [Self; 4] = [Self::Lonely, Self::Sparse, Self::Herd, Self::Loop];
+    pub(crate) const ALL: [Self; 4] = [Self::Lonely, Self::Sparse, Self::Burst, Self::Loop];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Lonely => "lonely",
             Self::Sparse => "sparse",
-            Self::Herd => "herd",
+            Self::Burst => "burst",
             Self::Loop => "loop",
         }
     }
 }
 
-/// Nanoseconds per join, with a coalescer of so many shards, of batches that take about so long together.
+/// The nanoseconds per join with this number of shards, measured in batches for about this duration.
 pub(crate) async fn sample(shape: Shape, shards: usize, long: Duration) -> Fallible<f64> {
     let coalescer = Coalescer::builder().shards(shards).build()?;
     let mut load = Load { handle: coalescer.handle(), zipf: Arc::new(Zipf::new(LOOP_KEYS)), batches: 0 };
-    // In a task of its own, so that the calls of a lonely caller are made where a server would make them.
+    // In a spawned task, where a server would make the calls.
     let measured = tokio::spawn(async move {
         let start = Instant::now();
-        // Counts for nothing: it pays for what is built lazily.
+        // Not measured: a warm-up for lazy initialisation.
         load.batch(shape).await?;
         let (mut joins, mut took) = (0, Duration::ZERO);
         while joins == 0 || start.elapsed() < long {
@@ -71,13 +71,13 @@ struct Load {
 }
 
 impl Load {
-    /// How many joins it was.
+    /// Runs one batch, and returns its number of joins.
     async fn batch(&mut self, shape: Shape) -> Result<u64, JoinError> {
         self.batches += 1;
         match shape {
             Shape::Lonely => self.few(1, LONELY_CALLS).await,
             Shape::Sparse => self.few(SPARSE_CALLERS, SPARSE_CALLS).await,
-            Shape::Herd => self.herd().await,
+            Shape::Burst => self.burst().await,
             Shape::Loop => self.closed_loop().await,
         }
     }
@@ -96,10 +96,10 @@ impl Load {
         Ok(callers * calls)
     }
 
-    /// Its work waits for the last of them, so that it is one herd however they are scheduled.
-    async fn herd(&self) -> Result<u64, JoinError> {
-        let gate = Gate::new(HERD);
-        let tasks = (0..HERD).map(|_| {
+    /// The work waits for the last caller, so that all of them share it however they are scheduled.
+    async fn burst(&self) -> Result<u64, JoinError> {
+        let gate = Gate::new(BURST);
+        let tasks = (0..BURST).map(|_| {
             let (handle, gate) = (self.handle.clone(), Arc::clone(&gate));
             tokio::spawn(async move {
                 let work_gate = Arc::clone(&gate);
@@ -111,7 +111,7 @@ impl Load {
             })
         });
         ended(tasks.collect()).await?;
-        Ok(HERD as u64)
+        Ok(BURST as u64)
     }
 
     async fn closed_loop(&self) -> Result<u64, JoinError> {
@@ -131,7 +131,7 @@ impl Load {
     }
 }
 
-/// Work that waits for something, if only for its next turn.
+/// Work that suspends once.
 async fn suspended(key: u64) -> u64 {
     yield_now().await;
     key

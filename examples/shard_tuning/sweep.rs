@@ -1,4 +1,4 @@
-//! Every count of shards under every shape of load, round after round.
+//! Runs each count of shards under each shape of load, in rounds.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::{
 
 pub(crate) struct Sweep {
     pub(crate) workers: usize,
-    /// What the crate takes on this machine when nobody says.
+    /// The crate's default on this machine.
     pub(crate) default: usize,
     pub(crate) counts: Vec<usize>,
     pub(crate) shapes: Vec<Shape>,
@@ -44,14 +44,14 @@ impl Sweep {
         self.samples.iter().map(|row| row.iter().map(|samples| quantile(samples, 0.5)).collect()).collect()
     }
 
-    /// How far apart the middle half of the rounds lay, as a part of their median; of all counts the greatest.
+    /// The interquartile range of the rounds relative to their median; the greatest of all counts.
     pub(crate) fn spread(&self, column: usize) -> f64 {
         let spread = |samples: &[f64]| (quantile(samples, 0.75) - quantile(samples, 0.25)) / quantile(samples, 0.5);
         self.samples.iter().map(|row| spread(&row[column])).fold(0.0, f64::max)
     }
 }
 
-/// In a runtime of its own, so that no sample inherits another's tasks.
+/// Uses a runtime of its own, so that no task of an earlier sample is left.
 fn sample(workers: usize, shape: Shape, shards: usize, long: Duration) -> Fallible<f64> {
     let runtime = runtime(workers)?;
     let nanoseconds = runtime.block_on(shapes::sample(shape, shards, long))?;
@@ -72,17 +72,17 @@ async fn default() -> Fallible<usize> {
     Ok(coalescer.handle().stats().await?.per_shard().len())
 }
 
-/// Between two samples where it falls between them.
+/// Interpolates between samples.
 fn quantile(samples: &[f64], part: f64) -> f64 {
     let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);
-    let place = part * (sorted.len() - 1) as f64;
-    let below = place.floor();
-    // A part of a length is within it.
+    let position = part * (sorted.len() - 1) as f64;
+    let below = position.floor();
+    // Not negative, and less than the length.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let index = below as usize;
     let above = sorted.get(index + 1).unwrap_or(&sorted[index]);
-    sorted[index] + (above - sorted[index]) * (place - below)
+    sorted[index] + (above - sorted[index]) * (position - below)
 }
 
 #[cfg(test)]

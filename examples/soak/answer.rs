@@ -1,4 +1,4 @@
-//! What came of the calls.
+//! The outcomes of the calls.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -19,7 +19,7 @@ pub(crate) enum Answer {
     Closed,
     /// Dropped its join before there was an answer.
     Left,
-    /// Something that the contract doesn't have.
+    /// An outcome that the crate doesn't document.
     Unknown,
 }
 

@@ -4,21 +4,21 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, value_parser};
 
-/// Fewer give too few rests to compare.
+/// Less gives too few rests to compare.
 const LEAST_SECONDS: u64 = 30;
 const WEEK: u64 = 7 * 24 * 60 * 60;
 
-/// Loads coalescers for as long as you like, and fails if anything grows.
+/// Loads coalescers for a given time, and fails if anything grows.
 #[derive(Debug, Parser)]
 #[command(name = "soak")]
 pub(crate) struct Arguments {
-    /// How long to go on, from half a minute to a week
+    /// How long to run, from half a minute to a week
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = value_parser!(u64).range(LEAST_SECONDS..=WEEK))]
     seconds: u64,
-    /// Callers at a time
+    /// Concurrent callers
     #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = value_parser!(u32).range(1..=100_000))]
     pub(crate) callers: u32,
-    /// What the callers do is random, and the same for the same seed; when they get to do it is the machine's to say
+    /// Seed of the callers' random actions; their timing still depends on the machine
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
     /// Where to draw the curves
@@ -31,7 +31,7 @@ impl Arguments {
         Duration::from_secs(self.seconds)
     }
 
-    /// A fifteenth of the time, within reason: enough rests to compare, and long enough ones to see on the curves.
+    /// A fifteenth of the time, from 2 to 20 s: enough rests to compare, and long enough to see on the curves.
     pub(crate) fn load(&self) -> Duration {
         Duration::from_secs((self.seconds / 15).clamp(2, 20))
     }

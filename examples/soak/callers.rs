@@ -1,4 +1,4 @@
-//! One phase of load: everyone who calls, from the first call to the last answer.
+//! All callers of one phase of load.
 
 use std::{
     sync::{
@@ -16,11 +16,11 @@ use crate::{
     answer::Tally,
     fleet::Fleet,
     script::call,
-    visitors::{blocking_call, short_life},
+    side_load::{blocking_call, short_life},
 };
 
 const THREADS: usize = 4;
-const FOUNDERS: usize = 4;
+const BUILDERS: usize = 4;
 
 #[derive(Debug)]
 pub(crate) struct Callers {
@@ -30,7 +30,7 @@ pub(crate) struct Callers {
 }
 
 impl Callers {
-    /// Everyone gets randomness of their own, so that what each does is a matter of the seed alone.
+    /// Gives each caller a random generator of its own, so that its actions depend on the seed only.
     pub(crate) fn send(callers: u32, fleet: &Fleet, random: &mut fastrand::Rng, tally: &Arc<Tally>) -> Self {
         let over = Arc::new(AtomicBool::new(false));
         let mut tasks = JoinSet::new();
@@ -45,7 +45,7 @@ impl Callers {
                 Ok(())
             });
         }
-        for _ in 0..FOUNDERS {
+        for _ in 0..BUILDERS {
             let mut random = random.fork();
             let (tally, over) = (Arc::clone(tally), Arc::clone(&over));
             tasks.spawn(async move {
@@ -67,8 +67,8 @@ impl Callers {
         Self { over, tasks, threads }
     }
 
-    /// Lets everyone end the call they are in the middle of.
-    pub(crate) async fn go_home(mut self) -> Fallible<()> {
+    /// Stops new calls, and waits for those under way.
+    pub(crate) async fn finish(mut self) -> Fallible<()> {
         self.over.store(true, Ordering::Relaxed);
         while let Some(ended) = self.tasks.join_next().await {
             ended??;

@@ -18,7 +18,7 @@ const STRIP: u32 = 30;
 const MARGIN: i32 = 16;
 /// Where the panels' axes begin.
 const LEFT: i32 = 84;
-/// More would only be drawn on top of each other.
+/// More points would only overlap.
 const MOST_POINTS: usize = 1_200;
 
 const INK: RGBColor = RGBColor(31, 41, 55);
@@ -40,11 +40,11 @@ struct Curve {
 struct Panel {
     unit: &'static str,
     curves: Vec<Curve>,
-    /// Whether the ends of the rests are marked, as what the verdict compares.
+    /// Whether to mark the ends of the rests, which the verdict compares.
     compared: bool,
 }
 
-/// Seconds, minutes or hours, whichever gives readable numbers.
+/// The unit of the time axis: seconds, minutes or hours, by the run's length.
 struct Clock {
     unit: &'static str,
     seconds: f64,
@@ -152,7 +152,7 @@ fn plot(area: &Area<'_>, panel: &Panel, samples: &[&Sample], clock: &Clock) -> F
     Ok(())
 }
 
-/// Beside the curves rather than over them.
+/// Drawn above the panel instead of over the curves.
 fn legend(strip: &Area<'_>, panel: &Panel) -> Fallible<()> {
     let style = ("sans-serif", 16).into_font().color(&INK);
     let mut x = LEFT;
@@ -169,7 +169,7 @@ fn legend(strip: &Area<'_>, panel: &Panel) -> Fallible<()> {
     Ok(())
 }
 
-/// From when to when everyone was gone.
+/// The time ranges of the rests.
 fn rests(samples: &[&Sample], clock: &Clock) -> Vec<Range<f64>> {
     let resting = samples.chunk_by(|before, after| before.phase == Phase::Rest && after.phase != Phase::Load);
     let resting = resting.filter(|rest| rest[0].phase == Phase::Rest);

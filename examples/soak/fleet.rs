@@ -1,4 +1,4 @@
-//! The coalescers that are there for the whole soak, between them with every policy and with caps that are reached.
+//! The coalescers that exist for the whole soak. Together they use every policy, and reach their caps.
 
 use std::time::Duration;
 
@@ -8,18 +8,18 @@ use crate::{Fallible, payload::Answered};
 
 pub(crate) type Flights = Handle<u64, Answered>;
 
-/// Work that never ends is ended by it, so it also bounds how long the way to a rest takes.
+/// Ends work that never ends, and so bounds how long it takes until all flights have ended.
 pub(crate) const DEADLINE: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Debug)]
 pub(crate) struct Fleet {
-    /// Finishes what is abandoned.
+    /// Finishes abandoned flights.
     finishing: Flights,
-    /// Drops what is abandoned, and is short of everything.
+    /// Aborts abandoned flights, and has low caps.
     capped: Flights,
-    /// Leaves expired flights to their callers.
+    /// Detaches expired flights.
     detaching: Flights,
-    /// Runs a part of the keys in place.
+    /// Bypasses the shards for a part of the keys.
     partial: Flights,
 }
 

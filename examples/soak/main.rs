@@ -1,11 +1,11 @@
 //! Does anything grow? `cargo run --release -p soak -- --seconds 60`
 //!
-//! Thousands of callers join, hang up, are aborted, forget, panic, expire and run into caps, from tasks and from threads,
-//! while coalescers come and go beside them. Load and rest alternate. At each rest everything has to be back where it
-//! was: no flights, no waiters, no tasks, no values, books that balance; and over all the rests memory must not grow. If
-//! anything is amiss the program says what, with the value and its limit, and ends with exit code 1.
+//! Thousands of callers join, leave, are aborted, forget, panic, expire and reach caps, from tasks and from threads, while other
+//! coalescers are built and dropped. Load and rest alternate. At each rest, no flights, waiters, tasks or values may be left, and
+//! the counters must add up; over all rests, memory must not grow. Otherwise the program prints the value and its limit, and ends
+//! with exit code 1.
 //!
-//! The curves are drawn to an SVG file at the end, whatever the verdict.
+//! At the end, the curves are drawn to an SVG file in any case.
 
 mod answer;
 mod arguments;
@@ -18,9 +18,9 @@ mod payload;
 mod report;
 mod sample;
 mod script;
+mod side_load;
 mod soak;
 mod verdict;
-mod visitors;
 mod work;
 
 use std::{error::Error, process::ExitCode, time::Duration};
@@ -33,11 +33,11 @@ use crate::{arguments::Arguments, verdict::Verdict};
 
 type Fallible<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
-/// Counts the live bytes, which say of a leak what the resident set only hints at.
+/// Counts the live bytes, which show a leak more exactly than the resident set.
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
-/// The runtime keeps its idle threads, as otherwise the stacks of those that come and go would look like growth.
+/// The runtime keeps its idle threads, as the stacks of new threads would look like growth.
 fn run(arguments: &Arguments) -> Fallible<Verdict> {
     let runtime = runtime::Builder::new_multi_thread()
         .enable_all()

@@ -1,4 +1,4 @@
-//! What is asked for, and what counts how much of it is left.
+//! The values that callers get, which count how many of them exist.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -8,15 +8,15 @@ pub(crate) type Answered = Result<Payload, Failure>;
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Failure {
     Itself,
-    /// It had joined another key, and got no value either.
+    /// It joined another key, and got no value.
     Other,
-    /// It would have waited for itself.
+    /// It joined a flight that waits for it.
     Reentrant,
 }
 
 static ALIVE: AtomicUsize = AtomicUsize::new(0);
 
-/// A value large enough to be missed, which counts how many of its kind there are (G6).
+/// A value that is large enough for a leak to show, and that counts its instances (G6).
 #[derive(Debug)]
 pub(crate) struct Payload {
     bytes: Vec<u8>,

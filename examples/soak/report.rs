@@ -1,4 +1,4 @@
-//! The end of the run, for eyes.
+//! The tables at the end of the run.
 
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use shardflight::Stats;
@@ -13,7 +13,7 @@ pub(crate) fn text(log: &Log) -> String {
     format!("{}\n{}\n{}", answers(log), counters(log), rests(log))
 }
 
-/// Calls per second of load: nobody calls during a rest.
+/// Calls per second of load, as there are no calls during a rest.
 fn answers(log: &Log) -> String {
     let mut busy = 0.0;
     for pair in log.samples.windows(2).filter(|pair| pair[0].phase == Phase::Load) {
@@ -44,7 +44,7 @@ fn counters(log: &Log) -> String {
     align(table)
 }
 
-/// A dozen of them, however many there were.
+/// At most a dozen rests.
 fn rests(log: &Log) -> String {
     let rests: Vec<_> = log.samples.iter().filter(|sample| sample.phase == Phase::EndOfRest).collect();
     let mut table = table(["rest at", "live MiB", "resident MiB", "tasks", "flights", "waiters", "values"]);

@@ -1,4 +1,4 @@
-//! What is looked at every second.
+//! Samples of memory, tasks, flights and waiters.
 
 use std::time::{Duration, Instant};
 
@@ -7,8 +7,9 @@ use crate::{ALLOCATOR, Fallible, fleet::Fleet, memory, payload::Payload};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     Load,
-    /// Everyone has gone home; the last sample of each rest is what is compared.
+    /// No caller is left.
     Rest,
+    /// The last sample of a rest, which the verdict compares.
     EndOfRest,
 }
 
@@ -16,7 +17,7 @@ pub(crate) enum Phase {
 pub(crate) struct Sample {
     pub(crate) at: Duration,
     pub(crate) phase: Phase,
-    /// Where the system has no `/proc`: `None`.
+    /// `None` if the system has no `/proc`.
     pub(crate) resident: Option<u64>,
     /// Bytes that were allocated and not freed yet.
     pub(crate) live: u64,
@@ -30,7 +31,7 @@ pub(crate) struct Sample {
 
 impl Sample {
     pub(crate) async fn take(fleet: &Fleet, started: Instant, phase: Phase, calls: u64) -> Fallible<Self> {
-        // Before the question, which is answered by tasks and takes memory itself.
+        // Before reading the stats, which runs tasks and allocates memory.
         let (resident, live) = (memory::resident_bytes(), ALLOCATOR.current_usage() as u64);
         let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
         let stats = fleet.stats().await?;

@@ -1,4 +1,4 @@
-//! What callers do, one call at a time.
+//! The callers' actions.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -18,10 +18,10 @@ use crate::{
 
 static UNIQUE: AtomicU64 = AtomicU64::new(HOT_KEYS);
 
-/// How many arrive in one go now and then.
-const HERD: usize = 40;
+/// Callers in an occasional burst.
+const BURST: usize = 40;
 
-/// A key that somebody else may be waiting for, or one that nobody ever asked for.
+/// A hot key that other callers may use, or a new one.
 pub(crate) fn any_key(random: &mut fastrand::Rng) -> u64 {
     if random.u32(0..3) == 0 { UNIQUE.fetch_add(1, Ordering::Relaxed) } else { random.u64(0..HOT_KEYS) }
 }
@@ -31,7 +31,7 @@ fn join(handle: &Flights, random: &mut fastrand::Rng) -> impl Future<Output = Re
     handle.join(any_key(random), move || work.run(for_work))
 }
 
-/// One thing that a caller may do, until it has its answer or has left.
+/// One random action, until the caller is answered or has left.
 pub(crate) async fn call(fleet: &Fleet, random: &mut fastrand::Rng, tally: &Tally) {
     let handle = fleet.any(random);
     match random.u32(0..1_000) {
@@ -41,9 +41,9 @@ pub(crate) async fn call(fleet: &Fleet, random: &mut fastrand::Rng, tally: &Tall
             tally.count(Answer::of_tried(&handle.try_join(any_key(random), move || work.run(for_work)).await));
         }
         650..750 => {
-            // No time at all is one poll.
-            let patience = Duration::from_millis(random.u64(0..4));
-            tally.count(leave_after(patience, join(handle, random)).await);
+            // A limit of zero still polls once.
+            let limit = Duration::from_millis(random.u64(0..4));
+            tally.count(leave_after(limit, join(handle, random)).await);
         }
         750..850 => {
             let impatient = handle.with_max_wait(Duration::from_millis(random.u64(0..4)));
@@ -58,24 +58,24 @@ pub(crate) async fn call(fleet: &Fleet, random: &mut fastrand::Rng, tally: &Tall
             tally.count(caller.await.map_or(Answer::Left, |result| Answer::of(&result)));
         }
         920..997 => drop(handle.forget(any_key(random)).await),
-        997..999 => herd(handle, random, tally).await,
+        997..999 => burst(handle, random, tally).await,
         _ => drop(handle.forget_all().await),
     }
 }
 
-/// Many at once for one key, half of whom leave.
-async fn herd(handle: &Flights, random: &mut fastrand::Rng, tally: &Tally) {
+/// Many concurrent callers of one key, half of which leave.
+async fn burst(handle: &Flights, random: &mut fastrand::Rng, tally: &Tally) {
     let key = any_key(random);
-    let members: Vec<_> = (0..HERD)
+    let members: Vec<_> = (0..BURST)
         .map(|member| {
             let (work, for_work) = (Work::any(random), handle.clone());
-            let patience = Duration::from_millis(if member % 2 == 0 { 1 } else { 10_000 });
-            leave_after(patience, handle.join(key, move || work.run(for_work)))
+            let limit = Duration::from_millis(if member % 2 == 0 { 1 } else { 10_000 });
+            leave_after(limit, handle.join(key, move || work.run(for_work)))
         })
         .collect();
     join_all(members).await.into_iter().for_each(|answer| tally.count(answer));
 }
 
-pub(crate) async fn leave_after(patience: Duration, join: impl Future<Output = Result<Answered, JoinError>>) -> Answer {
-    timeout(patience, join).await.map_or(Answer::Left, |result| Answer::of(&result))
+pub(crate) async fn leave_after(limit: Duration, join: impl Future<Output = Result<Answered, JoinError>>) -> Answer {
+    timeout(limit, join).await.map_or(Answer::Left, |result| Answer::of(&result))
 }

@@ -1,4 +1,4 @@
-//! Load and rest, in turns, and the log of them.
+//! Alternates load and rest, and logs samples.
 
 use std::{
     sync::Arc,
@@ -23,17 +23,17 @@ use crate::{
 
 const INTERVAL: Duration = Duration::from_millis(500);
 /// Far longer than any flight may last.
-const PATIENCE: Duration = Duration::from_secs(10);
+const REST_LIMIT: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(crate) struct Log {
     pub(crate) samples: Vec<Sample>,
     pub(crate) tally: Arc<Tally>,
-    /// What was wrong at a rest.
-    pub(crate) unrest: Vec<String>,
-    /// What the coalescers had counted in the end.
+    /// Leftovers and wrong counters at rests.
+    pub(crate) failures: Vec<String>,
+    /// The coalescers' final stats.
     pub(crate) stats: Vec<(&'static str, Stats)>,
-    /// Tasks before the first load.
+    /// Tasks that were alive before the first load.
     pub(crate) baseline: usize,
     pub(crate) arguments: String,
 }
@@ -47,7 +47,7 @@ struct Soak {
 pub(crate) async fn soak(arguments: &Arguments) -> Fallible<Log> {
     let fleet = Fleet::launch()?;
     fleet.stats().await?;
-    // Room for all of it beforehand, so that the log isn't what grows.
+    // Allocated in advance, so that the log doesn't grow.
     let samples = Vec::with_capacity(4 * usize::try_from(arguments.duration().as_secs())? + 64);
     let baseline = Runtime::current().metrics().num_alive_tasks();
     let description = format!(
@@ -59,17 +59,17 @@ pub(crate) async fn soak(arguments: &Arguments) -> Fallible<Log> {
         arguments.seed,
     );
     println!("{description}");
-    let (tally, unrest, stats) = (Arc::default(), Vec::new(), Vec::new());
-    let log = Log { samples, tally, unrest, stats, baseline, arguments: description };
+    let (tally, failures, stats) = (Arc::default(), Vec::new(), Vec::new());
+    let log = Log { samples, tally, failures, stats, baseline, arguments: description };
     let mut soak = Soak { fleet, started: Instant::now(), log };
     let mut random = fastrand::Rng::with_seed(arguments.seed);
     while soak.started.elapsed() < arguments.duration() {
         let callers = Callers::send(arguments.callers, &soak.fleet, &mut random, &soak.log.tally);
-        soak.watch(Phase::Load, arguments.load()).await?;
+        soak.sample_for(Phase::Load, arguments.load()).await?;
         soak.sample(Phase::Load).await?;
-        callers.go_home().await?;
+        callers.finish().await?;
         soak.come_to_rest().await?;
-        soak.watch(Phase::Rest, arguments.rest()).await?;
+        soak.sample_for(Phase::Rest, arguments.rest()).await?;
         soak.sample(Phase::EndOfRest).await?;
         soak.progress();
     }
@@ -84,7 +84,7 @@ impl Soak {
         Ok(())
     }
 
-    async fn watch(&mut self, phase: Phase, duration: Duration) -> Fallible<()> {
+    async fn sample_for(&mut self, phase: Phase, duration: Duration) -> Fallible<()> {
         let over = tokio::time::Instant::now() + duration;
         while tokio::time::Instant::now() < over {
             self.sample(phase).await?;
@@ -93,20 +93,20 @@ impl Soak {
         Ok(())
     }
 
-    /// Everyone has gone; waits until nothing is left of them, or says what is.
+    /// Waits until nothing is left of the callers, or logs what is.
     async fn come_to_rest(&mut self) -> Fallible<()> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + REST_LIMIT;
         loop {
-            let unrest = self.unrest().await?;
-            if unrest.is_empty() {
+            let failures = self.failures().await?;
+            if failures.is_empty() {
                 return Ok(());
             }
             if Instant::now() >= deadline {
                 let at = self.started.elapsed().as_secs();
-                for what in unrest {
-                    let complaint = format!("{what}, {PATIENCE:?} into the rest at {at} s");
-                    println!("{complaint}");
-                    self.log.unrest.push(complaint);
+                for failure in failures {
+                    let failure = format!("{failure}, {REST_LIMIT:?} into the rest at {at} s");
+                    println!("{failure}");
+                    self.log.failures.push(failure);
                 }
                 return Ok(());
             }
@@ -114,15 +114,15 @@ impl Soak {
         }
     }
 
-    async fn unrest(&self) -> Fallible<Vec<String>> {
-        let mut unrest = Vec::new();
+    async fn failures(&self) -> Fallible<Vec<String>> {
+        let mut failures = Vec::new();
         for (name, stats) in self.fleet.stats().await? {
             let Stats { joins, executions, coalesced, rejections, bypasses, flights, waiters, .. } = stats;
             if (flights, waiters) != (0, 0) {
-                unrest.push(format!("{name}: {flights} flights and {waiters} waiters are left, and 0 may be"));
+                failures.push(format!("{name}: {flights} flights and {waiters} waiters are left; the limit is 0"));
             }
             if joins != executions + coalesced + rejections + bypasses {
-                unrest.push(format!(
+                failures.push(format!(
                     "{name}: {joins} joins, but {executions} executions + {coalesced} coalesced + {rejections} \
                      rejections + {bypasses} bypasses"
                 ));
@@ -130,13 +130,13 @@ impl Soak {
         }
         let tasks = Runtime::current().metrics().num_alive_tasks();
         if tasks != self.log.baseline {
-            unrest.push(format!("{tasks} tasks are alive, and {} were before the first load", self.log.baseline));
+            failures.push(format!("{tasks} tasks are alive; before the first load there were {}", self.log.baseline));
         }
         let values = Payload::alive();
         if values > 0 {
-            unrest.push(format!("{values} values are alive, and 0 may be"));
+            failures.push(format!("{values} values are alive; the limit is 0"));
         }
-        Ok(unrest)
+        Ok(failures)
     }
 
     fn progress(&self) {

@@ -1,10 +1,9 @@
 //! Whether anything grew.
 //!
-//! Memory is compared at the ends of the rests alone: what is held under load is the load's doing. The first fifth of the
-//! rests is warm-up, in which pools, maps and the allocator find their size. Of the others, the median of the last third
-//! may exceed that of the first by a tenth, and in any case by a [`Floor`]: medians don't mind a rest at which something
-//! happened to be half done, a tenth is more than noise and less than any leak amounts to in thousands of calls a second,
-//! and the floor keeps a small process from failing over a page.
+//! Memory is compared at the ends of the rests, as it depends on the load at other times. The first fifth of the rests is
+//! warm-up, in which pools, maps and the allocator reach their size. Of the others, the median of the last third may exceed that
+//! of the first by a tenth, and in any case by a [`Floor`]. Medians ignore single outliers; a tenth is more than noise, and less
+//! than a leak at thousands of calls a second; and the floor tolerates single pages in a small process.
 
 use std::fmt;
 
@@ -23,17 +22,17 @@ struct Floor(u64);
 
 /// The allocator returns memory to the system when it sees fit.
 const RESIDENT: Floor = Floor(8 << 20);
-/// Counted byte by byte. What there is to forgive is that idle maps of up to a thousand seats aren't shrunk, and that how
-/// full a shard's ever gets is a matter of luck.
+/// Live bytes are exact. The floor allows for idle maps of up to a thousand slots, which aren't shrunk and whose size depends on
+/// chance.
 const LIVE: Floor = Floor(1 << 20);
 
 #[derive(Debug)]
 pub(crate) struct Verdict {
-    pub(crate) complaints: Vec<String>,
-    remarks: Vec<String>,
+    pub(crate) failures: Vec<String>,
+    notes: Vec<String>,
 }
 
-/// What is compared, and what came of it.
+/// The result of a comparison, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Comparison {
     first: u64,
@@ -43,10 +42,10 @@ struct Comparison {
 
 impl Verdict {
     pub(crate) fn of(log: &Log) -> Self {
-        let mut verdict = Self { complaints: log.unrest.clone(), remarks: Vec::new() };
+        let mut verdict = Self { failures: log.failures.clone(), notes: Vec::new() };
         let unknown = log.tally.of(Answer::Unknown);
         if unknown > 0 {
-            verdict.complaints.push(format!("{unknown} answers are of a kind that isn't known, and 0 may be"));
+            verdict.failures.push(format!("{unknown} answers are of an unknown kind; the limit is 0"));
         }
         let rests: Vec<&Sample> = log.samples.iter().filter(|sample| sample.phase == Phase::EndOfRest).collect();
         let live: Vec<_> = rests.iter().map(|sample| sample.live).collect();
@@ -54,30 +53,29 @@ impl Verdict {
         let resident: Option<Vec<_>> = rests.iter().map(|sample| sample.resident).collect();
         match resident {
             Some(resident) => verdict.compare("resident memory", &resident, RESIDENT),
-            None => verdict.remarks.push("resident memory: this system has no /proc to read it from".to_string()),
+            None => verdict.notes.push("resident memory: this system has no /proc to read it from".to_string()),
         }
         verdict
     }
 
     pub(crate) fn holds(&self) -> bool {
-        self.complaints.is_empty()
+        self.failures.is_empty()
     }
 
     fn compare(&mut self, what: &str, rests: &[u64], floor: Floor) {
         let Some(Comparison { first, last, limit }) = compare(rests, floor) else {
             let rests = rests.len();
-            self.complaints
-                .push(format!("{what}: {rests} rests were reached, and {FEWEST_RESTS} are needed to compare"));
+            self.failures.push(format!("{what}: there were {rests} rests; a comparison needs {FEWEST_RESTS}"));
             return;
         };
         let (first, last) = (mebibytes(first), mebibytes(last));
         let said =
             format!("{what} at rest: from {first:.2} MiB to {last:.2} MiB; the limit is {:.2} MiB", mebibytes(limit));
-        if last > mebibytes(limit) { &mut self.complaints } else { &mut self.remarks }.push(said);
+        if last > mebibytes(limit) { &mut self.failures } else { &mut self.notes }.push(said);
     }
 }
 
-/// `None` where there are too few rests for medians to mean anything.
+/// `None` if there are too few rests for a comparison.
 fn compare(rests: &[u64], floor: Floor) -> Option<Comparison> {
     if rests.len() < FEWEST_RESTS {
         return None;
@@ -88,7 +86,7 @@ fn compare(rests: &[u64], floor: Floor) -> Option<Comparison> {
     Some(Comparison { first, last, limit: first + (first / 10).max(floor.0) })
 }
 
-/// The lower one of an even number's two.
+/// The lower median.
 fn median(values: &[u64]) -> u64 {
     let mut sorted = values.to_vec();
     sorted.sort_unstable();
@@ -97,13 +95,13 @@ fn median(values: &[u64]) -> u64 {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for remark in &self.remarks {
-            writeln!(f, "✓ {remark}")?;
+        for note in &self.notes {
+            writeln!(f, "✓ {note}")?;
         }
-        for complaint in &self.complaints {
-            writeln!(f, "✗ {complaint}")?;
+        for failure in &self.failures {
+            writeln!(f, "✗ {failure}")?;
         }
-        f.write_str(if self.holds() { "Nothing grew, and every rest was one." } else { "The soak FAILED." })
+        f.write_str(if self.holds() { "Nothing grew, and nothing was left at any rest." } else { "The soak FAILED." })
     }
 }
 
@@ -136,21 +134,21 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_leak_is_found_in_live_bytes_where_the_resident_set_forgives_it() {
+    fn a_slow_leak_is_found_in_live_bytes() {
         let rests: Vec<_> = (0..12).map(|rest| MEBIBYTE + rest * 300_000).collect();
         assert!(grew(&rests, LIVE));
         assert!(!grew(&rests, RESIDENT));
     }
 
     #[test]
-    fn one_odd_rest_in_each_third_changes_nothing() {
+    fn outliers_change_nothing() {
         let mut rests = [40 * MEBIBYTE; 12];
         (rests[4], rests[10]) = (0, 400 * MEBIBYTE);
         assert!(!grew(&rests, RESIDENT));
     }
 
     #[test]
-    fn growth_up_to_the_limit_holds_and_a_byte_more_does_not() {
+    fn growth_over_the_limit_fails() {
         for (first, allowed) in [(10 * MEBIBYTE, 8 * MEBIBYTE), (200 * MEBIBYTE, 20 * MEBIBYTE)] {
             let until = |last| [[first; 6], [last; 6]].concat();
             assert!(!grew(&until(first + allowed), RESIDENT));
@@ -159,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn too_few_rests_are_no_comparison() {
+    fn too_few_rests_are_not_compared() {
         assert_eq!(compare(&[MEBIBYTE; FEWEST_RESTS - 1], RESIDENT), None);
     }
 }

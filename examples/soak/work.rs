@@ -1,4 +1,4 @@
-//! What the work of a call does, should it be run.
+//! The work of the calls.
 
 use std::{panic::resume_unwind, time::Duration};
 
@@ -22,9 +22,9 @@ pub(crate) enum Work {
     Fails,
     Panics,
     PanicsInItsClosure,
-    /// Takes longer than its flight may.
-    Overstays,
-    /// Joins another key, and with it perhaps its own.
+    /// Runs longer than the flight's deadline.
+    ExceedsDeadline,
+    /// Joins another key, and possibly its own.
     Joins {
         key: u64,
     },
@@ -39,12 +39,12 @@ impl Work {
             80..87 => Self::Fails,
             87..90 => Self::Panics,
             90..92 => Self::PanicsInItsClosure,
-            92..94 => Self::Overstays,
+            92..94 => Self::ExceedsDeadline,
             _ => Self::Joins { key: random.u64(0..HOT_KEYS) },
         }
     }
 
-    /// The closure's part of it, then the future's.
+    /// Runs the closure's part, and returns the future.
     pub(crate) fn run(self, handle: Flights) -> impl Future<Output = Answered> + Send + 'static {
         if let Self::PanicsInItsClosure = self {
             panic_quietly();
@@ -59,7 +59,7 @@ impl Work {
                 }
                 Self::Fails => Err(Failure::Itself),
                 Self::Panics | Self::PanicsInItsClosure => panic_quietly(),
-                Self::Overstays => {
+                Self::ExceedsDeadline => {
                     let payload = Payload::new(64);
                     sleep(2 * DEADLINE).await;
                     Ok(payload)
@@ -76,10 +76,10 @@ impl Work {
     }
 }
 
-/// Few enough that callers meet there all the time.
+/// Few keys, so that callers often share flights.
 pub(crate) const HOT_KEYS: u64 = 16;
 
-/// Without a word on stderr.
+/// Panics without a message on stderr.
 fn panic_quietly() -> ! {
     resume_unwind(Box::new("a panic of the work's"))
 }

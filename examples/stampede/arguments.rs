@@ -8,7 +8,7 @@ use crate::scenario::Scenario;
 #[derive(Debug, Parser)]
 #[command(name = "stampede")]
 pub(crate) struct Arguments {
-    /// What to run; all five, when none is named
+    /// The scenarios to run; all five by default
     #[arg(value_enum, value_name = "SCENARIO")]
     scenarios: Vec<Scenario>,
     /// Concurrent requests, instead of each scenario's own number
@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// In the order they were named, each once.
+    /// The named scenarios in their order, without duplicates.
     pub(crate) fn scenarios(&self) -> Vec<Scenario> {
         if self.scenarios.is_empty() {
             return Scenario::ALL.to_vec();

@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-/// Gives out `rate` tokens a second, and as many at once after a rest.
+/// Grants `rate` tokens a second, and holds as many.
 #[derive(Debug)]
 pub(crate) struct TokenBucket {
     rate: f64,

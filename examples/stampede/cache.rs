@@ -1,4 +1,4 @@
-//! A small cache with a time to live. It knows nothing of coalescing: that is the point of the scenario.
+//! A small cache with a time to live, and without coalescing of its own.
 
 use std::{
     collections::HashMap,

@@ -1,10 +1,10 @@
-//! What a scenario says about itself, and whether it is true.
+//! The claims of a scenario, which are checked.
 
 use std::fmt;
 
 use shardflight::Stats;
 
-use crate::{arm::Arm, gauge::Gauge, rush::Rush};
+use crate::{arm::Arm, burst::Burst, gauge::Gauge};
 
 #[derive(Debug, Default)]
 pub(crate) struct Claims {
@@ -22,18 +22,18 @@ impl Claims {
         self.claims.push(Claim { text: format!("{arm}: {text}"), holds });
     }
 
-    /// Everybody who stayed was answered, and rightly.
-    pub(crate) fn check_answers(&mut self, arm: Arm, rush: &Rush) {
-        let answered = rush.requests() - rush.hung_up;
-        let mut text = format!("{} of {answered} answers are right", rush.right);
-        if let Some(wrong) = &rush.first_wrong {
+    /// All clients that stayed got the right answer.
+    pub(crate) fn check_answers(&mut self, arm: Arm, burst: &Burst) {
+        let answered = burst.requests() - burst.hung_up;
+        let mut text = format!("{} of {answered} answers are right", burst.right);
+        if let Some(wrong) = &burst.first_wrong {
             text = format!("{text}; one is wrong: {wrong}");
         }
-        self.check(arm, rush.right == answered, text);
+        self.check(arm, burst.right == answered, text);
     }
 
-    /// One query a window, one after the other. Where every request got in before the first window closed, that is one
-    /// query in all; where the machine was too busy for that, the numbers say so.
+    /// At most one query per flight (window), and one at a time. If all requests arrive during the first flight, that is one
+    /// query in all; on a busy machine, there may be more flights.
     pub(crate) fn check_windows(&mut self, requests: usize, queries: &Gauge, stats: &Stats) {
         let (total, windows) = (queries.total(), stats.executions);
         let text = format!("{} for {requests} requests, in {}", count(total, "query", "queries"), in_windows(windows));
@@ -47,7 +47,11 @@ impl Claims {
 }
 
 fn in_windows(windows: u64) -> String {
-    if windows == 1 { "one window".to_string() } else { format!("{windows} windows (not all got into the first)") }
+    if windows == 1 {
+        "one window".to_string()
+    } else {
+        format!("{windows} windows (not all requests reached the first)")
+    }
 }
 
 pub(crate) fn count(number: usize, one: &str, many: &str) -> String {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::Fallible;
 
-/// The query looks at each of them once per comment, which is all that makes it slow.
+/// The query scans all of them once per comment, which makes it slow.
 pub(crate) const LIKES: u32 = 20_000;
 
 const SCHEMA: &str = "
@@ -17,14 +17,14 @@ const SCHEMA: &str = "
     CREATE TABLE likes (comment_id INTEGER NOT NULL, reader INTEGER NOT NULL);
 ";
 
-/// Somebody forgot `CREATE INDEX ON likes (comment_id)`, as somebody always does.
+/// Slow on purpose: `CREATE INDEX ON likes (comment_id)` is missing.
 const PAGE: &str = "
     SELECT author, body, (SELECT count(*) FROM likes WHERE likes.comment_id = comments.id) AS liked
     FROM comments WHERE post_id = ?1 ORDER BY liked DESC, comments.id
 ";
 
 const BEST: usize = 3;
-const WORDS: [&str; 8] = ["actors", "own", "their", "maps", "and", "nobody", "waits", "twice"];
+const WORDS: [&str; 8] = ["actors", "own", "their", "maps", "and", "callers", "wait", "once"];
 
 #[derive(Clone, Debug)]
 pub(crate) struct Comment {
@@ -33,8 +33,8 @@ pub(crate) struct Comment {
     likes: u32,
 }
 
-/// Makes the file and fills it. `sizes` are the posts' numbers of comments, the post's id being its place. Gives back
-/// the pages that have to come out of it, as told by the rows that went in.
+/// Creates and fills the file. `sizes` are the numbers of comments of the posts, in the order of their ids. Returns the expected
+/// pages, made from the inserted rows.
 pub(crate) fn create(path: &Path, sizes: &[u32]) -> Fallible<HashMap<u32, Bytes>> {
     let mut random = fastrand::Rng::with_seed(7);
     let comments: u32 = sizes.iter().sum();
@@ -65,7 +65,7 @@ pub(crate) fn create(path: &Path, sizes: &[u32]) -> Fallible<HashMap<u32, Bytes>
             next_comment += 1;
             comments.push(comment);
         }
-        // Stable, so comments of equal likes stay in the order of their ids.
+        // A stable sort keeps comments with equal likes in the order of their ids.
         comments.sort_by_key(|comment| u32::MAX - comment.likes);
         pages.insert(post, render(&title, &comments));
     }
@@ -73,17 +73,17 @@ pub(crate) fn create(path: &Path, sizes: &[u32]) -> Fallible<HashMap<u32, Bytes>
     Ok(pages)
 }
 
-/// A connection of the server's: it reads, and it is on its own.
+/// A read-only connection for one thread at a time.
 pub(crate) fn open(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
-    // It would build the forgotten index for the length of a query, where it can.
+    // Otherwise SQLite may build the missing index during a query.
     connection.pragma_update(None, "automatic_index", false)?;
     connection.busy_timeout(Duration::from_secs(5))?;
     Ok(connection)
 }
 
-/// The page of a post: the honest work that everything here is about.
+/// Queries and renders a post's page: the work.
 pub(crate) fn page(connection: &Connection, post: u32) -> rusqlite::Result<Bytes> {
     let title: String =
         connection.prepare_cached("SELECT title FROM posts WHERE id = ?1")?.query_row([post], |row| row.get(0))?;
@@ -106,7 +106,7 @@ fn render(title: &str, comments: &[Comment]) -> Bytes {
 }
 
 fn title(post: u32) -> String {
-    format!("Post {post}, which everybody wants at once")
+    format!("Post {post}, a popular one")
 }
 
 fn body(random: &mut fastrand::Rng) -> String {

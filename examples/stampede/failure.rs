@@ -1,4 +1,4 @@
-//! Why the server has no page to give.
+//! The server's errors.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use axum::{
 };
 use shardflight::TryJoinError;
 
-/// `Clone`, because every caller of a failed flight gets its own.
+/// `Clone`, as each caller of a failed flight gets a clone.
 #[derive(Clone, Debug)]
 pub(crate) enum Failure {
     Database(String),

@@ -1,4 +1,4 @@
-//! Counts who comes, who is there, and who leaves before the end.
+//! Counts entries: in total, currently, at most at once, and those that were cut short.
 
 use std::sync::{
     Arc,
@@ -20,11 +20,11 @@ struct Counts {
 }
 
 impl Gauge {
-    pub(crate) fn enter(&self) -> Visit {
+    pub(crate) fn enter(&self) -> Entry {
         self.counts.total.fetch_add(1, Relaxed);
         let current = self.counts.current.fetch_add(1, Relaxed) + 1;
         self.counts.peak.fetch_max(current, Relaxed);
-        Visit { gauge: self.clone(), complete: false }
+        Entry { gauge: self.clone(), complete: false }
     }
 
     pub(crate) fn total(&self) -> usize {
@@ -35,12 +35,12 @@ impl Gauge {
         self.counts.current.load(Relaxed)
     }
 
-    /// The most there were at once.
+    /// The maximum of concurrent entries.
     pub(crate) fn peak(&self) -> usize {
         self.counts.peak.load(Relaxed)
     }
 
-    /// Visits that were dropped rather than completed.
+    /// Entries that were dropped without being completed.
     pub(crate) fn cut_short(&self) -> usize {
         self.counts.cut_short.load(Relaxed)
     }
@@ -48,18 +48,18 @@ impl Gauge {
 
 /// Lasts until it is completed, or dropped along with the future that holds it.
 #[derive(Debug)]
-pub(crate) struct Visit {
+pub(crate) struct Entry {
     gauge: Gauge,
     complete: bool,
 }
 
-impl Visit {
+impl Entry {
     pub(crate) fn complete(mut self) {
         self.complete = true;
     }
 }
 
-impl Drop for Visit {
+impl Drop for Entry {
     fn drop(&mut self) {
         self.gauge.counts.current.fetch_sub(1, Relaxed);
         if !self.complete {

@@ -1,4 +1,4 @@
-//! A port that is served.
+//! A running HTTP server.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -7,7 +7,7 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::timeout};
 
 use crate::Fallible;
 
-const FAREWELL: Duration = Duration::from_secs(10);
+const STOP_LIMIT: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(crate) struct Listening {
@@ -17,11 +17,11 @@ pub(crate) struct Listening {
 }
 
 impl Listening {
-    /// On loopback, on a port that is free.
+    /// Serves on loopback, on a free port.
     pub(crate) async fn start(router: Router) -> Fallible<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
-        // Otherwise answers wait for the acknowledgement of those before, which the clients' kernel delays by 40 ms.
+        // Without it, responses wait for the acknowledgement of earlier ones, which the clients' kernel delays by 40 ms.
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
         let (closing, closed) = oneshot::channel();
         let serving = axum::serve(listener, router).with_graceful_shutdown(async { drop(closed.await) });
@@ -32,15 +32,15 @@ impl Listening {
         self.address
     }
 
-    /// Gracefully, and an error if that takes too long.
+    /// Shuts down gracefully. Fails if that takes too long.
     pub(crate) async fn stop(self) -> Fallible<()> {
-        // It fails where the server has ended already, which the task tells better.
+        // Fails if the server has already ended; the task's result has the reason.
         let _ = self.closing.send(());
         let abort = self.task.abort_handle();
-        if let Ok(ended) = timeout(FAREWELL, self.task).await {
+        if let Ok(ended) = timeout(STOP_LIMIT, self.task).await {
             return Ok(ended??);
         }
         abort.abort();
-        Err(format!("the server was still busy {FAREWELL:?} after it was told to stop").into())
+        Err(format!("the server was still busy {STOP_LIMIT:?} after it was told to stop").into())
     }
 }

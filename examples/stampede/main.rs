@@ -1,55 +1,55 @@
-//! What a stampede costs, and what coalescing makes of it: `cargo run --release -p stampede`.
+//! What a stampede costs, with and without coalescing: `cargo run --release -p stampede`.
 //!
 //! A real server (axum, loopback), a real database (`SQLite`, a file in a temporary directory, ten connections), and
 //! real HTTP clients. Each scenario runs twice: *direct*, where every request does its own work, and *coalesced*, where
 //! the handler joins through shardflight. The only difference is in `server.rs`.
 //!
-//! Every answer is compared with what the rows say it has to be. A claim that doesn't hold makes the program fail.
+//! Each answer is compared with the expected page. The program fails if a claim doesn't hold.
 
 mod arguments;
 mod arm;
 mod bucket;
+mod burst;
 mod cache;
 mod claims;
-mod crowd;
+mod clients;
 mod database;
+mod environment;
 mod failure;
 mod gauge;
 mod listening;
 mod memory;
-mod patience;
 mod pool;
 mod report;
-mod rush;
 mod scenario;
 mod server;
 mod source;
-mod stage;
 mod table;
 mod upstream;
+mod wait;
 
 use std::{error::Error, process::ExitCode};
 
 use clap::Parser;
 
-use crate::{arguments::Arguments, report::Report, stage::Stage};
+use crate::{arguments::Arguments, environment::Environment, report::Report};
 
 type Fallible<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 async fn run(arguments: &Arguments) -> Fallible<Vec<Report>> {
-    let stage = Stage::set(arguments).await?;
+    let environment = Environment::prepare(arguments).await?;
     if !arguments.json {
-        println!("{}", stage.description());
+        println!("{}", environment.description());
     }
     let mut reports = Vec::new();
     for scenario in arguments.scenarios() {
-        let report = scenario.run(&stage).await.map_err(|error| format!("{}: {error}", scenario.name()))?;
+        let report = scenario.run(&environment).await.map_err(|error| format!("{}: {error}", scenario.name()))?;
         if !arguments.json {
             println!("\n{report}");
         }
         reports.push(report);
     }
-    stage.strike()?;
+    environment.close()?;
     Ok(reports)
 }
 
@@ -58,7 +58,7 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = tokio::select! {
         outcome = run(&arguments) => outcome,
-        // Giving up here, rather than being ended there, is what gets the temporary directory deleted.
+        // Returns instead of exiting, so that the temporary directory is deleted.
         _ = tokio::signal::ctrl_c() => Err("interrupted".into()),
     };
     let reports = match outcome {

@@ -34,8 +34,8 @@ impl Pool {
         })
     }
 
-    /// Waits for a connection, then queries on a thread that may block. Whoever stops waiting for the query doesn't
-    /// stop it: the thread brings the connection back when it is through.
+    /// Waits for a connection, then queries on a thread that may block. A caller that stops waiting for the query
+    /// doesn't stop it: the thread returns the connection when the query has ended.
     pub(crate) async fn page(&self, post: u32) -> Result<Bytes, Failure> {
         let lease = self.lease().await.ok_or_else(|| Failure::Database("the pool is closed".to_string()))?;
         let query = self.queries.enter();
@@ -70,7 +70,7 @@ impl Pool {
     }
 }
 
-/// A connection, on loan. It is back before its permit is: the permit is dropped after this.
+/// A connection in use. It is returned before its permit, which is dropped after this.
 struct Lease {
     pool: Pool,
     connection: Option<Connection>,

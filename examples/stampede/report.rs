@@ -1,10 +1,10 @@
-//! What a scenario has found.
+//! The result of a scenario.
 
 use std::{fmt, time::Duration};
 
 use shardflight::Stats;
 
-use crate::{arm::Arm, claims::Claims, gauge::Gauge, rush::Rush, scenario::Scenario};
+use crate::{arm::Arm, burst::Burst, claims::Claims, gauge::Gauge, scenario::Scenario};
 
 #[derive(Debug)]
 pub(crate) struct Report {
@@ -19,12 +19,12 @@ pub(crate) struct Report {
 #[derive(Debug)]
 pub(crate) struct ArmReport {
     pub(crate) arm: Arm,
-    /// Fewer requests than the other arm has: all of them would take too long.
+    /// Fewer requests than in the other arm, as all of them would take too long.
     pub(crate) is_sample: bool,
     pub(crate) queries: usize,
-    /// Flights, where there were any.
+    /// The number of flights.
     pub(crate) windows: u64,
-    pub(crate) rush: Rush,
+    pub(crate) burst: Burst,
 }
 
 impl Report {
@@ -32,21 +32,20 @@ impl Report {
         Self { scenario, headline, arms: Vec::new(), claims: Claims::default(), notes: Vec::new() }
     }
 
-    pub(crate) fn add(&mut self, arm: Arm, is_sample: bool, queries: &Gauge, stats: &Stats, rush: Rush) {
-        self.arms.push(ArmReport { arm, is_sample, queries: queries.total(), windows: stats.executions, rush });
+    pub(crate) fn add(&mut self, arm: Arm, is_sample: bool, queries: &Gauge, stats: &Stats, burst: Burst) {
+        self.arms.push(ArmReport { arm, is_sample, queries: queries.total(), windows: stats.executions, burst });
     }
 
     pub(crate) fn note(&mut self, note: impl Into<String>) {
         self.notes.push(note.into());
     }
 
-    /// How many times the wall time that a coalesced request takes a direct one does. Per request, so that a sample
-    /// compares.
+    /// Wall time per request, direct over coalesced; per request, so that samples are comparable.
     pub(crate) fn ratio(&self) -> Option<f64> {
         let per_request = |arm| {
             let found = self.arms.iter().find(|report| report.arm == arm)?;
-            let requests = u32::try_from(found.rush.requests()).ok()?;
-            Some(found.rush.wall.checked_div(requests)?.as_secs_f64())
+            let requests = u32::try_from(found.burst.requests()).ok()?;
+            Some(found.burst.wall.checked_div(requests)?.as_secs_f64())
         };
         let coalesced = per_request(Arm::Coalesced).filter(|seconds| *seconds > 0.0)?;
         Some(per_request(Arm::Direct)? / coalesced)
@@ -71,7 +70,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// In the unit that reads best.
+/// In seconds or milliseconds.
 pub(crate) fn human(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     if seconds >= 1.0 { format!("{seconds:.2} s") } else { format!("{:.1} ms", seconds * 1e3) }

@@ -1,4 +1,4 @@
-//! The server under stampede. The handler is all that a real one would have to change.
+//! The server. To add coalescing, a real one would change its handler only.
 
 use std::net::SocketAddr;
 
@@ -21,10 +21,10 @@ struct App {
 }
 
 async fn post(State(app): State<App>, Path(post): Path<u32>) -> Result<Bytes, Failure> {
-    // Dropped when the client hangs up, as all of this future is.
-    let visit = app.requests.enter();
+    // Dropped with this future when the client disconnects.
+    let entry = app.requests.enter();
     let page = app.page(post).await;
-    visit.complete();
+    entry.complete();
     page
 }
 
@@ -38,7 +38,7 @@ impl App {
             Arm::Coalesced => {
                 let source = self.source.clone();
                 let work = move || async move {
-                    // A flight may have filled the cache between the look above and this flight's start.
+                    // An earlier flight may have filled the cache since the check above.
                     if let Some(page) = source.cached(post) {
                         return Ok(page);
                     }
@@ -50,7 +50,7 @@ impl App {
     }
 }
 
-/// A running server. Each arm of each scenario gets one of its own, and so counts that are its own.
+/// A running server. Each arm of each scenario has its own, with counts of its own.
 #[derive(Debug)]
 pub(crate) struct Server {
     listening: Listening,
@@ -64,7 +64,7 @@ impl Server {
         let requests = Gauge::default();
         let app = App { arm, source, handle: handle.clone(), requests: requests.clone() };
         let router =
-            Router::new().route("/posts/{post}", get(post)).route("/health", get(async || "well")).with_state(app);
+            Router::new().route("/posts/{post}", get(post)).route("/health", get(async || "healthy")).with_state(app);
         Ok(Self { listening: Listening::start(router).await?, handle, requests })
     }
 

@@ -1,4 +1,4 @@
-//! Where the server gets its pages from.
+//! The source of the server's pages.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    /// The page, if there is one that costs nothing.
+    /// The page, if it is cached.
     pub(crate) fn cached(&self, post: u32) -> Option<Bytes> {
         match self {
             Self::Cached { cache, .. } => cache.get(post),
@@ -23,7 +23,7 @@ impl Source {
         }
     }
 
-    /// The page, at its price.
+    /// Loads the page.
     pub(crate) async fn load(&self, post: u32) -> Result<Bytes, Failure> {
         match self {
             Self::Database(pool) => pool.page(post).await,
@@ -34,7 +34,7 @@ impl Source {
             }
             Self::Upstream { client, posts } => {
                 fetch(client, &format!("{posts}/{post}")).await.unwrap_or_else(|error| {
-                    // `Display` alone says no more than that a request failed.
+                    // `Display` omits the cause.
                     Err(Failure::Upstream(format!("{error:?}")))
                 })
             }

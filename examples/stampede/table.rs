@@ -1,4 +1,4 @@
-//! The end of the run, for eyes and for machines.
+//! The final report, as a table and as JSON.
 
 use std::time::Duration;
 
@@ -21,10 +21,10 @@ pub(crate) fn text(reports: &[Report]) -> String {
                 arm.arm.to_string(),
                 requests(arm),
                 arm.queries.to_string(),
-                human(arm.rush.wall),
-                human(arm.rush.mean()),
-                human(arm.rush.percentile(50)),
-                human(arm.rush.percentile(99)),
+                human(arm.burst.wall),
+                human(arm.burst.mean()),
+                human(arm.burst.percentile(50)),
+                human(arm.burst.percentile(99)),
                 report.ratio().filter(|_| first).map(ratio).unwrap_or_default(),
             ]);
         }
@@ -38,9 +38,9 @@ pub(crate) fn text(reports: &[Report]) -> String {
 }
 
 fn requests(arm: &ArmReport) -> String {
-    let rush = &arm.rush;
-    let mut text = rush.requests().to_string();
-    for (number, what) in [(rush.refused, "got 429"), (rush.hung_up, "hung up"), (rush.wrong, "wrong")] {
+    let burst = &arm.burst;
+    let mut text = burst.requests().to_string();
+    for (number, what) in [(burst.refused, "got 429"), (burst.hung_up, "hung up"), (burst.wrong, "wrong")] {
         if number > 0 {
             text = format!("{text}, {number} {what}");
         }
@@ -70,21 +70,21 @@ fn scenario(report: &Report) -> Value {
 }
 
 fn arm(report: &ArmReport) -> Value {
-    let rush = &report.rush;
+    let burst = &report.burst;
     json!({
         "arm": report.arm.to_string(),
         "is_sample": report.is_sample,
-        "requests": rush.requests(),
-        "right": rush.right,
-        "refused": rush.refused,
-        "wrong": rush.wrong,
-        "hung_up": rush.hung_up,
+        "requests": burst.requests(),
+        "right": burst.right,
+        "refused": burst.refused,
+        "wrong": burst.wrong,
+        "hung_up": burst.hung_up,
         "queries": report.queries,
         "windows": report.windows,
-        "wall_ms": milliseconds(rush.wall),
-        "mean_ms": milliseconds(rush.mean()),
-        "p50_ms": milliseconds(rush.percentile(50)),
-        "p99_ms": milliseconds(rush.percentile(99)),
+        "wall_ms": milliseconds(burst.wall),
+        "mean_ms": milliseconds(burst.mean()),
+        "p50_ms": milliseconds(burst.percentile(50)),
+        "p99_ms": milliseconds(burst.percentile(99)),
     })
 }
 

@@ -1,4 +1,4 @@
-//! Somebody else's service, which allows ten requests a second.
+//! A service of a third party, which allows ten requests a second.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ struct Limited {
     pool: Pool,
 }
 
-/// A server of its own, on a port of its own.
+/// Starts the upstream on a port of its own.
 pub(crate) async fn start(pool: Pool) -> Fallible<Listening> {
     let limited = Limited { bucket: Arc::new(TokenBucket::new(RATE)), pool };
     Listening::start(Router::new().route("/posts/{post}", get(answer)).with_state(limited)).await

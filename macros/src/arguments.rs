@@ -1,4 +1,4 @@
-//! A function's arguments, as the macro handles them.
+//! The function's arguments.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote, quote_spanned};
@@ -8,9 +8,9 @@ use crate::borrows::is_static;
 
 pub(crate) struct Argument {
     attributes: Vec<Attribute>,
-    /// As it was written, where that isn't a plain name.
+    /// The pattern, if it isn't a plain name.
     pub(crate) pattern: Option<Pat>,
-    /// The name that it was given, or one of ours.
+    /// The argument's name, or a generated one for a pattern.
     pub(crate) name: Ident,
     pub(crate) ty: Type,
 }
@@ -31,7 +31,7 @@ impl Argument {
         &self.attributes
     }
 
-    /// What it borrows, if it is a reference that ends with the call.
+    /// The type, if it is a reference that isn't `'static`.
     pub(crate) fn borrowed(&self) -> Option<&TypeReference> {
         match strip(&self.ty) {
             Type::Reference(reference) if !is_static(reference.lifetime.as_ref()) => Some(reference),
@@ -39,13 +39,13 @@ impl Argument {
         }
     }
 
-    /// In the list of a function that the macro writes.
+    /// The declaration in a generated function's parameter list.
     pub(crate) fn declaration(&self) -> TokenStream {
         let Self { attributes, name, ty, .. } = self;
         quote!(#(#attributes)* #name: #ty)
     }
 
-    /// Its part of the default key.
+    /// The argument's part of the default key.
     pub(crate) fn key_part(&self, support: &TokenStream) -> TokenStream {
         let name = &self.name;
         match self.borrowed() {
@@ -59,13 +59,13 @@ impl Argument {
         let Self { name, .. } = self;
         let span = self.ty.span().resolved_at(here());
         match self.borrowed() {
-            // Reborrowed, or the compiler advises to borrow what can't be copied, in place of saying what `needs` has to say.
+            // Reborrowed: otherwise the compiler suggests a borrow instead of reporting the messages of `needs`.
             Some(_) => quote_spanned!(span => let #name = #support::borrowed(&*#name);),
             None => quote_spanned!(span => let #name = #support::argument(&#name);),
         }
     }
 
-    /// From the work's own copy to what the body takes.
+    /// The expression that passes the work's copy to the body.
     pub(crate) fn passed_on(&self, support: &TokenStream) -> TokenStream {
         let name = &self.name;
         match self.borrowed() {
@@ -74,7 +74,7 @@ impl Argument {
         }
     }
 
-    /// Makes the names in its pattern known to a `key` expression.
+    /// Binds the names in the argument's pattern for a `key` expression.
     pub(crate) fn unpacked(&self, support: &TokenStream) -> TokenStream {
         let (Some(pattern), name) = (&self.pattern, &self.name) else { return TokenStream::new() };
         match self.borrowed() {
@@ -84,7 +84,7 @@ impl Argument {
     }
 }
 
-/// Without the parentheses and invisible groups around it.
+/// Removes parentheses and invisible groups around a type.
 pub(crate) fn strip(ty: &Type) -> &Type {
     match ty {
         Type::Paren(inner) => strip(&inner.elem),
@@ -93,7 +93,7 @@ pub(crate) fn strip(ty: &Type) -> &Type {
     }
 }
 
-/// Errors point to the user's code, and lints know it for ours.
+/// For spans whose errors point at the user's code but which lints treat as generated code.
 fn here() -> proc_macro2::Span {
     proc_macro2::Span::call_site()
 }

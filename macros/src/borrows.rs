@@ -1,4 +1,4 @@
-//! What a type borrows: nothing that a detached task could have.
+//! Finds borrows in types: the work, a detached task, can't hold any.
 
 use proc_macro2::Span;
 use syn::{
@@ -11,14 +11,14 @@ pub(crate) fn is_static(lifetime: Option<&Lifetime>) -> bool {
     lifetime.is_some_and(|lifetime| lifetime.ident == "static")
 }
 
-/// Where there is a reference or lifetime that isn't `'static`.
+/// The first reference or lifetime that isn't `'static`.
 pub(crate) fn find(ty: &Type) -> Option<Span> {
     let mut search = Search::default();
     search.visit_type(ty);
     search.borrow
 }
 
-/// Where there is an `impl Trait`.
+/// The first `impl Trait`.
 pub(crate) fn find_impl_trait(ty: &Type) -> Option<Span> {
     let mut search = Search::default();
     search.visit_type(ty);
@@ -50,7 +50,7 @@ impl<'ast> Visit<'ast> for Search {
         visit::visit_type_impl_trait(self, ty);
     }
 
-    // References among the arguments of a function that is itself an argument are that function's own affair.
+    // References in the parameters of a function type are no borrows.
     fn visit_type_bare_fn(&mut self, _: &'ast TypeBareFn) {}
 
     fn visit_parenthesized_generic_arguments(&mut self, _: &'ast ParenthesizedGenericArguments) {}

@@ -1,22 +1,22 @@
-//! The functions beside the one that joins, and what is said of them.
+//! The companion functions, and the generated documentation.
 
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::ext::IdentExt;
 
 use crate::{
-    expansion::{Scene, is_everywhere, is_the_bodys},
+    expansion::{Expansion, is_for_all, is_for_body},
     function::mentions,
     key,
 };
 
-/// Where the private coalescer is.
-pub(crate) fn slot(scene: &Scene<'_>) -> TokenStream {
-    if scene.options.place.is_some() {
+/// The function that holds the private coalescer's static.
+pub(crate) fn slot(expansion: &Expansion<'_>) -> TokenStream {
+    if expansion.options.coalescer.is_some() {
         return TokenStream::new();
     }
-    let (support, name) = (&scene.support, scene.slot());
-    let attributes = scene.attributes(is_everywhere);
+    let (support, name) = (&expansion.support, expansion.slot());
+    let attributes = expansion.attributes(is_for_all);
     quote! {
         #(#attributes)*
         #[doc(hidden)]
@@ -28,33 +28,33 @@ pub(crate) fn slot(scene: &Scene<'_>) -> TokenStream {
     }
 }
 
-/// The body, as it was written.
-pub(crate) fn no_coalesce(scene: &Scene<'_>) -> TokenStream {
-    let function = &scene.function;
+/// `<name>_no_coalesce`: the function as it was written.
+pub(crate) fn no_coalesce(expansion: &Expansion<'_>) -> TokenStream {
+    let function = &expansion.function;
     let mut item = function.item.clone();
-    item.attrs = scene.attributes(is_the_bodys).cloned().collect();
-    item.sig.ident = scene.companion("no_coalesce");
-    let link = link(scene);
+    item.attrs = expansion.attributes(is_for_body).cloned().collect();
+    item.sig.ident = expansion.companion("no_coalesce");
+    let link = link(expansion);
     let docs = format!(
-        "{link} by itself: runs for this caller alone and shares nothing. It runs where it is called, so dropping the \
-         call ends it."
+        "{link} by itself: runs for this caller only and shares nothing. It runs in its caller's task, so dropping the \
+         call cancels it."
     );
     quote!(#[doc = #docs] #item)
 }
 
-/// Detaches a call's flight.
-pub(crate) fn forget(scene: &Scene<'_>) -> TokenStream {
-    let Scene { function, options, support } = scene;
-    let (attributes, visibility) = (scene.attributes(is_everywhere), &function.item.vis);
-    let (name, parameters) = (scene.companion("forget"), scene.parameters());
-    let place = scene.place(&TokenStream::new());
+/// `<name>_forget`: detaches a call's flight.
+pub(crate) fn forget(expansion: &Expansion<'_>) -> TokenStream {
+    let Expansion { function, options, support } = expansion;
+    let (attributes, visibility) = (expansion.attributes(is_for_all), &function.item.vis);
+    let (name, parameters) = (expansion.companion("forget"), expansion.parameters());
+    let place = expansion.place(&TokenStream::new());
     let key = key::expand(function, options, support);
-    let link = link(scene);
+    let link = link(expansion);
     let docs = format!(
-        "Forgets a call of {link} that is under way with these arguments: whoever waits for it still gets its result, and \
-         the next call runs anew. For use after a write. Says whether there was one."
+        "Forgets a call of {link} that is under way with these arguments: its callers still get its result, and the next call \
+         runs anew. For use after a write. Returns whether there was one."
     );
-    let call = answered(scene, &quote!(forget(#place, #key)));
+    let call = call_support(expansion, &quote!(forget(#place, #key)));
     let (asyncness, conditions) = (&function.item.sig.asyncness, &function.item.sig.generics.where_clause);
     quote! {
         #(#attributes)*
@@ -66,30 +66,31 @@ pub(crate) fn forget(scene: &Scene<'_>) -> TokenStream {
     }
 }
 
-/// Reads the coalescer's counters.
-pub(crate) fn stats(scene: &Scene<'_>) -> TokenStream {
-    let Scene { function, options, support } = scene;
-    let named = options.place.as_ref().map(|place| quote!(#place));
-    if let Some(place) = &named {
-        // It has no arguments to be found by.
-        let by_argument = |name: &syn::Ident| mentions(place, &name.to_string());
+/// `<name>_stats`: reads the coalescer's counters.
+pub(crate) fn stats(expansion: &Expansion<'_>) -> TokenStream {
+    let Expansion { function, options, support } = expansion;
+    let named = options.coalescer.as_ref().map(|coalescer| quote!(#coalescer));
+    if let Some(coalescer) = &named {
+        // This companion has no arguments that could lead to the coalescer.
+        let by_argument = |name: &syn::Ident| mentions(coalescer, &name.to_string());
         if function.arguments.iter().any(|argument| by_argument(&argument.name)) {
             return TokenStream::new();
         }
     }
-    let (attributes, visibility) = (scene.attributes(is_everywhere), &function.item.vis);
-    let (name, owner, link) = (scene.companion("stats"), scene.owner(), link(scene));
+    let (attributes, visibility) = (expansion.attributes(is_for_all), &function.item.vis);
+    let (name, owner, link) = (expansion.companion("stats"), expansion.owner(), link(expansion));
     let (receiver, call, docs) = match named {
         Some(_) => {
-            let place = scene.place(&TokenStream::new());
-            let docs = format!("The counters of the coalescer that {link} joins, all who join there included.");
-            (function.receiver.clone(), answered(scene, &quote!(stats(#place))), docs)
+            let place = expansion.place(&TokenStream::new());
+            let docs =
+                format!("The counters of the coalescer that {link} joins, with all other joins of that coalescer.");
+            (function.receiver.clone(), call_support(expansion, &quote!(stats(#place))), docs)
         }
         None => {
-            let (path, slot) = (scene.path(), scene.slot());
+            let (path, slot) = (expansion.path(), expansion.slot());
             let docs = format!(
-                "The counters of {link}. They begin anew when the runtime of whoever called first has ended, and all are \
-                 zero until it is called again."
+                "The counters of {link}. They restart when the runtime of the first call has shut down, and are zero until \
+                 the next call."
             );
             let stats = quote!(#path #slot().stats::<#owner>());
             let call = if options.blocking { quote!(#support::wait(#stats)) } else { quote!(#stats.await) };
@@ -108,15 +109,15 @@ pub(crate) fn stats(scene: &Scene<'_>) -> TokenStream {
     }
 }
 
-/// A call of the support module, awaited or waited for.
-fn answered(scene: &Scene<'_>, call: &TokenStream) -> TokenStream {
-    let support = &scene.support;
-    if scene.options.blocking { quote!(#support::wait(#support::#call)) } else { quote!(#support::#call.await) }
+/// A call into the support module, awaited, or blocked on in blocking functions.
+fn call_support(expansion: &Expansion<'_>, call: &TokenStream) -> TokenStream {
+    let support = &expansion.support;
+    if expansion.options.blocking { quote!(#support::wait(#support::#call)) } else { quote!(#support::#call.await) }
 }
 
-/// A section for the function's own documentation: whoever calls it should know whom they share with.
-pub(crate) fn docs(scene: &Scene<'_>) -> TokenStream {
-    let Scene { function, options, .. } = scene;
+/// A section of the function's documentation: callers should know which calls share an execution.
+pub(crate) fn docs(expansion: &Expansion<'_>) -> TokenStream {
+    let Expansion { function, options, .. } = expansion;
     let list = |names: Vec<String>| names.join(", ");
     let quoted = |name: &syn::Ident| format!("`{}`", name.unraw());
     let mut docs = match &options.key {
@@ -144,7 +145,7 @@ pub(crate) fn docs(scene: &Scene<'_>) -> TokenStream {
     }
 }
 
-/// Code as tokens print it, a little closer to how it was written.
+/// Code without the spaces that printing tokens adds.
 fn readable(code: &TokenStream) -> String {
     let mut code = code.to_string().replace('`', "'");
     for (spaced, tight) in
@@ -155,7 +156,7 @@ fn readable(code: &TokenStream) -> String {
     code
 }
 
-fn link(scene: &Scene<'_>) -> String {
-    let (title, path) = (scene.function.title(), if scene.function.in_impl { "Self::" } else { "" });
+fn link(expansion: &Expansion<'_>) -> String {
+    let (title, path) = (expansion.function.title(), if expansion.function.in_impl { "Self::" } else { "" });
     format!("[`{title}`]({path}{title})")
 }

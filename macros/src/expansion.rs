@@ -1,4 +1,4 @@
-//! What becomes of the function.
+//! The macro's expansion, and the function that joins.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote};
@@ -14,51 +14,51 @@ use crate::{
 
 pub(crate) fn expand(function: &Function, options: &Options) -> TokenStream {
     let library = options.library();
-    let scene = Scene { function, options, support: quote!(#library::__macros) };
-    let slot = companions::slot(&scene);
-    let joining = joining(&scene);
-    let no_coalesce = companions::no_coalesce(&scene);
-    let forget = companions::forget(&scene);
-    let stats = companions::stats(&scene);
+    let expansion = Expansion { function, options, support: quote!(#library::__macros) };
+    let slot = companions::slot(&expansion);
+    let joining = joining(&expansion);
+    let no_coalesce = companions::no_coalesce(&expansion);
+    let forget = companions::forget(&expansion);
+    let stats = companions::stats(&expansion);
     quote!(#slot #joining #no_coalesce #forget #stats)
 }
 
-/// All that the parts of the output are made from.
-pub(crate) struct Scene<'a> {
+/// The input for each generated item.
+pub(crate) struct Expansion<'a> {
     pub(crate) function: &'a Function,
     pub(crate) options: &'a Options,
     /// The path of the support module.
     pub(crate) support: TokenStream,
 }
 
-impl Scene<'_> {
-    /// The name of a companion, known to lints as the macro's.
+impl Expansion<'_> {
+    /// The name of a companion. Its span tells lints that it is generated.
     pub(crate) fn companion(&self, suffix: &str) -> Ident {
         let name = self.function.name();
         format_ident!("{}_{suffix}", name, span = name.span().resolved_at(Span::call_site()))
     }
 
-    /// In front of a companion that is called.
+    /// The path prefix of calls to a companion.
     pub(crate) fn path(&self) -> TokenStream {
         if self.function.in_impl { quote!(Self::) } else { TokenStream::new() }
     }
 
-    /// Whose private coalescer it is.
+    /// The owner type of the private coalescer.
     pub(crate) fn owner(&self) -> TokenStream {
         if self.function.in_impl { quote!(Self) } else { quote!(()) }
     }
 
-    /// The function that has the private coalescer's static; a static by itself can't be in an `impl`.
+    /// The name of the function that holds the private coalescer's static: an `impl` can't contain statics.
     pub(crate) fn slot(&self) -> Ident {
         format_ident!("__{}_slot", self.function.name(), span = Span::call_site())
     }
 
-    /// The function's attributes that these hold for.
+    /// The function's attributes that pass the filter.
     pub(crate) fn attributes(&self, wanted: fn(&Attribute) -> bool) -> impl Iterator<Item = &Attribute> {
         self.function.item.attrs.iter().filter(move |attribute| wanted(attribute))
     }
 
-    /// The list of arguments, and of a receiver if there is one.
+    /// The parameter list, with the receiver if there is one.
     pub(crate) fn parameters(&self) -> TokenStream {
         let receiver = self.function.receiver.iter().cloned().map(|mut receiver| {
             if receiver.reference.is_none() {
@@ -70,36 +70,36 @@ impl Scene<'_> {
         quote!(#(#receiver,)* #(#arguments),*)
     }
 
-    /// Where calls are joined. `choices` are those that the coalescer is built with, if it is.
-    pub(crate) fn place(&self, choices: &TokenStream) -> TokenStream {
+    /// The call's place: the coalescer to join. `settings` are the builder calls that configure a private coalescer.
+    pub(crate) fn place(&self, settings: &TokenStream) -> TokenStream {
         let Self { options, support, function, .. } = self;
-        if let Some(place) = &options.place {
-            return quote!(#support::named(&(#place)));
+        if let Some(coalescer) = &options.coalescer {
+            return quote!(#support::named(&(#coalescer)));
         }
         let private = if options.blocking { quote!(private_blocking) } else { quote!(private) };
         let (path, slot, owner, returns) = (self.path(), self.slot(), self.owner(), &function.returns);
         let builder = Ident::new("builder", Span::mixed_site());
-        quote!(#path #slot().#private::<#owner, _, #returns>(|#builder| #builder #choices))
+        quote!(#path #slot().#private::<#owner, _, #returns>(|#builder| #builder #settings))
     }
 }
 
-/// Holds for everything that is made of the function.
-pub(crate) fn is_everywhere(attribute: &Attribute) -> bool {
+/// Whether an attribute applies to all generated items.
+pub(crate) fn is_for_all(attribute: &Attribute) -> bool {
     let is_hidden = |meta: &Meta| matches!(meta, Meta::List(list) if mentions(&list.tokens, "hidden"));
     attribute.path().is_ident("cfg") || attribute.path().is_ident("doc") && is_hidden(&attribute.meta)
 }
 
-/// Concerns the body, or the signature just as well.
-pub(crate) fn is_the_bodys(attribute: &Attribute) -> bool {
-    const THOSE: [&str; 6] = ["allow", "expect", "warn", "deny", "forbid", "must_use"];
-    is_everywhere(attribute) || THOSE.iter().any(|name| attribute.path().is_ident(name))
+/// Whether an attribute applies to the function with the body.
+pub(crate) fn is_for_body(attribute: &Attribute) -> bool {
+    const LINTS: [&str; 6] = ["allow", "expect", "warn", "deny", "forbid", "must_use"];
+    is_for_all(attribute) || LINTS.iter().any(|name| attribute.path().is_ident(name))
 }
 
-/// The function of the name that was written: joins.
-fn joining(scene: &Scene<'_>) -> TokenStream {
-    let Scene { function, options, support } = scene;
+/// The function under the original name, which joins.
+fn joining(expansion: &Expansion<'_>) -> TokenStream {
+    let Expansion { function, options, support } = expansion;
     let attributes = function.item.attrs.iter().cloned().map(|mut attribute| {
-        // What is expected to be found is found in the body, which is elsewhere.
+        // The expected lint fires in the body, which is in another function.
         if let (true, Meta::List(list)) = (attribute.path().is_ident("expect"), &mut attribute.meta) {
             list.path = parse_quote!(allow);
         }
@@ -107,39 +107,39 @@ fn joining(scene: &Scene<'_>) -> TokenStream {
     });
     let (visibility, signature) = (&function.item.vis, &function.item.sig);
     let (asyncness, name, output) = (&signature.asyncness, &signature.ident, &signature.output);
-    let (parameters, conditions) = (scene.parameters(), &signature.generics.where_clause);
-    let docs = companions::docs(scene);
+    let (parameters, conditions) = (expansion.parameters(), &signature.generics.where_clause);
+    let docs = companions::docs(expansion);
 
-    let mut choices = options.choices();
+    let mut settings = options.builder_calls();
     if !function.fallible {
-        // Before the user's, of which none sets another.
-        choices = quote!(.no_flight_deadline() #choices);
+        // Options that set a deadline are errors for such a function.
+        settings = quote!(.no_flight_deadline() #settings);
     }
-    let place = scene.place(&choices);
+    let place = expansion.place(&settings);
     let key = key::expand(function, options, support);
-    let work = work(scene);
+    let work = work(expansion);
     let title = function.title();
-    let it = Ident::new("place", Span::mixed_site());
+    let binding = Ident::new("place", Span::mixed_site());
     let call = match (options.blocking, function.fallible) {
-        (false, true) => quote!(#support::try_join(#it, move || (#key, #work)).await),
-        (false, false) => quote!(#support::join(#title, #it, move || (#key, #work)).await),
-        (true, true) => quote!(#support::blocking_try_join(&#it, move || (#key, #work))),
-        (true, false) => quote!(#support::blocking_join(#title, &#it, move || (#key, #work))),
+        (false, true) => quote!(#support::try_join(#binding, move || (#key, #work)).await),
+        (false, false) => quote!(#support::join(#title, #binding, move || (#key, #work)).await),
+        (true, true) => quote!(#support::blocking_try_join(&#binding, move || (#key, #work))),
+        (true, false) => quote!(#support::blocking_join(#title, &#binding, move || (#key, #work))),
     };
     quote! {
         #(#attributes)*
         #docs
         #[allow(clippy::used_underscore_binding)]
         #visibility #asyncness fn #name(#parameters) #output #conditions {
-            let #it = #place;
+            let #binding = #place;
             #call
         }
     }
 }
 
-/// A closure that owns copies of everything, and calls the body with them.
-fn work(scene: &Scene<'_>) -> TokenStream {
-    let Scene { function, options, support } = scene;
+/// The work: a closure that owns copies of the arguments, and calls the body with them.
+fn work(expansion: &Expansion<'_>) -> TokenStream {
+    let Expansion { function, options, support } = expansion;
     let this = Ident::new("this", Span::mixed_site());
     let (own_receiver, receiver) = match &function.receiver {
         None => (TokenStream::new(), None),
@@ -153,7 +153,7 @@ fn work(scene: &Scene<'_>) -> TokenStream {
     let copies = function.arguments.iter().map(|argument| argument.copy(support));
     let receiver = receiver.into_iter();
     let arguments = function.arguments.iter().map(|argument| argument.passed_on(support));
-    let (path, body) = (scene.path(), scene.companion("no_coalesce"));
+    let (path, body) = (expansion.path(), expansion.companion("no_coalesce"));
     let call = quote!(#path #body(#(#receiver,)* #(#arguments),*));
     let work = if options.blocking {
         quote!(move || #call)

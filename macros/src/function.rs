@@ -46,7 +46,7 @@ impl Function {
         &self.item.sig.ident
     }
 
-    /// The name as it reads.
+    /// The name without `r#`.
     pub(crate) fn title(&self) -> String {
         self.name().unraw().to_string()
     }
@@ -55,7 +55,7 @@ impl Function {
         self.arguments.iter().find(|argument| argument.pattern.is_none() && argument.name == *name)
     }
 
-    /// What the default key is made of.
+    /// The arguments in the default key.
     pub(crate) fn key_arguments<'a>(&'a self, options: &'a Options) -> impl Iterator<Item = &'a Argument> {
         self.arguments.iter().filter(|argument| !options.skips(&argument.name.unraw().to_string()))
     }
@@ -70,7 +70,7 @@ fn is_called_result(ty: &Type) -> bool {
     }
 }
 
-/// Whether the identifier is anywhere in the code.
+/// Whether the code contains the identifier.
 pub(crate) fn mentions(code: &TokenStream, name: &str) -> bool {
     code.clone().into_iter().any(|token| match token {
         TokenTree::Ident(ident) => ident == name,

@@ -1,4 +1,4 @@
-//! What tells calls apart.
+//! The key of a call.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -6,13 +6,13 @@ use syn::{Expr, ExprPath, spanned::Spanned};
 
 use crate::{arguments::Argument, function::Function, options::Options};
 
-/// An expression that owns all it is made of, with the function's arguments in scope.
+/// An owned expression over the function's arguments.
 pub(crate) fn expand(function: &Function, options: &Options, support: &TokenStream) -> TokenStream {
     let Some(key) = &options.key else {
         let mut parts = function.key_arguments(options).map(|argument| argument.key_part(support));
         return match (parts.next(), parts.next()) {
             (None, _) => quote!(()),
-            // By itself, as it would be in a coalescer that the user makes.
+            // Not a tuple: the key type that a coalescer named by the user would have.
             (Some(only), None) => only,
             (Some(first), Some(second)) => quote!((#first, #second #(, #parts)*)),
         };
@@ -24,7 +24,7 @@ pub(crate) fn expand(function: &Function, options: &Options, support: &TokenStre
     quote!({ #(#unpacked)* #given })
 }
 
-/// An argument's bare name means the argument, be it a reference or not; so do those in a tuple.
+/// Replaces the bare names of arguments, alone or in a tuple, by owned copies.
 fn owned(key: &Expr, function: &Function, support: &TokenStream) -> TokenStream {
     match key {
         Expr::Path(ExprPath { qself: None, path, .. }) => {

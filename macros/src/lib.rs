@@ -1,8 +1,7 @@
-//! The attribute macro of `shardflight`, which has it as `shardflight::coalesce` with its feature `macros`, and documents
-//! it there.
+//! The attribute macro of `shardflight`, which re-exports and documents it as `shardflight::coalesce` (feature `macros`).
 //!
-//! A function becomes two: the one of its name joins, and `<name>_no_coalesce` has the body. What is written into the
-//! user's code is as little as can be, and calls `shardflight::__macros`.
+//! The function under the original name joins, and `<name>_no_coalesce` has the body. The expansion is small: it calls
+//! `shardflight::__macros`.
 
 mod arguments;
 mod borrows;
@@ -29,10 +28,10 @@ pub fn coalesce(options: TokenStream, item: TokenStream) -> TokenStream {
     });
     expanded
         .unwrap_or_else(|error| {
-            // The function as it was, so that no caller of it is in error, too.
-            let mut refused = error.to_compile_error();
-            refused.extend(unchanged);
-            refused
+            // Keeps the original function, so that its callers don't cause further errors.
+            let mut output = error.to_compile_error();
+            output.extend(unchanged);
+            output
         })
         .into()
 }

@@ -1,4 +1,4 @@
-//! What stands in the attribute's brackets.
+//! The attribute's options.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -17,25 +17,25 @@ pub(crate) struct Options {
     pub(crate) key: Option<Expr>,
     pub(crate) skip: Vec<Ident>,
     /// `in`: the coalescer that the user names.
-    pub(crate) place: Option<Expr>,
+    pub(crate) coalescer: Option<Expr>,
     pub(crate) result: Option<bool>,
     pub(crate) in_impl: Option<bool>,
     pub(crate) library: Option<Path>,
     pub(crate) settings: Vec<Setting>,
 }
 
-/// A choice for the private coalescer.
+/// An option of the private coalescer.
 pub(crate) struct Setting {
     pub(crate) name: Ident,
     value: Value,
-    /// Whether a join may fail by it that otherwise wouldn't.
+    /// Whether the option can fail a join that would succeed without it.
     pub(crate) can_fail: bool,
 }
 
 enum Value {
     Flag,
     Expression(TokenStream),
-    /// Of which type, and which of its variants.
+    /// An enum's name, and the variant's.
     Policy(Ident, Ident),
 }
 
@@ -68,7 +68,7 @@ impl Options {
             "result" => self.result = Some(flag(input)?),
             "in_impl" => self.in_impl = Some(flag(input)?),
             "key" => self.key = Some(expression(name, input)?),
-            "in" => self.place = Some(expression(name, input)?),
+            "in" => self.coalescer = Some(expression(name, input)?),
             "skip" => self.skip = names(name, input)?,
             "crate" => {
                 input.parse::<Token![=]>()?;
@@ -116,35 +116,35 @@ impl Options {
         name: &Ident,
         input: ParseStream<'_>,
         policy: &str,
-        choices: &[&str; 2],
+        variants: &[&str; 2],
         can_fail: bool,
     ) -> Result<()> {
         let value = expression(name, input)?;
-        let chosen = match &value {
+        let given = match &value {
             Expr::Path(ExprPath { path, .. }) => path.segments.last().map(|last| last.ident.to_string()),
             _ => None,
         };
-        let Some(choice) = choices.iter().find(|choice| chosen.as_deref() == Some(**choice)) else {
-            let [one, other] = choices;
+        let Some(variant) = variants.iter().find(|variant| given.as_deref() == Some(**variant)) else {
+            let [one, other] = variants;
             return Err(Error::new(value.span(), format!("`{name}` is either \"{one}\" or \"{other}\"")));
         };
-        let (policy, choice) = (Ident::new(policy, Span::call_site()), Ident::new(choice, value.span()));
-        self.set(name, Value::Policy(policy, choice), can_fail);
+        let (policy, variant) = (Ident::new(policy, Span::call_site()), Ident::new(variant, value.span()));
+        self.set(name, Value::Policy(policy, variant), can_fail);
         Ok(())
     }
 
-    /// The calls on the private coalescer's builder.
-    pub(crate) fn choices(&self) -> TokenStream {
+    /// The settings as calls of the private coalescer's builder.
+    pub(crate) fn builder_calls(&self) -> TokenStream {
         let library = self.library();
         let call = |Setting { name, value, .. }: &Setting| match value {
             Value::Flag => quote!(.#name()),
             Value::Expression(value) => quote!(.#name(#value)),
-            Value::Policy(policy, choice) => quote!(.#name(#library::#policy::#choice)),
+            Value::Policy(policy, variant) => quote!(.#name(#library::#policy::#variant)),
         };
         self.settings.iter().map(call).collect()
     }
 
-    /// The path of the crate that the macro's output calls.
+    /// The path of the crate that the expansion calls.
     pub(crate) fn library(&self) -> TokenStream {
         self.library.as_ref().map_or_else(|| quote!(::shardflight), |path| quote!(#path))
     }
@@ -169,7 +169,7 @@ fn no_such_option(name: &str) -> String {
     }
 }
 
-/// By itself, or with `= true` or `= false`.
+/// An option without a value, or with `= true` or `= false`.
 fn flag(input: ParseStream<'_>) -> Result<bool> {
     if !input.peek(Token![=]) {
         return Ok(true);
@@ -178,7 +178,7 @@ fn flag(input: ParseStream<'_>) -> Result<bool> {
     Ok(input.parse::<LitBool>()?.value)
 }
 
-/// As it is, or in a string.
+/// An expression, possibly in a string.
 fn expression(name: &Ident, input: ParseStream<'_>) -> Result<Expr> {
     if !input.peek(Token![=]) {
         return Err(Error::new(name.span(), format!("`{name}` needs a value: `{name} = \"...\"`")));
@@ -208,7 +208,7 @@ fn literal(value: &Expr) -> Option<&Lit> {
     }
 }
 
-/// A number is in seconds; anything else is an expression.
+/// A number of seconds, or any other expression.
 fn duration(value: &Expr) -> Result<TokenStream> {
     let name = "max_flight_duration";
     refuse_negative(&name, value)?;

@@ -1,4 +1,4 @@
-//! What can't be coalesced, and what to do instead.
+//! Rejects functions that can't be coalesced, with errors that say what to do instead.
 
 use proc_macro2::Span;
 use quote::quote;
@@ -11,10 +11,10 @@ use crate::{
     options::Options,
 };
 
-/// The most parts of a key: tuples of more have no `Hash`.
+/// The most parts of a key: larger tuples don't implement `Hash`.
 const MAX_KEY_PARTS: usize = 12;
 
-/// All that is wrong with it, at once.
+/// Reports all errors at once.
 pub(crate) fn check(function: &Function, options: &Options) -> Result<()> {
     let mut found = Found(None);
     qualifiers(function, options, &mut found);
@@ -137,7 +137,7 @@ fn receiver(function: &Function, options: &Options, found: &mut Found) {
         );
         return;
     }
-    let named_by_self = options.place.as_ref().is_some_and(|place| mentions(&quote!(#place), "self"));
+    let named_by_self = options.coalescer.as_ref().is_some_and(|coalescer| mentions(&quote!(#coalescer), "self"));
     if !named_by_self && options.key.is_none() && !options.skips("self") {
         found.add(
             receiver.span(),
@@ -204,7 +204,7 @@ fn skipped(function: &Function, options: &Options, found: &mut Found) {
 fn settings(function: &Function, options: &Options, found: &mut Found) {
     for setting in &options.settings {
         let name = &setting.name;
-        if options.place.is_some() {
+        if options.coalescer.is_some() {
             found.add(
                 name.span(),
                 &format!("`{name}` is a choice for the function's private coalescer, and `in` names another: build that one with it"),

@@ -1,71 +1,127 @@
 //! Interleavings of the real protocol: callers, shards and running work under [Shuttle](https://docs.rs/shuttle), which
-//! decides at every step who goes next.
+//! decides at every step which task is next.
 //!
-//! What runs here is what runs everywhere: the builder, handles, join futures, lanes, pumps, executions and guards. Only
-//! what they stand on is exchanged ([`host`](crate::host)): queues, replies and atomics that stop before each of their
-//! operations, tasks of Shuttle's, a clock that a scenario moves, and in place of the kameo actor a task that listens to
-//! its mailbox and its pump in the same order.
+//! What runs here is what runs everywhere: the builder, handles, join futures, the engine's turns and queues, the actors'
+//! executors, works and guards. Only what they are built on is replaced ([`sync`](crate::sync)): cells, queues, replies and
+//! atomics that let other tasks act before each of their operations, Shuttle's tasks, a clock that a scenario moves, and in
+//! place of each kameo actor a task that drives the same executor. Some bounds are smaller, so that few tasks reach them.
 //!
-//! A scenario is a function; it fails if a caller waits for ever (no task can go on: Shuttle calls it a deadlock), if one
+//! A scenario is a function. It fails if a caller waits for ever (no task can go on: Shuttle calls it a deadlock), if one
 //! gets an answer that it must not get, or if at the end something is left over. What holds for all of them is judged by
-//! [`Scene::finish`](scene::Scene::finish).
+//! [`Fixture::finish`](fixture::Fixture::finish).
 //!
 //! ```text
-//! cargo test --release -p interleavings interleavings -- --nocapture
-//! cargo test --release -p interleavings interleavings -- --nocapture --ignored
+//! cargo xtask interleavings
+//! cargo xtask interleavings --exhaustive
 //! ```
 //!
-//! The first runs each scenario under random schedules and under probabilistic concurrency testing (few preemptions, at
-//! chosen places); `SHARDFLIGHT_SCHEDULES` says how many schedules there are in all. The second goes through every
-//! interleaving of the smallest scenario.
+//! The first runs each scenario under random schedules, under random ones with few switches, in which most messages find
+//! their shard in its cell, and under probabilistic concurrency testing (tasks by priority, and few preemptions, at chosen
+//! places); `SHARDFLIGHT_SCHEDULES` says how many schedules there are in all. The second runs every interleaving of the
+//! smallest scenario.
 //!
 //! A failure prints its schedule, as a string of digits. To run it again, and it alone, name its test and set
 //! `SHARDFLIGHT_REPLAY` to the schedule.
 
-mod detaching;
-mod ending;
-mod every;
+mod deadlines;
+mod departures;
+mod exhaustive;
 mod explore;
-mod leaving;
-mod record;
-mod scene;
-mod working;
+mod fixture;
+mod futures;
+mod history;
+mod in_place;
+mod queueing;
+mod shutdown;
+mod wakers;
+mod work;
 
 /// The scenarios, each a test of its own.
 macro_rules! scenarios {
-    ($($room:ident::$scenario:ident,)*) => {
-        const SCENARIOS: usize = [$(stringify!($scenario)),*].len();
+    ($($room:ident { $($scenario:ident,)* })*) => {
+        const SCENARIOS: usize = [$($(stringify!($scenario),)*)*].len();
 
-        $(
+        $($(
             #[test]
             fn $scenario() {
                 explore::explore(stringify!($scenario), $room::$scenario);
             }
-        )*
+        )*)*
     };
 }
 
 scenarios! {
-    leaving::a_leader_dropped_right_after_its_join_leaves_its_follower_the_result,
-    leaving::a_leader_that_is_never_polled_again_stalls_no_follower,
-    leaving::a_departure_beside_the_completion_costs_nobody_else_anything,
-    leaving::nobody_joins_a_dying_flight,
-    leaving::a_departure_is_about_its_own_key_even_where_hashes_are_equal,
-    leaving::a_seat_is_free_for_whoever_joins_after_a_departure,
-    leaving::a_caller_out_of_patience_leaves_alone,
-    detaching::a_join_after_a_forget_starts_anew_while_the_old_flight_ends,
-    detaching::a_flight_that_ends_as_its_time_is_up_answers_once,
-    detaching::a_flight_past_its_time_keeps_only_those_aboard,
-    detaching::a_detached_flight_past_its_time_still_answers_those_aboard,
-    ending::a_join_beside_a_shutdown_is_served_or_refused,
-    ending::a_shutdown_that_waits_cuts_no_flight,
-    ending::callers_outlive_the_last_handle,
-    ending::shards_stop_beside_work_that_nobody_awaits,
-    ending::a_runtime_that_goes_away_leaves_nobody_waiting,
-    ending::a_shard_that_is_dropped_leaves_nobody_waiting,
-    ending::work_that_the_runtime_drops_is_an_answer,
-    working::a_panic_reaches_whoever_is_aboard_and_nobody_else,
-    working::two_flights_that_wait_for_each_other_are_told,
-    working::two_shards_never_start_a_flight_too_many,
-    working::a_question_comes_after_what_was_sent_before_it,
+    queueing {
+        a_join_is_answered_whether_its_shard_is_in_or_out,
+        no_message_is_left_in_the_queue,
+        more_messages_than_turns_handle_are_handled_by_the_actor,
+        a_question_comes_after_what_was_sent_before_it,
+        a_departed_caller_is_not_counted_by_a_later_question,
+        no_result_is_given_to_a_later_join,
+        questions_to_all_shards_are_answered_beside_joins,
+    }
+    departures {
+        a_leader_that_leaves_at_once_leaves_its_follower_the_result,
+        a_leader_that_is_never_polled_again_stalls_no_follower,
+        a_departure_beside_the_completion_costs_the_others_nothing,
+        no_caller_joins_an_aborted_flight,
+        abandoned_work_is_dropped_wherever_it_is,
+        a_departure_counts_for_its_own_key_where_hashes_are_equal,
+        a_departure_frees_its_slot_at_once,
+        a_caller_whose_wait_times_out_leaves_alone,
+        a_queued_caller_may_leave_at_any_time,
+        the_last_queued_caller_may_leave_at_any_time,
+    }
+    wakers {
+        a_caller_that_moves_to_another_task_is_woken_there,
+        a_caller_that_moves_beside_the_completion_is_woken,
+        a_follower_that_moves_beside_the_completion_is_woken,
+        polls_for_no_reason_change_nothing,
+    }
+    in_place {
+        a_follower_joins_at_any_time,
+        a_follower_joins_beside_the_leaders_completion,
+        a_leader_in_place_that_is_never_polled_again_stalls_no_follower,
+        a_leader_in_place_that_is_polled_once_stalls_no_follower,
+        a_leader_in_place_is_woken_in_the_task_that_it_moves_to,
+        a_leader_in_place_leaves_beside_a_followers_join,
+        no_follower_joins_in_place_work_that_is_aborted,
+        abandoned_in_place_work_goes_on_as_a_task,
+        abandoned_in_place_work_is_dropped_wherever_it_is,
+        in_place_work_expires_while_it_is_polled,
+        expired_in_place_work_is_dropped_wherever_it_is,
+        expired_in_place_work_of_a_leader_that_is_polled_once_is_dropped,
+        a_shutdown_cuts_in_place_work,
+        a_panic_of_in_place_work_reaches_its_flights_callers,
+        a_forgotten_flight_in_place_ends_beside_the_new_one,
+        in_place_work_that_joins_its_own_key_is_told,
+    }
+    deadlines {
+        a_join_after_a_forget_starts_anew_while_the_old_flight_ends,
+        a_forget_comes_after_the_joins_that_were_sent_before_it,
+        a_flight_that_ends_as_its_time_is_up_answers_once,
+        a_flight_without_traffic_expires_in_time,
+        an_expired_flight_keeps_no_later_caller,
+        a_flight_that_expiry_detaches_still_answers_its_callers,
+    }
+    work {
+        a_panic_reaches_its_flights_callers_and_no_others,
+        flights_of_two_shards_that_wait_for_each_other_are_told,
+        flights_of_one_shard_that_wait_for_each_other_are_told,
+        three_flights_that_wait_in_a_cycle_are_told,
+        work_that_joins_its_own_key_is_told,
+        two_shards_never_start_a_flight_too_many,
+    }
+    shutdown {
+        a_join_beside_a_shutdown_is_served_or_refused,
+        a_shutdown_without_a_deadline_cuts_no_flight,
+        the_earlier_of_two_shutdowns_cuts_what_does_not_end,
+        callers_outlive_the_last_handle,
+        shards_stop_beside_work_that_no_caller_awaits,
+        the_last_handle_may_go_beside_a_queued_message,
+        a_runtime_that_shuts_down_answers_every_caller,
+        a_shard_whose_actor_is_dropped_answers_every_caller,
+        a_closed_shard_answers_whatever_comes_at_once,
+        work_that_the_runtime_drops_is_an_answer,
+    }
 }

@@ -1,15 +1,16 @@
-//! What the code calls that `#[coalesce]` writes. Hidden, and no part of the public API: it changes with the macro.
+//! Runtime support for the code that `#[coalesce]` generates. Hidden and not a part of the public API: it changes with the
+//! macro.
 //!
-//! The macro says where a call is to be joined, what its key is and what its work; everything else is here. Bounds are
-//! the traits of `needs`, whose compile errors speak of coalesced functions.
+//! The macro generates a call's place (the coalescer to join), its key and its work; everything else is here. Bounds use the
+//! traits of `needs`, whose compile errors are about coalesced functions.
 
 mod needs;
 mod place;
+mod runtime;
 mod slot;
-mod thread;
 
 pub use needs::{argument, body, borrowed, key, key_borrowed, key_part, lend, receiver};
-pub use place::{Place, Private, named};
+pub use place::{Place, PrivateCoalescer, named};
 pub use slot::Slot;
 
 pub use crate::{Builder, OnAbandon, OnExpiry, Stats};
@@ -22,19 +23,19 @@ use crate::{
 };
 use needs::{Failure, Value};
 
-/// Boxed, and so without the types of keys in it: for those that have lifetimes, `&'static str` among them, the compiler
-/// can't show that an async function's future may be spawned.
+/// Boxed to hide the key's type: if that contains a lifetime, even `'static`, the compiler can't prove that an async function's
+/// future may be spawned.
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// How often a call may lose the coalescer that it has joined before it gives up. Each time a runtime has to end beneath
-/// it; a call whose own runtime is ending may well lose them all.
+/// How often a call joins before it gives up. It joins again only after its private coalescer's runtime has shut down. A call
+/// whose own runtime is shutting down may use up all attempts.
 const ATTEMPTS: usize = 16;
 
-/// The call of a function that has nowhere to put an error. `make` gives the key and the work, anew for each attempt.
+/// A call of a function that doesn't return a `Result`. `make` makes the key and the work of one attempt.
 ///
 /// # Panics
 ///
-/// With the work's message if the work does, and with what went wrong if there is no answer.
+/// Panics with the work's message if the work panics, and with the [`JoinError`] if the join fails otherwise.
 pub fn join<'a, P, Q, W, F, V, M>(
     function: &'static str,
     place: P,
@@ -48,7 +49,7 @@ where
     V: Value<M>,
 {
     Box::pin(async move {
-        let answer = persist(&place, |handle| {
+        let answer = retry(&place, |handle| {
             let (key, work) = make();
             handle.join(place.key(key), work)
         });
@@ -70,7 +71,7 @@ where
     E: Failure<N>,
 {
     Box::pin(async move {
-        let answer = persist(&place, |handle| {
+        let answer = retry(&place, |handle| {
             let (key, work) = make();
             handle.try_join(place.key(key), work)
         });
@@ -81,7 +82,7 @@ where
     })
 }
 
-/// [`join`] for plain threads, with work that blocks.
+/// [`join`] for blocking functions, called by plain threads.
 #[track_caller]
 pub fn blocking_join<P, Q, W, V, M>(function: &str, place: &P, make: impl FnOnce() -> (Q, W)) -> V
 where
@@ -89,7 +90,7 @@ where
     W: FnOnce() -> V + Send + 'static,
     V: Value<M>,
 {
-    // One attempt: the thread that private coalescers of blocking functions live on doesn't end.
+    // No retry: private coalescers of blocking functions are on the dedicated runtime, which never shuts down.
     let (key, work) = make();
     match place.handle().blocking_join(place.key(key), work) {
         Ok(value) => value,
@@ -97,7 +98,7 @@ where
     }
 }
 
-/// [`try_join`] for plain threads, with work that blocks.
+/// [`try_join`] for blocking functions, called by plain threads.
 #[track_caller]
 pub fn blocking_try_join<P, Q, W, T, E, M, N>(place: &P, make: impl FnOnce() -> (Q, W)) -> Result<T, E>
 where
@@ -118,22 +119,22 @@ fn refuse(function: &str, error: &JoinError) -> ! {
     }
 }
 
-/// Whether there was a flight to detach. A coalescer that isn't there, or no more, has none.
+/// Returns whether there was a flight to detach: `false` if there is no coalescer, or if it has shut down.
 pub fn forget<P: Place<Q>, Q>(place: P, key: Q) -> Boxed<'static, bool> {
     let key = place.key(key);
     Box::pin(async move {
-        let Some(handle) = place.present() else { return false };
+        let Some(handle) = place.existing() else { return false };
         handle.forget(key).await.unwrap_or(false)
     })
 }
 
-/// For plain threads, on which it waits.
+/// Blocks a plain thread until the future completes.
 #[track_caller]
 pub fn wait<F: Future>(future: F) -> F::Output {
-    thread::runtime().block_on(future)
+    runtime::dedicated().block_on(future)
 }
 
-/// All zeros where no coalescer is there, or no more.
+/// All zeros if the coalescer has shut down.
 pub fn stats<K, V, S>(handle: Handle<K, V, S>) -> Boxed<'static, Stats>
 where
     K: Eq + Send + 'static,
@@ -143,37 +144,37 @@ where
     Box::pin(async move { handle.stats().await.unwrap_or_default() })
 }
 
-/// What stands for "the runtime that this ran on is gone" in an answer.
-trait Lost {
-    fn is_lost(&self) -> bool;
+/// Whether an error may mean that the coalescer's runtime has shut down.
+trait RuntimeGone {
+    fn is_runtime_gone(&self) -> bool;
 }
 
-impl Lost for JoinError {
-    fn is_lost(&self) -> bool {
+impl RuntimeGone for JoinError {
+    fn is_runtime_gone(&self) -> bool {
         matches!(self, Self::Closed | Self::Aborted)
     }
 }
 
-impl<E> Lost for TryJoinError<E> {
-    fn is_lost(&self) -> bool {
-        matches!(self, Self::Join(error) if error.is_lost())
+impl<E> RuntimeGone for TryJoinError<E> {
+    fn is_runtime_gone(&self) -> bool {
+        matches!(self, Self::Join(error) if error.is_runtime_gone())
     }
 }
 
-/// Joins again where the place says that it is worth it.
-async fn persist<P, Q, A, T, E>(
+/// Joins again while the coalescer's runtime has shut down and the place can build another one.
+async fn retry<P, Q, A, T, E>(
     place: &P,
     mut join: impl FnMut(&Handle<P::Key, P::Value, P::Hasher>) -> A + Send,
 ) -> Result<T, E>
 where
     P: Place<Q>,
     A: Future<Output = Result<T, E>> + Send,
-    E: Lost,
+    E: RuntimeGone,
 {
     for _ in 1..ATTEMPTS {
         let handle = place.handle();
         match join(&handle).await {
-            Err(error) if error.is_lost() && place.renew(&handle) => {}
+            Err(error) if error.is_runtime_gone() && place.replace(&handle) => {}
             answer => return answer,
         }
     }

@@ -1,23 +1,31 @@
-//! What a coalesced function needs of its types, as traits with errors that say what to do.
+//! The requirements on a coalesced function's types, as traits whose compile errors say what to do.
 //!
-//! Each has two blanket implementations, of which the second holds for no type. With one alone the compiler would look
-//! through it and complain of what that one asks for, in words that name no way out. `M` tells the two apart and is
-//! inferred. Where what is asked for isn't there, the associated type isn't either, so that no second error follows.
+//! Each trait has two blanket implementations, of which the second applies to no type. With a single one, the compiler would
+//! report the bounds of that implementation instead of the trait's own message. `M` distinguishes the two and is inferred. A
+//! type that doesn't meet the requirements has no associated type either, so no second error follows.
 
 use std::{borrow::Borrow, hash::Hash};
 
 use crate::error::JoinError;
 
-/// Marks the implementation that holds for all that fit.
+/// Marks the implementation for all types that meet the requirements.
 #[derive(Debug)]
 pub struct Fits;
 
-/// Marks the one that holds for none.
+/// Marks the implementation that applies to no type.
 #[derive(Debug)]
 pub struct Never;
 
-/// Implemented for nothing.
+/// Implemented for no type.
 pub trait NoType: Clone + Hash + Eq + Send + Sync + From<JoinError> + Future + 'static {}
+
+/// Writes both implementations of a trait: for the types `T` with these bounds, and for no type.
+macro_rules! implement {
+    ($name:ident for ($($bounds:tt)+) $body:tt) => {
+        impl<T: $($bounds)+> $name<Fits> for T $body
+        impl<T: NoType> $name<Never> for T $body
+    };
+}
 
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be part of the key of a coalesced call",
@@ -31,7 +39,7 @@ pub trait KeyPart<M> {
     fn copy(&self) -> Self::Itself;
 }
 
-impl<T: Clone + Hash + Eq + Send + 'static> KeyPart<Fits> for T {
+implement!(KeyPart for (Clone + Hash + Eq + Send + 'static) {
     type Itself = T;
     fn itself(self) -> T {
         self
@@ -39,19 +47,9 @@ impl<T: Clone + Hash + Eq + Send + 'static> KeyPart<Fits> for T {
     fn copy(&self) -> T {
         self.clone()
     }
-}
+});
 
-impl<T: NoType> KeyPart<Never> for T {
-    type Itself = T;
-    fn itself(self) -> T {
-        self
-    }
-    fn copy(&self) -> T {
-        self.clone()
-    }
-}
-
-/// A part of the default key.
+/// A part of the default key, from an argument.
 pub fn key_part<T: KeyPart<M>, M>(argument: &T) -> T::Itself {
     argument.copy()
 }
@@ -71,21 +69,14 @@ pub trait Key<M> {
     fn itself(self) -> Self::Itself;
 }
 
-impl<T: Hash + Eq + Send + 'static> Key<Fits> for T {
+implement!(Key for (Hash + Eq + Send + 'static) {
     type Itself = T;
     fn itself(self) -> T {
         self
     }
-}
+});
 
-impl<T: NoType> Key<Never> for T {
-    type Itself = T;
-    fn itself(self) -> T {
-        self
-    }
-}
-
-/// The key that a `key` expression gives.
+/// The value of a `key` expression.
 pub fn key<T: Key<M>, M>(key: T) -> T::Itself {
     key.itself()
 }
@@ -100,19 +91,12 @@ pub trait Argument<M> {
     fn own(&self) -> Self::Owned;
 }
 
-impl<T: Clone + Send + 'static> Argument<Fits> for T {
+implement!(Argument for (Clone + Send + 'static) {
     type Owned = T;
     fn own(&self) -> T {
         self.clone()
     }
-}
-
-impl<T: NoType> Argument<Never> for T {
-    type Owned = T;
-    fn own(&self) -> T {
-        self.clone()
-    }
-}
+});
 
 /// The work's own copy of an argument.
 pub fn argument<T: Argument<M>, M>(argument: &T) -> T::Owned {
@@ -148,7 +132,7 @@ pub fn borrowed<B: Borrowed<M> + ?Sized, M>(argument: &B) -> B::Owned {
     argument.own()
 }
 
-/// Back from [`borrowed`].
+/// Borrows a copy that [`borrowed`] made.
 pub fn lend<B: ?Sized, O: Borrow<B>>(owned: &O) -> &B {
     owned.borrow()
 }
@@ -164,19 +148,12 @@ pub trait Receiver<M> {
     fn own(&self) -> Self::Owned;
 }
 
-impl<T: Clone + Send + Sync + 'static> Receiver<Fits> for T {
+implement!(Receiver for (Clone + Send + Sync + 'static) {
     type Owned = T;
     fn own(&self) -> T {
         self.clone()
     }
-}
-
-impl<T: NoType> Receiver<Never> for T {
-    type Owned = T;
-    fn own(&self) -> T {
-        self.clone()
-    }
-}
+});
 
 /// The work's own `self`.
 pub fn receiver<T: Receiver<M>, M>(receiver: &T) -> T::Owned {
@@ -189,8 +166,7 @@ pub fn receiver<T: Receiver<M>, M>(receiver: &T) -> T::Owned {
     note = "each caller gets a clone; return an `Arc` of what can't be cloned"
 )]
 pub trait Value<M>: Clone + Send + Sync + 'static {}
-impl<T: Clone + Send + Sync + 'static> Value<Fits> for T {}
-impl<T: NoType> Value<Never> for T {}
+implement!(Value for (Clone + Send + Sync + 'static) {});
 
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be the error of a coalesced function",
@@ -199,8 +175,7 @@ impl<T: NoType> Value<Never> for T {}
     note = "the call itself can fail, too: implement `From<shardflight::JoinError>` for `{Self}`"
 )]
 pub trait Failure<M>: Clone + From<JoinError> + Send + Sync + 'static {}
-impl<E: Clone + From<JoinError> + Send + Sync + 'static> Failure<Fits> for E {}
-impl<E: NoType> Failure<Never> for E {}
+implement!(Failure for (Clone + From<JoinError> + Send + Sync + 'static) {});
 
 #[diagnostic::on_unimplemented(
     message = "the body of a coalesced function must be `Send`",
@@ -210,10 +185,9 @@ impl<E: NoType> Failure<Never> for E {}
     note = "`tokio::spawn` of the same function without `#[coalesce]` shows which value it is"
 )]
 pub trait Body<M>: Future + Send {}
-impl<F: Future + Send> Body<Fits> for F {}
-impl<F: NoType> Body<Never> for F {}
+implement!(Body for (Future + Send) {});
 
-/// The future of the function's body, as it is.
+/// Returns the future of the function's body unchanged, and requires it to be `Send`.
 pub fn body<F: Body<M>, M>(body: F) -> F {
     body
 }

@@ -1,4 +1,4 @@
-//! Where a function's calls are joined: at its private coalescer, or at one that the user names.
+//! The coalescer that a function's calls join: its private one, or one that the user names.
 
 use std::{
     fmt,
@@ -6,28 +6,28 @@ use std::{
     marker::PhantomData,
 };
 
-use super::{slot::Slot, thread};
+use super::{runtime, slot::Slot};
 use crate::{Builder, Handle};
 
-/// A coalescer, found anew by each call.
+/// Provides a call's coalescer, whose key is made from a `Q`.
 pub trait Place<Q>: Send + Sync + 'static {
     type Key: Hash + Eq + Send + 'static;
     type Value: Send + Sync + 'static;
     type Hasher: BuildHasher + Send + Sync + 'static;
 
-    /// Built, if it isn't there yet.
+    /// The coalescer's handle, after building the coalescer if there is none.
     fn handle(&self) -> Handle<Self::Key, Self::Value, Self::Hasher>;
 
-    /// Not built, if it isn't there yet.
-    fn present(&self) -> Option<Handle<Self::Key, Self::Value, Self::Hasher>>;
+    /// The handle of the coalescer, if there is one.
+    fn existing(&self) -> Option<Handle<Self::Key, Self::Value, Self::Hasher>>;
 
     fn key(&self, given: Q) -> Self::Key;
 
-    /// Says whether another [`handle`](Self::handle) may do better than the one whose runtime is gone.
-    fn renew(&self, lost: &Handle<Self::Key, Self::Value, Self::Hasher>) -> bool;
+    /// Discards a handle whose runtime has shut down. Returns whether [`handle`](Self::handle) can now provide another one.
+    fn replace(&self, lost: &Handle<Self::Key, Self::Value, Self::Hasher>) -> bool;
 }
 
-/// Named by the user, who also shuts it down.
+/// A coalescer that the user names, and owns.
 impl<Q: Into<K>, K, V, S> Place<Q> for Handle<K, V, S>
 where
     K: Hash + Eq + Send + 'static,
@@ -42,7 +42,7 @@ where
         self.clone()
     }
 
-    fn present(&self) -> Option<Self> {
+    fn existing(&self) -> Option<Self> {
         Some(self.clone())
     }
 
@@ -50,12 +50,12 @@ where
         given.into()
     }
 
-    fn renew(&self, _: &Self) -> bool {
+    fn replace(&self, _: &Self) -> bool {
         false
     }
 }
 
-/// Takes whatever dereferences to a handle.
+/// The handle that a reference leads to: deref coercion makes it from smart pointers and statics, too.
 pub fn named<K, V, S>(handle: &Handle<K, V, S>) -> Handle<K, V, S>
 where
     K: Eq + Send + 'static,
@@ -64,52 +64,55 @@ where
     handle.clone()
 }
 
-/// The function's own. `O` is the type whose method it is, as one function of a generic type is many.
-pub struct Private<O, K, V> {
+/// A function's private coalescer. `O` is the type whose method it is: a method of a generic type has one coalescer per type.
+pub struct PrivateCoalescer<O, K, V> {
     slot: &'static Slot,
-    choose: fn(Builder<K, V>) -> Builder<K, V>,
-    home: Home,
+    configure: fn(Builder<K, V>) -> Builder<K, V>,
+    runtime: OnRuntime,
     owner: PhantomData<fn() -> O>,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Home {
-    /// The runtime of whoever calls first.
-    Here,
-    /// A thread of the crate's own, for callers that have no runtime.
-    OwnThread,
+enum OnRuntime {
+    /// The runtime of the call that builds it.
+    Callers,
+    /// The dedicated runtime, for callers that may have none.
+    Dedicated,
 }
 
 impl Slot {
-    /// Found, or built on the caller's runtime.
-    pub fn private<O, K, V>(&'static self, choose: fn(Builder<K, V>) -> Builder<K, V>) -> Private<O, K, V> {
-        Private { slot: self, choose, home: Home::Here, owner: PhantomData }
+    /// The private coalescer of an async function, built on the caller's runtime.
+    pub fn private<O, K, V>(&'static self, configure: fn(Builder<K, V>) -> Builder<K, V>) -> PrivateCoalescer<O, K, V> {
+        PrivateCoalescer { slot: self, configure, runtime: OnRuntime::Callers, owner: PhantomData }
     }
 
-    /// Found, or built on a runtime of the crate's own.
-    pub fn private_blocking<O, K, V>(&'static self, choose: fn(Builder<K, V>) -> Builder<K, V>) -> Private<O, K, V> {
-        Private { slot: self, choose, home: Home::OwnThread, owner: PhantomData }
+    /// The private coalescer of a blocking function, built on the dedicated runtime.
+    pub fn private_blocking<O, K, V>(
+        &'static self,
+        configure: fn(Builder<K, V>) -> Builder<K, V>,
+    ) -> PrivateCoalescer<O, K, V> {
+        PrivateCoalescer { slot: self, configure, runtime: OnRuntime::Dedicated, owner: PhantomData }
     }
 }
 
-impl<O, K, V> Private<O, K, V>
+impl<O, K, V> PrivateCoalescer<O, K, V>
 where
     K: Eq + Send + 'static,
     V: Send + Sync + 'static,
 {
     fn build(&self) -> Handle<K, V> {
-        let _inside = match self.home {
-            Home::Here => None,
-            Home::OwnThread => Some(thread::runtime().enter()),
+        let _inside = match self.runtime {
+            OnRuntime::Callers => None,
+            OnRuntime::Dedicated => Some(runtime::dedicated().enter()),
         };
-        match (self.choose)(Builder::new()).build() {
+        match (self.configure)(Builder::new()).build() {
             Ok(coalescer) => coalescer.handle(),
             Err(error) => panic!("the coalescer of a function can't be built: {error}"),
         }
     }
 }
 
-impl<O, K, V> Place<K> for Private<O, K, V>
+impl<O, K, V> Place<K> for PrivateCoalescer<O, K, V>
 where
     O: 'static,
     K: Hash + Eq + Send + 'static,
@@ -120,26 +123,30 @@ where
     type Hasher = RandomState;
 
     fn handle(&self) -> Handle<K, V> {
-        // Built outside the slot's lock, as the choices are the user's code. Of two first calls, one builds in vain.
-        self.present().unwrap_or_else(|| self.slot.keep::<O, K, V>(self.build()))
+        // Built outside of the slot's lock, as the options are expressions of the user. Of two concurrent first calls, the
+        // coalescer of one is dropped again.
+        self.existing().unwrap_or_else(|| self.slot.get_or_insert::<O, K, V>(self.build()))
     }
 
-    fn present(&self) -> Option<Handle<K, V>> {
-        self.slot.find::<O, K, V>()
+    fn existing(&self) -> Option<Handle<K, V>> {
+        self.slot.get::<O, K, V>()
     }
 
     fn key(&self, given: K) -> K {
         given
     }
 
-    fn renew(&self, lost: &Handle<K, V>) -> bool {
-        self.slot.clear::<O, K, V>(lost);
+    fn replace(&self, lost: &Handle<K, V>) -> bool {
+        self.slot.remove::<O, K, V>(lost);
         true
     }
 }
 
-impl<O, K, V> fmt::Debug for Private<O, K, V> {
+impl<O, K, V> fmt::Debug for PrivateCoalescer<O, K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Private").field("slot", self.slot).field("home", &self.home).finish_non_exhaustive()
+        f.debug_struct("PrivateCoalescer")
+            .field("slot", self.slot)
+            .field("runtime", &self.runtime)
+            .finish_non_exhaustive()
     }
 }

@@ -1,7 +1,7 @@
-//! The static behind a coalesced function.
+//! The static that holds a function's private coalescer.
 //!
-//! A coalescer lives on the runtime that it was built on, and a static outlives them all: each test has a runtime of its
-//! own. So the slot is emptied by whoever finds that its coalescer's runtime has gone, and filled by the next call.
+//! The static may outlive the coalescer's runtime: each test has a runtime of its own, for instance. A call that finds the
+//! runtime shut down removes the coalescer, and the next call builds another.
 
 use std::{
     any::{Any, TypeId},
@@ -12,18 +12,18 @@ use std::{
 
 use crate::{error::Closed, handle::Handle, stats::Stats};
 
-/// Holds no types, so that the macro needs to name none.
+/// Not generic, so that the macro need not name the types of key and value in a static.
 pub struct Slot {
-    /// By owner, of which there is one, but for functions of generic types.
-    residents: Mutex<Vec<(TypeId, Arc<dyn Resident>)>>,
+    /// By owner type. There is more than one only for methods of generic types.
+    handles: Mutex<Vec<(TypeId, Arc<dyn AnyHandle>)>>,
 }
 
-/// A handle, whatever its types.
-trait Resident: Any + Send + Sync {
+/// A handle with its type parameters erased.
+trait AnyHandle: Any + Send + Sync {
     fn stats(&self) -> Pin<Box<dyn Future<Output = Result<Stats, Closed>> + Send + '_>>;
 }
 
-impl<K, V> Resident for Handle<K, V>
+impl<K, V> AnyHandle for Handle<K, V>
 where
     K: Eq + Send + 'static,
     V: Send + Sync + 'static,
@@ -35,73 +35,73 @@ where
 
 impl Slot {
     pub const fn new() -> Self {
-        Self { residents: Mutex::new(Vec::new()) }
+        Self { handles: Mutex::new(Vec::new()) }
     }
 
-    /// All zeros where no coalescer is there, or no more.
+    /// All zeros if there is no coalescer, or if it has shut down.
     pub async fn stats<O: 'static>(&self) -> Stats {
         let owner = TypeId::of::<O>();
-        let resident = self.lock().iter().find(|(of, _)| *of == owner).map(|(_, resident)| Arc::clone(resident));
-        match resident {
-            Some(resident) => resident.stats().await.unwrap_or_default(),
+        let handle = self.lock().iter().find(|(of, _)| *of == owner).map(|(_, handle)| Arc::clone(handle));
+        match handle {
+            Some(handle) => handle.stats().await.unwrap_or_default(),
             None => Stats::default(),
         }
     }
 
-    pub(super) fn find<O, K, V>(&self) -> Option<Handle<K, V>>
+    pub(super) fn get<O, K, V>(&self) -> Option<Handle<K, V>>
     where
         O: 'static,
         K: Eq + Send + 'static,
         V: Send + Sync + 'static,
     {
-        self.lock().iter().find_map(|resident| handle::<O, K, V>(resident).cloned())
+        self.lock().iter().find_map(|entry| downcast::<O, K, V>(entry).cloned())
     }
 
-    /// Puts a new one in, unless one has come to be there meanwhile; gives the one that is there then.
-    pub(super) fn keep<O, K, V>(&self, new: Handle<K, V>) -> Handle<K, V>
+    /// Inserts a new handle unless another call has inserted one meanwhile. Returns the one in the slot.
+    pub(super) fn get_or_insert<O, K, V>(&self, new: Handle<K, V>) -> Handle<K, V>
     where
         O: 'static,
         K: Eq + Send + 'static,
         V: Send + Sync + 'static,
     {
-        let mut residents = self.lock();
-        if let Some(there) = residents.iter().find_map(handle::<O, K, V>) {
-            return there.clone();
+        let mut handles = self.lock();
+        if let Some(existing) = handles.iter().find_map(downcast::<O, K, V>) {
+            return existing.clone();
         }
-        residents.push((TypeId::of::<O>(), Arc::new(new.clone())));
+        handles.push((TypeId::of::<O>(), Arc::new(new.clone())));
         new
     }
 
-    /// Takes the lost one out, unless it has been replaced already.
-    pub(super) fn clear<O, K, V>(&self, lost: &Handle<K, V>)
+    /// Removes a handle whose runtime has shut down, unless another call has already replaced it.
+    pub(super) fn remove<O, K, V>(&self, lost: &Handle<K, V>)
     where
         O: 'static,
         K: Eq + Send + 'static,
         V: Send + Sync + 'static,
     {
-        let is_lost = |resident: &(TypeId, Arc<dyn Resident>)| {
-            handle::<O, K, V>(resident).is_some_and(|there| Arc::ptr_eq(there.router(), lost.router()))
+        let is_lost = |entry: &(TypeId, Arc<dyn AnyHandle>)| {
+            downcast::<O, K, V>(entry).is_some_and(|handle| Arc::ptr_eq(handle.router(), lost.router()))
         };
-        let mut residents = self.lock();
-        let lost = residents.iter().position(is_lost).map(|at| residents.swap_remove(at));
-        // The lock goes first, as the other drops what the coalescer still has.
-        drop(residents);
+        let mut handles = self.lock();
+        let lost = handles.iter().position(is_lost).map(|index| handles.swap_remove(index));
+        // Unlock first: dropping the handle may run user code, the `Drop` of keys and values.
+        drop(handles);
         drop(lost);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<(TypeId, Arc<dyn Resident>)>> {
-        self.residents.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<(TypeId, Arc<dyn AnyHandle>)>> {
+        self.handles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn handle<O, K, V>((owner, resident): &(TypeId, Arc<dyn Resident>)) -> Option<&Handle<K, V>>
+fn downcast<O, K, V>((owner, handle): &(TypeId, Arc<dyn AnyHandle>)) -> Option<&Handle<K, V>>
 where
     O: 'static,
     K: Eq + Send + 'static,
     V: Send + Sync + 'static,
 {
-    let resident: &dyn Any = &**resident;
-    resident.downcast_ref().filter(|_| *owner == TypeId::of::<O>())
+    let handle: &dyn Any = &**handle;
+    handle.downcast_ref().filter(|_| *owner == TypeId::of::<O>())
 }
 
 impl Default for Slot {
@@ -112,6 +112,6 @@ impl Default for Slot {
 
 impl fmt::Debug for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Slot").field("residents", &self.lock().len()).finish()
+        f.debug_struct("Slot").field("handles", &self.lock().len()).finish()
     }
 }

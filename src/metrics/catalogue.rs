@@ -1,4 +1,4 @@
-//! What is exported: every name, its unit and what it says. Names and labels are stable.
+//! The exported metrics, with their names, units and descriptions. Names and labels are stable.
 
 use std::time::Duration;
 
@@ -6,54 +6,58 @@ use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
 use crate::stats::Stats;
 
-/// The coalescer's name, on everything.
+/// The label with the coalescer's name, on all metrics.
 pub(super) const COALESCER: &str = "coalescer";
-/// A number from 0, on counters and gauges.
+/// The label with the shard's index, on counters and gauges.
 pub(super) const SHARD: &str = "shard";
-/// How it ended, on durations.
+/// The label with how a flight or a wait ended, on durations.
 pub(super) const OUTCOME: &str = "outcome";
 
-pub(super) struct Counted {
+pub(super) struct CounterSpec {
     pub(super) name: &'static str,
-    says: &'static str,
-    pub(super) of: fn(&Stats) -> u64,
+    description: &'static str,
+    pub(super) value: fn(&Stats) -> u64,
 }
 
-pub(super) struct Gauged {
-    pub(super) name: &'static str,
-    unit: Unit,
-    says: &'static str,
-    pub(super) of: fn(&Stats) -> f64,
-}
-
-pub(super) struct Measured {
+pub(super) struct GaugeSpec {
     pub(super) name: &'static str,
     unit: Unit,
-    says: &'static str,
+    description: &'static str,
+    pub(super) value: fn(&Stats) -> f64,
 }
 
-pub(super) const COUNTERS: [Counted; 11] = [
-    counted("shardflight_joins_total", "Joins that a shard took note of, and bypasses.", |stats| stats.joins),
-    counted("shardflight_executions_total", "Flights started: how often work really ran.", |stats| stats.executions),
-    counted("shardflight_coalesced_total", "Joins that shared a flight somebody else led.", |stats| stats.coalesced),
-    counted("shardflight_errors_total", "Flights led by try_join whose work returned an error.", |stats| stats.errors),
-    counted("shardflight_panics_total", "Flights whose work panicked.", |stats| stats.panics),
-    counted("shardflight_timeouts_total", "Flights that outlived their deadline.", |stats| stats.timeouts),
-    counted("shardflight_rejections_total", "Joins that were refused.", |stats| stats.rejections),
-    counted("shardflight_departures_total", "Callers that left before their answer.", |stats| stats.departures),
-    counted("shardflight_aborts_total", "Flights whose work was dropped before it ended.", |stats| stats.aborts),
-    counted("shardflight_forgets_total", "Flights detached by forget or forget_all.", |stats| stats.forgets),
-    counted("shardflight_bypasses_total", "Joins that ran their own work beside the shards.", |stats| stats.bypasses),
+pub(super) struct HistogramSpec {
+    pub(super) name: &'static str,
+    unit: Unit,
+    description: &'static str,
+}
+
+pub(super) const COUNTERS: [CounterSpec; 11] = [
+    counter("shardflight_joins_total", "Joins that a shard counted, and bypasses.", |stats| stats.joins),
+    counter("shardflight_executions_total", "Flights started: how often work ran in a flight.", |stats| {
+        stats.executions
+    }),
+    counter("shardflight_coalesced_total", "Joins that followed another caller's flight.", |stats| stats.coalesced),
+    counter("shardflight_errors_total", "Flights led by try_join whose work returned an error.", |stats| stats.errors),
+    counter("shardflight_panics_total", "Flights whose work panicked.", |stats| stats.panics),
+    counter("shardflight_timeouts_total", "Flights that exceeded their deadline.", |stats| stats.timeouts),
+    counter("shardflight_rejections_total", "Joins that were rejected.", |stats| stats.rejections),
+    counter("shardflight_departures_total", "Callers that left before their answer.", |stats| stats.departures),
+    counter("shardflight_aborts_total", "Flights whose work was dropped before it ended.", |stats| stats.aborts),
+    counter("shardflight_forgets_total", "Flights detached by forget or forget_all.", |stats| stats.forgets),
+    counter("shardflight_bypasses_total", "Joins that bypassed the shards and ran their own work.", |stats| {
+        stats.bypasses
+    }),
 ];
 
-pub(super) const GAUGES: [Gauged; 3] = [
-    gauged("shardflight_flights", Unit::Count, "Flights under way, detached ones included.", |stats| {
+pub(super) const GAUGES: [GaugeSpec; 3] = [
+    gauge("shardflight_flights", Unit::Count, "Flights under way, detached ones included.", |stats| {
         stats.flights as f64
     }),
-    gauged("shardflight_waiters", Unit::Count, "Live callers awaiting an answer, leaders included.", |stats| {
+    gauge("shardflight_waiters", Unit::Count, "Live callers awaiting an answer, leaders included.", |stats| {
         stats.waiters as f64
     }),
-    gauged(
+    gauge(
         "shardflight_oldest_flight_age_seconds",
         Unit::Seconds,
         "Age of the oldest flight under way; 0 if there is none.",
@@ -61,41 +65,41 @@ pub(super) const GAUGES: [Gauged; 3] = [
     ),
 ];
 
-pub(super) const FLIGHT_DURATION: Measured = Measured {
+pub(super) const FLIGHT_DURATION: HistogramSpec = HistogramSpec {
     name: "shardflight_flight_duration_seconds",
     unit: Unit::Seconds,
-    says: "From a flight's launch to its landing.",
+    description: "From a flight's start to its completion.",
 };
 
-pub(super) const FLIGHT_WAITERS: Measured = Measured {
+pub(super) const FLIGHT_WAITERS: HistogramSpec = HistogramSpec {
     name: "shardflight_flight_waiters",
     unit: Unit::Count,
-    says: "Callers aboard a flight when it landed, its leader included.",
+    description: "A flight's callers at its completion, the leader included.",
 };
 
-pub(super) const WAIT_DURATION: Measured = Measured {
+pub(super) const WAIT_DURATION: HistogramSpec = HistogramSpec {
     name: "shardflight_wait_duration_seconds",
     unit: Unit::Seconds,
-    says: "From a join's first poll to its caller's answer or leaving.",
+    description: "From a join's first poll until its caller was answered or left.",
 };
 
-const fn counted(name: &'static str, says: &'static str, of: fn(&Stats) -> u64) -> Counted {
-    Counted { name, says, of }
+const fn counter(name: &'static str, description: &'static str, value: fn(&Stats) -> u64) -> CounterSpec {
+    CounterSpec { name, description, value }
 }
 
-const fn gauged(name: &'static str, unit: Unit, says: &'static str, of: fn(&Stats) -> f64) -> Gauged {
-    Gauged { name, unit, says, of }
+const fn gauge(name: &'static str, unit: Unit, description: &'static str, value: fn(&Stats) -> f64) -> GaugeSpec {
+    GaugeSpec { name, unit, description, value }
 }
 
-/// Tells the recorder what everything is.
+/// Describes all metrics to the current recorder.
 pub(super) fn describe() {
-    for Counted { name, says, .. } in COUNTERS {
-        describe_counter!(name, Unit::Count, says);
+    for CounterSpec { name, description, .. } in COUNTERS {
+        describe_counter!(name, Unit::Count, description);
     }
-    for Gauged { name, unit, says, .. } in GAUGES {
-        describe_gauge!(name, unit, says);
+    for GaugeSpec { name, unit, description, .. } in GAUGES {
+        describe_gauge!(name, unit, description);
     }
-    for Measured { name, unit, says } in [FLIGHT_DURATION, FLIGHT_WAITERS, WAIT_DURATION] {
-        describe_histogram!(name, unit, says);
+    for HistogramSpec { name, unit, description } in [FLIGHT_DURATION, FLIGHT_WAITERS, WAIT_DURATION] {
+        describe_histogram!(name, unit, description);
     }
 }

@@ -1,7 +1,7 @@
 //! The recorder's handles for one coalescer.
 //!
-//! A recorder is somebody else's code. Each call into it runs under guard, one by one, so that one metric that panics
-//! keeps none of the others from being told.
+//! A recorder is user code. A panic is caught around each single call, so that a metric that panics doesn't suppress the
+//! others.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -15,127 +15,127 @@ use super::catalogue::{
 };
 use crate::{
     error::JoinError,
-    panics::{catch, contain},
+    observer::WaitEnd,
     router::Bypasses,
     stats::Stats,
-    watch::Ending,
+    unwind::{catch, contain},
 };
 
 const VALUE: &str = "value";
 
-/// What a flight can end in: see [`JoinError::kind`]. The rest of the kinds are refusals.
+/// The outcomes of flights, as in [`JoinError::kind`]. The other kinds are those of rejected joins.
 const OUTCOMES: [&str; 5] = [VALUE, "panicked", "timed_out", "aborted", "closed"];
 
-const ENDINGS: [(Ending, &str); 3] =
-    [(Ending::Answered, "answered"), (Ending::Bypassed, "bypassed"), (Ending::Left, "left")];
+const WAIT_ENDS: [(WaitEnd, &str); 3] =
+    [(WaitEnd::Answered, "answered"), (WaitEnd::Bypassed, "bypassed"), (WaitEnd::Left, "left")];
 
 pub(super) struct Instruments {
-    shards: Box<[OfShard]>,
-    /// By shard, as no shard counts them.
+    shards: Box<[ShardInstruments]>,
+    /// By shard. The router counts them, as bypasses never reach a shard.
     bypasses: Arc<[Bypasses]>,
     /// In the order of [`OUTCOMES`].
     flight_durations: [Histogram; OUTCOMES.len()],
     flight_waiters: Histogram,
-    /// In the order of [`ENDINGS`].
-    wait_durations: [Histogram; ENDINGS.len()],
+    /// In the order of [`WAIT_ENDS`].
+    wait_durations: [Histogram; WAIT_ENDS.len()],
 }
 
-struct OfShard {
+struct ShardInstruments {
     counters: [Counter; COUNTERS.len()],
     gauges: [Gauge; GAUGES.len()],
-    /// Held while the recorder is told, so that nothing older comes after a last word.
-    told: Mutex<Told>,
+    /// Locked during a report, so that no older one can overwrite the final report.
+    reported: Mutex<Reported>,
 }
 
 #[derive(Default)]
-struct Told {
+struct Reported {
     /// In the order of [`COUNTERS`].
     totals: [u64; COUNTERS.len()],
-    last_word: bool,
+    is_final: bool,
 }
 
 impl Instruments {
-    /// Registers everything with the recorder that is the current one here.
+    /// Registers all metrics with the recorder that is current on this thread.
     pub(super) fn register(name: &str, bypasses: Arc<[Bypasses]>) -> Self {
         contain(catalogue::describe);
-        let measured = |metric: &'static str, outcome: &'static str| {
+        let duration = |metric: &'static str, outcome: &'static str| {
             let register = || histogram!(metric, COALESCER => name.to_owned(), OUTCOME => outcome);
             catch(register).unwrap_or_else(|_| Histogram::noop())
         };
         Self {
-            shards: (0..bypasses.len()).map(|shard| OfShard::register(name, shard)).collect(),
+            shards: (0..bypasses.len()).map(|shard| ShardInstruments::register(name, shard)).collect(),
             bypasses,
-            flight_durations: OUTCOMES.map(|outcome| measured(FLIGHT_DURATION.name, outcome)),
+            flight_durations: OUTCOMES.map(|outcome| duration(FLIGHT_DURATION.name, outcome)),
             flight_waiters: catch(|| histogram!(FLIGHT_WAITERS.name, COALESCER => name.to_owned()))
                 .unwrap_or_else(|_| Histogram::noop()),
-            wait_durations: ENDINGS.map(|(_, ending)| measured(WAIT_DURATION.name, ending)),
+            wait_durations: WAIT_ENDS.map(|(_, end)| duration(WAIT_DURATION.name, end)),
         }
     }
 
-    /// What a shard has counted so far, and what it is doing.
+    /// Reports a shard's counters and gauges.
     pub(super) fn report(&self, shard: usize, totals: Stats) {
-        self.tell(shard, totals, false);
+        self.report_totals(shard, totals, false);
     }
 
-    /// The same, after which the shard is heard of no more.
+    /// Reports them for the last time: later reports of this shard are ignored.
     pub(super) fn report_last(&self, shard: usize, totals: Stats) {
-        self.tell(shard, totals, true);
+        self.report_totals(shard, totals, true);
     }
 
-    fn tell(&self, shard: usize, mut totals: Stats, last: bool) {
+    fn report_totals(&self, shard: usize, mut totals: Stats, is_final: bool) {
         totals.bypasses = self.bypasses[shard].total();
         totals.joins += totals.bypasses;
-        self.shards[shard].tell(&totals, last);
+        self.shards[shard].report(&totals, is_final);
     }
 
-    pub(super) fn landed(&self, latency: Duration, outcome: Option<&JoinError>, waiters: usize) {
+    pub(super) fn completed(&self, latency: Duration, outcome: Option<&JoinError>, waiters: usize) {
         let outcome = outcome.map_or(VALUE, JoinError::kind);
-        if let Some(nth) = OUTCOMES.iter().position(|known| *known == outcome) {
-            contain(|| self.flight_durations[nth].record(latency));
+        if let Some(index) = OUTCOMES.iter().position(|known| *known == outcome) {
+            contain(|| self.flight_durations[index].record(latency));
         }
         contain(|| self.flight_waiters.record(waiters as f64));
     }
 
-    pub(super) fn waited(&self, wait: Duration, ending: Ending) {
-        if let Some(nth) = ENDINGS.iter().position(|(known, _)| *known == ending) {
-            contain(|| self.wait_durations[nth].record(wait));
+    pub(super) fn waited(&self, wait: Duration, end: WaitEnd) {
+        if let Some(index) = WAIT_ENDS.iter().position(|(known, _)| *known == end) {
+            contain(|| self.wait_durations[index].record(wait));
         }
     }
 }
 
-impl OfShard {
+impl ShardInstruments {
     fn register(name: &str, shard: usize) -> Self {
-        let counted = |metric: &'static str| {
+        let register_counter = |metric: &'static str| {
             let register = || counter!(metric, COALESCER => name.to_owned(), SHARD => shard.to_string());
             catch(register).unwrap_or_else(|_| Counter::noop())
         };
-        let gauged = |metric: &'static str| {
+        let register_gauge = |metric: &'static str| {
             let register = || gauge!(metric, COALESCER => name.to_owned(), SHARD => shard.to_string());
             catch(register).unwrap_or_else(|_| Gauge::noop())
         };
         Self {
-            counters: COUNTERS.map(|counter| counted(counter.name)),
-            gauges: GAUGES.map(|gauge| gauged(gauge.name)),
-            told: Mutex::default(),
+            counters: COUNTERS.map(|counter| register_counter(counter.name)),
+            gauges: GAUGES.map(|gauge| register_gauge(gauge.name)),
+            reported: Mutex::default(),
         }
     }
 
-    fn tell(&self, totals: &Stats, last: bool) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.last_word {
+    fn report(&self, totals: &Stats, is_final: bool) {
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        if reported.is_final {
             return;
         }
-        told.last_word = last;
-        for ((counter, handle), told) in COUNTERS.iter().zip(&self.counters).zip(&mut told.totals) {
-            // Never downwards: a join that was counted as coalesced may turn out to be a rejection (G12). By what is new,
-            // and not as a total, so that a coalescer that is built anew under its old name goes on where that one ended.
-            let new = (counter.of)(totals).saturating_sub(*told);
-            *told += new;
-            // Of nothing new as well, or exporters with an idle timeout would take the metric for dead.
+        reported.is_final = is_final;
+        for ((counter, handle), reported) in COUNTERS.iter().zip(&self.counters).zip(&mut reported.totals) {
+            // Saturating, as `coalesced` falls when a follower turns out to be reentrant and is rejected (G12). An increment
+            // instead of a total, so that a new coalescer with the same name continues the counter of the previous one.
+            let new = (counter.value)(totals).saturating_sub(*reported);
+            *reported += new;
+            // Also by 0: exporters with an idle timeout would otherwise drop the metric.
             contain(|| handle.increment(new));
         }
         for (gauge, handle) in GAUGES.iter().zip(&self.gauges) {
-            contain(|| handle.set((gauge.of)(totals)));
+            contain(|| handle.set((gauge.value)(totals)));
         }
     }
 }
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_join_that_turns_out_not_to_be_coalesced_makes_no_counter_fall() {
+    fn exported_counters_never_fall() {
         let (instruments, exporter) = instruments();
         for (coalesced, expected) in [(2, "2"), (1, "2"), (3, "3")] {
             let mut totals = Stats::default();

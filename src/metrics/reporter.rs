@@ -1,13 +1,13 @@
-//! Reads the shards' totals every so often, and says how long things took as they end.
+//! The observer: reports each shard's totals periodically, and records durations as flights and waits end.
 
 use std::{sync::Arc, time::Duration};
 
 use super::instruments::Instruments;
 use crate::{
     error::{Closed, JoinError},
-    host::{Runtime, Sleep, sleep},
+    observer::{Observer, Source, WaitEnd},
     stats::Stats,
-    watch::{Ending, Source, Watch},
+    sync::{Runtime, Sleep, sleep},
 };
 
 pub(super) struct Reporter {
@@ -17,28 +17,28 @@ pub(super) struct Reporter {
     pub(super) timers: Runtime,
 }
 
-impl Watch for Reporter {
-    /// A task per shard: one that is kept from answering keeps nobody else's figures from being told.
+impl Observer for Reporter {
+    /// Spawns a task per shard, so that a blocked shard doesn't delay the reports of the others.
     fn opened(&self, shard: usize, source: Box<dyn Source>) {
         let (instruments, every, timers) = (Arc::clone(&self.instruments), self.every, self.timers.clone());
         self.runtime.spawn(async move {
             loop {
-                rest(every, &timers).await;
+                pause(every, &timers).await;
                 match source.totals().await {
                     Ok(totals) => instruments.report(shard, totals),
-                    // Its last word is its own.
+                    // `closed` makes the final report.
                     Err(Closed) => return,
                 }
             }
         });
     }
 
-    fn landed(&self, latency: Duration, outcome: Option<&JoinError>, waiters: usize) {
-        self.instruments.landed(latency, outcome, waiters);
+    fn completed(&self, latency: Duration, outcome: Option<&JoinError>, waiters: usize) {
+        self.instruments.completed(latency, outcome, waiters);
     }
 
-    fn waited(&self, wait: Duration, ending: Ending) {
-        self.instruments.waited(wait, ending);
+    fn waited(&self, wait: Duration, end: WaitEnd) {
+        self.instruments.waited(wait, end);
     }
 
     fn closed(&self, shard: usize, totals: Stats) {
@@ -46,8 +46,8 @@ impl Watch for Reporter {
     }
 }
 
-fn rest(every: Duration, timers: &Runtime) -> Sleep {
-    // The runtime that the reporter is on may have no timers.
+fn pause(every: Duration, timers: &Runtime) -> Sleep {
+    // The runtime that the reporter runs on may have no timers.
     let _inside = timers.enter();
     sleep(every)
 }
@@ -73,36 +73,36 @@ mod tests {
         totals
     }
 
-    /// Has its answer ready, and keeps it back until it is told.
+    /// Holds its answer back until it is released.
     struct Slow(watch::Receiver<bool>);
 
     impl Source for Slow {
         fn totals(&self) -> Pin<Box<dyn Future<Output = Result<Stats, Closed>> + Send + '_>> {
-            let mut told = self.0.clone();
+            let mut released = self.0.clone();
             Box::pin(async move {
-                told.wait_for(|told| *told).await.map_err(|_| Closed)?;
+                released.wait_for(|released| *released).await.map_err(|_| Closed)?;
                 Ok(totals(8, 3))
             })
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nothing_older_is_told_after_a_shards_last_word() {
+    async fn a_late_report_does_not_overwrite_the_final_one() {
         let test = async {
             let recorder = PrometheusBuilder::new().build_recorder();
             let bypasses: Arc<[_]> = Arc::new([Bypasses::default()]);
             let instruments = Arc::new(with_local_recorder(&recorder, || Instruments::register("users", bypasses)));
             let (runtime, every) = (Runtime::current(), Duration::from_secs(1));
             let reporter = Reporter { instruments, every, timers: runtime.clone(), runtime };
-            let (tell, told) = watch::channel(false);
-            reporter.opened(0, Box::new(Slow(told)));
+            let (release, released) = watch::channel(false);
+            reporter.opened(0, Box::new(Slow(released)));
             yield_now().await;
             advance(every).await;
             yield_now().await;
-            assert_eq!(tell.receiver_count(), 2, "the shard is asked");
+            assert_eq!(release.receiver_count(), 2, "the shard is asked");
             reporter.closed(0, totals(7, 0));
-            tell.send_replace(true);
-            while tell.receiver_count() == 2 {
+            release.send_replace(true);
+            while release.receiver_count() == 2 {
                 yield_now().await;
             }
             let exported = recorder.handle().render();

@@ -1,137 +1,154 @@
-//! One execution of work for one key, and the callers waiting for it.
+//! One execution of work for one key, and the callers that wait for it.
 
 use std::time::Instant;
 
 use super::{
-    crew::Crew,
-    message::{FlightRef, Flown, Landing, Outcome, Probe, ProbeId},
-    world::{Caller, World},
+    message::{FlightRef, ProbeId, Types},
+    waiters::{Slots, Waiters},
 };
 
-pub(super) struct Flight<W: World> {
-    pub(super) itself: FlightRef,
-    pub(super) key: W::Key,
-    pub(super) started: Instant,
-    /// False once the key was forgotten or the flight is overdue: it flies on for those aboard, and nobody else may
-    /// board (G9, G11).
-    pub(super) joinable: bool,
-    /// `None` only between the flight's launch and its task being handed back.
-    pub(super) task: Option<W::Task>,
-    pub(super) crew: Crew<W>,
-    /// `Cancel`s since the last reaping that may have come from our waiters.
-    pub(super) hints: usize,
-    /// How many waiters, at most, are the work of other flights.
-    pub(super) nested: usize,
-    /// That it is crowded has been said.
+#[derive(Clone)]
+pub(crate) struct Flight<T: Types> {
+    pub(crate) itself: FlightRef,
+    pub(crate) key: T::Key,
+    pub(crate) started: Instant,
+    pub(crate) record: T::Record,
+    pub(crate) waiters: Waiters<T::Waker>,
+    /// Its leader polls its work itself: nobody else has joined yet.
+    pub(super) in_place: bool,
+    /// That it is crowded has been reported.
     pub(super) crowded: bool,
-    /// The probe that looked at it last.
-    pub(super) probed: Option<ProbeId>,
-    /// It is on the shard's list of flights to ask before it tells its gauges.
-    pub(super) to_ask: bool,
+    /// What hardly any flight has.
+    extra: Option<Box<Extra>>,
 }
 
-impl<W: World> Flight<W> {
-    pub(super) fn new(itself: FlightRef, key: W::Key, leader: W::Caller, nested: bool, now: Instant) -> Self {
-        Self {
+#[derive(Clone, Default)]
+struct Extra {
+    description: Option<Box<str>>,
+    /// Those callers that are the work of other flights.
+    nested: Option<Slots<Nested>>,
+    /// The probe that looked at it last.
+    probed: Option<ProbeId>,
+}
+
+/// A caller that is the work of another flight.
+#[derive(Clone)]
+pub(super) struct Nested {
+    origin: FlightRef,
+    /// Its wait closed a cycle: it gets `Reentrant` when it is next polled.
+    refused: bool,
+}
+
+impl<T: Types> Flight<T> {
+    pub(super) fn new(
+        itself: FlightRef,
+        key: T::Key,
+        leader: T::Waker,
+        origin: Option<FlightRef>,
+        description: Option<Box<str>>,
+        in_place: bool,
+        now: Instant,
+    ) -> Self {
+        let mut flight = Self {
             itself,
             key,
             started: now,
-            joinable: true,
-            task: None,
-            nested: nested.into(),
-            crew: Crew::new(Some(leader), Vec::new()),
-            hints: 0,
+            record: T::record(),
+            waiters: Waiters::led_by(leader),
+            in_place,
             crowded: false,
-            probed: None,
-            to_ask: false,
+            extra: None,
+        };
+        if description.is_some() {
+            flight.extra.get_or_insert_default().description = description;
         }
+        flight.note_origin(0, origin);
+        flight
     }
 
     pub(super) fn is(&self, flight: FlightRef) -> bool {
         self.itself.id == flight.id
     }
 
-    pub(super) fn board(&mut self, follower: W::Caller, nested: bool) {
-        self.nested += usize::from(nested);
-        self.crew.board(follower);
+    /// The number of the new follower's slot.
+    pub(super) fn add(&mut self, follower: T::Waker, origin: Option<FlightRef>) -> u64 {
+        let number = self.waiters.push(follower);
+        self.note_origin(number, origin);
+        number
     }
 
-    pub(super) fn waiters(&self) -> usize {
-        self.crew.len()
+    fn note_origin(&mut self, number: u64, origin: Option<FlightRef>) {
+        if let Some(origin) = origin {
+            let nested = self.extra.get_or_insert_default().nested.get_or_insert_with(Slots::new);
+            nested.push(number, Nested { origin, refused: false });
+        }
+    }
+
+    /// Frees a slot. `None` if it is free already.
+    pub(super) fn remove(&mut self, number: u64) -> Option<T::Waker> {
+        let waker = self.waiters.remove(number)?;
+        if let Some(nested) = self.nested() {
+            nested.remove(number);
+        }
+        Some(waker)
+    }
+
+    fn nested(&mut self) -> Option<&mut Slots<Nested>> {
+        self.extra.as_mut()?.nested.as_mut()
     }
 
     /// The first time that there are as many waiters as `crowd`: true.
     pub(super) fn becomes_crowded(&mut self, crowd: usize) -> bool {
-        let becomes = !self.crowded && self.crew.len() >= crowd;
+        let becomes = !self.crowded && self.waiters.len() >= crowd;
         self.crowded |= becomes;
         becomes
     }
 
-    /// Takes note that a caller of our hash left, and says whether it is time to [`reap`](Self::reap).
-    ///
-    /// A `Cancel` names a hash, so it may be about another flight's caller; a hint too many only makes us look. None is
-    /// ever missing: a caller leaves before it sends its `Cancel`, so whoever is still aboard after a reaping and
-    /// leaves later sends a hint later. Looking when half of us may be gone keeps the cost per departure constant, and
-    /// still notices at once that everybody is gone.
-    pub(super) fn hint_departure(&mut self) -> bool {
-        self.hints += 1;
-        self.is_worth_looking()
+    pub(super) fn description(&self) -> Option<&str> {
+        self.extra.as_ref()?.description.as_deref()
     }
 
-    /// Whether half of those aboard may be gone. To be asked whenever there are more hints, or fewer aboard.
-    pub(super) fn is_worth_looking(&self) -> bool {
-        self.has_hints() && self.hints * 2 >= self.crew.len()
-    }
-
-    pub(super) fn has_hints(&self) -> bool {
-        self.hints > 0
-    }
-
-    /// Removes the waiters that have left. Returns how many there were.
-    pub(super) fn reap(&mut self) -> usize {
-        self.hints = 0;
-        let (mut departed, mut nested) = (0, 0);
-        for caller in self.crew.extract(Caller::has_left) {
-            departed += 1;
-            nested += usize::from(self.nested > 0 && caller.standing().origin.is_some());
-        }
-        self.nested -= nested;
-        self.crew.shrink();
-        departed
-    }
-
-    /// Whether this is the probe's first visit. Without asking, the ways through flights that wait for one another in many
-    /// ways would be walked each by itself, and there are exponentially many of them.
-    pub(super) fn is_first_visit(&mut self, probe: &Probe) -> bool {
-        self.probed.replace(probe.id) != Some(probe.id)
+    /// Whether this is the probe's first visit. Without asking, flights that wait for one another in many ways would be
+    /// walked once for each way, of which there are exponentially many.
+    pub(super) fn is_first_visit(&mut self, probe: ProbeId) -> bool {
+        // A flight that no work waits for has nothing to pass on, and need not remember.
+        self.extra.as_mut().is_some_and(|extra| extra.probed.replace(probe) != Some(probe))
     }
 
     /// The flights whose work waits for this one.
-    pub(super) fn awaited_by(&self) -> impl Iterator<Item = FlightRef> {
-        // Hardly any flight is awaited by work, and those that aren't may have very many waiters.
-        let crew = (self.nested > 0).then(|| self.crew.iter());
-        crew.into_iter()
-            .flatten()
-            .map(Caller::standing)
-            .filter(|standing| !standing.left)
-            .filter_map(|standing| standing.origin)
+    pub(super) fn awaited_by(&mut self) -> impl Iterator<Item = FlightRef> {
+        self.nested().into_iter().flat_map(Slots::iter_mut).filter(|(_, nested)| !nested.refused).map(|(_, n)| n.origin)
     }
 
-    /// Takes those followers off who are the work of `origin`. A leader stays: it came when the flight was new and waited
-    /// for nobody, so a circle that goes through it was closed by somebody else, who is found by a probe of their own.
-    pub(super) fn put_off(&mut self, origin: FlightRef) -> Vec<W::Caller> {
-        let off: Vec<_> = self.crew.extract_followers(|caller| caller.standing().origin == Some(origin)).collect();
-        self.nested -= off.len();
-        off
+    /// Marks those followers that are the work of `origin`, and takes their wakers out, to be woken outside. A leader
+    /// stays: it came when the flight was new and waited for nothing, so a cycle through it was closed by a later wait,
+    /// which is found by a probe of its own.
+    pub(super) fn refuse(&mut self, origin: FlightRef, no_waker: fn() -> T::Waker) -> Vec<T::Waker> {
+        let Some(nested) = self.nested() else { return Vec::new() };
+        let numbers: Vec<u64> = nested
+            .iter_mut()
+            .filter(|(number, nested)| *number != 0 && nested.origin == origin && !nested.refused)
+            .map(|(number, nested)| {
+                nested.refused = true;
+                number
+            })
+            .collect();
+        numbers.into_iter().filter_map(|number| self.waiters.replace(number, no_waker()).ok()).collect()
     }
 
-    pub(super) fn land(self, outcome: Outcome<W>) -> (Landing<W>, Option<W::Task>) {
-        let flown = Flown { id: self.itself.id, started: self.started };
-        (Landing::new(flown, self.crew, self.key, outcome), self.task)
+    pub(super) fn is_refused(&mut self, number: u64) -> bool {
+        self.nested().and_then(|nested| nested.get_mut(number)).is_some_and(|nested| nested.refused)
     }
 
-    #[cfg(test)]
-    pub(super) fn seats(&self) -> usize {
-        self.crew.seats()
+    /// The slots of those callers that are the work of other flights: number, origin, and whether it is refused.
+    #[cfg(all(any(test, fuzzing), not(shardflight_shuttle)))]
+    pub(super) fn nested_slots(&self) -> impl Iterator<Item = (u64, FlightRef, bool)> {
+        let nested = self.extra.as_ref().and_then(|extra| extra.nested.as_ref());
+        nested.into_iter().flat_map(Slots::iter).map(|(number, nested)| (number, nested.origin, nested.refused))
+    }
+
+    #[cfg(all(any(test, fuzzing), not(shardflight_shuttle)))]
+    pub(super) fn probed(&self) -> Option<ProbeId> {
+        self.extra.as_ref()?.probed
     }
 }

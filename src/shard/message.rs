@@ -1,16 +1,24 @@
 //! What goes into a shard, and what comes out.
 
-use std::{
-    fmt,
-    num::NonZeroU64,
-    time::{Duration, Instant},
-};
+use std::{fmt, num::NonZeroU64, time::Duration};
 
-use super::{
-    crew::{Crew, Leaving},
-    world::World,
-};
-use crate::error::JoinError;
+use super::flight::Flight;
+use crate::error::{CaughtPanic, JoinError};
+
+/// The types that a shard moves about without looking inside, apart from comparing keys. A test's are numbers.
+pub(crate) trait Types {
+    /// What identifies identical requests. Its `Eq` is the only user code a shard runs, and runs guarded.
+    type Key: Eq;
+    /// How a waiting caller is woken. Cloning, dropping or waking one may run user code, so a shard only moves it.
+    type Waker;
+    /// What the callers of one flight and its task share.
+    type Record: Clone;
+
+    fn record() -> Self::Record;
+
+    /// A waker that wakes nothing, to take the place of one that was taken out.
+    fn no_waker() -> Self::Waker;
+}
 
 /// Tells one flight from all others of its coalescer, for good.
 ///
@@ -20,19 +28,19 @@ use crate::error::JoinError;
 pub(crate) struct FlightId(NonZeroU64);
 
 impl FlightId {
-    const SHARDS: NonZeroU64 = NonZeroU64::new(crate::choices::MAX_SHARDS as u64).expect("shards there are");
+    const SHARDS: NonZeroU64 = NonZeroU64::new(crate::config::MAX_SHARDS as u64).expect("MAX_SHARDS is not zero");
 
     pub(crate) const fn first_of(shard: usize) -> Self {
         Self(Self::SHARDS.saturating_add(shard as u64))
     }
 
     pub(super) const fn next(self) -> Self {
-        // Nobody lives to see the end of them.
+        // 2^52 flights per shard: a million per second for a century.
         Self(self.0.saturating_add(Self::SHARDS.get()))
     }
 
     pub(crate) fn shard(self) -> usize {
-        usize::try_from(self.0.get() % Self::SHARDS).expect("no more than MAX_SHARDS")
+        usize::try_from(self.0.get() % Self::SHARDS).expect("less than MAX_SHARDS")
     }
 
     pub(crate) fn number(self) -> u64 {
@@ -53,41 +61,85 @@ pub(crate) struct FlightRef {
     pub(crate) id: FlightId,
 }
 
-/// How a flight ended.
-pub(crate) type Outcome<W> = Result<<W as World>::Value, JoinError>;
-
-/// The data plane. All of one key's messages travel one FIFO lane, and the guarantees lean on its order.
-pub(crate) enum Message<W: World> {
-    /// A caller wants the key's value, by its own work if nobody's is running.
-    Join(Join<W>),
-    /// A flight's work has ended.
-    Complete(Complete<W>),
-    /// A caller of this hash has left. Which one, the shard finds out by asking them: see `Flight::reap`.
-    Cancel {
-        /// The hash of the key that the caller had joined.
-        hash: u64,
-    },
-    /// Another flight's work has come to wait for a flight, and it is to be seen whether that makes a circle.
-    /// Boxed, as it is rare and the lane's messages are as large as the largest of them.
-    Probe(Box<Probe>),
-    /// It does (G12).
-    Circle(Wait),
-}
-
-pub(crate) struct Join<W: World> {
-    pub(crate) hash: u64,
-    pub(crate) key: W::Key,
-    pub(crate) caller: W::Caller,
-    /// Whether the caller is a flight's work. Hardly any is, and asking a caller costs more than this.
-    pub(crate) nested: bool,
-}
-
-pub(crate) struct Complete<W: World> {
+/// One caller's place among the waiters of a flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slot {
     pub(crate) flight: FlightRef,
-    pub(crate) outcome: Outcome<W>,
-    /// Whether the value is the work's own error, where the join could tell (`try_join`).
-    pub(crate) is_error: bool,
+    /// Counts the callers of the flight in the order in which they came; the leader is 0. Never used twice.
+    pub(crate) number: u64,
 }
+
+impl Slot {
+    pub(crate) fn is_leader(self) -> bool {
+        self.number == 0
+    }
+}
+
+/// A caller wants the key's value, by its own work if no flight can be joined.
+pub(crate) struct Join<T: Types> {
+    pub(crate) hash: u64,
+    pub(crate) key: T::Key,
+    pub(crate) waker: T::Waker,
+    /// The flight whose work makes this join, if one's does (G12).
+    pub(crate) origin: Option<FlightRef>,
+    /// What `inspect` is to say of the key, where the builder was given a `describe`.
+    pub(crate) description: Option<Box<str>>,
+    /// The leader will poll its work itself, until a second caller joins or it leaves.
+    pub(crate) in_place: bool,
+}
+
+/// What becomes of a join. All that is the user's and not kept comes back, to be dropped by its caller.
+pub(crate) enum Joined<T: Types> {
+    /// A new flight: the caller's work is to run for it.
+    Leads {
+        flight: FlightRef,
+        record: T::Record,
+    },
+    /// A flight that another caller leads.
+    Follows {
+        slot: Slot,
+        record: T::Record,
+        key: T::Key,
+        /// The flight's leader polled its work itself until now: it has to become a task.
+        detaches: bool,
+    },
+    Refused {
+        error: JoinError,
+        key: T::Key,
+        waker: T::Waker,
+    },
+}
+
+/// What work came to, as far as a shard counts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Completion {
+    Value,
+    /// A value that is the work's own error, where the join could tell (`try_join`).
+    Error,
+    Panicked,
+    Aborted,
+}
+
+/// What became of a caller's departure.
+pub(crate) enum Left<T: Types> {
+    /// The flight was over already.
+    NotFound,
+    /// The caller's waker, to be dropped outside.
+    Departed { waker: T::Waker, abandoned: Option<Ended<T>> },
+}
+
+/// What became of a waker that takes the place of an older one.
+pub(crate) enum Renewed<T: Types> {
+    /// The older one.
+    Replaced(T::Waker),
+    /// The flight is over: the outcome is published, or just about to be.
+    Over(T::Waker),
+    /// The caller's wait closed a cycle (G12): it has to be told by [`reject`](super::Shard::reject).
+    Refused(T::Waker),
+}
+
+/// A flight that is over: no longer in the map, its outcome about to be published to its callers.
+pub(crate) type Ended<T> = Box<Flight<T>>;
 
 /// The work of one flight waits for another flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,126 +151,54 @@ pub(crate) struct Wait {
 /// Goes from a flight to those that wait for it, against the direction of their waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Probe {
-    /// What may have closed a circle.
+    /// What may have closed a wait cycle.
     pub(crate) suspect: Wait,
-    /// The flight whose waiters are to be looked at.
-    pub(crate) at: FlightRef,
     /// How many flights it may still be passed on to.
     pub(crate) hops: u8,
-    /// Tells it from all other probes, and its copies on other ways from none, so that a flight that is reached by several
-    /// ways can tell that it was looked at.
+    /// The same in all copies of one probe, so that a flight that is reached by several ways is looked at once.
     pub(crate) id: ProbeId,
 }
 
 /// Numbered as flights are, by the awaited flight's shard.
 pub(crate) type ProbeId = FlightId;
 
-/// What the world outside has to do, in this order, before the shard takes its next message.
-pub(crate) enum Effect<W: World> {
-    /// Start the work as a task of its own, and hand the task back by [`Shard::launched`](super::Shard::launched).
-    Launch { flight: FlightRef, work: W::Work },
-    /// Answer everyone in it.
-    Land(Landing<W>),
-    /// Drop the running work. Its flight is already unmapped.
-    Abort(W::Task),
-    /// Drop this where its `Drop` can hurt nobody.
-    Discard(Remains<W>),
-    /// Put a message into another shard's lane.
-    Send { shard: usize, message: Message<W> },
-    /// Tell whoever listens.
+/// What one shard tells another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CycleMessage {
+    Probe(Probe),
+    /// The probe came back: the wait closed a cycle (G12).
+    Found(Wait),
+}
+
+/// What has to be done outside the shard, once it is back in its cell.
+pub(crate) enum Effect<T: Types> {
+    /// Publish this error to the flight's callers; abort its work if `abort` says so.
+    End {
+        ended: Ended<T>,
+        error: JoinError,
+        abort: bool,
+    },
+    /// Wake a caller: its next poll finds out why.
+    Wake(T::Waker),
+    /// Hand a message to another shard, or to this one again.
+    Send {
+        to: FlightRef,
+        message: CycleMessage,
+    },
+    /// A flight has a deadline and no alarm is set: the actor has to set one.
+    SetAlarm,
     Report(Report),
 }
 
-/// What an operator may want to hear of.
+/// What tracing is told.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Report {
-    /// A flight has come to have many callers. Said once per flight.
+    /// A flight has come to have many callers. Told once per flight.
     Crowded { flight: FlightId, waiters: usize },
     /// A flight has outlived its deadline.
     Overdue { flight: FlightId, age: Duration, waiters: usize },
-    /// A caller was turned away.
-    Rejected { error: &'static str },
-}
-
-/// A flight that is over, and everyone who is to hear of it, in the order in which they came.
-pub(crate) struct Landing<W: World> {
-    /// `None` where there never was a flight: callers that were turned away.
-    pub(crate) flight: Option<Flown>,
-    crew: Leaving<W::Caller>,
-    waiters: usize,
-    /// Whether callers that turn out to have left are still to be counted.
-    pub(crate) counts: bool,
-    /// The key that was in the map. The leader's, who comes first and gets it back.
-    key: Option<W::Key>,
-    /// The same where the leader has left.
-    orphan: Option<W::Key>,
-    /// `None` once the last waiter has it.
-    outcome: Option<Outcome<W>>,
-}
-
-/// What there is to say of a flight that is over.
-#[derive(Clone, Copy)]
-pub(crate) struct Flown {
-    pub(crate) id: FlightId,
-    pub(crate) started: Instant,
-}
-
-impl<W: World> Landing<W> {
-    pub(super) fn new(flown: Flown, crew: Crew<W>, key: W::Key, outcome: Outcome<W>) -> Self {
-        let (key, orphan) = if crew.has_leader() { (Some(key), None) } else { (None, Some(key)) };
-        let waiters = crew.len();
-        Self { flight: Some(flown), crew: crew.into_iter(), waiters, counts: true, key, orphan, outcome: Some(outcome) }
-    }
-
-    /// The answer to callers who never got a flight, or were put off it. They have their keys.
-    pub(super) fn refusal(crew: Crew<W>, error: JoinError) -> Self {
-        let waiters = crew.len();
-        Self {
-            flight: None,
-            crew: crew.into_iter(),
-            waiters,
-            counts: true,
-            key: None,
-            orphan: None,
-            outcome: Some(Err(error)),
-        }
-    }
-
-    pub(crate) fn waiters(&self) -> usize {
-        self.waiters
-    }
-
-    pub(crate) fn is_over(&self) -> bool {
-        self.waiters() == 0
-    }
-
-    pub(crate) fn outcome(&self) -> Option<&Outcome<W>> {
-        self.outcome.as_ref()
-    }
-
-    /// What is left when nobody is left to answer.
-    pub(crate) fn remains(self) -> impl Iterator<Item = Remains<W>> {
-        let key = self.key.or(self.orphan).map(Remains::Key);
-        let value = self.outcome.and_then(Result::ok).map(Remains::Value);
-        key.into_iter().chain(value)
-    }
-}
-
-impl<W: World> Iterator for Landing<W> {
-    type Item = (W::Caller, Outcome<W>, Option<W::Key>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let caller = self.crew.next()?;
-        self.waiters -= 1;
-        // The last one gets the value itself, not a clone: a lonely caller then owns it alone and need not clone it,
-        // and no clone is left here whose drop could be the value's last.
-        let outcome = if self.is_over() { self.outcome.take() } else { self.outcome.clone() }?;
-        Some((caller, outcome, self.key.take()))
-    }
-}
-
-/// Things of the user's that nobody wants any more.
-pub(crate) enum Remains<W: World> {
-    Key(W::Key),
-    Value(W::Value),
+    /// A join was refused.
+    Rejected { reason: &'static str },
+    /// A turn panicked; the shard goes on.
+    Recovered { shard: usize, panic: CaughtPanic },
 }

@@ -1,297 +1,281 @@
-//! The state machine at the ground floor: one shard's share of the keys, and the flights under way for them.
+//! One shard: its share of the keys, and the flights under way for them, as a synchronous state machine.
 //!
-//! It is pure and synchronous. It takes a message and the time and gives back what to do; it knows no runtime, no
-//! channel and no actor, and the only user code it runs is the key's `Eq`, guarded.
+//! It takes a message and the time, changes its state and says what has to be done outside. It knows no runtime, no
+//! channel and no actor, it never blocks, and the only user code it runs is the key's `Eq`, under guard.
 //!
-//! | | no flight for the key | a joinable flight | a flight no longer joinable |
+//! | | no flight for the key | a flight that can be joined | a detached flight |
 //! | --- | --- | --- | --- |
-//! | `Join` | launch, or refuse at the cap | board, or refuse at the cap | (not found: launch) |
-//! | `Complete` of that flight | discard the outcome | unmap, land | unmap, land |
-//! | `Cancel` | – | reap; empty and `Abort`: unmap, abort | the same |
-//! | `Probe` of that flight | – | pass on to those who wait for it, or report a circle | the same |
-//! | `Circle` | – | put the waiter off: `Reentrant` | the same |
-//! | `forget` | false | no longer joinable, true | (not found: false) |
-//! | `expire` | – | `Fail`: unmap, abort, land; `Detach`: no longer joinable | the same |
-//! | draining | refuse | refuse; otherwise as above | as above |
-//! | `close` | – | unmap, land, abort | the same |
+//! | [`join`](Shard::join) | leads, or refused at the cap | follows, or refused at the cap | (not found: leads) |
+//! | [`complete`](Shard::complete) | late: nothing | unmap | unmap |
+//! | [`leave`](Shard::leave) | late: nothing | free the slot; last one and `Abort`: unmap | the same |
+//! | [`renew`](Shard::renew) | over | exchange the waker, or tell it `Reentrant` | the same |
+//! | [`cycle`](Shard::cycle) | – | pass the probe on, or refuse the waiter | the same |
+//! | [`forget`](Shard::forget) | false | detach, true | (not found: false) |
+//! | [`tick`](Shard::tick) | – | past its deadline: `Fail` unmaps, `Detach` detaches | the same |
+//! | draining | refused | refused; otherwise as above | as above |
+//! | [`close`](Shard::close) | refused from now on | unmap | unmap |
 
-mod boarding;
-mod circles;
-mod crew;
-mod flight;
-mod message;
-mod roster;
-mod rules;
-mod sight;
-mod world;
-
+mod cycle;
+mod deadlines;
 // Not under Shuttle, whose atomics work in its own tasks alone.
 #[cfg(all(any(test, fuzzing), not(shardflight_shuttle)))]
+mod fake;
+mod flight;
+mod flights;
+mod join;
+mod limits;
+mod message;
+mod snapshot;
+mod waiters;
+
+#[cfg(all(any(test, fuzzing), not(shardflight_shuttle)))]
 pub(crate) mod model;
-#[cfg(test)]
+#[cfg(all(test, not(shardflight_shuttle)))]
 mod tests;
 
 use std::time::Instant;
 
-use hashbrown::HashTable;
-
-use self::{flight::Flight, message::ProbeId, roster::Roster};
+use self::{deadlines::Deadlines, flights::Flights, message::ProbeId};
 pub(crate) use self::{
-    message::{Complete, Effect, FlightId, FlightRef, Join, Landing, Message, Probe, Remains, Report, Wait},
-    rules::{Budget, Rules},
-    sight::Sighting,
-    world::{Caller, Standing, World},
+    flight::Flight,
+    limits::{Limits, Permits},
+    message::{
+        Completion, CycleMessage, Effect, Ended, FlightId, FlightRef, Join, Joined, Left, Renewed, Report, Slot, Types,
+        Wait,
+    },
+    snapshot::FlightSnapshot,
+    waiters::Present,
 };
 use crate::{
+    config::{OnAbandon, OnExpiry},
     error::{CaughtPanic, JoinError},
-    panics,
-    policy::{OnAbandon, OnExpiry},
     stats::Stats,
 };
 
-/// Below this many buckets an idle map isn't worth shrinking.
-const SHRINK_FLOOR: usize = 1024;
+/// The most flights that one turn expires. More stay for the next.
+const EXPIRIES: usize = 64;
 
-pub(crate) struct Shard<W: World> {
-    /// All flights under their key's hash, joinable or not. At most one flight per key is joinable (G1).
-    flights: HashTable<Flight<W>>,
-    rules: Rules,
+pub(crate) struct Shard<T: Types> {
+    flights: Flights<T>,
+    limits: Limits,
     next_id: FlightId,
+    /// Live callers, leaders included.
     waiters: usize,
-    /// Flights that have their time before them, in the order of their deadlines.
-    roster: Roster,
-    /// Flights that are past it and fly on all the same, under [`OnExpiry::Detach`].
-    overdue: Roster,
-    /// Flights that may have lost callers since they were last looked at.
-    to_ask: Vec<FlightRef>,
+    /// Flights that have their deadline before them, in its order.
+    deadlines: Deadlines,
+    /// Flights past their deadline that go on all the same, under [`OnExpiry::Detach`].
+    overdue: Deadlines,
+    /// No flight expires before this. `None` where none was started since the last look.
+    next_expiry: Option<Instant>,
+    /// The actor knows that there is a deadline to wait for.
+    alarm_set: bool,
     /// The last probe that was sent.
     probes: ProbeId,
-    /// The time of the last join, and since when flights must have been under way to be past their time then.
-    overdue_since: Option<(Instant, Option<Instant>)>,
-    /// No flight starts and nobody boards any more.
-    draining: bool,
-    /// Counters only; the gauges are filled in when somebody asks.
+    phase: Phase,
+    /// Counters only; the gauges are filled in by [`stats`](Self::stats).
     counters: Stats,
     /// What was counted before the last reset.
     before: Stats,
 }
 
-impl<W: World> Shard<W> {
-    pub(crate) fn new(number: usize, rules: Rules) -> Self {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// Joins are refused; what is under way goes on.
+    Draining,
+    /// Joins are refused, and nothing is under way.
+    Closed,
+}
+
+impl<T: Types> Shard<T> {
+    pub(crate) fn new(number: usize, limits: Limits) -> Self {
         Self {
-            flights: HashTable::new(),
-            rules,
+            flights: Flights::new(),
+            limits,
             next_id: FlightId::first_of(number),
             waiters: 0,
-            roster: Roster::default(),
-            overdue: Roster::default(),
-            to_ask: Vec::new(),
+            deadlines: Deadlines::default(),
+            overdue: Deadlines::default(),
+            next_expiry: None,
+            alarm_set: false,
             probes: FlightId::first_of(number),
-            overdue_since: None,
-            draining: false,
+            phase: Phase::Open,
             counters: Stats::default(),
             before: Stats::default(),
         }
     }
 
-    /// Takes one message; what there is to do about it is appended to `effects`.
-    pub(crate) fn handle(&mut self, message: Message<W>, now: Instant, effects: &mut Vec<Effect<W>>) {
-        match message {
-            Message::Join(join) => self.join(join, now, effects),
-            Message::Complete(complete) => self.complete(complete, effects),
-            Message::Cancel { hash } => self.cancel(hash, effects),
-            Message::Probe(probe) => self.probe(*probe, effects),
-            Message::Circle(wait) => self.circle(wait, effects),
+    /// The flight's work has ended. `None` if the flight was cut short before: a late result changes nothing.
+    pub(crate) fn complete(&mut self, flight: FlightRef, completion: Completion) -> Option<Ended<T>> {
+        let ended = self.unmap(flight)?;
+        match completion {
+            Completion::Value => {}
+            Completion::Error => self.counters.errors += 1,
+            Completion::Panicked => self.counters.panics += 1,
+            Completion::Aborted => self.counters.aborts += 1,
         }
+        Some(ended)
     }
 
-    /// Takes the task of a flight that was just launched.
-    pub(crate) fn launched(&mut self, flight: FlightRef, task: W::Task) {
-        if let Some(flight) = self.find(flight) {
-            flight.task = Some(task);
-        }
-    }
-
-    fn complete(&mut self, complete: Complete<W>, effects: &mut Vec<Effect<W>>) {
-        let Complete { flight, outcome, is_error } = complete;
-        let Some(flight) = self.unmap(flight) else {
-            // The flight was aborted while its work was ending. A late result changes nothing.
-            if let Ok(value) = outcome {
-                effects.push(Effect::Discard(Remains::Value(value)));
-            }
-            return;
+    /// A caller gives up its slot, which is free from now on (G7). If it was the last one, the flight is unmapped in the
+    /// same step where the policy is to abort, so that no join ever meets a dying flight (G10).
+    pub(crate) fn leave(&mut self, slot: Slot) -> Left<T> {
+        let Some(waker) = self.flights.find(slot.flight).and_then(|flight| flight.remove(slot.number)) else {
+            return Left::NotFound;
         };
-        match &outcome {
-            Ok(_) => self.counters.errors += u64::from(is_error),
-            Err(JoinError::Panicked(_)) => self.counters.panics += 1,
-            Err(_) => self.counters.aborts += 1,
-        }
-        effects.push(Effect::Land(flight.land(outcome).0));
+        self.waiters -= 1;
+        self.counters.departures += 1;
+        Left::Departed { waker, abandoned: self.abandon_if_empty(slot.flight) }
     }
 
-    fn cancel(&mut self, hash: u64, effects: &mut Vec<Effect<W>>) {
-        let mut abandoned = Vec::new();
-        for flight in self.flights.iter_hash_mut(hash).filter(|flight| flight.itself.hash == hash) {
-            if flight.hint_departure() {
-                self.waiters -= reap(flight, &mut self.counters);
-                if flight.waiters() == 0 && self.rules.on_abandon == OnAbandon::Abort {
-                    abandoned.push(flight.itself);
-                }
-            } else if !flight.to_ask {
-                flight.to_ask = true;
-                self.to_ask.push(flight.itself);
-            }
+    fn abandon_if_empty(&mut self, flight: FlightRef) -> Option<Ended<T>> {
+        let aborts = self.limits.on_abandon == OnAbandon::Abort;
+        if !aborts || self.flights.get(flight)?.waiters.len() > 0 {
+            return None;
         }
-        if self.to_ask.len() > 2 * self.flights.len() + roster::SWEEP_FLOOR {
-            let flights = &self.flights;
-            self.to_ask.retain(|&flight| is_live(flights, flight));
-        }
-        for flight in abandoned {
-            self.abandon(flight, effects);
-        }
-    }
-
-    fn abandon(&mut self, flight: FlightRef, effects: &mut Vec<Effect<W>>) {
         self.counters.aborts += 1;
-        self.cut_short(flight, JoinError::Aborted, effects);
+        self.unmap(flight)
     }
 
-    /// Unmaps the flight and has its work dropped, in one step as far as any message can tell (G10, G11).
-    fn cut_short(&mut self, flight: FlightRef, error: JoinError, effects: &mut Vec<Effect<W>>) {
-        if let Some(flight) = self.unmap(flight) {
-            let (landing, task) = flight.land(Err(error));
-            effects.extend(task.map(Effect::Abort));
-            effects.push(Effect::Land(landing));
+    /// A waiting caller is to be woken by `waker` from now on.
+    pub(crate) fn renew(&mut self, slot: Slot, waker: T::Waker) -> Renewed<T> {
+        let Some(flight) = self.flights.find(slot.flight) else { return Renewed::Over(waker) };
+        if flight.is_refused(slot.number) {
+            return Renewed::Refused(waker);
         }
+        match flight.waiters.replace(slot.number, waker) {
+            Ok(older) => Renewed::Replaced(older),
+            Err(waker) => Renewed::Over(waker),
+        }
+    }
+
+    /// A caller whose wait closed a cycle learns of it, and gives up its slot (G12).
+    pub(crate) fn reject(&mut self, slot: Slot) -> Left<T> {
+        let Some(waker) = self.flights.find(slot.flight).and_then(|flight| flight.remove(slot.number)) else {
+            return Left::NotFound;
+        };
+        self.waiters -= 1;
+        // It had been counted as coalesced, and turns out not to be; unless the counters were reset in between.
+        let recounted = self.counters.coalesced.min(1);
+        self.counters.coalesced -= recounted;
+        self.counters.rejections += recounted;
+        Left::Departed { waker, abandoned: self.abandon_if_empty(slot.flight) }
     }
 
     /// Takes a flight out of the map, by its identity: the same key may have a newer one (G9).
-    fn unmap(&mut self, flight: FlightRef) -> Option<Flight<W>> {
-        let entry = self.flights.find_entry(flight.hash, |candidate| candidate.is(flight)).ok()?;
-        let (flight, _) = entry.remove();
-        self.waiters -= flight.waiters();
-        self.rules.budget.give_back();
-        // The map of a herd that has passed must not stay as large as the herd was (G6).
-        if self.flights.capacity() > SHRINK_FLOOR && self.flights.len() < self.flights.capacity() / 8 {
-            self.flights.shrink_to(self.flights.len() * 2, |flight| flight.itself.hash);
-        }
+    fn unmap(&mut self, flight: FlightRef) -> Option<Ended<T>> {
+        let flight = self.flights.remove(flight)?;
+        self.deadlines.ended(flight.itself);
+        self.waiters -= flight.waiters.len();
+        self.limits.permits.give_back();
         Some(flight)
     }
 
-    fn find(&mut self, flight: FlightRef) -> Option<&mut Flight<W>> {
-        self.flights.find_mut(flight.hash, |candidate| candidate.is(flight))
-    }
-
-    /// Detaches the key's flight, if it has one: those aboard still get its result, the next join starts anew (G9).
-    pub(crate) fn forget(&mut self, hash: u64, key: &W::Key) -> Result<bool, CaughtPanic> {
-        let found = panics::catch(|| self.flights.find_mut(hash, |flight| flight.boards(hash, key)))?;
-        Ok(found.is_some_and(|flight| {
-            flight.joinable = false;
-            self.counters.forgets += 1;
-            true
-        }))
+    /// Detaches the key's flight, if it has one: its callers still get its result, the next join starts anew (G9).
+    pub(crate) fn forget(&mut self, hash: u64, key: &T::Key) -> Result<bool, CaughtPanic> {
+        let Some(flight) = self.flights.joinable(hash, key)?.map(|flight| flight.itself) else { return Ok(false) };
+        self.counters.forgets += 1;
+        Ok(self.flights.detach(flight))
     }
 
     /// Detaches every flight, and says how many there were to detach.
     pub(crate) fn forget_all(&mut self) -> usize {
-        let mut forgotten = 0;
-        for flight in self.flights.iter_mut().filter(|flight| flight.joinable) {
-            flight.joinable = false;
-            forgotten += 1;
-        }
+        let forgotten = self.flights.detach_all();
         self.counters.forgets += forgotten as u64;
         forgotten
     }
 
-    /// When the next flight's time is up, if one's ever is.
-    pub(crate) fn next_deadline(&mut self) -> Option<Instant> {
-        let limit = self.rules.max_flight_duration?;
-        let flights = &self.flights;
-        let started = self.roster.oldest(|flight| started(flights, flight))?;
-        // A limit beyond what the clock can express is as good as none.
-        started.checked_add(limit)
+    /// The actor's look at the time: expires what is due, and says when to look again, if ever.
+    pub(crate) fn tick(&mut self, now: Instant, effects: &mut Vec<Effect<T>>) -> Option<Instant> {
+        self.expire(now, effects);
+        self.next_expiry = self.next_deadline();
+        self.alarm_set = self.next_expiry.is_some();
+        self.next_expiry
     }
 
-    /// Ends or detaches the oldest flight if its time is up (G11). True if it was: there may be more.
-    pub(crate) fn expire(&mut self, now: Instant, effects: &mut Vec<Effect<W>>) -> bool {
-        let (Some(limit), Some(deadline)) = (self.rules.max_flight_duration, self.next_deadline()) else {
-            return false;
-        };
-        if deadline > now {
-            return false;
+    /// Ends or detaches flights whose time is up (G11). Whichever turn comes first does it, so a flight never waits for
+    /// its actor alone.
+    #[inline]
+    fn expire(&mut self, now: Instant, effects: &mut Vec<Effect<T>>) {
+        if self.next_expiry.is_some_and(|expiry| expiry <= now) {
+            self.expire_some(now, effects);
         }
-        let Some(oldest) = self.roster.remove_oldest() else { return false };
-        self.counters.timeouts += 1;
-        if let Some(flight) = self.find(oldest) {
-            let age = now.saturating_duration_since(flight.started);
-            let waiters = flight.waiters();
-            flight.joinable = false;
-            effects.push(Effect::Report(Report::Overdue { flight: oldest.id, age, waiters }));
-        }
-        match self.rules.on_expiry {
-            OnExpiry::Fail => self.cut_short(oldest, JoinError::TimedOut { after: limit }, effects),
-            OnExpiry::Detach => {
-                let flights = &self.flights;
-                self.overdue.enter(oldest, flights.len(), |flight| is_live(flights, flight));
+    }
+
+    #[cold]
+    fn expire_some(&mut self, now: Instant, effects: &mut Vec<Effect<T>>) {
+        for _ in 0..EXPIRIES {
+            if self.next_expiry.is_none_or(|expiry| expiry > now) {
+                return;
+            }
+            self.next_expiry = self.next_deadline();
+            if self.next_expiry.is_some_and(|expiry| expiry <= now)
+                && let Some(oldest) = self.deadlines.remove_oldest()
+            {
+                self.expire_one(oldest, now, effects);
+                self.next_expiry = self.next_deadline();
             }
         }
-        true
+    }
+
+    fn expire_one(&mut self, flight: FlightRef, now: Instant, effects: &mut Vec<Effect<T>>) {
+        let Some(overdue) = self.flights.get(flight) else { return };
+        let (age, waiters) = (now.saturating_duration_since(overdue.started), overdue.waiters.len());
+        effects.push(Effect::Report(Report::Overdue { flight: flight.id, age, waiters }));
+        self.counters.timeouts += 1;
+        match self.limits.on_expiry {
+            OnExpiry::Fail => {
+                let after = self.limits.max_flight_duration.unwrap_or(age);
+                if let Some(ended) = self.unmap(flight) {
+                    effects.push(Effect::End { ended, error: JoinError::TimedOut { after }, abort: true });
+                }
+            }
+            OnExpiry::Detach => {
+                self.flights.detach(flight);
+                let flights = &self.flights;
+                self.overdue.push(flight, flights.len(), |flight| flights.get(flight).is_some());
+            }
+        }
+    }
+
+    /// When the next flight's time is up, if one's ever is.
+    fn next_deadline(&mut self) -> Option<Instant> {
+        let limit = self.limits.max_flight_duration?;
+        let flights = &self.flights;
+        let started = self.deadlines.oldest(|flight| flights.get(flight).map(|flight| flight.started))?;
+        // A limit beyond what the clock can express is none.
+        started.checked_add(limit)
     }
 
     /// From now on joins are refused with `Closed`; what is under way goes on.
     pub(crate) fn drain(&mut self) {
-        self.draining = true;
+        if self.phase == Phase::Open {
+            self.phase = Phase::Draining;
+        }
     }
 
     pub(crate) fn flights(&self) -> usize {
         self.flights.len()
     }
 
-    /// Ends every flight: whoever is aboard is answered `Closed` (G5). The work is dropped if `abort` says so.
-    pub(crate) fn close(&mut self, abort: bool, effects: &mut Vec<Effect<W>>) {
-        for flight in self.flights.drain() {
-            self.rules.budget.give_back();
-            let (landing, task) = flight.land(Err(JoinError::Closed));
-            if abort {
-                self.counters.aborts += 1;
-                effects.extend(task.map(Effect::Abort));
-            }
-            effects.push(Effect::Land(landing));
+    /// Ends every flight: its callers get `Closed` (G5), and so does every later join. The work is aborted if `abort`
+    /// says so, and otherwise goes on unobserved.
+    pub(crate) fn close(&mut self, abort: bool, effects: &mut Vec<Effect<T>>) {
+        self.phase = Phase::Closed;
+        for flight in self.flights.take_all() {
+            self.limits.permits.give_back();
+            self.counters.aborts += u64::from(abort);
+            effects.push(Effect::End { ended: flight, error: JoinError::Closed, abort });
         }
         self.waiters = 0;
     }
 
+    pub(crate) fn is_closed(&self) -> bool {
+        self.phase == Phase::Closed
+    }
+
     /// Whether abandoned work is to be dropped.
     pub(crate) fn aborts_abandoned(&self) -> bool {
-        self.rules.on_abandon == OnAbandon::Abort
+        self.limits.on_abandon == OnAbandon::Abort
     }
-
-    /// Takes note of a caller that turned out to have left when its answer came. One that belongs to what was counted
-    /// before a reset is in the totals alone.
-    pub(crate) fn count_departure(&mut self, since_reset: bool) {
-        let counters = if since_reset { &mut self.counters } else { &mut self.before };
-        counters.departures += 1;
-    }
-}
-
-impl<W: World> Flight<W> {
-    /// Whether a join of `key` may board. Compares the key last, as it alone is user code.
-    fn boards(&self, hash: u64, key: &W::Key) -> bool {
-        self.itself.hash == hash && self.joinable && self.key == *key
-    }
-}
-
-fn reap<W: World>(flight: &mut Flight<W>, counters: &mut Stats) -> usize {
-    let departed = flight.reap();
-    counters.departures += departed as u64;
-    departed
-}
-
-fn is_live<W: World>(flights: &HashTable<Flight<W>>, flight: FlightRef) -> bool {
-    started(flights, flight).is_some()
-}
-
-/// When a flight started, if it is still under way.
-fn started<W: World>(flights: &HashTable<Flight<W>>, flight: FlightRef) -> Option<Instant> {
-    flights.find(flight.hash, |candidate| candidate.is(flight)).map(|flight| flight.started)
 }

@@ -1,4 +1,4 @@
-//! What a flight publishes.
+//! The value of the layer's flights.
 
 use std::fmt;
 
@@ -11,8 +11,8 @@ use super::{
     reason::Reason,
 };
 
-/// What the callers of a flight get: the value of the coalescer that a layer uses, as in
-/// [`Coalescer<Key, Answer>`](crate::Coalescer). There is nothing to be done with one but to hand it on.
+/// The value type of the coalescer that a layer uses, as in [`Coalescer<Key, Answer>`](crate::Coalescer). Opaque: only the
+/// layer makes and reads it.
 #[derive(Clone)]
 pub struct Answer(pub(super) Outcome);
 
@@ -28,8 +28,8 @@ pub(super) enum Outcome {
     },
     /// The inner service's error.
     Failed(ArcError),
-    /// The response is the leader's, who finds it on its desk; everyone else calls for themselves.
-    LeadersAlone(Reason),
+    /// Only the leader gets the response, by its request slot; the followers make calls of their own.
+    LeaderOnly(Reason),
 }
 
 impl Answer {
@@ -39,7 +39,7 @@ impl Answer {
     }
 }
 
-/// One caller's own response.
+/// Builds one caller's response.
 pub(super) fn response<B>(parts: response::Parts, content: Content) -> Response<CoalescedBody<B>> {
     Response::from_parts(parts, CoalescedBody::whole(content))
 }
@@ -49,7 +49,7 @@ impl fmt::Debug for Answer {
         match &self.0 {
             Outcome::Shared { parts, .. } => f.debug_tuple("Shared").field(&parts.status).finish(),
             Outcome::Failed(error) => f.debug_tuple("Failed").field(error).finish(),
-            Outcome::LeadersAlone(reason) => f.debug_tuple("LeadersAlone").field(reason).finish(),
+            Outcome::LeaderOnly(reason) => f.debug_tuple("LeaderOnly").field(reason).finish(),
         }
     }
 }

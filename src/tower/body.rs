@@ -1,4 +1,4 @@
-//! The body of a response that came through the layer.
+//! The body of the layer's responses.
 
 use std::{
     collections::VecDeque,
@@ -15,10 +15,9 @@ use pin_project_lite::pin_project;
 use super::error::{ArcError, BoxError, SharedError, share};
 
 pin_project! {
-    /// A response's body: the inner service's own, or one that was collected for all callers of its flight.
+    /// A response's body: the inner service's body, or one that was collected for all callers of its flight.
     ///
-    /// Shared bytes aren't copied. What a body of the inner service's own yields is what comes out, error and trailers
-    /// included.
+    /// Shared bytes aren't copied. The inner service's body comes through unchanged, its errors and trailers included.
     pub struct CoalescedBody<B> {
         #[pin]
         source: Source<B>,
@@ -28,29 +27,29 @@ pin_project! {
 pin_project! {
     #[project = SourceProjection]
     enum Source<B> {
-        /// Nobody else's, and untouched.
+        /// The inner service's body, unread.
         Own { #[pin] body: B },
-        /// Nobody else's, but its first part was read before it turned out to be too large to share.
+        /// The inner service's body, of which a part was read before it exceeded the cap for sharing.
         Resumed { read: VecDeque<Bytes>, rest: Pin<Box<B>> },
-        /// Collected.
+        /// Collected, and possibly shared.
         Whole { content: Content },
     }
 }
 
-/// A body that was read to its end.
+/// A collected body.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Content {
     pub(super) data: Bytes,
     pub(super) end: End,
 }
 
-/// What came after the data.
+/// How a collected body ends after its data.
 #[derive(Clone, Debug, Default)]
 pub(super) enum End {
     #[default]
     Plain,
     Trailers(HeaderMap),
-    /// The body failed here, for everyone who shares it.
+    /// The body failed; all callers that share it get the error.
     Failed(ArcError),
 }
 
@@ -71,7 +70,7 @@ impl Content {
         if matches!(self.end, End::Plain) {
             return SizeHint::with_exact(length);
         }
-        // An exact size would have servers send a `Content-Length`, and no trailers after it.
+        // With an exact size servers send a `Content-Length`, and then no trailers.
         let mut at_least = SizeHint::new();
         at_least.set_lower(length);
         at_least
@@ -131,7 +130,7 @@ where
     }
 }
 
-/// The hint of a body of which so much was read already.
+/// The size hint of a body of which `read` bytes were already taken out of `rest`.
 fn after(read: u64, rest: &SizeHint) -> SizeHint {
     let mut hint = SizeHint::new();
     hint.set_lower(rest.lower().saturating_add(read));
@@ -141,7 +140,7 @@ fn after(read: u64, rest: &SizeHint) -> SizeHint {
     hint
 }
 
-/// Empty, for the responses that layers above make by themselves.
+/// Empty, for responses that layers above produce themselves.
 impl<B> Default for CoalescedBody<B> {
     fn default() -> Self {
         Self::whole(Content::default())

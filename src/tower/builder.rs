@@ -1,17 +1,17 @@
-//! Every choice of a layer, with its default.
+//! The builder: every option of a layer, and its default.
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderName, Response, request, response};
 
-use super::{answer::Answer, common::Common, key::Key, layer::CoalesceLayer, rules::Rules};
+use super::{answer::Answer, config::Config, key::Key, layer::CoalesceLayer, state::LayerState};
 use crate::{error::JoinError, handle::Handle};
 
 /// Builds a [`CoalesceLayer`].
 ///
-/// What is given closures calls them once per request or response that comes so far. A panic in one about requests or
-/// errors unwinds into its request's own task; one in [`share_if`](Self::share_if) is its flight's, and a 500.
+/// Each closure is called at most once per request or response. A panic in a closure about requests or errors unwinds into the
+/// request's own task; a panic in [`share_if`](Self::share_if) fails the flight, whose callers get a 500.
 ///
 /// # Examples
 ///
@@ -26,7 +26,7 @@ use crate::{error::JoinError, handle::Handle};
 ///     .handle(coalescer.handle())
 ///     .max_body_bytes(64 * 1024)
 ///     .vary([header::ACCEPT, header::ACCEPT_ENCODING])
-///     // The whole header is the principal: whoever sends the same token may share.
+///     // The whole header is the principal: clients with the same token share.
 ///     .principal(|request| request.headers.get(header::AUTHORIZATION).cloned())
 ///     .build();
 /// # Ok(()) }
@@ -34,7 +34,7 @@ use crate::{error::JoinError, handle::Handle};
 #[derive(Debug, Default)]
 #[must_use = "there is no layer before `build`"]
 pub struct CoalesceLayerBuilder {
-    rules: Rules,
+    config: Config,
     handle: Option<Handle<Key, Answer>>,
 }
 
@@ -43,121 +43,122 @@ impl CoalesceLayerBuilder {
         Self::default()
     }
 
-    /// The coalescer to join through: build one for its caps, its deadline, and what becomes of work that nobody waits
-    /// for any more. To shut it down, keep it.
+    /// The coalescer whose flights requests join. Build one to set its caps, its deadline and its policies, and keep it to shut
+    /// it down.
     ///
     /// # Default
     ///
-    /// One with every default of [`Builder`](crate::Builder), built at the first request, on the runtime it comes on.
+    /// One with all defaults of [`Builder`](crate::Builder), built by the first request, on that request's runtime.
     pub fn handle(mut self, handle: Handle<Key, Answer>) -> Self {
         self.handle = Some(handle);
         self
     }
 
-    /// The largest body that is shared, in bytes. So much memory a flight may take for it, and its callers share that.
+    /// The largest body that is shared, in bytes: the memory that a flight may use for its body, which its callers share.
     ///
-    /// A response with a larger one is its leader's alone: it gets what was read, and the rest as it comes. Followers
-    /// then call for themselves, at once if `Content-Length` tells, else when the cap is passed.
+    /// A response with a larger body goes to its leader only, which gets the data read so far and then streams the rest.
+    /// Followers make calls of their own: at once if `Content-Length` shows the size, otherwise when the cap is exceeded.
     ///
     /// # Default
     ///
     /// 1 MiB.
     pub fn max_body_bytes(mut self, limit: usize) -> Self {
-        self.rules.max_body_bytes = limit;
+        self.config.max_body_bytes = limit;
         self
     }
 
-    /// Headers whose values enter the key, in addition to those that are always in it: requests that differ in one of
-    /// them aren't the same, and responses may `Vary` with them. Each call adds.
+    /// Adds headers to the key, besides those that are always in it. Requests that differ in one of them don't share a
+    /// response, and responses may `Vary` on them. Repeated calls add to the list.
     ///
-    /// Naming a header that carries credentials has requests with it coalesced, each value by itself.
+    /// With a header that carries credentials, requests that have it are coalesced per value instead of passed through.
     ///
     /// # Default
     ///
     /// None.
     pub fn vary(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
-        self.rules.keyed.extend(names);
+        self.config.key_headers.extend(names);
         self
     }
 
-    /// Further headers that carry credentials: requests with one of them pass through, unless the key accounts for it.
-    /// Each call adds.
+    /// Adds headers that carry credentials: requests with one of them pass through, unless its value is in the key or there is
+    /// a principal. Repeated calls add to the list.
     ///
     /// # Default
     ///
-    /// `Authorization`, `Proxy-Authorization`, `Cookie` and
-    /// [what the table has](crate::tower#headers-that-carry-credentials).
+    /// `Authorization`, `Proxy-Authorization`, `Cookie` and the others of
+    /// [this list](crate::tower#headers-that-carry-credentials).
     pub fn credentials(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
-        self.rules.credentials.extend(names);
+        self.config.credentials.extend(names);
         self
     }
 
-    /// Whom a request is made for. `Some` enters the key, accounts for every credential that the request carries, and has
-    /// it coalesced with those of the same principal alone; with `None` a request that carries credentials passes
-    /// through, and one that doesn't is nobody's in particular.
+    /// Names the principal that a request is made for. `Some` becomes a part of the key and stands for all of the request's
+    /// credentials: the request is coalesced with requests of the same principal only. With `None`, a request passes through if
+    /// it carries credentials, and is coalesced as an anonymous one otherwise.
     ///
-    /// The request's extensions are there as well, for whoever is known by a client certificate or by an address.
+    /// The request's extensions are available, too, for clients that are known by a certificate or an address.
     ///
-    /// **Whatever this leaves out, principals share.** Two of them must never have the same bytes: where one is made of
-    /// several parts, separate them by what can't be in any. And name who has *authenticated*: a user's name that nobody
-    /// has checked is anyone's to send, and what joins a flight is never checked again below.
+    /// **Clients with the same principal share responses.** Two principals must never have the same bytes: if one has several
+    /// parts, separate them by bytes that can't occur in any part. And return an *authenticated* name only: a client can send
+    /// any name, and nothing below the layer checks a request that follows.
     ///
     /// # Default
     ///
-    /// Nobody is known.
+    /// No request has a principal.
     pub fn principal<P: AsRef<[u8]>>(
         mut self,
         principal: impl Fn(&request::Parts) -> Option<P> + Send + Sync + 'static,
     ) -> Self {
-        self.rules.principal = Some(Arc::new(move |parts| principal(parts).map(|principal| principal.as_ref().into())));
+        self.config.principal =
+            Some(Arc::new(move |parts| principal(parts).map(|principal| principal.as_ref().into())));
         self
     }
 
-    /// A veto on requests that would be coalesced: with `false` one passes through. It can't allow what isn't by
-    /// itself.
+    /// Decides on requests that would otherwise be coalesced: with `false` a request passes through. It can't have other
+    /// requests coalesced.
     ///
     /// # Default
     ///
-    /// No veto.
+    /// Always `true`.
     pub fn coalesce_if(mut self, predicate: impl Fn(&request::Parts) -> bool + Send + Sync + 'static) -> Self {
-        self.rules.coalesce_if = Arc::new(predicate);
+        self.config.coalesce_if = Arc::new(predicate);
         self
     }
 
-    /// A veto on responses that would be shared: with `false` one is its leader's alone. It can't allow what isn't by
-    /// itself. Runs in the flight's task, before the body is read.
+    /// Decides on responses that would otherwise be shared: with `false` a response goes to its leader only. It can't have
+    /// other responses shared. Runs in the flight's task, before the body is read.
     ///
     /// # Default
     ///
-    /// No veto.
+    /// Always `true`.
     pub fn share_if(mut self, predicate: impl Fn(&response::Parts) -> bool + Send + Sync + 'static) -> Self {
-        self.rules.share_if = Arc::new(predicate);
+        self.config.share_if = Arc::new(predicate);
         self
     }
 
-    /// The `Retry-After` of a 503 or 504 for overload or time that is up, in whole seconds, rounded up.
+    /// The `Retry-After` of a 503 for overload or a 504 for a deadline, rounded up to whole seconds.
     ///
     /// # Default
     ///
     /// 1 second.
     pub fn retry_after(mut self, after: Duration) -> Self {
-        self.rules.retry_after = after;
+        self.config.retry_after = after;
         self
     }
 
-    /// The response where a join has failed. Errors of the inner service are none of these: they come out as
+    /// Makes the response to a request whose join failed. Errors of the inner service don't come here: they are returned as
     /// [`SharedError`](crate::tower::SharedError).
     ///
     /// # Default
     ///
-    /// What [the table](crate::tower#failures) has, with a body that names the status alone.
+    /// The responses of [this table](crate::tower#failures), with a body that names the status alone.
     pub fn map_join_error(mut self, map: impl Fn(&JoinError) -> Response<Bytes> + Send + Sync + 'static) -> Self {
-        self.rules.map_join_error = Some(Arc::new(map));
+        self.config.map_join_error = Some(Arc::new(map));
         self
     }
 
-    /// The layer.
+    /// Builds the layer.
     pub fn build(self) -> CoalesceLayer {
-        CoalesceLayer::with_common(Common::new(self.rules, self.handle))
+        CoalesceLayer::with_state(LayerState::new(self.config, self.handle))
     }
 }

@@ -1,4 +1,4 @@
-//! Reading a body to its end, or to the cap.
+//! Reads a body to its end, or up to the cap.
 
 use std::{collections::VecDeque, future::poll_fn, pin::Pin};
 
@@ -13,34 +13,34 @@ use super::{
 
 pub(super) enum Collected<B> {
     Whole(Content),
-    /// The cap is passed: what came up to there, and what comes after.
+    /// The body exceeds the cap: the data read so far, and the rest.
     TooLarge {
         read: VecDeque<Bytes>,
         rest: Pin<Box<B>>,
     },
 }
 
-/// Reads up to `max_bytes` of data. A body that fails is whole as well: it ends in its error for everyone.
+/// Reads up to `max_bytes` of data. A body that fails counts as whole: it ends in its error for all callers.
 pub(super) async fn collect<B>(body: B, max_bytes: usize) -> Collected<B>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
     let mut body = Box::pin(body);
-    let mut gathered = Gathered::default();
+    let mut buffered = Buffered::default();
     let end = loop {
-        // A body that is always ready would keep its thread, and its flight from its deadline.
+        // Yields now and then: a body that is always ready would block its thread, and its flight's deadline would not fire.
         consume_budget().await;
         match poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
             None => break End::Plain,
             Some(Err(error)) => break End::Failed(share(error)),
             Some(Ok(frame)) => match frame.into_data() {
-                Ok(data) if data.len() > max_bytes - gathered.len() => {
-                    let read = [gathered.into_bytes(), data].into_iter().filter(|data| !data.is_empty()).collect();
+                Ok(data) if data.len() > max_bytes - buffered.len() => {
+                    let read = [buffered.into_bytes(), data].into_iter().filter(|data| !data.is_empty()).collect();
                     return Collected::TooLarge { read, rest: body };
                 }
-                Ok(data) => gathered.push(data),
-                // Whatever else a frame may come to be, it isn't for us.
+                Ok(data) => buffered.push(data),
+                // Ignores kinds of frames that `http-body` may add.
                 Err(frame) => {
                     if let Ok(trailers) = frame.into_trailers() {
                         break End::Trailers(trailers);
@@ -49,18 +49,18 @@ where
             },
         }
     };
-    Collected::Whole(Content { data: gathered.into_bytes(), end })
+    Collected::Whole(Content { data: buffered.into_bytes(), end })
 }
 
-/// The data so far: as it came while it is one piece, else copied together. Pieces as they came would cost more than the
-/// cap allows, as each has its own overhead and may hold on to the buffer it was cut from.
+/// The data so far: uncopied while it is one chunk, otherwise copied into one buffer. A list of chunks could take more memory
+/// than the cap allows, as each chunk has its own overhead and may keep the larger buffer that it was split from alive.
 #[derive(Default)]
-struct Gathered {
+struct Buffered {
     first: Bytes,
     joined: BytesMut,
 }
 
-impl Gathered {
+impl Buffered {
     fn len(&self) -> usize {
         // One of them is empty.
         self.first.len() + self.joined.len()

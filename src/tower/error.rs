@@ -2,17 +2,17 @@
 
 use std::{convert::Infallible, error::Error, fmt, marker::PhantomData, sync::Arc};
 
-/// What tower calls an error whose type is nobody's business.
+/// A boxed error, as in tower.
 pub(super) type BoxError = Box<dyn Error + Send + Sync>;
 
-/// An error as it is shared.
+/// A shared error.
 pub(super) type ArcError = Arc<dyn Error + Send + Sync>;
 
-/// An error of the service or of the body below, which need not be `Clone`: all callers of a flight hold the same one
-/// (G8). No later request sees it.
+/// An error of the inner service or of its body, shared by all callers of a flight (G8); it need not be `Clone`. No later
+/// request gets it.
 ///
-/// It speaks as the error inside does, and goes on with its sources. `E` says what that was; it isn't used but for
-/// `SharedError<Infallible>`, which is as impossible as [`Infallible`] and turns into one, as axum's routers ask.
+/// `Display` and `source` are those of the inner error. `E` is the type of the inner service's error. A
+/// `SharedError<Infallible>` can't exist, and converts into [`Infallible`] as axum's routers require.
 pub struct SharedError<E> {
     error: ArcError,
     original: PhantomData<fn() -> E>,
@@ -23,18 +23,18 @@ impl<E> SharedError<E> {
         Self { error, original: PhantomData }
     }
 
-    /// The error itself; of a service whose errors are boxed, what was in the box.
+    /// The inner error; for a service with boxed errors, the error in the box.
     pub fn get(&self) -> &(dyn Error + Send + Sync + 'static) {
         &*self.error
     }
 
-    /// The error itself, if it is a `T`.
+    /// The inner error, if it is a `T`.
     pub fn downcast_ref<T: Error + 'static>(&self) -> Option<&T> {
         self.error.downcast_ref()
     }
 }
 
-/// Any error, ready to be shared.
+/// Makes an error shareable.
 pub(super) fn share(error: impl Into<BoxError>) -> ArcError {
     Arc::from(error.into())
 }
@@ -58,7 +58,7 @@ impl<E> fmt::Display for SharedError<E> {
 }
 
 impl<E> Error for SharedError<E> {
-    // `Display` already speaks for the inner error, so the chain goes on below it.
+    // `Display` already shows the inner error, so the chain continues with that error's source.
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.error.source()
     }

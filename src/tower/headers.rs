@@ -1,8 +1,8 @@
-//! The headers that decide, and how they are read.
+//! The headers that the layer reads, and how it parses them.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-/// Credentials, and what proxies make of them: with one of these a request is somebody's.
+/// Headers that carry credentials, or what proxies replace them with: a request with one of them is one client's.
 pub(super) const CREDENTIALS: [HeaderName; 22] = [
     header::AUTHORIZATION,
     header::PROXY_AUTHORIZATION,
@@ -28,9 +28,9 @@ pub(super) const CREDENTIALS: [HeaderName; 22] = [
     HeaderName::from_static("dpop"),
 ];
 
-/// What frameworks and applications take for a part of the target, whoever sent it; and what the answers to other sites'
-/// scripts hang on. Left out of the key, the first kind lets one client poison another's answer.
-pub(super) const ALWAYS_IN_THE_KEY: [HeaderName; 11] = [
+/// Headers that frameworks and applications treat as a part of the target, and those that CORS responses depend on. Outside of
+/// the key, the first kind would let one client poison another's response.
+pub(super) const DEFAULT_KEY_HEADERS: [HeaderName; 11] = [
     header::HOST,
     header::ORIGIN,
     header::ACCESS_CONTROL_REQUEST_METHOD,
@@ -55,8 +55,8 @@ pub(super) const RANGES: [HeaderName; 2] = [header::RANGE, header::IF_RANGE];
 pub(super) const CONDITIONS: [HeaderName; 4] =
     [header::IF_MATCH, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::IF_UNMODIFIED_SINCE];
 
-/// These belong to the connection that a response came by (RFC 9110, section 7.6.1). `Trailer` does not: without it
-/// hyper sends no trailers.
+/// Headers that hold for a single connection (RFC 9110, section 7.6.1). Without `Trailer`, as hyper sends no trailers unless it
+/// is there.
 const HOP_BY_HOP: [HeaderName; 6] = [
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
@@ -70,21 +70,22 @@ pub(super) fn has_any(headers: &HeaderMap, names: &[HeaderName]) -> bool {
     names.iter().any(|name| headers.contains_key(name))
 }
 
-/// The members of a header that is a list, each without what comes after `=` or `;`.
+/// The members of a list header, each without its argument (after `=`) or parameters (after `;`).
 ///
-/// A comma inside quotes ends a member too. That makes more of them than there are, and none fewer.
+/// Also splits at commas inside of quotes. That can add members, but never hides one.
 pub(super) fn members<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
     let values = headers.get_all(name).iter().map(HeaderValue::as_bytes);
     let members = values.flat_map(|value| value.split(|byte| *byte == b','));
     members.map(|member| member.split(|byte| matches!(byte, b'=' | b';')).next().unwrap_or_default().trim_ascii())
 }
 
-/// Whether the list has a member of that name.
-pub(super) fn lists(headers: &HeaderMap, name: &HeaderName, member: &str) -> bool {
+/// Whether a list header has a member of that name, in any case.
+pub(super) fn contains_member(headers: &HeaderMap, name: &HeaderName, member: &str) -> bool {
     members(headers, name).any(|listed| listed.eq_ignore_ascii_case(member.as_bytes()))
 }
 
-/// What `Forwarded` says of the target: all of it but who the client is, which would be another key for each.
+/// The parameters of `Forwarded` that describe the target. Those that name the client are left out: each client would have a
+/// key of its own.
 pub(super) fn forwarded_target(value: &HeaderValue) -> Option<HeaderValue> {
     let pieces = value.as_bytes().split(|byte| matches!(byte, b';' | b',')).map(<[u8]>::trim_ascii);
     let names_a_client = |piece: &&[u8]| {
@@ -92,11 +93,11 @@ pub(super) fn forwarded_target(value: &HeaderValue) -> Option<HeaderValue> {
         name.eq_ignore_ascii_case(b"for") || name.eq_ignore_ascii_case(b"by")
     };
     let target = pieces.filter(|piece| !names_a_client(piece)).collect::<Vec<_>>().join(&b';');
-    // What was cut out of a header's value can't but be one; an empty one says nothing.
+    // Always a valid header value, as its bytes come from one. An empty one adds nothing to the key.
     HeaderValue::from_bytes(&target).ok().filter(|target| !target.is_empty())
 }
 
-/// Takes out what belongs to the connection.
+/// Removes the headers that hold for the connection alone.
 pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<_> = members(headers, &header::CONNECTION)
         .filter_map(|name| HeaderName::from_bytes(name).ok())
@@ -113,12 +114,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_directive_is_found_whatever_its_case_its_argument_and_its_neighbours() {
+    fn finds_directives_in_any_case_and_position() {
         let mut headers = HeaderMap::new();
         headers.append(header::CACHE_CONTROL, HeaderValue::from_static("max-age=5 , PRIVATE=\"set-cookie, x\""));
         headers.append(header::CACHE_CONTROL, HeaderValue::from_static("no-Store"));
         for (directive, is_there) in [("private", true), ("no-store", true), ("max-age", true), ("no-cache", false)] {
-            assert_eq!(lists(&headers, &header::CACHE_CONTROL, directive), is_there, "{directive}");
+            assert_eq!(contains_member(&headers, &header::CACHE_CONTROL, directive), is_there, "{directive}");
         }
     }
 
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_connection_names_goes_with_it() {
+    fn strips_headers_that_connection_names() {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONNECTION, HeaderValue::from_static("close, X-Lease"));
         headers.insert("x-lease", HeaderValue::from_static("1"));

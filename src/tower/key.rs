@@ -1,25 +1,23 @@
-//! What makes two requests the same.
+//! The key that identical requests share.
 
 use std::fmt;
 
 use http::{HeaderName, HeaderValue, Method, Uri};
 
-/// What requests have in common that share a response: layer, method, target, and what of the headers and of the
-/// principal goes into the key.
+/// Identifies requests that may share a response: the layer, the method, the target, the key headers and the principal.
 ///
-/// `Display` gives method and target, for [`Builder::describe`](crate::Builder::describe); mind what your targets
-/// contain. Headers and principals are shown nowhere, as they may be secrets.
+/// `Display` shows the method and the target, for [`Builder::describe`](crate::Builder::describe): make sure that your
+/// targets contain no secrets. `Display` and `Debug` never show headers and principals.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Key {
-    /// Two layers on one coalescer share its caps, and no flights: what one leaves out of its keys may be in the
-    /// other's.
-    pub(super) layer: u64,
+    /// Two layers on one coalescer share its caps but no flights, as their keys may leave out different things.
+    pub(super) layer_id: u64,
     pub(super) method: Method,
-    /// As the client sent it, with scheme and authority where it gave them.
+    /// As the client sent it, with scheme and authority if it sent them.
     pub(super) uri: Uri,
-    /// What a router or a layer above has made of it, where that differs.
+    /// The URI that a router or a layer above rewrote it to, if that differs.
     pub(super) rewritten: Option<Uri>,
-    /// A header that isn't in the request isn't in here, which is another key than an empty one.
+    /// Only headers that are in the request: a missing header and an empty one make different keys.
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) principal: Option<Box<[u8]>>,
 }

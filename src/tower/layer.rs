@@ -1,56 +1,54 @@
-//! What is put in front of a service.
+//! The layer.
 
 use std::sync::Arc;
 
 use tower_layer::Layer;
 
 use super::{
-    answer::Answer, builder::CoalesceLayerBuilder, common::Common, key::Key, passes::Passes, service::Coalesce,
+    answer::Answer, builder::CoalesceLayerBuilder, key::Key, pass_through::Passes, service::Coalesce, state::LayerState,
 };
 use crate::handle::Handle;
 
-/// A tower layer that has concurrent identical requests answered by one call of the service below.
+/// A tower layer that answers concurrent identical requests with one call of the inner service.
 ///
-/// The [module's documentation](crate::tower) says which requests those are, and what is never shared.
+/// The [module's documentation](crate::tower) defines which requests are identical, and what is never shared.
 ///
-/// Clones are the same layer, and so are all services it is put in front of: they share flights, caps and counters. A
-/// layer is therefore for one backend. Where the same request is answered differently, as by two clients with
-/// different credentials of their own, each needs a layer of its own; a [`handle`](CoalesceLayerBuilder::handle) may be
-/// in both, which then share its caps and no flights. axum's routers are one backend together, nested or not, as what
-/// nesting cuts from a request's target stays in the key.
+/// Clones of a layer, and all services that it wraps, share flights, caps and counters. So use one layer per backend. If two
+/// services answer the same request differently, such as two clients that add different credentials, give each a layer of its
+/// own. Both layers may have the same [`handle`](CoalesceLayerBuilder::handle): they then share its caps, but no flights.
+/// axum's routers count as one backend, nested or not, as the key contains the target before nesting strips its prefix.
 #[derive(Clone, Debug)]
 pub struct CoalesceLayer {
-    common: Arc<Common>,
+    state: Arc<LayerState>,
 }
 
 impl CoalesceLayer {
-    /// A layer with every default; see [`CoalesceLayerBuilder`] for what they are.
+    /// A layer with all defaults; [`CoalesceLayerBuilder`] lists them.
     ///
-    /// It may be made outside of a runtime: the coalescer is built at the first request, on the runtime that this comes
-    /// on, and stays there.
+    /// May be called outside of a runtime: the first request builds the coalescer, on its own runtime.
     #[must_use]
     pub fn new() -> Self {
         Self::builder().build()
     }
 
-    /// Starts from every default.
+    /// A builder with all defaults.
     pub fn builder() -> CoalesceLayerBuilder {
         CoalesceLayerBuilder::new()
     }
 
-    pub(super) fn with_common(common: Common) -> Self {
-        Self { common: Arc::new(common) }
+    pub(super) fn with_state(state: LayerState) -> Self {
+        Self { state: Arc::new(state) }
     }
 
-    /// How many requests weren't coalesced, and why.
+    /// Counts of the requests that weren't coalesced, by reason.
     pub fn passes(&self) -> Passes {
-        self.common.passes.clone()
+        self.state.pass_through.clone()
     }
 
-    /// The coalescer's handle, for its [`stats`](Handle::stats), [`inspect`](Handle::inspect), its rollout and its
-    /// switch. `None` until the first request that may join, unless the builder was given one.
+    /// The coalescer's handle, for [`stats`](Handle::stats), [`inspect`](Handle::inspect) and the rollout. `None` before the
+    /// first request that may join, unless the builder was given one.
     pub fn handle(&self) -> Option<Handle<Key, Answer>> {
-        self.common.handle_so_far().cloned()
+        self.state.existing_handle().cloned()
     }
 }
 
@@ -64,6 +62,6 @@ impl<S> Layer<S> for CoalesceLayer {
     type Service = Coalesce<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Coalesce::new(inner, Arc::clone(&self.common))
+        Coalesce::new(inner, Arc::clone(&self.state))
     }
 }

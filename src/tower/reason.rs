@@ -1,18 +1,17 @@
-//! Why a request wasn't coalesced.
+//! The reasons why a request isn't coalesced.
 
 use std::fmt;
 
 /// Why a request was answered by a call of its own.
 ///
-/// The first group is found in the request, before anything is joined; the second in a response, when its flight's
-/// callers are about to share it. The table in the [module's documentation](crate::tower#what-is-never-shared) has what
-/// is behind each.
+/// The first group, up to [`NoRuntime`](Self::NoRuntime), is found in the request, before it joins a flight; the second in a
+/// response, before it is shared. The tables in the [module's documentation](crate::tower#what-is-never-shared) explain each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
-    /// The method is neither GET nor HEAD, or a header says that it stands for another one.
+    /// The method is neither GET nor HEAD, or a header overrides it.
     Method,
-    /// The request asks for its connection: `Upgrade`.
+    /// The request asks for an upgrade of its connection: `Upgrade`.
     Upgrade,
     /// The request has a body, or may have one.
     RequestBody,
@@ -22,32 +21,32 @@ pub enum Reason {
     Range,
     /// `If-None-Match`, `If-Match`, `If-Modified-Since` or `If-Unmodified-Since`.
     Conditional,
-    /// The request has wishes as to caches: `Cache-Control` other than `max-age` and `max-stale`, or `Pragma`.
+    /// The request has cache directives: `Cache-Control` other than `max-age` and `max-stale`, or `Pragma`.
     RequestCacheControl,
-    /// The request carries credentials, and nothing says how they enter the key.
+    /// The request carries credentials that aren't in the key.
     Credentials,
-    /// [`coalesce_if`](crate::tower::CoalesceLayerBuilder::coalesce_if) said no.
+    /// [`coalesce_if`](crate::tower::CoalesceLayerBuilder::coalesce_if) returned `false`.
     RequestVetoed,
-    /// The first request came on no Tokio runtime, so there is nothing for flights to run on.
+    /// No coalescer was built yet, and the request came outside of a Tokio runtime, on which flights could run.
     NoRuntime,
-    /// The response's status says something of its requester or its connection alone, or has no body to share.
+    /// The response's status depends on the client or its connection, or belongs to a request that never joins.
     Status,
     /// The response sets a cookie.
     SetCookie,
     /// The response is `private`, `no-store` or `no-cache`.
     ResponseCacheControl,
-    /// The response varies with a header that isn't in the key, or with `*`.
+    /// The response has a `Vary` with `*` or a header that isn't in the key.
     Vary,
-    /// The response is a stream that is to be seen as it comes.
+    /// The response is an endless stream.
     Streaming,
     /// The response's body is larger than [`max_body_bytes`](crate::tower::CoalesceLayerBuilder::max_body_bytes).
     TooLarge,
-    /// [`share_if`](crate::tower::CoalesceLayerBuilder::share_if) said no.
+    /// [`share_if`](crate::tower::CoalesceLayerBuilder::share_if) returned `false`.
     ResponseVetoed,
 }
 
 impl Reason {
-    /// Every reason there is, in the order of their declaration.
+    /// All reasons, in the order of their declaration.
     pub const ALL: [Self; 17] = [
         Self::Method,
         Self::Upgrade,
@@ -103,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_reason_counts_in_a_place_of_its_own() {
-        assert!(Reason::ALL.iter().enumerate().all(|(place, reason)| *reason as usize == place));
+    fn all_is_in_order_of_declaration() {
+        assert!(Reason::ALL.iter().enumerate().all(|(index, reason)| *reason as usize == index));
     }
 }

@@ -1,4 +1,4 @@
-//! The service that a layer makes of another.
+//! The service: answers each request by a flight, or passes it through.
 
 use std::{
     fmt,
@@ -17,26 +17,26 @@ use super::{
     answer::{self, Answer, Outcome},
     body::{CoalescedBody, Content},
     collect::{Collected, collect},
-    common::Common,
-    desk::{Desk, Paper},
     error::{BoxError, SharedError, share},
     reason::Reason,
+    request_slot::{RequestSlot, SlotState},
+    state::LayerState,
 };
 
-/// What [`CoalesceLayer`](crate::tower::CoalesceLayer) makes of a service.
+/// A service wrapped by [`CoalesceLayer`](crate::tower::CoalesceLayer).
 ///
-/// It is always ready: a request that follows another needs nothing of the service below, and one that doesn't gets a
-/// clone of its own, which it waits for before it calls. To bound what waits there, have something below that refuses,
-/// or give the coalescer caps.
+/// It is always ready: a request that follows another doesn't call the inner service, and each other request waits for a clone
+/// of the inner service of its own before it calls it. To bound the requests that wait there, use an inner service that
+/// rejects (load shedding), or set the coalescer's caps.
 #[derive(Clone, Debug)]
 pub struct Coalesce<S> {
     inner: S,
-    common: Arc<Common>,
+    state: Arc<LayerState>,
 }
 
 impl<S> Coalesce<S> {
-    pub(super) fn new(inner: S, common: Arc<Common>) -> Self {
-        Self { inner, common }
+    pub(super) fn new(inner: S, state: Arc<LayerState>) -> Self {
+        Self { inner, state }
     }
 }
 
@@ -54,18 +54,18 @@ where
     type Future = ResponseFuture<ResB, S::Error>;
 
     fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        // Waiting for the inner service here would keep out the very requests that need no call: behind a limit of one
-        // call at a time, none would ever follow another.
+        // Don't wait for the inner service here: followers need no call. With a limit of one concurrent call below, no
+        // request could ever follow another.
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<ReqB>) -> Self::Future {
-        let (inner, common) = (self.inner.clone(), Arc::clone(&self.common));
-        ResponseFuture { inner: Box::pin(serve(inner, request, common)) }
+        let (inner, state) = (self.inner.clone(), Arc::clone(&self.state));
+        ResponseFuture { inner: Box::pin(serve(inner, request, state)) }
     }
 }
 
-/// The future of [`Coalesce`]'s responses. Drop it whenever you like: no other request notices (G2).
+/// The response future of [`Coalesce`]. Dropping it affects no other request (G2).
 #[must_use = "nothing happens before the future is polled"]
 pub struct ResponseFuture<B, E> {
     inner: Pin<Box<dyn Future<Output = Served<B, E>> + Send>>,
@@ -87,8 +87,8 @@ impl<B, E> fmt::Debug for ResponseFuture<B, E> {
     }
 }
 
-/// One request's way: past the coalescer, or through a flight.
-async fn serve<S, ReqB, ResB>(inner: S, request: Request<ReqB>, common: Arc<Common>) -> Served<ResB, S::Error>
+/// Answers one request, by a flight or by a call of its own.
+async fn serve<S, ReqB, ResB>(inner: S, request: Request<ReqB>, state: Arc<LayerState>) -> Served<ResB, S::Error>
 where
     S: Service<Request<ReqB>, Response = Response<ResB>> + Clone + Send + 'static,
     S::Future: Send,
@@ -98,63 +98,65 @@ where
     ResB::Error: Into<BoxError>,
 {
     let (parts, body) = request.into_parts();
-    let admitted = common.rules.admit(common.layer, &parts, &body);
+    let admitted = state.config.admit(state.layer_id, &parts, &body);
     let request = Request::from_parts(parts, body);
-    let (key, handle) = match admitted.and_then(|key| Ok((key, common.handle().ok_or(Reason::NoRuntime)?))) {
+    let (key, handle) = match admitted.and_then(|key| Ok((key, state.handle().ok_or(Reason::NoRuntime)?))) {
         Ok(admitted) => admitted,
         Err(reason) => {
-            common.passes.count(reason);
+            state.pass_through.count(reason);
             return call_alone(inner, request).await;
         }
     };
-    let desk = Desk::new(inner, request);
-    let (at_work, rules) = (desk.clone(), Arc::clone(&common));
-    match handle.join(key, move || lead(at_work, rules)).await {
+    let slot = RequestSlot::new(inner, request);
+    let (work_slot, work_state) = (slot.clone(), Arc::clone(&state));
+    match handle.join(key, move || lead(work_slot, work_state)).await {
         Ok(Answer(Outcome::Shared { parts, content })) => Ok(answer::response(parts, content)),
         Ok(Answer(Outcome::Failed(error))) => Err(SharedError::new(error)),
-        Ok(Answer(Outcome::LeadersAlone(reason))) => {
-            common.passes.count(reason);
-            match desk.take() {
-                Paper::Response(response) => Ok(response),
-                Paper::Request(inner, request) => call_alone(inner, request).await,
-                Paper::Gone => unreachable!("a leader's response is on its desk before its flight has landed"),
+        Ok(Answer(Outcome::LeaderOnly(reason))) => {
+            state.pass_through.count(reason);
+            match slot.take() {
+                SlotState::Response(response) => Ok(response),
+                SlotState::Request(inner, request) => call_alone(inner, request).await,
+                SlotState::Empty => unreachable!("a leader's response is in its slot before its flight completes"),
             }
         }
         Err(error) => {
-            let (parts, data) = common.rules.refuse(&error).into_parts();
+            let (parts, data) = state.config.error_response(&error).into_parts();
             Ok(answer::response(parts, Content { data, ..Content::default() }))
         }
     }
 }
 
-/// The work of a flight: the leader's call, and as much of its response as is for everyone.
-async fn lead<S, ReqB, ResB>(desk: Desk<S, ReqB, ResB>, common: Arc<Common>) -> Answer
+/// The work of a flight: makes the leader's call, and collects the response if it is shareable.
+async fn lead<S, ReqB, ResB>(slot: RequestSlot<S, ReqB, ResB>, state: Arc<LayerState>) -> Answer
 where
     S: Service<Request<ReqB>, Response = Response<ResB>>,
     S::Error: Into<BoxError>,
     ResB: Body<Data = Bytes>,
     ResB::Error: Into<BoxError>,
 {
-    let Paper::Request(inner, request) = desk.take() else { unreachable!("work is called once, before its caller") };
+    let SlotState::Request(inner, request) = slot.take() else {
+        unreachable!("work runs once, and takes the request before its caller looks")
+    };
     let method = request.method().clone();
     let (parts, body) = match call(inner, request).await {
         Ok(response) => response.into_parts(),
         Err(error) => return Answer(Outcome::Failed(share(error))),
     };
-    if let Some(reason) = common.rules.objection(&method, &parts, &body) {
-        desk.leave_response(Response::from_parts(parts, CoalescedBody::own(body)));
-        return Answer(Outcome::LeadersAlone(reason));
+    if let Some(reason) = state.config.not_shareable(&method, &parts, &body) {
+        slot.put_response(Response::from_parts(parts, CoalescedBody::own(body)));
+        return Answer(Outcome::LeaderOnly(reason));
     }
-    match collect(body, common.rules.max_body_bytes).await {
+    match collect(body, state.config.max_body_bytes).await {
         Collected::Whole(content) => Answer::shared(parts, content),
         Collected::TooLarge { read, rest } => {
-            desk.leave_response(Response::from_parts(parts, CoalescedBody::resumed(read, rest)));
-            Answer(Outcome::LeadersAlone(Reason::TooLarge))
+            slot.put_response(Response::from_parts(parts, CoalescedBody::resumed(read, rest)));
+            Answer(Outcome::LeaderOnly(Reason::TooLarge))
         }
     }
 }
 
-/// As if the layer weren't there.
+/// Calls the inner service for this request only, as if the layer weren't there.
 async fn call_alone<S, ReqB, ResB>(inner: S, request: Request<ReqB>) -> Served<ResB, S::Error>
 where
     S: Service<Request<ReqB>, Response = Response<ResB>>,
@@ -166,7 +168,7 @@ where
     }
 }
 
-/// A clone's readiness is its own, so it is waited for on the clone that is called.
+/// Waits for the readiness of the very clone that it calls: clones don't share readiness.
 async fn call<S: Service<R>, R>(mut inner: S, request: R) -> Result<S::Response, S::Error> {
     poll_fn(|cx| inner.poll_ready(cx)).await?;
     inner.call(request).await

@@ -21,6 +21,11 @@ impl SlowKey {
     pub(crate) fn new(id: u8) -> Self {
         Self { id, wall: None }
     }
+
+    /// Counts its comparisons, and blocks in each.
+    pub(crate) fn walled(id: u8, wall: Wall, comparisons: Count) -> Self {
+        Self { id, wall: Some((wall, comparisons)) }
+    }
 }
 
 impl PartialEq for SlowKey {
@@ -59,7 +64,7 @@ impl BusyShard {
         let mut leader: Join = Box::pin(handle.join(SlowKey::new(0), gate.then(0)));
         assert_pending(&mut leader);
         block_on(handle.stats()).expect("the shard is there");
-        let key = SlowKey { id: 0, wall: Some((wall, comparisons.clone())) };
+        let key = SlowKey::walled(0, wall, comparisons.clone());
         let mut follower: Join = Box::pin(handle.join(key, gate.then(0)));
         let follower = thread::spawn(move || {
             let _ = poll_once(&mut follower);

@@ -28,6 +28,7 @@ mod hostile_subscribers;
 mod hostile_values;
 mod hostile_wakers;
 mod hostile_work;
+mod in_place;
 mod inspect;
 mod isolation;
 mod laziness;

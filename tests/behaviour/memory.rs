@@ -245,33 +245,6 @@ async fn departed_callers_are_reclaimed_while_the_flight_runs() {
 }
 
 #[tokio::test]
-async fn at_most_as_many_departed_callers_are_kept_as_there_are_live_ones() {
-    limited(async {
-        let handle = one_shard::<u8, u8>();
-        let dropped = Count::default();
-        let mut burst: Vec<_> = (0..1_000)
-            .map(|_| {
-                let token = dropped.on_drop();
-                handle.join(1, move || async move {
-                    let _token = token;
-                    pending().await
-                })
-            })
-            .collect();
-        burst.iter_mut().for_each(assert_pending);
-        settle().await;
-        while burst.len() > 1 {
-            // From the back: the leader's closure is at work and stays.
-            burst.pop();
-            settle().await;
-            let kept = 1_000 - dropped.get() - burst.len();
-            assert!(kept <= burst.len(), "{kept} departed callers kept for {} live ones", burst.len());
-        }
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn ten_thousand_cancelled_keys_leave_nothing_behind() {
     limited(async {
         for handle in [one_shard::<String, CountsDrop>(), one_aborting_shard()] {

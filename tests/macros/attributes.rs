@@ -1,4 +1,4 @@
-//! What else stands on a function stays there.
+//! Other attributes of a coalesced function.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,7 +12,7 @@ use tracing_subscriber::{
 
 use crate::support::limited;
 
-/// The spans of one name that were opened.
+/// Counts the spans named `load`.
 #[derive(Clone, Default)]
 struct Spans(Arc<Mutex<usize>>);
 
@@ -24,7 +24,7 @@ impl<S: Subscriber> Layer<S> for Spans {
     }
 }
 
-/// How many spans `load` opens in two calls of which one runs.
+/// The number of `load` spans in two calls that share an execution.
 fn spans<F: Future>(calls: impl FnOnce() -> F) -> usize {
     let spans = Spans::default();
     with_default(Registry::default().with(spans.clone()), || {
@@ -57,9 +57,9 @@ fn instrument_above_sees_every_execution() {
     assert_eq!(spans(|| async { tokio::join!(load(7, "ada"), load(7, "ada")) }), 1);
 }
 
-/// Warnings are errors where tests are linted: an attribute that got lost, or came to be where it has no purpose, is one.
+/// A lost or misplaced attribute is a warning, and warnings are errors when tests are linted.
 #[tokio::test]
-async fn lints_and_conditions_hold_for_the_body_and_for_the_call() {
+async fn lints_and_cfg_apply_to_call_and_body() {
     #[coalesce]
     #[must_use]
     #[expect(unused_variables, reason = "the test's own")]

@@ -1,4 +1,4 @@
-//! Functions for plain threads.
+//! Blocking functions.
 
 use std::{
     panic::catch_unwind,
@@ -14,7 +14,7 @@ use crate::{
 };
 
 #[test]
-fn threads_that_have_no_runtime_share_one_execution() {
+fn threads_without_a_runtime_share() {
     #[coalesce(blocking, skip(wall, count))]
     fn load(name: &str, wall: &Wall, count: &Count) -> usize {
         count.up();
@@ -44,7 +44,7 @@ fn threads_that_have_no_runtime_share_one_execution() {
 }
 
 #[test]
-fn errors_and_panics_of_blocking_work_are_told_apart() {
+fn blocking_work_may_fail_or_panic() {
     #[coalesce(blocking, max_flight_duration = 20)]
     fn load(id: u32) -> Result<u32, Failure> {
         match id {
@@ -68,8 +68,8 @@ fn errors_and_panics_of_blocking_work_are_told_apart() {
 }
 
 #[test]
-fn blocking_methods_and_coalescers_with_a_name_work_as_async_ones_do() {
-    static HOME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(two_workers);
+fn blocking_methods_join_named_coalescers() {
+    static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(two_workers);
     #[derive(Clone)]
     struct Store {
         flights: Handle<u32, u32>,
@@ -83,7 +83,7 @@ fn blocking_methods_and_coalescers_with_a_name_work_as_async_ones_do() {
     }
 
     watched(|| {
-        let _inside = HOME.enter();
+        let _inside = RUNTIME.enter();
         let store = Arc::new(Store { flights: Coalescer::new().handle(), base: 10 });
         assert_eq!(Arc::clone(&store).load(7), 17);
         assert_eq!(Arc::clone(&store).load_stats().joins, 1);
@@ -92,7 +92,7 @@ fn blocking_methods_and_coalescers_with_a_name_work_as_async_ones_do() {
 }
 
 #[test]
-fn the_home_of_blocking_functions_outlives_every_runtime() {
+fn the_dedicated_runtime_outlives_all_others() {
     #[coalesce(blocking)]
     fn load(id: u32) -> u32 {
         id

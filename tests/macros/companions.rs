@@ -1,4 +1,4 @@
-//! The functions that come with a function.
+//! The companion functions.
 
 use shardflight::coalesce;
 use tokio::spawn;
@@ -9,7 +9,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn a_forgotten_call_is_run_anew_and_answers_who_waits_for_it() {
+async fn forget_detaches_the_running_call() {
     #[coalesce(skip(gate, count))]
     async fn load(_name: &str, gate: &Gate, count: &Count) -> usize {
         let run = count.up();
@@ -40,7 +40,7 @@ async fn a_forgotten_call_is_run_anew_and_answers_who_waits_for_it() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_not_coalesced_is_the_function_as_written() {
+async fn no_coalesce_runs_the_function_as_written() {
     #[coalesce(skip(count))]
     async fn load(id: u32, count: &Count) -> u32 {
         count.up();
@@ -61,7 +61,7 @@ mod inside {
 }
 
 #[tokio::test]
-async fn companions_are_seen_where_the_function_is() {
+async fn companions_have_the_functions_visibility() {
     assert_eq!(limited(inside::load(7)).await, 7);
     assert_eq!(inside::load_no_coalesce(7).await, 7);
     assert!(!inside::load_forget(7).await);

@@ -1,4 +1,4 @@
-//! Names: the user may use any.
+//! Users may use any name.
 
 use shardflight::coalesce;
 
@@ -28,7 +28,7 @@ async fn arguments_may_have_any_name() {
 }
 
 #[tokio::test]
-async fn a_key_may_use_names_of_ours() {
+async fn a_key_may_use_the_macros_names() {
     #[coalesce(key = "key + place + builder")]
     async fn load(key: u32, place: u32, builder: u32) -> u32 {
         key * place * builder
@@ -38,7 +38,7 @@ async fn a_key_may_use_names_of_ours() {
 }
 
 #[tokio::test]
-async fn the_function_may_have_a_raw_name_and_raw_arguments_may_be_skipped() {
+async fn raw_identifiers_are_accepted() {
     #[coalesce(skip(r#type))]
     async fn r#match(r#type: u32, id: u32) -> u32 {
         r#type + id
@@ -63,7 +63,7 @@ async fn a_body_may_shadow_and_change_its_arguments() {
     assert_eq!(limited(load(6, "ada")).await, "7 ADA");
 }
 
-/// None of the prelude's names is the one that everyone knows.
+/// A scope that shadows the prelude's names.
 mod hostile_scope {
     #![allow(dead_code, non_camel_case_types)]
     use shardflight::coalesce;
@@ -94,7 +94,7 @@ mod elsewhere {
 }
 
 #[tokio::test]
-async fn the_crate_may_go_by_another_path() {
+async fn the_crate_may_have_another_path() {
     #[elsewhere::coalescing::coalesce(crate = "crate::hygiene::elsewhere::coalescing", on_abandon = "Finish")]
     async fn load(id: u32) -> u32 {
         id

@@ -1,4 +1,4 @@
-//! What tells calls apart.
+//! The key of a call.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use shardflight::coalesce;
 use crate::support::limited;
 
 #[tokio::test]
-async fn a_skipped_argument_tells_no_calls_apart() {
+async fn skipped_arguments_are_not_in_the_key() {
     #[coalesce(skip(trace_id))]
     async fn load(id: u32, trace_id: u64) -> (u32, u64) {
         tokio::task::yield_now().await;
@@ -32,7 +32,7 @@ async fn a_key_expression_normalises() {
 }
 
 #[tokio::test]
-async fn a_key_may_name_arguments_be_they_borrowed_or_not() {
+async fn a_key_may_name_borrowed_arguments() {
     #[coalesce(key = "(tenant, user, page / 10)")]
     async fn load(tenant: &str, user: String, page: u32) -> u32 {
         tokio::task::yield_now().await;
@@ -64,7 +64,7 @@ async fn a_key_may_be_given_without_a_string() {
 }
 
 #[tokio::test]
-async fn a_pattern_serves_with_a_key() {
+async fn patterns_work_with_a_key() {
     struct Query<T>(T);
     impl<T: Clone> Clone for Query<T> {
         fn clone(&self) -> Self {
@@ -89,7 +89,7 @@ async fn a_pattern_serves_with_a_key() {
 }
 
 #[tokio::test]
-async fn borrowed_arguments_come_to_the_body_as_they_were() {
+async fn borrowed_arguments_reach_the_body() {
     #[coalesce]
     async fn show(path: &Path, bytes: &[u8], text: &String, pair: &(u8, u8), fixed: &'static str) -> String {
         format!("{} {bytes:?} {text} {pair:?} {fixed}", path.display())
@@ -99,9 +99,9 @@ async fn borrowed_arguments_come_to_the_body_as_they_were() {
     assert_eq!(shown, "a/b [1, 2] t (3, 4) f");
 }
 
-/// The compiler has been known not to see, for types with references in them, that a future may be spawned.
+/// For keys with references in them, compilers failed to prove that an async function's future may be spawned.
 #[tokio::test]
-async fn calls_may_be_spawned_whatever_the_key_is_made_of() {
+async fn calls_with_static_keys_may_be_spawned() {
     #[coalesce]
     async fn load(name: &'static str, more: Option<&'static [u8]>, call: fn(&str) -> usize) -> &'static str {
         assert_eq!(call(name), name.len() + more.map_or(0, <[u8]>::len));

@@ -1,9 +1,9 @@
-//! What `#[coalesce]` makes of a function, one behaviour per test.
+//! Behaviour tests of `#[coalesce]`, one behaviour per test.
 //!
-//! Nothing here sleeps to let something happen: gates hold work back, and conditions are awaited under a time limit. Each
-//! test has functions of its own, as a function has one coalescer.
+//! No test sleeps to wait for something: gates hold work back, and conditions are awaited under a time limit. Each test has
+//! functions of its own, as a function has one coalescer.
 
-// Much of the work here stands for work that waits.
+// Much of the work here stands in for work that awaits something.
 #![allow(clippy::unused_async)]
 
 #[path = "../behaviour/support.rs"]
@@ -28,7 +28,7 @@ use tokio::task::yield_now;
 
 use crate::support::LIMIT;
 
-/// Waits until so many callers wait in a function's coalescer.
+/// Waits until a function's coalescer has this number of waiters.
 async fn waiting<F: Future<Output = Stats>>(waiters: usize, stats: impl Fn() -> F) {
     let deadline = Instant::now() + LIMIT;
     loop {

@@ -1,4 +1,4 @@
-//! Methods: `self` is an argument, too.
+//! Methods, in which `self` is an argument.
 
 use std::{marker::PhantomData, sync::Arc};
 
@@ -79,7 +79,7 @@ impl Store {
 }
 
 #[tokio::test]
-async fn two_instances_with_coalescers_of_their_own_share_nothing() {
+async fn instances_with_own_coalescers_share_nothing() {
     let (one, other) = (Store::new(1), Store::new(2));
     let answers = limited(async { tokio::join!(one.by_field(7), one.by_field(7), other.by_field(7)) }).await;
     assert_eq!(answers, ("1 7".into(), "1 7".into(), "2 7".into()));
@@ -88,7 +88,7 @@ async fn two_instances_with_coalescers_of_their_own_share_nothing() {
 }
 
 #[tokio::test]
-async fn two_instances_are_told_apart_by_the_key() {
+async fn a_key_tells_instances_apart() {
     let (one, other) = (Store::new(1), Store::new(2));
     let answers = limited(async { tokio::join!(one.by_key(7), one.by_key(7), other.by_key(7)) }).await;
     assert_eq!(
@@ -100,7 +100,7 @@ async fn two_instances_are_told_apart_by_the_key() {
 }
 
 #[tokio::test]
-async fn two_instances_share_if_self_is_skipped() {
+async fn instances_share_if_self_is_skipped() {
     let (one, other) = (Store::new(1), Store::new(2));
     let answers = limited(async { tokio::join!(one.for_all(7), other.for_all(7)) }).await;
     assert_eq!(answers, ("1 7".into(), "1 7".into()));
@@ -120,7 +120,7 @@ async fn self_may_be_an_arc_or_a_value() {
 }
 
 #[tokio::test]
-async fn a_function_without_self_may_be_a_types_own() {
+async fn associated_functions_are_coalesced() {
     let both = limited(async { tokio::join!(Store::associated(7), Store::associated(7)) }).await;
     assert_eq!((both.0.unwrap().id, both.1.unwrap().id), (7, 7));
     assert_eq!(Store::associated_stats().await.executions, 1);
@@ -148,9 +148,9 @@ impl<T: Default + Clone + Send + Sync + 'static> Typed<T> {
     }
 }
 
-/// A static in a generic type's method is one for all types.
+/// Rust has one static for all instances of a generic type, so the slot distinguishes them.
 #[tokio::test]
-async fn a_method_of_a_generic_type_is_one_for_each_type() {
+async fn generic_types_have_a_coalescer_each() {
     let (numbers, truths) = (Typed::<u32>(PhantomData), Typed::<bool>(PhantomData));
     let answers = limited(async { tokio::join!(numbers.zero("="), truths.zero("="), numbers.zero("=")) }).await;
     assert_eq!(answers, ("=0".into(), "=false".into(), "=0".into()));

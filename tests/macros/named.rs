@@ -11,7 +11,7 @@ use crate::{
 };
 
 #[test]
-fn a_static_serves_and_shares_with_direct_joins() {
+fn a_static_handle_shares_with_direct_joins() {
     static FLIGHTS: LazyLock<Handle<String, u32>> = LazyLock::new(|| Coalescer::new().handle());
 
     #[coalesce(in = "FLIGHTS", skip(gate))]
@@ -20,7 +20,7 @@ fn a_static_serves_and_shares_with_direct_joins() {
         u32::try_from(name.len()).unwrap()
     }
 
-    // The static's one runtime; other tests have their own.
+    // The only runtime that uses the static; other tests have runtimes of their own.
     tokio::runtime::Runtime::new().unwrap().block_on(limited(async {
         let gate = Gate::new();
         let call = tokio::spawn(load("ada", gate.clone()));
@@ -35,7 +35,7 @@ fn a_static_serves_and_shares_with_direct_joins() {
 }
 
 #[tokio::test]
-async fn an_argument_may_bring_the_coalescer() {
+async fn an_argument_may_be_the_coalescer() {
     #[coalesce(in = "flights", skip(flights))]
     async fn load(id: u64, flights: &Handle<u64, Result<u64, Failure>>) -> Result<u64, Failure> {
         yield_now().await;
@@ -49,7 +49,7 @@ async fn an_argument_may_bring_the_coalescer() {
 }
 
 #[tokio::test]
-async fn whatever_leads_to_a_handle_will_do() {
+async fn expressions_may_lead_to_a_handle() {
     #[derive(Clone)]
     struct Service {
         coalescer: Arc<Coalescer<u32, u32>>,
@@ -77,7 +77,7 @@ async fn whatever_leads_to_a_handle_will_do() {
 }
 
 #[tokio::test]
-async fn a_coalescer_that_its_owner_shut_down_stays_so() {
+async fn a_named_coalescer_is_not_replaced() {
     #[coalesce(in = "flights", skip(flights))]
     async fn load(id: u32, flights: &Handle<u32, Result<u32, Failure>>) -> Result<u32, Failure> {
         drop(flights.clone());

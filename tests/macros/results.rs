@@ -1,4 +1,4 @@
-//! Errors, panics, and what there is to be said where there is no `Result`.
+//! Errors and panics, with and without a `Result`.
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -29,7 +29,7 @@ async fn panic_of(call: impl Future) -> String {
 }
 
 #[tokio::test]
-async fn an_error_reaches_every_caller_and_is_not_remembered() {
+async fn an_error_is_shared_and_not_remembered() {
     #[coalesce(skip(count))]
     async fn load(id: u32, count: &Count) -> Result<u32, Failure> {
         tokio::task::yield_now().await;
@@ -47,7 +47,7 @@ async fn an_error_reaches_every_caller_and_is_not_remembered() {
 }
 
 #[tokio::test]
-async fn a_panic_is_an_error_where_there_is_a_result() {
+async fn a_panic_is_an_error_of_a_result() {
     #[coalesce]
     async fn load(id: u32) -> Result<u32, Failure> {
         panic_quietly(format!("no {id}"))
@@ -58,7 +58,7 @@ async fn a_panic_is_an_error_where_there_is_a_result() {
 }
 
 #[tokio::test]
-async fn a_panic_reaches_every_caller_where_there_is_no_result() {
+async fn a_panic_reaches_callers_without_a_result() {
     #[coalesce]
     async fn load(id: u32) -> u32 {
         tokio::task::yield_now().await;
@@ -71,23 +71,23 @@ async fn a_panic_reaches_every_caller_where_there_is_no_result() {
 }
 
 #[tokio::test]
-async fn a_call_without_an_answer_says_so_where_there_is_no_result() {
+async fn a_failed_join_panics_without_a_result() {
     #[coalesce]
-    async fn circle(id: u32) -> u32 {
+    async fn cycle(id: u32) -> u32 {
         let next: std::pin::Pin<Box<dyn Future<Output = u32> + Send>> = again(id);
         next.await
     }
     fn again(id: u32) -> std::pin::Pin<Box<dyn Future<Output = u32> + Send>> {
-        Box::pin(circle(id))
+        Box::pin(cycle(id))
     }
 
-    let message = limited(panic_of(circle(7))).await;
-    assert!(message.contains("`circle` has no answer"), "{message}");
+    let message = limited(panic_of(cycle(7))).await;
+    assert!(message.contains("`cycle` has no answer"), "{message}");
     assert!(message.contains("waits for its own flight"), "{message}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_result_has_the_deadline_of_every_flight_and_may_have_another() {
+async fn results_have_a_deadline() {
     #[coalesce]
     async fn by_default() -> Result<u32, Failure> {
         pending().await
@@ -111,7 +111,7 @@ async fn a_result_has_the_deadline_of_every_flight_and_may_have_another() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn there_is_no_deadline_without_a_result_or_where_it_is_taken_off() {
+async fn a_deadline_may_be_absent() {
     #[coalesce]
     async fn plain() -> u32 {
         sleep(Duration::from_hours(24)).await;
@@ -157,7 +157,7 @@ async fn caps_are_errors() {
 }
 
 #[tokio::test]
-async fn a_result_is_known_by_its_name_or_because_it_is_said() {
+async fn results_are_recognised_by_name() {
     type LoadResult = Result<Arc<str>, Failure>;
     type Loaded = Result<u32, Failure>;
     #[derive(Clone, Debug, PartialEq)]

@@ -1,4 +1,4 @@
-//! A function's coalescer is a static, and runtimes come and go beneath it.
+//! A function's coalescer is in a static, which outlives runtimes.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -20,7 +20,7 @@ fn one_thread() -> Runtime {
 }
 
 #[test]
-fn runtimes_may_come_one_after_the_other() {
+fn runtimes_may_follow_each_other() {
     #[coalesce]
     async fn load(id: u32) -> u32 {
         tokio::task::yield_now().await;
@@ -31,14 +31,14 @@ fn runtimes_may_come_one_after_the_other() {
         for id in 0..10 {
             let runtime = if id % 2 == 0 { one_thread() } else { two_workers() };
             assert_eq!(runtime.block_on(limited(load(id))), id);
-            // The counters begin anew with the coalescer.
+            // A new coalescer has new counters.
             assert_eq!(runtime.block_on(load_stats()).executions, 1);
         }
     });
 }
 
 #[test]
-fn callers_on_several_runtimes_at_once_share() {
+fn callers_on_several_runtimes_share() {
     #[coalesce(skip(gate, count))]
     async fn load(id: u32, gate: Gate, count: Count) -> u32 {
         count.up();
@@ -70,7 +70,7 @@ where
 }
 
 #[test]
-fn a_call_whose_coalescer_goes_with_anothers_runtime_is_run_on_its_own() {
+fn a_call_survives_another_runtimes_end() {
     #[coalesce(skip(gate, count))]
     async fn load(id: u32, gate: Gate, count: Count) -> Result<u32, Failure> {
         count.up();
@@ -79,15 +79,15 @@ fn a_call_whose_coalescer_goes_with_anothers_runtime_is_run_on_its_own() {
     }
 
     watched(|| {
-        let (home, abroad) = (two_workers(), two_workers());
+        let (first, second) = (two_workers(), two_workers());
         let (gate, count) = (Gate::new(), Count::default());
-        let leader = home.spawn(load(7, gate.clone(), count.clone()));
-        block_on(waiting_on(&home, 1, load_stats));
-        let follower = abroad.spawn(load(7, gate.clone(), count.clone()));
-        block_on(waiting_on(&home, 2, load_stats));
-        home.shutdown_background();
+        let leader = first.spawn(load(7, gate.clone(), count.clone()));
+        block_on(waiting_on(&first, 1, load_stats));
+        let follower = second.spawn(load(7, gate.clone(), count.clone()));
+        block_on(waiting_on(&first, 2, load_stats));
+        first.shutdown_background();
         assert!(block_on(leader).unwrap_err().is_cancelled());
-        block_on(waiting_on(&abroad, 1, load_stats));
+        block_on(waiting_on(&second, 1, load_stats));
         gate.open();
         assert_eq!(block_on(follower).unwrap().unwrap(), 7);
         assert_eq!(count.get(), 2);
@@ -95,7 +95,7 @@ fn a_call_whose_coalescer_goes_with_anothers_runtime_is_run_on_its_own() {
 }
 
 #[test]
-fn calls_get_their_answers_while_runtimes_end_all_around_them() {
+fn calls_survive_many_runtimes_ends() {
     #[coalesce]
     async fn load(id: u32) -> u32 {
         for _ in 0..10 {
@@ -123,7 +123,7 @@ fn calls_get_their_answers_while_runtimes_end_all_around_them() {
 }
 
 #[test]
-fn a_call_on_a_runtime_that_is_gone_gives_up_and_says_why() {
+fn a_call_on_a_dead_runtime_fails() {
     #[coalesce]
     async fn load(id: u32) -> Result<u32, Failure> {
         Ok(id)
@@ -147,7 +147,7 @@ fn a_call_on_a_runtime_that_is_gone_gives_up_and_says_why() {
 }
 
 #[test]
-fn a_first_call_without_a_runtime_panics_and_says_what_is_missing() {
+fn a_first_call_without_a_runtime_panics() {
     #[coalesce]
     async fn load(id: u32) -> u32 {
         id
@@ -158,7 +158,7 @@ fn a_first_call_without_a_runtime_panics_and_says_what_is_missing() {
         let message = panic.downcast_ref::<String>().unwrap();
         assert!(message.contains("no Tokio runtime"), "{message}");
         assert_eq!(block_on(load_stats()).joins, 0);
-        // Nothing is the worse for it.
+        // Later calls work.
         assert_eq!(two_workers().block_on(limited(load(7))), 7);
     });
 }

@@ -1,4 +1,4 @@
-//! Who shares with whom, and what leaves nobody worse off.
+//! Which calls share an execution, and cancellation.
 
 use futures::future::join_all;
 use shardflight::coalesce;
@@ -10,7 +10,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn concurrent_calls_with_equal_arguments_share_one_execution() {
+async fn equal_arguments_share_one_execution() {
     #[coalesce(skip(gate, count))]
     async fn load(id: u32, gate: Gate, count: Count) -> u32 {
         count.up();
@@ -33,7 +33,7 @@ async fn concurrent_calls_with_equal_arguments_share_one_execution() {
 }
 
 #[tokio::test]
-async fn calls_that_differ_in_any_argument_run_apart() {
+async fn different_arguments_run_apart() {
     #[coalesce(skip(gate, count))]
     async fn load(tenant: u32, name: &str, pages: &[u8], gate: &Gate, count: &Count) -> String {
         count.up();
@@ -64,7 +64,7 @@ async fn calls_that_differ_in_any_argument_run_apart() {
 }
 
 #[tokio::test]
-async fn two_functions_share_nothing_though_their_arguments_are_equal() {
+async fn two_functions_share_nothing() {
     #[coalesce]
     async fn one(_id: u32) -> &'static str {
         "one"
@@ -79,7 +79,7 @@ async fn two_functions_share_nothing_though_their_arguments_are_equal() {
 }
 
 #[tokio::test]
-async fn a_function_without_arguments_has_one_flight_at_a_time() {
+async fn a_function_without_arguments_is_coalesced() {
     #[coalesce]
     async fn load() -> u32 {
         tokio::task::yield_now().await;
@@ -93,7 +93,7 @@ async fn a_function_without_arguments_has_one_flight_at_a_time() {
 }
 
 #[tokio::test]
-async fn nothing_is_kept_once_a_call_has_ended() {
+async fn nothing_is_cached() {
     #[coalesce(skip(count))]
     async fn load(id: u32, count: &Count) -> (u32, usize) {
         (id, count.up())
@@ -105,7 +105,7 @@ async fn nothing_is_kept_once_a_call_has_ended() {
 }
 
 #[tokio::test]
-async fn a_caller_that_leaves_harms_nobody_though_it_was_first() {
+async fn a_leader_may_leave() {
     #[coalesce(skip(gate))]
     async fn load(id: u32, gate: Gate) -> u32 {
         gate.pass().await;
@@ -128,7 +128,7 @@ async fn a_caller_that_leaves_harms_nobody_though_it_was_first() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_never_polled_does_nothing() {
+async fn an_unpolled_call_does_nothing() {
     #[coalesce(skip(count))]
     async fn load(count: Count) -> usize {
         count.up()

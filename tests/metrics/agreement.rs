@@ -1,5 +1,5 @@
-//! Stats, metrics and tracing say the same, number by number (G14), of a load that has everything in it. In a process of
-//! its own, as what tracing hears is.
+//! Stats, metrics and events agree number by number (G14), under a load that moves every counter. It runs in a process of its
+//! own, as the cache of which events are enabled is global.
 
 use std::{
     collections::hash_map::DefaultHasher,
@@ -17,8 +17,8 @@ use tracing_subscriber::{layer::SubscriberExt, registry};
 use crate::{
     events::{COMPLETED, Events, OVERDUE, REJECTED, STARTED},
     exported::Exported,
-    figures::counters,
     support::{at_rest, in_a_child_process, panic_quietly, settle},
+    totals::counters,
 };
 
 const CALLERS: u64 = 600;
@@ -27,7 +27,7 @@ const MAX_WAIT: Duration = Duration::from_millis(12);
 
 type Callers = Handle<u64, Result<u64, u64>, BuildHasherDefault<DefaultHasher>>;
 
-/// What became of the callers, as they saw it.
+/// The outcomes as the callers saw them.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Tally {
     answered: u64,
@@ -38,7 +38,7 @@ struct Tally {
 }
 
 #[derive(Clone, Copy)]
-enum Fate {
+enum WorkEnd {
     Value,
     Error,
     Panic,
@@ -46,24 +46,24 @@ enum Fate {
     Reentrant,
 }
 
-impl Fate {
+impl WorkEnd {
     fn any(random: &mut Rng) -> Self {
-        let fates = [Self::Value, Self::Value, Self::Value, Self::Error, Self::Panic, Self::Overdue, Self::Reentrant];
-        fates[random.usize(..fates.len())]
+        let ends = [Self::Value, Self::Value, Self::Value, Self::Error, Self::Panic, Self::Overdue, Self::Reentrant];
+        ends[random.usize(..ends.len())]
     }
 }
 
-async fn work(callers: Callers, key: u64, fate: Fate, time: Duration) -> Result<u64, u64> {
+async fn work(callers: Callers, key: u64, end: WorkEnd, time: Duration) -> Result<u64, u64> {
     sleep(time).await;
-    match fate {
-        Fate::Value => Ok(key),
-        Fate::Error => Err(key),
-        Fate::Panic => panic_quietly("broken"),
-        Fate::Overdue => {
+    match end {
+        WorkEnd::Value => Ok(key),
+        WorkEnd::Error => Err(key),
+        WorkEnd::Panic => panic_quietly("broken"),
+        WorkEnd::Overdue => {
             sleep(MAX_FLIGHT_DURATION).await;
             Ok(key)
         }
-        Fate::Reentrant => match callers.try_join(key, || async { Ok(7) }).await {
+        WorkEnd::Reentrant => match callers.try_join(key, || async { Ok(7) }).await {
             Err(TryJoinError::Join(JoinError::Reentrant)) => Ok(key),
             // Its key was forgotten, and it leads or follows another flight.
             other => other.map_err(|_| key),
@@ -71,15 +71,15 @@ async fn work(callers: Callers, key: u64, fate: Fate, time: Duration) -> Result<
     }
 }
 
-/// One caller: it comes at its time, and stays, leaves, or has a short wait timeout.
+/// One caller: it joins after a delay, and waits, leaves, or has a short wait timeout.
 async fn call(callers: Callers, seed: u64, tally: Arc<Mutex<Tally>>) {
     let mut random = Rng::with_seed(seed);
     let mut milliseconds = |most| Duration::from_millis(random.u64(1..most));
     let (arrival, time, stay) = (milliseconds(400), milliseconds(25), milliseconds(25));
-    let (key, fate, manner) = (random.u64(..24), Fate::any(&mut random), random.u8(..4));
+    let (key, end, manner) = (random.u64(..24), WorkEnd::any(&mut random), random.u8(..4));
     sleep(arrival).await;
     let caller = if manner == 0 { callers.with_max_wait(MAX_WAIT) } else { callers.clone() };
-    let join = caller.try_join(key, move || work(callers, key, fate, time));
+    let join = caller.try_join(key, move || work(callers, key, end, time));
     let answer = if manner == 1 { timeout(stay, join).await } else { Ok(join.await) };
     let mut tally = tally.lock().unwrap();
     match answer {
@@ -94,8 +94,8 @@ async fn call(callers: Callers, seed: u64, tally: Arc<Mutex<Tally>>) {
     }
 }
 
-/// Now and then forgets keys, or makes a join that bypasses the shards.
-async fn meddle(callers: &Callers, random: &mut Rng, tally: &Mutex<Tally>) {
+/// Forgets keys at random, and makes joins that bypass the shards.
+async fn interfere(callers: &Callers, random: &mut Rng, tally: &Mutex<Tally>) {
     for _ in 0..80 {
         sleep(Duration::from_millis(5)).await;
         let forgotten = match random.u8(..4) {
@@ -103,7 +103,7 @@ async fn meddle(callers: &Callers, random: &mut Rng, tally: &Mutex<Tally>) {
             1 | 2 => u64::from(callers.forget(random.u64(..24)).await.unwrap()),
             _ => {
                 callers.set_enabled(false);
-                // Answered at its first poll, so that no caller comes in between.
+                // Completes in its first poll, so that no other caller bypasses the shards.
                 callers.try_join(random.u64(..24), || async { Ok(7) }).await.unwrap();
                 callers.set_enabled(true);
                 tally.lock().unwrap().bypassed += 1;
@@ -128,7 +128,7 @@ async fn play(seed: u64) -> Stats {
     let mut random = Rng::with_seed(seed);
     let calls: Vec<_> =
         (0..CALLERS).map(|_| tokio::spawn(call(callers.clone(), random.u64(..), Arc::clone(&tally)))).collect();
-    meddle(&callers, &mut random, &tally).await;
+    interfere(&callers, &mut random, &tally).await;
     for call in calls {
         call.await.unwrap();
     }
@@ -159,7 +159,7 @@ fn compare_metrics(stats: &Stats, exported: &Exported, tally: &Tally) {
     assert_eq!(waits("left"), stats.departures);
     assert_eq!(waits("answered"), stats.joins - stats.bypasses - stats.departures);
     assert_eq!((tally.bypassed, tally.forgotten), (stats.bypasses, stats.forgets));
-    // Work that joins is a caller as well, and its own to see.
+    // Inequalities, as joins made by work are not in the tally.
     assert!(tally.answered <= waits("answered") && tally.left <= waits("left") && tally.rejected <= stats.rejections);
 }
 
@@ -185,8 +185,8 @@ fn stats_metrics_and_events_agree_number_by_number() {
         tokio::time::pause();
         for seed in 0..5 {
             let stats = play(seed).await;
-            let everything = counters(&stats).into_iter().find(|(_, counted)| *counted == 0);
-            assert_eq!(everything, None, "a load that has not everything in it: {stats:?}");
+            let unmoved = counters(&stats).into_iter().find(|(_, counted)| *counted == 0);
+            assert_eq!(unmoved, None, "the load doesn't move every counter: {stats:?}");
         }
     });
 }

@@ -1,4 +1,4 @@
-//! The dashboard and the alert rules of `examples/observability`, held against what is exported.
+//! The dashboard and the alert rules of `examples/observability` match the exported metrics.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -6,9 +6,10 @@ use shardflight::Coalescer;
 
 use crate::exported::Exported;
 
-const ASKING: [&str; 3] = ["grafana/dashboards/shardflight.json", "prometheus/rules.yml", "prometheus/rules_test.yml"];
+const QUERY_FILES: [&str; 3] =
+    ["grafana/dashboards/shardflight.json", "prometheus/rules.yml", "prometheus/rules_test.yml"];
 
-/// Everything in a text that looks like the name of a metric of ours; of a histogram's, without what tells its parts.
+/// The metric names in a text, those of a histogram without the suffixes of its series.
 fn names_in(text: &str) -> impl Iterator<Item = String> {
     let starts = text.match_indices("shardflight_").map(|(start, _)| &text[start..]);
     let names = starts.map(|rest| rest.split(|c: char| !c.is_ascii_lowercase() && c != '_').next().unwrap_or(rest));
@@ -18,7 +19,7 @@ fn names_in(text: &str) -> impl Iterator<Item = String> {
     })
 }
 
-fn asked_for(file: &str) -> BTreeSet<String> {
+fn queried(file: &str) -> BTreeSet<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/observability").join(file);
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     names_in(&text).collect()
@@ -31,19 +32,19 @@ fn exported() -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn the_dashboard_and_the_rules_query_only_exported_names() {
+async fn dashboard_and_rules_query_exported_names() {
     let exported = exported();
-    for file in ASKING {
-        let asked = asked_for(file);
-        assert!(!asked.is_empty(), "{file} asks for nothing");
-        let missing: Vec<_> = asked.difference(&exported).collect();
-        assert!(missing.is_empty(), "{file} asks for {missing:?}");
+    for file in QUERY_FILES {
+        let names = queried(file);
+        assert!(!names.is_empty(), "{file} queries nothing");
+        let missing: Vec<_> = names.difference(&exported).collect();
+        assert!(missing.is_empty(), "{file} queries {missing:?}");
     }
 }
 
 #[tokio::test]
-async fn the_dashboard_shows_everything_that_is_exported() {
-    let (exported, shown) = (exported(), asked_for(ASKING[0]));
+async fn the_dashboard_shows_all_metrics() {
+    let (exported, shown) = (exported(), queried(QUERY_FILES[0]));
     let missing: Vec<_> = exported.difference(&shown).collect();
     assert!(missing.is_empty(), "{missing:?} is on no panel");
 }

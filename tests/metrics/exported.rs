@@ -1,4 +1,4 @@
-//! What an exporter shows, as a scraper reads it.
+//! The exported metrics, parsed from the exporter's text.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ pub(crate) struct Exported {
     text: PrometheusHandle,
 }
 
-/// A line of it.
+/// One line of the exporter's text.
 struct Sample {
     name: String,
     labels: BTreeMap<String, String>,
@@ -18,16 +18,16 @@ struct Sample {
 
 impl Exported {
     pub(crate) fn new() -> Self {
-        let recorder = PrometheusBuilder::new().set_buckets(&[1.0, 10.0]).expect("buckets there are").build_recorder();
+        let recorder = PrometheusBuilder::new().set_buckets(&[1.0, 10.0]).expect("not empty").build_recorder();
         Self { text: recorder.handle(), recorder }
     }
 
-    /// Where what is built inside exports to.
+    /// Builds something that exports to this recorder.
     pub(crate) fn to<T>(&self, build: impl FnOnce() -> T) -> T {
         metrics::with_local_recorder(&self.recorder, build)
     }
 
-    /// The sum of whole numbers under this name, with these labels among theirs.
+    /// The sum of the integer samples with this name and these labels.
     pub(crate) fn count(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
         self.values(name, labels).iter().map(|value| value.parse::<u64>().expect("a whole number")).sum()
     }
@@ -50,14 +50,14 @@ impl Exported {
         self.text.render().lines().filter(|line| !line.is_empty() && !line.starts_with('#')).map(Sample::read).collect()
     }
 
-    /// The names of metrics, as their type lines have them.
+    /// The names of all metrics, from the type lines.
     pub(crate) fn names(&self) -> BTreeSet<String> {
         let text = self.text.render();
         let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
         types.map(|line| line.split(' ').next().expect("a name").to_owned()).collect()
     }
 
-    /// Every label and its values.
+    /// All labels with their values.
     pub(crate) fn labels(&self) -> BTreeMap<String, BTreeSet<String>> {
         let mut all = BTreeMap::<_, BTreeSet<_>>::new();
         for (label, value) in self.samples().into_iter().flat_map(|sample| sample.labels) {
@@ -68,7 +68,7 @@ impl Exported {
 }
 
 impl Sample {
-    /// Of `name{label="value"} 1`, where no test's labels hold anything that would be escaped.
+    /// Parses `name{label="value"} 1`. Labels in tests contain nothing that is escaped.
     fn read(line: &str) -> Self {
         let (metric, value) = line.rsplit_once(' ').expect("a value");
         let (name, labels) = metric.split_once('{').unwrap_or((metric, "}"));

@@ -1,4 +1,4 @@
-//! Recorders are foreign code, and may panic.
+//! Recorders are user code, and may panic.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +16,7 @@ use shardflight::{Coalescer, Metrics};
 use crate::exported::Exported;
 use crate::support::{at_rest, limited, panic_quietly, settle};
 
-/// Panics wherever it is called, or from some point of its life on.
+/// Panics at registration and later, or only later.
 #[derive(Clone, Debug, Default)]
 struct Panics {
     at_registration: bool,
@@ -86,7 +86,7 @@ impl HistogramFn for Panics {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_recorder_that_panics_is_contained() {
+async fn recorder_panics_are_contained() {
     limited(async {
         for at_registration in [true, false] {
             let recorder = Panics { at_registration, ..Panics::default() };
@@ -104,7 +104,7 @@ async fn a_recorder_that_panics_is_contained() {
             let shutdown = coalescer.shutdown(Duration::from_secs(1)).await;
             assert_eq!(shutdown.cut, 0);
             settle().await;
-            // Registering: one description and then each metric. Otherwise, ten flights and callers, two reports.
+            // At registration: one description, and then each metric. Otherwise: ten flights and callers, and two reports.
             let calls = recorder.calls.load(Ordering::SeqCst);
             assert_eq!(calls, if at_registration { 1 + 14 + 9 } else { 10 * 3 + 2 * 14 });
         }
@@ -112,25 +112,25 @@ async fn a_recorder_that_panics_is_contained() {
     .await;
 }
 
-/// Everything that was described.
+/// Records all descriptions.
 #[derive(Debug, Default)]
 struct Descriptions(Mutex<BTreeMap<String, (Option<Unit>, String)>>);
 
 impl Descriptions {
-    fn take(&self, name: &KeyName, unit: Option<Unit>, says: &SharedString) {
-        self.0.lock().unwrap().insert(name.as_str().to_owned(), (unit, says.to_string()));
+    fn take(&self, name: &KeyName, unit: Option<Unit>, description: &SharedString) {
+        self.0.lock().unwrap().insert(name.as_str().to_owned(), (unit, description.to_string()));
     }
 }
 
 impl Recorder for Descriptions {
-    fn describe_counter(&self, name: KeyName, unit: Option<Unit>, says: SharedString) {
-        self.take(&name, unit, &says);
+    fn describe_counter(&self, name: KeyName, unit: Option<Unit>, description: SharedString) {
+        self.take(&name, unit, &description);
     }
-    fn describe_gauge(&self, name: KeyName, unit: Option<Unit>, says: SharedString) {
-        self.take(&name, unit, &says);
+    fn describe_gauge(&self, name: KeyName, unit: Option<Unit>, description: SharedString) {
+        self.take(&name, unit, &description);
     }
-    fn describe_histogram(&self, name: KeyName, unit: Option<Unit>, says: SharedString) {
-        self.take(&name, unit, &says);
+    fn describe_histogram(&self, name: KeyName, unit: Option<Unit>, description: SharedString) {
+        self.take(&name, unit, &description);
     }
     fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
         Counter::noop()
@@ -144,7 +144,7 @@ impl Recorder for Descriptions {
 }
 
 #[tokio::test]
-async fn everything_that_is_exported_is_described_with_its_unit() {
+async fn each_metric_is_described() {
     let build = || Coalescer::<u32, u32>::builder().shards(1).metrics(Metrics::named("users")).build().unwrap();
     let exported = Exported::new();
     let _coalescer = exported.to(build);
@@ -152,9 +152,9 @@ async fn everything_that_is_exported_is_described_with_its_unit() {
     let _coalescer = with_local_recorder(&described, build);
     let described = described.0.into_inner().unwrap();
     assert!(exported.names().iter().eq(described.keys()), "{:?}\n{described:?}", exported.names());
-    for (name, (unit, says)) in described {
+    for (name, (unit, description)) in described {
         let expected = if name.ends_with("_seconds") { Unit::Seconds } else { Unit::Count };
         assert_eq!(unit, Some(expected), "{name}");
-        assert!(says.ends_with('.'), "{name}: {says}");
+        assert!(description.ends_with('.'), "{name}: {description}");
     }
 }

@@ -1,5 +1,5 @@
-//! What an operator's dashboards are fed with. Each test has a recorder of its own: it is the thread's while the coalescer
-//! is built, which takes it along.
+//! Behaviour tests of the exported metrics. Each test sets a thread-local recorder of its own while it builds its coalescer,
+//! which keeps that recorder.
 
 mod agreement;
 mod dashboard;
@@ -7,9 +7,9 @@ mod dashboard;
 #[expect(dead_code, reason = "the behaviour tests need more of it")]
 mod events;
 mod exported;
-mod figures;
 mod hostile;
 #[path = "../behaviour/support.rs"]
 #[expect(dead_code, reason = "the behaviour tests need more of it")]
 mod support;
 mod timing;
+mod totals;

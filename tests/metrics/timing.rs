@@ -1,4 +1,4 @@
-//! How long flights took and callers waited, on a clock that stands still.
+//! Durations of flights and waits, on a paused clock.
 
 use std::{future::pending, time::Duration};
 
@@ -16,7 +16,7 @@ fn one_shard(exported: &Exported) -> Handle<u32, u32> {
     exported.to(|| builder.max_flight_duration(Duration::from_secs(20)).build().expect("inside a runtime").handle())
 }
 
-/// Timers are a millisecond late at most.
+/// With some tolerance, as timers are up to a millisecond late.
 fn assert_measured(exported: &Exported, [sum, count]: [&str; 2], outcome: &str, expected: (f64, u64)) {
     let labels = [("coalescer", "users"), ("outcome", outcome)];
     let (seconds, times) = (exported.seconds(sum, &labels), exported.count(count, &labels));
@@ -29,7 +29,7 @@ async fn two_seconds() -> u32 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_flight_is_measured_from_launch_to_completion() {
+async fn flights_are_measured_from_their_start() {
     limited(async {
         let exported = Exported::new();
         let handle = one_shard(&exported);
@@ -42,7 +42,7 @@ async fn a_flight_is_measured_from_launch_to_completion() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_caller_is_measured_from_its_own_first_poll() {
+async fn waits_start_at_the_first_poll() {
     limited(async {
         let exported = Exported::new();
         let handle = one_shard(&exported);
@@ -58,7 +58,7 @@ async fn each_caller_is_measured_from_its_own_first_poll() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_leaves_is_measured_until_then() {
+async fn a_departure_ends_a_wait() {
     limited(async {
         let exported = Exported::new();
         let handle = one_shard(&exported);
@@ -76,7 +76,7 @@ async fn who_leaves_is_measured_until_then() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_join_that_was_never_polled_is_not_measured() {
+async fn an_unpolled_join_is_not_measured() {
     limited(async {
         let exported = Exported::new();
         let handle = one_shard(&exported);
@@ -87,7 +87,7 @@ async fn a_join_that_was_never_polled_is_not_measured() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bypassed_caller_is_measured_apart() {
+async fn bypasses_have_an_outcome_of_their_own() {
     limited(async {
         let exported = Exported::new();
         let handle = one_shard(&exported);
@@ -103,7 +103,7 @@ async fn a_bypassed_caller_is_measured_apart() {
 }
 
 #[test]
-fn a_thread_that_joins_is_measured_as_a_task_is() {
+fn blocking_joins_are_measured() {
     watched(|| {
         let exported = Exported::new();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -128,7 +128,7 @@ fn a_thread_that_joins_is_measured_as_a_task_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_flights_end_is_its_outcome() {
+async fn flights_are_measured_by_outcome() {
     limited(async {
         let exported = Exported::new();
         let coalescer = exported.to(|| {

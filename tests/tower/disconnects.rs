@@ -1,55 +1,56 @@
-//! Clients that hang up.
+//! Clients that disconnect.
 
 use std::future::pending;
 
 use axum::{Router, routing::get};
 use shardflight::{Coalescer, OnAbandon};
 
-use crate::support::{Count, Site, Stage, Version, eventually, fetch, limited};
+use crate::support::{Count, Fixture, Server, Version, eventually, fetch, limited};
 
 #[tokio::test]
-async fn a_client_that_disconnects_harms_nobody() {
+async fn a_disconnect_affects_no_other_client() {
     limited(async {
         for version in Version::BOTH {
-            let stage = Stage::new();
-            let site = Site::open(stage.router(|call| format!("call {call}"))).await;
-            let visit = || {
-                let (client, url) = (version.client(), site.url("/post"));
+            let fixture = Fixture::new();
+            let server = Server::start(fixture.router(|call| format!("call {call}"))).await;
+            let send = || {
+                let (client, url) = (version.client(), server.url("/post"));
                 tokio::spawn(async move { fetch(&client, &url).await })
             };
-            let leader = visit();
-            stage.until(|stats| stats.waiters == 1).await;
-            let followers: Vec<_> = (0..10).map(|_| visit()).collect();
-            stage.until(|stats| stats.waiters == 11).await;
+            let leader = send();
+            fixture.until(|stats| stats.waiters == 1).await;
+            let followers: Vec<_> = (0..10).map(|_| send()).collect();
+            fixture.until(|stats| stats.waiters == 11).await;
 
             leader.abort();
-            stage.until(|stats| stats.waiters == 10).await;
-            stage.gate.open();
+            fixture.until(|stats| stats.waiters == 10).await;
+            fixture.gate.open();
             for follower in followers {
                 assert_eq!(follower.await.unwrap().1, "call 1", "{version:?}");
             }
-            assert_eq!(stage.calls.get(), 1, "{version:?}");
+            assert_eq!(fixture.calls.get(), 1, "{version:?}");
         }
     })
     .await;
 }
 
 #[tokio::test]
-async fn followers_of_a_leader_that_left_still_call_for_themselves_where_they_have_to() {
+async fn followers_call_alone_after_the_leader_left() {
     limited(async {
-        let stage = Stage::new();
-        let site = Site::open(stage.router(|call| ([("cache-control", "private")], format!("call {call}")))).await;
-        let visit = || {
-            let (client, url) = (Version::One.client(), site.url("/post"));
+        let fixture = Fixture::new();
+        let server =
+            Server::start(fixture.router(|call| ([("cache-control", "private")], format!("call {call}")))).await;
+        let send = || {
+            let (client, url) = (Version::One.client(), server.url("/post"));
             tokio::spawn(async move { fetch(&client, &url).await.1 })
         };
-        let leader = visit();
-        stage.until(|stats| stats.waiters == 1).await;
-        let followers = [visit(), visit()];
-        stage.until(|stats| stats.waiters == 3).await;
+        let leader = send();
+        fixture.until(|stats| stats.waiters == 1).await;
+        let followers = [send(), send()];
+        fixture.until(|stats| stats.waiters == 3).await;
         leader.abort();
-        stage.until(|stats| stats.waiters == 2).await;
-        stage.gate.open();
+        fixture.until(|stats| stats.waiters == 2).await;
+        fixture.gate.open();
         let mut seen = Vec::new();
         for follower in followers {
             seen.push(follower.await.unwrap());
@@ -60,31 +61,22 @@ async fn followers_of_a_leader_that_left_still_call_for_themselves_where_they_ha
     .await;
 }
 
-/// Counts when the call it is in is dropped.
-struct Dropped(Count);
-
-impl Drop for Dropped {
-    fn drop(&mut self) {
-        self.0.up();
-    }
-}
-
 #[tokio::test]
-async fn a_call_that_nobody_waits_for_is_dropped_if_the_coalescer_says_so() {
+async fn an_abandoned_call_is_aborted() {
     limited(async {
         for version in Version::BOTH {
-            let stage = Stage::on(Coalescer::builder().on_abandon(OnAbandon::Abort), |layer| layer);
+            let fixture = Fixture::on(Coalescer::builder().on_abandon(OnAbandon::Abort), |layer| layer);
             let drops = Count::default();
-            let at_work = drops.clone();
+            let counter = drops.clone();
             let handler = async move || {
-                let _dropped = Dropped(at_work.clone());
+                let _dropped = counter.on_drop();
                 pending::<&str>().await
             };
-            let site = Site::open(Router::new().route("/a", get(handler)).layer(stage.layer.clone())).await;
-            let (client, url) = (version.client(), site.url("/a"));
-            let visit = tokio::spawn(async move { fetch(&client, &url).await });
-            stage.until(|stats| stats.waiters == 1).await;
-            visit.abort();
+            let server = Server::start(Router::new().route("/a", get(handler)).layer(fixture.layer.clone())).await;
+            let (client, url) = (version.client(), server.url("/a"));
+            let task = tokio::spawn(async move { fetch(&client, &url).await });
+            fixture.until(|stats| stats.waiters == 1).await;
+            task.abort();
             eventually(|| drops.get() == 1).await;
         }
     })

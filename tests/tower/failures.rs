@@ -1,8 +1,7 @@
-//! Panics, overload, deadlines, circles.
+//! Panics, overload, deadlines, wait cycles.
 
 use std::{
     future::pending,
-    panic::resume_unwind,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -13,52 +12,54 @@ use http::{Response, StatusCode, header};
 use shardflight::{Coalescer, JoinError, tower::CoalesceLayer};
 use tokio::runtime::Builder;
 
-use crate::support::{Count, Gate, Site, Stage, Version, ask, fetch, limited, visit, watched};
+use crate::support::{
+    Count, Fixture, Gate, Server, Version, fetch, get_request, limited, panic_quietly, send, watched,
+};
 
-/// Panics without a word on stderr.
-fn panic_quietly() -> Body {
-    resume_unwind(Box::new("the secret is out"))
+fn panicking_body() -> Body {
+    panic_quietly("the secret is out")
 }
 
 #[tokio::test]
-async fn a_panic_is_an_answer_for_all_and_remembered_by_none() {
+async fn a_panic_is_shared_and_not_remembered() {
     limited(async {
         for version in Version::BOTH {
-            let stage = Stage::new();
-            let site =
-                Site::open(stage.router(|call| if call == 1 { panic_quietly() } else { Body::from("well") })).await;
-            let visits = [(); 3].map(|()| {
-                let (client, url) = (version.client(), site.url("/a"));
+            let fixture = Fixture::new();
+            let server =
+                Server::start(fixture.router(|call| if call == 1 { panicking_body() } else { Body::from("well") }))
+                    .await;
+            let tasks = [(); 3].map(|()| {
+                let (client, url) = (version.client(), server.url("/a"));
                 tokio::spawn(async move { fetch(&client, &url).await })
             });
-            stage.until(|stats| stats.waiters == 3).await;
-            stage.gate.open();
-            for visit in visits {
-                let (status, body) = visit.await.unwrap();
+            fixture.until(|stats| stats.waiters == 3).await;
+            fixture.gate.open();
+            for task in tasks {
+                let (status, body) = task.await.unwrap();
                 assert_eq!((status, &body[..]), (StatusCode::INTERNAL_SERVER_ERROR, &b"Internal Server Error"[..]));
             }
-            assert_eq!(stage.calls.get(), 1, "{version:?}");
-            assert_eq!(fetch(&version.client(), &site.url("/a")).await.1, "well", "{version:?}");
+            assert_eq!(fixture.calls.get(), 1, "{version:?}");
+            assert_eq!(fetch(&version.client(), &server.url("/a")).await.1, "well", "{version:?}");
         }
     })
     .await;
 }
 
 #[tokio::test]
-async fn one_caller_too_many_is_told_when_to_come_again() {
+async fn the_waiter_cap_is_a_503() {
     limited(async {
         for version in Version::BOTH {
-            let stage = Stage::on(Coalescer::builder().max_waiters_per_flight(1), |layer| {
+            let fixture = Fixture::on(Coalescer::builder().max_waiters_per_flight(1), |layer| {
                 layer.retry_after(Duration::from_millis(2_500))
             });
-            let site = Site::open(stage.router(|call| call.to_string())).await;
+            let server = Server::start(fixture.router(|call| call.to_string())).await;
             let client = version.client();
-            let first = tokio::spawn(client.get(site.url("/a")).send());
-            stage.until(|stats| stats.waiters == 1).await;
-            let second = client.get(site.url("/a")).send().await.unwrap();
+            let first = tokio::spawn(client.get(server.url("/a")).send());
+            fixture.until(|stats| stats.waiters == 1).await;
+            let second = client.get(server.url("/a")).send().await.unwrap();
             assert_eq!(second.status(), StatusCode::SERVICE_UNAVAILABLE, "{version:?}");
             assert_eq!(second.headers()[header::RETRY_AFTER], "3", "{version:?}");
-            stage.gate.open();
+            fixture.gate.open();
             assert_eq!(first.await.unwrap().unwrap().status(), StatusCode::OK, "{version:?}");
         }
     })
@@ -66,30 +67,30 @@ async fn one_caller_too_many_is_told_when_to_come_again() {
 }
 
 #[tokio::test]
-async fn one_flight_too_many_is_told_when_to_come_again() {
+async fn the_flight_cap_is_a_503() {
     limited(async {
-        let stage = Stage::on(Coalescer::builder().max_flights(1), |layer| layer);
-        let router = stage.router(|call| call.to_string());
-        let first = tokio::spawn(visit(&router, ask("/a", &[])));
-        stage.until(|stats| stats.waiters == 1).await;
-        let second = visit(&router, ask("/b", &[])).await;
+        let fixture = Fixture::on(Coalescer::builder().max_flights(1), |layer| layer);
+        let router = fixture.router(|call| call.to_string());
+        let first = tokio::spawn(send(&router, get_request("/a", &[])));
+        fixture.until(|stats| stats.waiters == 1).await;
+        let second = send(&router, get_request("/b", &[])).await;
         assert_eq!(second.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(second.headers()[header::RETRY_AFTER], "1");
-        stage.gate.open();
+        fixture.gate.open();
         assert_eq!(first.await.unwrap().status(), StatusCode::OK);
     })
     .await;
 }
 
 #[tokio::test]
-async fn time_that_is_up_is_a_gateways_timeout() {
+async fn a_deadline_is_a_504() {
     limited(async {
         for version in Version::BOTH {
             let deadline = Duration::from_millis(50);
-            let stage = Stage::on(Coalescer::builder().max_flight_duration(deadline), |layer| layer);
+            let fixture = Fixture::on(Coalescer::builder().max_flight_duration(deadline), |layer| layer);
             // The gate stays closed.
-            let site = Site::open(stage.router(|call| call.to_string())).await;
-            let response = version.client().get(site.url("/a")).send().await.unwrap();
+            let server = Server::start(fixture.router(|call| call.to_string())).await;
+            let response = version.client().get(server.url("/a")).send().await.unwrap();
             assert_eq!(response.status(), StatusCode::GATEWAY_TIMEOUT, "{version:?}");
             assert_eq!(response.headers()[header::RETRY_AFTER], "1", "{version:?}");
         }
@@ -98,39 +99,39 @@ async fn time_that_is_up_is_a_gateways_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_never_ends_ends_with_its_flight() {
-    let stage = Stage::new();
-    stage.gate.open();
-    let router = stage.router(|_| Body::from_stream(futures::stream::pending::<std::io::Result<Bytes>>()));
-    assert_eq!(visit(&router, ask("/a", &[])).await.status(), StatusCode::GATEWAY_TIMEOUT);
+async fn an_endless_body_hits_the_deadline() {
+    let fixture = Fixture::new();
+    fixture.gate.open();
+    let router = fixture.router(|_| Body::from_stream(futures::stream::pending::<std::io::Result<Bytes>>()));
+    assert_eq!(send(&router, get_request("/a", &[])).await.status(), StatusCode::GATEWAY_TIMEOUT);
 }
 
 #[test]
-fn a_body_that_is_always_ready_and_never_has_anything_ends_with_its_flight() {
-    // On a thread of its own, which it would keep if it went wrong.
+fn an_always_ready_body_hits_the_deadline() {
+    // On a thread of its own, which it would block on failure.
     watched(|| {
         let runtime = Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         runtime.block_on(async {
-            let stage = Stage::new();
-            stage.gate.open();
+            let fixture = Fixture::new();
+            fixture.gate.open();
             let empty = || Body::from_stream(futures::stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::new())));
-            let router = stage.router(move |_| empty());
-            let visit = tokio::spawn(visit(&router, ask("/a", &[])));
-            stage.until(|stats| stats.waiters == 1).await;
+            let router = fixture.router(move |_| empty());
+            let task = tokio::spawn(send(&router, get_request("/a", &[])));
+            fixture.until(|stats| stats.waiters == 1).await;
             tokio::time::advance(Duration::from_secs(31)).await;
-            assert_eq!(visit.await.unwrap().status(), StatusCode::GATEWAY_TIMEOUT);
+            assert_eq!(task.await.unwrap().status(), StatusCode::GATEWAY_TIMEOUT);
         });
     });
 }
 
 #[tokio::test]
-async fn a_coalescer_that_was_shut_down_is_unavailable() {
+async fn a_shutdown_is_a_503() {
     limited(async {
         let coalescer = Coalescer::builder().build().unwrap();
         let layer = CoalesceLayer::builder().handle(coalescer.handle()).build();
         let router = Router::new().route("/a", get(async || "never")).layer(layer);
         coalescer.shutdown(Duration::ZERO).await;
-        let response = visit(&router, ask("/a", &[])).await;
+        let response = send(&router, get_request("/a", &[])).await;
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert!(!response.headers().contains_key(header::RETRY_AFTER));
     })
@@ -138,16 +139,16 @@ async fn a_coalescer_that_was_shut_down_is_unavailable() {
 }
 
 #[tokio::test]
-async fn failures_look_as_the_user_says() {
+async fn map_join_error_makes_the_response() {
     limited(async {
-        let stage = Stage::with(|layer| {
+        let fixture = Fixture::with(|layer| {
             layer.map_join_error(|error| {
                 assert!(matches!(error, JoinError::Panicked(_)));
                 Response::builder().status(StatusCode::IM_A_TEAPOT).body(Bytes::from(error.to_string())).unwrap()
             })
         });
-        stage.gate.open();
-        let response = visit(&stage.router(|_| panic_quietly()), ask("/a", &[])).await;
+        fixture.gate.open();
+        let response = send(&fixture.router(|_| panicking_body()), get_request("/a", &[])).await;
         assert_eq!(response.status(), StatusCode::IM_A_TEAPOT);
         assert_eq!(response.body(), "panicked: the secret is out");
     })
@@ -155,40 +156,40 @@ async fn failures_look_as_the_user_says() {
 }
 
 #[derive(Clone, Default)]
-struct Town {
+struct Loop {
     router: Arc<OnceLock<Router>>,
     calls: Count,
 }
 
-async fn go_round(town: &Town, next: &str) -> String {
-    town.calls.up();
-    let router = town.router.get().expect("the town is built");
-    let answer = visit(router, ask(next, &[])).await;
+async fn call_next(state: &Loop, next: &str) -> String {
+    state.calls.up();
+    let router = state.router.get().expect("the router is set");
+    let answer = send(router, get_request(next, &[])).await;
     format!("{} {}", answer.status().as_u16(), String::from_utf8_lossy(answer.body()))
 }
 
 #[tokio::test]
-async fn a_handler_that_calls_its_own_route_gets_an_answer() {
+async fn a_wait_cycle_is_a_508() {
     limited(async {
-        let town = Town::default();
+        let state = Loop::default();
         let router = Router::new()
-            .route("/self", get(async |State(town): State<Town>| go_round(&town, "/self").await))
-            .route("/a", get(async |State(town): State<Town>| go_round(&town, "/b").await))
-            .route("/b", get(async |State(town): State<Town>| go_round(&town, "/a").await))
-            .with_state(town.clone())
+            .route("/self", get(async |State(state): State<Loop>| call_next(&state, "/self").await))
+            .route("/a", get(async |State(state): State<Loop>| call_next(&state, "/b").await))
+            .route("/b", get(async |State(state): State<Loop>| call_next(&state, "/a").await))
+            .with_state(state.clone())
             .layer(CoalesceLayer::new());
-        town.router.set(router.clone()).unwrap();
-        let alone = visit(&router, ask("/self", &[])).await;
+        state.router.set(router.clone()).unwrap();
+        let alone = send(&router, get_request("/self", &[])).await;
         assert_eq!((alone.status(), &alone.body()[..]), (StatusCode::OK, &b"508 Loop Detected"[..]));
-        let round = visit(&router, ask("/a", &[])).await;
+        let round = send(&router, get_request("/a", &[])).await;
         assert_eq!((round.status(), &round.body()[..]), (StatusCode::OK, &b"200 508 Loop Detected"[..]));
-        assert_eq!(town.calls.get(), 3);
+        assert_eq!(state.calls.get(), 3);
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_slow_key_keeps_no_other_waiting() {
+async fn a_slow_key_delays_no_other() {
     limited(async {
         let layer = CoalesceLayer::new();
         let gate = Gate::new();
@@ -198,9 +199,9 @@ async fn a_slow_key_keeps_no_other_waiting() {
             pending::<&str>().await
         };
         let router = Router::new().route("/slow", get(slow)).route("/fast", get(async || "fast")).layer(layer);
-        let hanging = tokio::spawn(visit(&router, ask("/slow", &[])));
+        let hanging = tokio::spawn(send(&router, get_request("/slow", &[])));
         gate.pass().await;
-        assert_eq!(visit(&router, ask("/fast", &[])).await.body(), "fast");
+        assert_eq!(send(&router, get_request("/fast", &[])).await.body(), "fast");
         hanging.abort();
     })
     .await;

@@ -1,4 +1,4 @@
-//! The example of outgoing requests in the documentation of `shardflight::tower`. It is compiled here, where there is a
-//! client: shardflight's own tests have none.
+//! Compiles the example of outgoing requests in the documentation of `shardflight::tower`: unlike the main crate, this one
+//! depends on an HTTP client.
 //!
 #![doc = include_str!("../../src/tower/outgoing.md")]

@@ -1,13 +1,13 @@
-//! What a user of `shardflight::tower` may rely on, one behaviour per test.
+//! Behaviour tests of `shardflight::tower`, one behaviour per test.
 //!
-//! Where the protocol may matter, over real sockets and both HTTP/1.1 and HTTP/2. Nothing here sleeps to let something
-//! happen: gates hold handlers back, and conditions are awaited under a time limit.
+//! Where the protocol may matter, tests use real sockets, over both HTTP/1.1 and HTTP/2. No test sleeps to wait for something:
+//! gates hold handlers back, and conditions are awaited under a time limit.
 
 mod bodies;
 mod clients;
-mod crossings;
 mod disconnects;
 mod failures;
+mod isolation;
 mod readiness;
 mod requests;
 mod responses;

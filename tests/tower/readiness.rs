@@ -1,4 +1,4 @@
-//! A service below that isn't always ready, and whose errors aren't `Clone`.
+//! Inner services that aren't always ready, or whose errors aren't `Clone`.
 
 use std::{
     convert::Infallible,
@@ -14,9 +14,9 @@ use http_body_util::{Empty, Full};
 use shardflight::tower::SharedError;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 
-use crate::support::{Stage, eventually, limited, read};
+use crate::support::{Fixture, eventually, limited, read};
 
-/// Panics where it is called without having been asked whether it is ready; and its clones are not.
+/// Panics if it is called before it was ready. Clones start unready.
 #[derive(Debug, Default)]
 struct Strict {
     is_ready: bool,
@@ -51,13 +51,13 @@ impl Service<Request<Empty<Bytes>>> for Strict {
 }
 
 #[tokio::test]
-async fn the_service_below_is_ready_before_each_call() {
+async fn calls_wait_for_readiness() {
     limited(async {
-        let stage = Stage::new();
-        let service = stage.layer.layer(Strict::default());
+        let fixture = Fixture::new();
+        let service = fixture.layer.layer(Strict::default());
         for path in ["/shared", "/private"] {
-            let visits = (0..5).map(|_| service.clone().oneshot(Request::get(path).body(Empty::new()).unwrap()));
-            for response in join_all(visits).await {
+            let tasks = (0..5).map(|_| service.clone().oneshot(Request::get(path).body(Empty::new()).unwrap()));
+            for response in join_all(tasks).await {
                 assert_eq!(read(response.unwrap()).await, "text", "{path}");
             }
         }
@@ -68,11 +68,11 @@ async fn the_service_below_is_ready_before_each_call() {
 }
 
 #[tokio::test]
-async fn a_limit_below_bounds_calls_and_not_callers() {
+async fn an_inner_limit_bounds_calls_only() {
     limited(async {
-        let stage = Stage::new();
-        let Stage { gate, calls, .. } = stage.clone();
-        let service = ServiceBuilder::new().layer(stage.layer.clone()).concurrency_limit(1).service_fn(
+        let fixture = Fixture::new();
+        let Fixture { gate, calls, .. } = fixture.clone();
+        let service = ServiceBuilder::new().layer(fixture.layer.clone()).concurrency_limit(1).service_fn(
             move |_: Request<Empty<Bytes>>| {
                 let (gate, calls) = (gate.clone(), calls.clone());
                 async move {
@@ -82,47 +82,47 @@ async fn a_limit_below_bounds_calls_and_not_callers() {
                 }
             },
         );
-        let visit = || tokio::spawn(service.clone().oneshot(Request::get("/").body(Empty::<Bytes>::new()).unwrap()));
-        let mut visits = vec![visit()];
-        // The one call that the limit allows is under way before the others come.
-        eventually(|| stage.calls.get() == 1).await;
-        visits.extend((1..10).map(|_| visit()));
-        stage.until(|stats| stats.waiters == 10).await;
-        stage.gate.open();
-        for visit in visits {
-            assert_eq!(read(visit.await.unwrap().unwrap()).await, "text");
+        let send = || tokio::spawn(service.clone().oneshot(Request::get("/").body(Empty::<Bytes>::new()).unwrap()));
+        let mut tasks = vec![send()];
+        // Wait until the one call that the limit allows is under way.
+        eventually(|| fixture.calls.get() == 1).await;
+        tasks.extend((1..10).map(|_| send()));
+        fixture.until(|stats| stats.waiters == 10).await;
+        fixture.gate.open();
+        for task in tasks {
+            assert_eq!(read(task.await.unwrap().unwrap()).await, "text");
         }
-        assert_eq!(stage.calls.get(), 1);
+        assert_eq!(fixture.calls.get(), 1);
     })
     .await;
 }
 
 #[tokio::test]
-async fn an_error_is_shared_by_all_and_remembered_by_none() {
+async fn an_error_is_shared_and_not_remembered() {
     limited(async {
-        let stage = Stage::new();
-        let Stage { gate, calls, .. } = stage.clone();
-        let service = stage.layer.layer(service_fn(move |_: Request<Empty<Bytes>>| {
+        let fixture = Fixture::new();
+        let Fixture { gate, calls, .. } = fixture.clone();
+        let service = fixture.layer.layer(service_fn(move |_: Request<Empty<Bytes>>| {
             let (gate, calls) = (gate.clone(), calls.clone());
             async move {
                 gate.pass().await;
                 match calls.up() {
-                    1 => Err(io::Error::new(io::ErrorKind::ConnectionRefused, "nobody is there")),
+                    1 => Err(io::Error::new(io::ErrorKind::ConnectionRefused, "no server is there")),
                     _ => Ok(Response::new(Full::<Bytes>::from("text"))),
                 }
             }
         }));
-        let visit = || tokio::spawn(service.clone().oneshot(Request::get("/").body(Empty::<Bytes>::new()).unwrap()));
-        let visits = [visit(), visit()];
-        stage.until(|stats| stats.waiters == 2).await;
-        stage.gate.open();
-        for visit in visits {
-            let error: SharedError<io::Error> = visit.await.unwrap().unwrap_err();
+        let send = || tokio::spawn(service.clone().oneshot(Request::get("/").body(Empty::<Bytes>::new()).unwrap()));
+        let tasks = [send(), send()];
+        fixture.until(|stats| stats.waiters == 2).await;
+        fixture.gate.open();
+        for task in tasks {
+            let error: SharedError<io::Error> = task.await.unwrap().unwrap_err();
             assert_eq!(error.downcast_ref::<io::Error>().unwrap().kind(), io::ErrorKind::ConnectionRefused);
-            assert_eq!(error.to_string(), "nobody is there");
+            assert_eq!(error.to_string(), "no server is there");
         }
-        assert_eq!(stage.calls.get(), 1);
-        assert_eq!(read(visit().await.unwrap().unwrap()).await, "text");
+        assert_eq!(fixture.calls.get(), 1);
+        assert_eq!(read(send().await.unwrap().unwrap()).await, "text");
     })
     .await;
 }

@@ -1,156 +1,163 @@
-//! Which requests are the same, and which pass through.
+//! Which requests are identical, and which pass through.
 
 use axum::{Router, body::Body, routing::any};
 use http::{Method, Request, header};
 use shardflight::tower::{CoalesceLayer, Reason};
 
-use crate::support::{Count, Site, Stage, Version, ask, eventually, fetch, limited, texts};
+use crate::support::{Count, Fixture, Server, Version, eventually, fetch, get_request, limited, texts};
 
 #[tokio::test]
-async fn identical_requests_are_answered_by_one_call() {
+async fn identical_requests_share_one_call() {
     limited(async {
         for version in Version::BOTH {
-            let stage = Stage::new();
-            let site = Site::open(stage.router(|call| format!("call {call}"))).await;
-            let visits: Vec<_> = (0..20)
+            let fixture = Fixture::new();
+            let server = Server::start(fixture.router(|call| format!("call {call}"))).await;
+            let tasks: Vec<_> = (0..20)
                 .map(|_| {
-                    // A connection each: axum puts the layer in front of its handlers anew for each of them.
-                    let (client, url) = (version.client(), site.url("/post?id=7"));
+                    // A connection each, as axum applies the layer per connection.
+                    let (client, url) = (version.client(), server.url("/post?id=7"));
                     tokio::spawn(async move { fetch(&client, &url).await })
                 })
                 .collect();
-            stage.until(|stats| stats.waiters == 20).await;
-            stage.gate.open();
-            for visit in visits {
-                assert_eq!(visit.await.unwrap().1, "call 1", "{version:?}");
+            fixture.until(|stats| stats.waiters == 20).await;
+            fixture.gate.open();
+            for task in tasks {
+                assert_eq!(task.await.unwrap().1, "call 1", "{version:?}");
             }
-            assert_eq!((stage.calls.get(), stage.layer.passes().total()), (1, 0), "{version:?}");
+            assert_eq!((fixture.calls.get(), fixture.layer.passes().total()), (1, 0), "{version:?}");
         }
     })
     .await;
 }
 
-/// Two requests of which the key has to tell one from the other; nothing passes through.
-async fn differ(stage: Stage, one: Request<Body>, other: Request<Body>) {
+/// Checks that two requests have different keys, and that neither passes through.
+async fn differ(fixture: Fixture, one: Request<Body>, other: Request<Body>) {
     let what = format!("{one:?} against {other:?}");
-    let router = stage.router(|call| call.to_string());
-    let responses = limited(stage.play(&router, [one, other], 2)).await;
-    assert_eq!(stage.calls.get(), 2, "{what}");
+    let router = fixture.router(|call| call.to_string());
+    let responses = limited(fixture.send_all(&router, [one, other], 2)).await;
+    assert_eq!(fixture.calls.get(), 2, "{what}");
     assert_ne!(texts(&responses)[0], texts(&responses)[1], "{what}");
-    assert_eq!(stage.layer.passes().total(), 0, "{what}");
+    assert_eq!(fixture.layer.passes().total(), 0, "{what}");
 }
 
-/// Two requests that the key has to take for the same.
-async fn agree(stage: Stage, one: Request<Body>, other: Request<Body>) {
+/// Checks that two requests have the same key.
+async fn agree(fixture: Fixture, one: Request<Body>, other: Request<Body>) {
     let what = format!("{one:?} and {other:?}");
-    let router = stage.router(|call| call.to_string());
-    let responses = limited(stage.play(&router, [one, other], 2)).await;
-    assert_eq!(stage.calls.get(), 1, "{what}");
+    let router = fixture.router(|call| call.to_string());
+    let responses = limited(fixture.send_all(&router, [one, other], 2)).await;
+    assert_eq!(fixture.calls.get(), 1, "{what}");
     assert_eq!(texts(&responses), ["1", "1"], "{what}");
 }
 
 #[tokio::test]
-async fn requests_that_differ_in_target_or_method_are_apart() {
-    differ(Stage::new(), ask("/a", &[]), ask("/b", &[])).await;
-    differ(Stage::new(), ask("/a?x=1", &[]), ask("/a?x=2", &[])).await;
-    differ(Stage::new(), ask("http://one.example/a", &[]), ask("http://two.example/a", &[])).await;
-    differ(Stage::new(), ask("http://one.example/a", &[]), ask("https://one.example/a", &[])).await;
-    let stage = Stage::new();
-    let router = stage.router(|call| call.to_string());
+async fn target_and_method_are_in_the_key() {
+    differ(Fixture::new(), get_request("/a", &[]), get_request("/b", &[])).await;
+    differ(Fixture::new(), get_request("/a?x=1", &[]), get_request("/a?x=2", &[])).await;
+    differ(Fixture::new(), get_request("http://one.example/a", &[]), get_request("http://two.example/a", &[])).await;
+    differ(Fixture::new(), get_request("http://one.example/a", &[]), get_request("https://one.example/a", &[])).await;
+    let fixture = Fixture::new();
+    let router = fixture.router(|call| call.to_string());
     let head = Request::head("/a").body(Body::empty()).unwrap();
-    limited(stage.play(&router, [ask("/a", &[]), head], 2)).await;
-    assert_eq!(stage.calls.get(), 2);
+    limited(fixture.send_all(&router, [get_request("/a", &[]), head], 2)).await;
+    assert_eq!(fixture.calls.get(), 2);
 }
 
 #[tokio::test]
-async fn requests_that_differ_in_what_stands_for_the_target_are_apart() {
+async fn target_headers_are_in_the_key() {
     for name in ["host", "origin", "x-forwarded-host", "x-forwarded-proto", "x-original-url", "x-rewrite-url"] {
-        differ(Stage::new(), ask("/a", &[(name, "one.example")]), ask("/a", &[(name, "two.example")])).await;
-        differ(Stage::new(), ask("/a", &[(name, "one.example")]), ask("/a", &[])).await;
+        differ(
+            Fixture::new(),
+            get_request("/a", &[(name, "one.example")]),
+            get_request("/a", &[(name, "two.example")]),
+        )
+        .await;
+        differ(Fixture::new(), get_request("/a", &[(name, "one.example")]), get_request("/a", &[])).await;
     }
-    let one = ask("/a", &[("forwarded", "for=192.0.2.1;host=one.example")]);
-    differ(Stage::new(), one, ask("/a", &[("forwarded", "for=192.0.2.1;host=two.example")])).await;
+    let one = get_request("/a", &[("forwarded", "for=192.0.2.1;host=one.example")]);
+    differ(Fixture::new(), one, get_request("/a", &[("forwarded", "for=192.0.2.1;host=two.example")])).await;
 }
 
 #[tokio::test]
-async fn who_a_proxy_forwarded_for_keeps_nobody_apart() {
-    let one = ask("/a", &[("forwarded", "for=192.0.2.1;host=one.example")]);
-    agree(Stage::new(), one, ask("/a", &[("forwarded", "for=192.0.2.2;host=one.example")])).await;
+async fn forwarded_for_is_not_in_the_key() {
+    let one = get_request("/a", &[("forwarded", "for=192.0.2.1;host=one.example")]);
+    agree(Fixture::new(), one, get_request("/a", &[("forwarded", "for=192.0.2.2;host=one.example")])).await;
 }
 
 #[tokio::test]
-async fn headers_that_are_named_keep_requests_apart_and_others_dont() {
-    let stage = || Stage::with(|layer| layer.vary([header::ACCEPT]));
-    differ(stage(), ask("/a", &[("accept", "text/html")]), ask("/a", &[("accept", "text/plain")])).await;
-    differ(stage(), ask("/a", &[("accept", "")]), ask("/a", &[])).await;
-    agree(stage(), ask("/a", &[("accept", "text/html")]), ask("/a", &[("accept", "text/html")])).await;
-    agree(stage(), ask("/a", &[("user-agent", "one")]), ask("/a", &[("user-agent", "two")])).await;
+async fn only_named_headers_are_in_the_key() {
+    let fixture = || Fixture::with(|layer| layer.vary([header::ACCEPT]));
+    differ(fixture(), get_request("/a", &[("accept", "text/html")]), get_request("/a", &[("accept", "text/plain")]))
+        .await;
+    differ(fixture(), get_request("/a", &[("accept", "")]), get_request("/a", &[])).await;
+    agree(fixture(), get_request("/a", &[("accept", "text/html")]), get_request("/a", &[("accept", "text/html")]))
+        .await;
+    agree(fixture(), get_request("/a", &[("user-agent", "one")]), get_request("/a", &[("user-agent", "two")])).await;
 }
 
 #[tokio::test]
-async fn principals_keep_requests_apart() {
-    let stage = || Stage::with(|layer| layer.principal(|parts| parts.headers.get(header::AUTHORIZATION).cloned()));
-    differ(stage(), ask("/a", &[("authorization", "a")]), ask("/a", &[("authorization", "b")])).await;
-    differ(stage(), ask("/a", &[("authorization", "a")]), ask("/a", &[])).await;
-    agree(stage(), ask("/a", &[("authorization", "a")]), ask("/a", &[("authorization", "a")])).await;
-    let nameless = || Stage::with(|layer| layer.principal(|parts| parts.headers.get("x-user").cloned()));
-    differ(nameless(), ask("/a", &[("x-user", "")]), ask("/a", &[])).await;
+async fn principals_are_in_the_key() {
+    let fixture = || Fixture::with(|layer| layer.principal(|parts| parts.headers.get(header::AUTHORIZATION).cloned()));
+    differ(fixture(), get_request("/a", &[("authorization", "a")]), get_request("/a", &[("authorization", "b")])).await;
+    differ(fixture(), get_request("/a", &[("authorization", "a")]), get_request("/a", &[])).await;
+    agree(fixture(), get_request("/a", &[("authorization", "a")]), get_request("/a", &[("authorization", "a")])).await;
+    let nameless = || Fixture::with(|layer| layer.principal(|parts| parts.headers.get("x-user").cloned()));
+    differ(nameless(), get_request("/a", &[("x-user", "")]), get_request("/a", &[])).await;
 }
 
 #[tokio::test]
-async fn principals_can_come_from_extensions() {
+async fn a_principal_may_come_from_extensions() {
     #[derive(Clone)]
     struct Certificate(&'static str);
-    let stage = Stage::with(|layer| {
+    let fixture = Fixture::with(|layer| {
         layer.principal(|parts| parts.extensions.get::<Certificate>().map(|certificate| certificate.0))
     });
-    let [mut one, mut other] = [ask("/a", &[]), ask("/a", &[])];
+    let [mut one, mut other] = [get_request("/a", &[]), get_request("/a", &[])];
     one.extensions_mut().insert(Certificate("one"));
     other.extensions_mut().insert(Certificate("other"));
-    differ(stage, one, other).await;
+    differ(fixture, one, other).await;
 }
 
-/// Two equal requests that both have to be called for, for this reason.
-async fn pass(stage: &Stage, reason: Reason, request: impl Fn() -> Request<Body>) {
+/// Checks that two equal requests both pass through, for this reason.
+async fn pass(fixture: &Fixture, reason: Reason, request: impl Fn() -> Request<Body>) {
     let what = format!("{:?}", request());
-    let before = (stage.calls.get(), stage.passes(reason));
-    let Stage { gate, calls, layer, .. } = stage.clone();
+    let before = (fixture.calls.get(), fixture.passes(reason));
+    let Fixture { gate, calls, layer, .. } = fixture.clone();
     let handler = async move || {
         calls.up();
         gate.pass().await;
     };
     let router = Router::new().route("/a", any(handler)).layer(layer);
-    limited(stage.play(&router, [request(), request()], 0)).await;
-    let after = (stage.calls.get(), stage.passes(reason));
+    limited(fixture.send_all(&router, [request(), request()], 0)).await;
+    let after = (fixture.calls.get(), fixture.passes(reason));
     assert_eq!(after, (before.0 + 2, before.1 + 2), "{what}");
 }
 
 #[tokio::test]
-async fn what_may_be_a_write_passes_through() {
+async fn other_methods_pass_through() {
     for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS, Method::TRACE] {
         let request = || Request::builder().method(&method).uri("/a").body(Body::empty()).unwrap();
-        pass(&Stage::new(), Reason::Method, request).await;
+        pass(&Fixture::new(), Reason::Method, request).await;
     }
-    pass(&Stage::new(), Reason::Method, || ask("/a", &[("x-http-method-override", "DELETE")])).await;
+    pass(&Fixture::new(), Reason::Method, || get_request("/a", &[("x-http-method-override", "DELETE")])).await;
 }
 
 #[tokio::test]
-async fn what_has_a_body_passes_through() {
-    let stage = Stage::new();
-    pass(&stage, Reason::RequestBody, || Request::get("/a").body(Body::from("text")).unwrap()).await;
+async fn requests_with_bodies_pass_through() {
+    let fixture = Fixture::new();
+    pass(&fixture, Reason::RequestBody, || Request::get("/a").body(Body::from("text")).unwrap()).await;
     let stream = || Body::from_stream(futures::stream::iter([Ok::<_, std::io::Error>("text")]));
-    pass(&stage, Reason::RequestBody, || Request::get("/a").body(stream()).unwrap()).await;
-    pass(&stage, Reason::RequestBody, || ask("/a", &[("content-length", "4")])).await;
-    pass(&stage, Reason::RequestBody, || ask("/a", &[("transfer-encoding", "chunked")])).await;
+    pass(&fixture, Reason::RequestBody, || Request::get("/a").body(stream()).unwrap()).await;
+    pass(&fixture, Reason::RequestBody, || get_request("/a", &[("content-length", "4")])).await;
+    pass(&fixture, Reason::RequestBody, || get_request("/a", &[("transfer-encoding", "chunked")])).await;
 }
 
 #[tokio::test]
-async fn a_length_of_zero_is_no_body() {
-    agree(Stage::new(), ask("/a", &[("content-length", "0")]), ask("/a", &[])).await;
+async fn a_content_length_of_zero_is_coalesced() {
+    agree(Fixture::new(), get_request("/a", &[("content-length", "0")]), get_request("/a", &[])).await;
 }
 
 #[tokio::test]
-async fn what_asks_for_an_answer_of_its_own_passes_through() {
+async fn specific_requests_pass_through() {
     let of_its_own = [
         (Reason::Upgrade, "upgrade", "websocket"),
         (Reason::Upgrade, "connection", "keep-alive, Upgrade"),
@@ -167,56 +174,56 @@ async fn what_asks_for_an_answer_of_its_own_passes_through() {
         (Reason::RequestCacheControl, "pragma", "no-cache"),
     ];
     for (reason, name, value) in of_its_own {
-        pass(&Stage::new(), reason, || ask("/a", &[(name, value)])).await;
+        pass(&Fixture::new(), reason, || get_request("/a", &[(name, value)])).await;
     }
 }
 
 #[tokio::test]
 async fn a_reload_is_coalesced() {
-    agree(Stage::new(), ask("/a", &[("cache-control", "max-age=0")]), ask("/a", &[])).await;
+    agree(Fixture::new(), get_request("/a", &[("cache-control", "max-age=0")]), get_request("/a", &[])).await;
 }
 
 #[tokio::test]
 async fn credentials_pass_through() {
     for name in ["authorization", "proxy-authorization", "cookie", "x-api-key", "x-forwarded-user", "client-cert"] {
-        pass(&Stage::new(), Reason::Credentials, || ask("/a", &[(name, "somebody")])).await;
+        pass(&Fixture::new(), Reason::Credentials, || get_request("/a", &[(name, "alice")])).await;
     }
-    let stage = Stage::with(|layer| layer.credentials([http::HeaderName::from_static("x-badge")]));
-    pass(&stage, Reason::Credentials, || ask("/a", &[("x-badge", "7")])).await;
-    let stage = Stage::with(|layer| layer.principal(|_| None::<String>));
-    pass(&stage, Reason::Credentials, || ask("/a", &[("cookie", "session=7")])).await;
+    let fixture = Fixture::with(|layer| layer.credentials([http::HeaderName::from_static("x-badge")]));
+    pass(&fixture, Reason::Credentials, || get_request("/a", &[("x-badge", "7")])).await;
+    let fixture = Fixture::with(|layer| layer.principal(|_| None::<String>));
+    pass(&fixture, Reason::Credentials, || get_request("/a", &[("cookie", "session=7")])).await;
 }
 
 #[tokio::test]
-async fn credentials_that_are_named_as_varying_are_in_the_key_and_no_others() {
-    let stage = || Stage::with(|layer| layer.vary([header::AUTHORIZATION]));
-    agree(stage(), ask("/a", &[("authorization", "a")]), ask("/a", &[("authorization", "a")])).await;
-    differ(stage(), ask("/a", &[("authorization", "a")]), ask("/a", &[("authorization", "b")])).await;
-    pass(&stage(), Reason::Credentials, || ask("/a", &[("authorization", "a"), ("cookie", "b")])).await;
+async fn named_credentials_are_in_the_key() {
+    let fixture = || Fixture::with(|layer| layer.vary([header::AUTHORIZATION]));
+    agree(fixture(), get_request("/a", &[("authorization", "a")]), get_request("/a", &[("authorization", "a")])).await;
+    differ(fixture(), get_request("/a", &[("authorization", "a")]), get_request("/a", &[("authorization", "b")])).await;
+    pass(&fixture(), Reason::Credentials, || get_request("/a", &[("authorization", "a"), ("cookie", "b")])).await;
 }
 
 #[tokio::test]
-async fn a_veto_lets_requests_pass() {
-    let stage = Stage::with(|layer| layer.coalesce_if(|parts| parts.uri.query().is_none()));
-    pass(&stage, Reason::RequestVetoed, || ask("/a?live", &[])).await;
-    assert_eq!(stage.passes(Reason::RequestVetoed), 2);
+async fn coalesce_if_vetoes_requests() {
+    let fixture = Fixture::with(|layer| layer.coalesce_if(|parts| parts.uri.query().is_none()));
+    pass(&fixture, Reason::RequestVetoed, || get_request("/a?live", &[])).await;
+    assert_eq!(fixture.passes(Reason::RequestVetoed), 2);
 }
 
 #[tokio::test]
-async fn reasons_are_found_over_sockets_as_well() {
+async fn reasons_are_counted_over_sockets() {
     limited(async {
         for version in Version::BOTH {
-            let stage = Stage::new();
-            stage.gate.open();
-            let site = Site::open(stage.router(|call| call.to_string())).await;
+            let fixture = Fixture::new();
+            fixture.gate.open();
+            let server = Server::start(fixture.router(|call| call.to_string())).await;
             let client = version.client();
             let send = async |request: reqwest::RequestBuilder| request.send().await.unwrap().bytes().await.unwrap();
-            send(client.get(site.url("/a"))).await;
-            assert_eq!(stage.layer.passes().total(), 0, "{version:?}");
-            send(client.get(site.url("/a")).body("text")).await;
-            send(client.get(site.url("/a")).bearer_auth("a")).await;
-            send(client.get(site.url("/a")).header("range", "bytes=0-1")).await;
-            let passes = stage.layer.passes();
+            send(client.get(server.url("/a"))).await;
+            assert_eq!(fixture.layer.passes().total(), 0, "{version:?}");
+            send(client.get(server.url("/a")).body("text")).await;
+            send(client.get(server.url("/a")).bearer_auth("a")).await;
+            send(client.get(server.url("/a")).header("range", "bytes=0-1")).await;
+            let passes = fixture.layer.passes();
             let seen: Vec<_> = passes.iter().filter(|(_, count)| *count > 0).collect();
             assert_eq!(seen, [(Reason::RequestBody, 1), (Reason::Range, 1), (Reason::Credentials, 1)], "{version:?}");
         }
@@ -226,35 +233,35 @@ async fn reasons_are_found_over_sockets_as_well() {
 
 #[tokio::test]
 async fn layers_on_one_coalescer_share_no_flights() {
-    let stage = Stage::new();
+    let fixture = Fixture::new();
     let calls = Count::default();
     let routers = [(); 2].map(|()| {
-        let (gate, calls) = (stage.gate.clone(), calls.clone());
+        let (gate, calls) = (fixture.gate.clone(), calls.clone());
         let handler = async move || {
             calls.up();
             gate.pass().await;
         };
-        let layer = CoalesceLayer::builder().handle(stage.handle.clone()).build();
+        let layer = CoalesceLayer::builder().handle(fixture.handle.clone()).build();
         Router::new().route("/a", any(handler)).layer(layer)
     });
     limited(async {
-        let visits = routers.each_ref().map(|router| tokio::spawn(crate::support::visit(router, ask("/a", &[]))));
+        let tasks = routers.each_ref().map(|router| tokio::spawn(crate::support::send(router, get_request("/a", &[]))));
         eventually(|| calls.get() == 2).await;
-        stage.gate.open();
-        for visit in visits {
-            visit.await.unwrap();
+        fixture.gate.open();
+        for task in tasks {
+            task.await.unwrap();
         }
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_switch_that_is_off_has_every_request_called_for_by_itself() {
+async fn a_disabled_layer_coalesces_nothing() {
     for cache_control in ["public", "private"] {
-        let stage = Stage::new();
-        stage.handle.set_enabled(false);
-        let router = stage.router(move |call| ([("cache-control", cache_control)], call.to_string()));
-        let responses = limited(stage.play(&router, [(); 3].map(|()| ask("/a", &[])), 0)).await;
+        let fixture = Fixture::new();
+        fixture.handle.set_enabled(false);
+        let router = fixture.router(move |call| ([("cache-control", cache_control)], call.to_string()));
+        let responses = limited(fixture.send_all(&router, [(); 3].map(|()| get_request("/a", &[])), 0)).await;
         let mut seen = texts(&responses);
         seen.sort_unstable();
         assert_eq!(seen, ["1", "2", "3"], "{cache_control}");

@@ -1,4 +1,4 @@
-//! axum's routers as they are.
+//! The layer in axum's routers.
 
 use std::convert::Infallible;
 
@@ -11,7 +11,7 @@ use http::Uri;
 use shardflight::tower::{CoalesceLayer, Reason};
 use tower::ServiceBuilder;
 
-use crate::support::{Count, Gate, Site, Stage, Version, ask, fetch, limited, texts, visit};
+use crate::support::{Count, Fixture, Gate, Server, Version, fetch, get_request, limited, send, texts};
 
 #[derive(Clone)]
 struct App {
@@ -26,43 +26,43 @@ async fn tenant(State(app): State<App>, Path((tenant, order)): Path<(String, u32
     format!("{} of {tenant}: {order}", app.name)
 }
 
-fn tenants(stage: &Stage, name: &'static str) -> Router {
-    let app = App { gate: stage.gate.clone(), calls: stage.calls.clone(), name };
-    let orders = Router::new().route("/orders/{order}", get(tenant)).layer(stage.layer.clone());
+fn tenants(fixture: &Fixture, name: &'static str) -> Router {
+    let app = App { gate: fixture.gate.clone(), calls: fixture.calls.clone(), name };
+    let orders = Router::new().route("/orders/{order}", get(tenant)).layer(fixture.layer.clone());
     Router::new().nest("/tenants/{tenant}", orders).with_state(app)
 }
 
 #[tokio::test]
-async fn what_nesting_cuts_from_the_target_stays_in_the_key() {
+async fn nested_prefixes_are_in_the_key() {
     limited(async {
-        let stage = Stage::new();
-        let router = tenants(&stage, "order");
+        let fixture = Fixture::new();
+        let router = tenants(&fixture, "order");
         let targets = ["/tenants/a/orders/7", "/tenants/b/orders/7", "/tenants/a/orders/7"];
-        let responses = stage.play(&router, targets.map(|target| ask(target, &[])), 3).await;
+        let responses = fixture.send_all(&router, targets.map(|target| get_request(target, &[])), 3).await;
         assert_eq!(texts(&responses), ["order of a: 7", "order of b: 7", "order of a: 7"]);
-        assert_eq!(stage.calls.get(), 2);
+        assert_eq!(fixture.calls.get(), 2);
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_layer_in_two_nested_routers_tells_them_apart() {
+async fn nested_routers_are_told_apart() {
     limited(async {
-        let stage = Stage::new();
-        let router = Router::new().nest("/old", tenants(&stage, "old")).nest("/new", tenants(&stage, "new"));
+        let fixture = Fixture::new();
+        let router = Router::new().nest("/old", tenants(&fixture, "old")).nest("/new", tenants(&fixture, "new"));
         let targets = ["/old/tenants/a/orders/7", "/new/tenants/a/orders/7"];
-        let responses = stage.play(&router, targets.map(|target| ask(target, &[])), 2).await;
+        let responses = fixture.send_all(&router, targets.map(|target| get_request(target, &[])), 2).await;
         assert_eq!(texts(&responses), ["old of a: 7", "new of a: 7"]);
     })
     .await;
 }
 
 #[tokio::test]
-async fn what_a_layer_above_makes_of_the_target_is_in_the_key_as_well() {
+async fn rewritten_targets_are_in_the_key() {
     limited(async {
-        let stage = Stage::new();
+        let fixture = Fixture::new();
         let rewritten = |to: &'static str| {
-            let inner = stage.router(|call| call.to_string());
+            let inner = fixture.router(|call| call.to_string());
             let rewrite = move |mut request: http::Request<axum::body::Body>| {
                 request.extensions_mut().insert(OriginalUri(Uri::from_static("/a")));
                 *request.uri_mut() = Uri::from_static(to);
@@ -70,19 +70,20 @@ async fn what_a_layer_above_makes_of_the_target_is_in_the_key_as_well() {
             };
             Router::new().fallback_service(ServiceBuilder::new().map_request(rewrite).service(inner))
         };
-        let visits = [rewritten("/one"), rewritten("/two")].map(|router| tokio::spawn(visit(&router, ask("/a", &[]))));
-        stage.until(|stats| stats.waiters == 2).await;
-        stage.gate.open();
-        for visit in visits {
-            visit.await.unwrap();
+        let tasks =
+            [rewritten("/one"), rewritten("/two")].map(|router| tokio::spawn(send(&router, get_request("/a", &[]))));
+        fixture.until(|stats| stats.waiters == 2).await;
+        fixture.gate.open();
+        for task in tasks {
+            task.await.unwrap();
         }
-        assert_eq!(stage.calls.get(), 2);
+        assert_eq!(fixture.calls.get(), 2);
     })
     .await;
 }
 
 #[tokio::test]
-async fn handlers_keep_their_state_their_extractors_and_other_layers() {
+async fn extractors_and_other_layers_still_work() {
     limited(async {
         for version in Version::BOTH {
             let layer = CoalesceLayer::new();
@@ -94,10 +95,10 @@ async fn handlers_keep_their_state_their_extractors_and_other_layers() {
                 .layer(ServiceBuilder::new().layer(layer.clone()).layer(Extension("below")))
                 .fallback(async || "nowhere")
                 .with_state(7);
-            let site = Site::open(router).await;
+            let server = Server::start(router).await;
             let client = version.client();
-            assert_eq!(fetch(&client, &site.url("/5")).await.1, "7 5 below", "{version:?}");
-            assert_eq!(fetch(&client, &site.url("/a/b")).await.1, "nowhere", "{version:?}");
+            assert_eq!(fetch(&client, &server.url("/5")).await.1, "7 5 below", "{version:?}");
+            assert_eq!(fetch(&client, &server.url("/a/b")).await.1, "nowhere", "{version:?}");
             assert_eq!(layer.handle().expect("a first request").stats().await.unwrap().executions, 1, "{version:?}");
         }
     })
@@ -105,27 +106,27 @@ async fn handlers_keep_their_state_their_extractors_and_other_layers() {
 }
 
 #[test]
-fn a_layer_can_be_made_outside_of_a_runtime() {
+fn a_layer_needs_no_runtime_to_be_built() {
     let layer = CoalesceLayer::new();
     let router = Router::new().route("/a", get(async || "text")).layer(layer.clone());
     assert!(layer.handle().is_none());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let response = runtime.block_on(limited(visit(&router, ask("/a", &[]))));
+    let response = runtime.block_on(limited(send(&router, get_request("/a", &[]))));
     assert_eq!(response.body(), "text");
     assert!(layer.handle().is_some());
 }
 
 #[test]
-fn a_request_on_no_runtime_passes_through() {
+fn requests_outside_of_a_runtime_pass_through() {
     let layer = CoalesceLayer::new();
     let router = Router::new().route("/a", get(async || "text")).layer(layer.clone());
-    let response = futures::executor::block_on(visit(&router, ask("/a", &[])));
+    let response = futures::executor::block_on(send(&router, get_request("/a", &[])));
     assert_eq!(response.body(), "text");
     assert_eq!(layer.passes().of(Reason::NoRuntime), 1);
 }
 
 #[tokio::test]
-async fn a_router_with_the_layer_is_as_infallible_as_before() {
+async fn a_router_with_the_layer_is_infallible() {
     fn is_infallible<S: tower::Service<http::Request<axum::body::Body>, Error = Infallible>>(_: &S) {}
     is_infallible(&Router::<()>::new().route("/a", get(async || "text")).layer(CoalesceLayer::new()));
 }

@@ -1,4 +1,4 @@
-//! Servers and clients, beside the fixtures that all tests share.
+//! Servers and clients, and the fixtures that all tests share.
 
 #[path = "../behaviour/support.rs"]
 #[expect(dead_code, reason = "the behaviour tests need more of it")]
@@ -17,36 +17,36 @@ use shardflight::{
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use self::fixtures::LIMIT;
-pub(crate) use self::fixtures::{Count, Gate, eventually, limited, watched};
+pub(crate) use self::fixtures::{Count, Gate, eventually, limited, panic_quietly, watched};
 
-/// A layer under test, what it joins through, and a handler that is held back and counted.
+/// A layer under test, its coalescer's handle, and the gate and the count of its handler.
 #[derive(Clone, Debug)]
-pub(crate) struct Stage {
+pub(crate) struct Fixture {
     pub(crate) layer: CoalesceLayer,
     pub(crate) handle: Handle<Key, Answer>,
     pub(crate) gate: Gate,
     pub(crate) calls: Count,
 }
 
-impl Stage {
+impl Fixture {
     pub(crate) fn new() -> Self {
         Self::with(|layer| layer)
     }
 
-    pub(crate) fn with(choose: impl FnOnce(CoalesceLayerBuilder) -> CoalesceLayerBuilder) -> Self {
-        Self::on(Coalescer::builder(), choose)
+    pub(crate) fn with(configure: impl FnOnce(CoalesceLayerBuilder) -> CoalesceLayerBuilder) -> Self {
+        Self::on(Coalescer::builder(), configure)
     }
 
     pub(crate) fn on(
         coalescer: Builder<Key, Answer>,
-        choose: impl FnOnce(CoalesceLayerBuilder) -> CoalesceLayerBuilder,
+        configure: impl FnOnce(CoalesceLayerBuilder) -> CoalesceLayerBuilder,
     ) -> Self {
         let handle = coalescer.build().expect("inside a runtime").handle();
-        let layer = choose(CoalesceLayer::builder().handle(handle.clone())).build();
+        let layer = configure(CoalesceLayer::builder().handle(handle.clone())).build();
         Self { layer, handle, gate: Gate::new(), calls: Count::default() }
     }
 
-    /// Answers at every path with what `respond` makes of the number of the call, once the gate is open.
+    /// A router whose handler counts a call, waits for the gate, and responds with `respond` of the call's number.
     pub(crate) fn router<R: IntoResponse>(
         &self,
         respond: impl Fn(usize) -> R + Clone + Send + Sync + 'static,
@@ -60,34 +60,34 @@ impl Stage {
         Router::new().route("/{*path}", get(handler)).layer(self.layer.clone())
     }
 
-    /// Sends all requests, opens the gate when they are under way, and gives the responses in the requests' order. With
-    /// `waiters` of them in flights, the others have to have been called for.
-    pub(crate) async fn play(
+    /// Sends all requests, opens the gate when they are under way, and returns the responses in the requests' order. `waiters` of
+    /// them must wait in flights, and the others must have called the handler.
+    pub(crate) async fn send_all(
         &self,
         router: &Router,
         requests: impl IntoIterator<Item = Request<Body>>,
         waiters: usize,
     ) -> Vec<Response<Bytes>> {
-        let visits: Vec<_> = requests.into_iter().map(|request| tokio::spawn(visit(router, request))).collect();
-        let passing = visits.len() - waiters;
+        let tasks: Vec<_> = requests.into_iter().map(|request| tokio::spawn(send(router, request))).collect();
+        let passing = tasks.len() - waiters;
         let flights = self.until(|stats| stats.waiters == waiters).await.flights;
         eventually(|| self.calls.get() >= passing + flights).await;
         self.gate.open();
-        join_all(visits).await.into_iter().map(|visit| visit.expect("no visit panics")).collect()
+        join_all(tasks).await.into_iter().map(|task| task.expect("no task panics")).collect()
     }
 
     pub(crate) fn passes(&self, reason: Reason) -> u64 {
         self.layer.passes().of(reason)
     }
 
-    /// Waits until the statistics say so, and returns them.
+    /// Waits until the statistics meet the condition, and returns them.
     pub(crate) async fn until(&self, condition: impl Fn(&Stats) -> bool) -> Stats {
         fixtures::until(&self.handle, condition).await
     }
 }
 
-/// One request straight to the router, with the whole of its response.
-pub(crate) fn visit(router: &Router, request: Request<Body>) -> impl Future<Output = Response<Bytes>> + Send + use<> {
+/// Sends a request to the router without a socket, and reads the whole response.
+pub(crate) fn send(router: &Router, request: Request<Body>) -> impl Future<Output = Response<Bytes>> + Send + use<> {
     let response = tower::ServiceExt::oneshot(router.clone(), request);
     async move {
         let (parts, body) = response.await.unwrap_or_else(|error| match error {}).into_parts();
@@ -96,25 +96,25 @@ pub(crate) fn visit(router: &Router, request: Request<Body>) -> impl Future<Outp
 }
 
 /// A GET with these headers.
-pub(crate) fn ask(path: &str, headers: &[(&str, &str)]) -> Request<Body> {
+pub(crate) fn get_request(path: &str, headers: &[(&str, &str)]) -> Request<Body> {
     let request = headers.iter().fold(Request::get(path), |request, (name, value)| request.header(*name, *value));
     request.body(Body::empty()).expect("a valid request")
 }
 
-/// The bodies that [`visit`] has read, as text.
+/// The bodies that [`send`] read, as text.
 pub(crate) fn texts(responses: &[Response<Bytes>]) -> Vec<&str> {
     responses.iter().map(|response| std::str::from_utf8(response.body()).expect("text")).collect()
 }
 
-/// A router behind a real socket, gone when this goes.
+/// A router behind a real socket. Stops when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Site {
+pub(crate) struct Server {
     address: String,
     serving: JoinHandle<()>,
 }
 
-impl Site {
-    pub(crate) async fn open(router: Router) -> Self {
+impl Server {
+    pub(crate) async fn start(router: Router) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let address = format!("http://{}", listener.local_addr().expect("a bound port"));
         let serving = tokio::spawn(async { axum::serve(listener, router).await.expect("a server") });
@@ -126,7 +126,7 @@ impl Site {
     }
 }
 
-impl Drop for Site {
+impl Drop for Server {
     fn drop(&mut self) {
         self.serving.abort();
     }
@@ -158,7 +158,7 @@ pub(crate) async fn fetch(client: &Client, url: &str) -> (StatusCode, Bytes) {
     (response.status(), response.bytes().await.expect("a body"))
 }
 
-/// All that a body from the layer yields.
+/// Reads a body of the layer to its end.
 pub(crate) async fn read<B>(response: Response<CoalescedBody<B>>) -> Bytes
 where
     CoalescedBody<B>: http_body::Body<Data = Bytes, Error: std::fmt::Debug>,

@@ -1,35 +1,37 @@
-//! Which check, and how much of it.
+//! The command line.
 
 use std::{ffi::OsString, ops::RangeInclusive, path::PathBuf};
 
 use lexopt::{Arg, Error, Parser, ValueExt};
 
 pub(crate) const HELP: &str = "\
-The checks of shardflight that take longer than a test run may
+Runs the checks of shardflight that are too long for a test run
 
 Usage: cargo xtask CHECK [OPTIONS]
 
-  model          Every reachable state of small worlds of one shard, judged after every step: 4 million states, 20 seconds
-    --vast             the vast worlds too: some minutes and gigabytes
-  interleavings  The real protocol under chosen thread schedules, without the actor around it
-    --schedules N      how many, over all scenarios; 200,000
+  model          Checks every reachable state of small models of one shard, after each step: 4 million states, 20 seconds
+    --vast             also the vast models: some minutes and gigabytes
+  interleavings  Runs the real protocol under chosen thread schedules, without the actor
+    --schedules N      the number of schedules over all scenarios; 200,000
     --exhaustive       all interleavings of the smallest scenario instead: over a million
-  history        Random load on several threads, logged, and judged from the log alone
-    --seconds N        for how long; 600
-    --seed N           this one seed and nothing else
-  planted [NAME] Plants each of a list of realistic bugs, or those whose name has NAME in it, and sees that the tests find
+  history        Checks the log of random load on several threads
+    --seconds N        the duration; 600
+    --seed N           only this seed
+  planted [NAME] Plants each of a list of realistic bugs, or those whose name contains NAME, and checks that the tests find
                  it: about a minute each
-    --places           only that each of them still has its place in the sources: a second in all
-  mutants        Mutates the core mechanically with cargo-mutants, and lists what no test notices: hours
-    --file PATH        only this file, src/shard/mod.rs say
-  fuzz TARGET    Looks for inputs that break a rule, by coverage; needs a nightly toolchain and cargo-fuzz. TARGET is
-                 shard or calls
-    --seconds N        for how long; 300
-  soak           Thousands of callers, watching memory, tasks and flights: see `cargo run --release -p soak -- --help`
-    --seconds N        for how long, at least 30; 60
-  instructions   Instructions per call under valgrind's callgrind, held against xtask/instructions.toml: half a minute
-    --bless            writes the table instead, for a change that is meant, another compiler or another machine
-  advisories     Known vulnerabilities among the dependencies; needs the advisory database's server
+    --places           checks only that each bug still has its place in the sources: a second in all
+  mutants        Mutates the core with cargo-mutants, and lists the mutants that no test finds: hours
+    --file PATH        only this file, such as src/shard/mod.rs
+  fuzz TARGET    Searches for inputs that break a rule, guided by coverage; needs a nightly toolchain and cargo-fuzz.
+                 TARGET is shard or calls
+    --seconds N        the duration; 300
+  soak           Runs thousands of callers, and checks memory, tasks and flights: see
+                 `cargo run --release -p soak -- --help`
+    --seconds N        the duration, at least 30; 60
+  instructions   Counts instructions per call with valgrind's callgrind, and compares them with xtask/instructions.toml:
+                 half a minute
+    --bless            writes the table instead, after an intended change, or for another compiler or machine
+  advisories     Checks the dependencies for known vulnerabilities; needs the advisory database's server
 ";
 
 #[derive(Debug, PartialEq)]
@@ -45,7 +47,7 @@ pub(crate) enum Check {
     Advisories,
 }
 
-/// `None` if help is asked for.
+/// `None` if help is requested.
 pub(crate) fn read(mut given: Parser) -> Result<Option<Check>, Error> {
     let name = match given.next()? {
         None | Some(Arg::Short('h') | Arg::Long("help")) => return Ok(None),
@@ -79,12 +81,12 @@ pub(crate) fn read(mut given: Parser) -> Result<Option<Check>, Error> {
         }
     }
     match check {
-        Check::Fuzz { .. } if !target_named => Err("fuzz what: shard or calls?".into()),
+        Check::Fuzz { .. } if !target_named => Err("fuzz needs a target: shard or calls".into()),
         check => Ok(Some(check)),
     }
 }
 
-/// The check of this name, with nothing said about it.
+/// The check of this name, with its defaults.
 fn named(name: &OsString) -> Result<Check, Error> {
     Ok(match name.to_str() {
         Some("model") => Check::Model { vast: false },
@@ -125,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_is_heard() {
+    fn options_are_parsed() {
         let only = Some("cap".to_string());
         assert_eq!(read("planted cap --places"), Ok(Some(Check::Planted { only, places: true })));
         assert_eq!(read("history --seed=7"), Ok(Some(Check::History { seconds: 600, seed: Some(7) })));
@@ -134,14 +136,14 @@ mod tests {
     }
 
     #[test]
-    fn help_is_asked_for_anywhere() {
+    fn help_is_recognised_anywhere() {
         assert_eq!(read(""), Ok(None));
         assert_eq!(read("--help"), Ok(None));
         assert_eq!(read("soak -h"), Ok(None));
     }
 
     #[test]
-    fn what_means_nothing_is_refused() {
+    fn invalid_arguments_are_rejected() {
         for line in ["modle", "model --bless", "soak --seconds 29", "fuzz", "fuzz shards", "history --seed x"] {
             assert!(read(line).is_err(), "{line}");
         }

@@ -1,8 +1,8 @@
-//! Instructions per call under valgrind's callgrind, held against a committed table.
+//! Counts instructions per call with valgrind's callgrind, and compares them with a committed table.
 //!
-//! Not by gungraun, which counts in the same way: it needs a runner of exactly its own version to be installed beside
-//! it, which takes minutes to build; its hard limits stand in the benchmark's source and have no tool that renews them;
-//! and they are upper ones alone, where a count that falls unnoticed makes room to rise again.
+//! Why not gungraun, which counts in the same way: it needs an installed runner of exactly its version, which takes minutes to
+//! build; its limits are in the benchmark's source, without a tool to update them; and they are upper limits only, so that a
+//! count that falls unnoticed may rise again.
 
 use std::{
     collections::BTreeMap,
@@ -14,11 +14,11 @@ use serde_json::Value;
 
 use crate::process::{Failure, cargo, program, root, target};
 
-/// In percent, either way. Runs of one binary differ by some 0.2, but other code nearby may change what is inlined,
-/// another compiler does, and a C library chooses its `memcpy` by the processor.
+/// In percent, in both directions. Runs of one binary differ by about 0.2, but unrelated code or another compiler may change what
+/// is inlined, and a C library selects its `memcpy` by the processor.
 const TOLERANCE: f64 = 3.0;
 
-/// What a process costs by itself is in both runs, and not in their difference. Multiples of the largest herd.
+/// Numbers of calls. The process's fixed cost is in both runs, and not in their difference. Multiples of the largest burst.
 const FEW: u64 = 2_000;
 const MANY: u64 = 6_000;
 
@@ -30,7 +30,7 @@ const HEADING: &str = "\
 ";
 
 struct Table {
-    /// What else the counts depend on.
+    /// The tools that the counts depend on.
     counted_with: Tools,
     per_call: BTreeMap<String, u64>,
 }
@@ -96,10 +96,10 @@ impl Table {
     }
 }
 
-/// The process that makes the calls.
+/// The benchmark process.
 struct Bench {
     executable: PathBuf,
-    /// Where callgrind leaves what `callgrind_annotate` reads.
+    /// The directory of the profiles, for `callgrind_annotate`.
     profiles: PathBuf,
 }
 
@@ -115,7 +115,7 @@ impl Bench {
             .find_map(|message| message["executable"].as_str().map(PathBuf::from));
         match executable {
             Some(executable) => Ok(Self { executable, profiles }),
-            None => Err(Failure("cargo doesn't say where the bench is that it built".into())),
+            None => Err(Failure("cargo doesn't report the executable of the benchmark".into())),
         }
     }
 
@@ -133,7 +133,7 @@ impl Bench {
             .arg(&self.executable)
             .arg(workload)
             .arg(calls.to_string())
-            // The environment lies on the stack, and moves what lies below.
+            // The environment is on the stack, and changes the alignment of everything below.
             .without_environment()
             .output()?;
         total(&profile)
@@ -154,7 +154,7 @@ enum Verdict {
     Fewer,
 }
 
-/// By how many percent there are more than there were, and whether that is a change.
+/// The change in percent, and whether it exceeds the tolerance.
 fn compare(was: u64, is: u64) -> (f64, Verdict) {
     let change = 100.0 * (is as f64 / was as f64 - 1.0);
     let verdict = match change {
@@ -165,7 +165,7 @@ fn compare(was: u64, is: u64) -> (f64, Verdict) {
     (change, verdict)
 }
 
-/// Counts, and fails if any count isn't the table's.
+/// Counts, and fails if a count differs from the table.
 pub(crate) fn check() -> Result<(), Failure> {
     let (table, counted) = (Table::read()?, Table::count()?);
     let mut wrong = Vec::new();
@@ -180,26 +180,25 @@ pub(crate) fn check() -> Result<(), Failure> {
         println!("{workload:<20} {was:>9} {is:>9} {change:>+7.1}%");
         match verdict {
             Verdict::Same => {}
-            Verdict::More => wrong.push(format!("{workload} takes more: find out why, or say why and bless it")),
-            Verdict::Fewer => wrong.push(format!("{workload} takes fewer: bless it, and be glad")),
+            Verdict::More => wrong.push(format!("{workload} takes more: find out why, or explain and bless it")),
+            Verdict::Fewer => wrong.push(format!("{workload} takes fewer: bless it")),
         }
     }
     let gone = table.per_call.keys().filter(|workload| !counted.per_call.contains_key(*workload));
-    wrong.extend(gone.map(|workload| format!("{workload} is in the table, and is no workload any more")));
+    wrong.extend(gone.map(|workload| format!("{workload} is in the table, but no longer a workload")));
     if wrong.is_empty() {
         return Ok(());
     }
     if table.counted_with != counted.counted_with {
         wrong.push(format!("the table was counted with {}", table.counted_with.said()));
-        wrong.push(format!("and this with {}, which may be all", counted.counted_with.said()));
+        wrong.push(format!("and this run with {}, which may explain the difference", counted.counted_with.said()));
     }
-    wrong.push(
-        "cargo xtask instructions --bless writes the table anew; callgrind_annotate reads target/instructions".into(),
-    );
+    wrong
+        .push("cargo xtask instructions --bless writes the table; callgrind_annotate reads target/instructions".into());
     Err(Failure(wrong.join("\n")))
 }
 
-/// Counts, and has that be the table.
+/// Counts, and writes the table.
 pub(crate) fn bless() -> Result<(), Failure> {
     let counted = Table::count()?;
     for (workload, is) in &counted.per_call {
@@ -213,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_beyond_the_tolerance_is_noticed_either_way() {
+    fn changes_in_both_directions_are_found() {
         assert!(matches!(compare(1_000, 1_029), (_, Verdict::Same)));
         assert!(matches!(compare(1_000, 971), (_, Verdict::Same)));
         assert!(matches!(compare(1_000, 1_031), (_, Verdict::More)));

@@ -1,4 +1,4 @@
-//! `cargo xtask`: the checks that take longer than a test run may, each by one command, each with a bound.
+//! `cargo xtask`: the checks that are too long for a test run, each as a command with a time limit.
 
 mod arguments;
 mod instructions;
@@ -70,7 +70,7 @@ fn run(check: Check) -> Result<(), Failure> {
             }
         }
         Check::Fuzz { target: name, seconds } => {
-            // What is found goes to the first of the directories, and not among what is committed.
+            // libFuzzer writes new inputs to the first directory, so keep the committed corpus second.
             let (found, corpus) = (target().join(format!("found-{name}")), format!("fuzz/corpus/{name}"));
             fs::create_dir_all(&found).map_err(Failure::of(found.display()))?;
             cargo(["+nightly", "fuzz", "run", &name])

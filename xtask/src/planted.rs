@@ -1,4 +1,4 @@
-//! Bugs planted one at a time into a copy of the project, to see that the tests find them.
+//! Plants bugs one at a time into a copy of the project, and checks that the tests find them.
 
 use std::{
     fs,
@@ -8,13 +8,13 @@ use std::{
 
 use crate::process::{Failure, cargo, root, target};
 
-/// Above this a test run counts as hanging, and so as having found something.
+/// A longer test run counts as hanging, and the bug as found.
 const LIMIT: Duration = Duration::from_mins(4);
 
-/// The first build of all takes longest.
+/// The first build takes longest.
 const BUILD_LIMIT: Duration = Duration::from_mins(30);
 
-/// The suites, cheapest first: a bug that one has found needs no other.
+/// The suites, cheapest first: a bug that one finds is not run against the others.
 const SUITES: [&[&str]; 3] =
     [&["test", "--lib"], &["test", "--release", "--package", "interleavings"], &["test", "--test", "behaviour"]];
 
@@ -70,7 +70,7 @@ impl Bug {
     }
 }
 
-/// Sees that every bug still has its one place in the sources.
+/// Checks that each bug still has exactly one place in the sources.
 pub(crate) fn check_places() -> Result<(), Failure> {
     let list = List::read()?;
     for bug in &list.bug {
@@ -80,28 +80,28 @@ pub(crate) fn check_places() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Plants one bug after the other, and fails if the tests missed any.
+/// Plants each bug in turn, and fails if the tests miss any.
 pub(crate) fn plant_all(only: Option<&str>) -> Result<(), Failure> {
     let list = List::read()?;
     let chosen: Vec<_> = list.bug.iter().filter(|bug| only.is_none_or(|only| bug.name.contains(only))).collect();
     if chosen.is_empty() {
         return Err(Failure(format!("none of the {} bugs has {:?} in its name", list.bug.len(), only.unwrap_or(""))));
     }
-    let garden = Garden::lay_out()?;
-    if !matches!(garden.verdict()?, Verdict::Missed) {
-        return Err(Failure(format!("the tests fail with nothing planted: see {}", garden.output.display())));
+    let workspace = Workspace::create()?;
+    if !matches!(workspace.verdict()?, Verdict::Missed) {
+        return Err(Failure(format!("the tests fail with nothing planted: see {}", workspace.output.display())));
     }
     let mut missed = Vec::new();
     for (number, bug) in chosen.iter().enumerate() {
         let begun = Instant::now();
-        let verdict = garden.try_bug(bug)?;
+        let verdict = workspace.try_bug(bug)?;
         let seconds = begun.elapsed().as_secs();
         println!("{:>2}/{} {:<38} {:>4} s  {}", number + 1, chosen.len(), bug.name, seconds, verdict.said());
         match verdict {
             Verdict::Found(_) | Verdict::Hung => {}
             Verdict::Missed => missed.push(format!("{} ({})", bug.name, bug.breaks)),
             Verdict::Uncompiled => {
-                missed.push(format!("{} (plant it alone, and see {})", bug.name, garden.output.display()));
+                missed.push(format!("{} (plant it alone, and see {})", bug.name, workspace.output.display()));
             }
         }
     }
@@ -116,7 +116,7 @@ enum Verdict {
     Found(Vec<String>),
     Hung,
     Missed,
-    /// A bug that doesn't compile is no bug.
+    /// Doesn't compile, so it tests nothing.
     Uncompiled,
 }
 
@@ -132,22 +132,22 @@ impl Verdict {
     }
 }
 
-/// A copy of the project in which to plant.
-struct Garden {
+/// A copy of the project for planting bugs.
+struct Workspace {
     tree: PathBuf,
     build: PathBuf,
     output: PathBuf,
 }
 
-impl Garden {
-    fn lay_out() -> Result<Self, Failure> {
+impl Workspace {
+    fn create() -> Result<Self, Failure> {
         let home = target().join("planted");
-        let garden = Self { tree: home.join("tree"), build: home.join("build"), output: home.join("output.txt") };
-        if garden.tree.exists() {
-            fs::remove_dir_all(&garden.tree).map_err(Failure::of(garden.tree.display()))?;
+        let workspace = Self { tree: home.join("tree"), build: home.join("build"), output: home.join("output.txt") };
+        if workspace.tree.exists() {
+            fs::remove_dir_all(&workspace.tree).map_err(Failure::of(workspace.tree.display()))?;
         }
-        copy(root(), &garden.tree)?;
-        Ok(garden)
+        copy(root(), &workspace.tree)?;
+        Ok(workspace)
     }
 
     fn try_bug(&self, bug: &Bug) -> Result<Verdict, Failure> {
@@ -188,7 +188,7 @@ impl Garden {
     }
 }
 
-/// Copies what belongs to the project, and nothing that was built.
+/// Copies the project without build outputs.
 fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
     fs::create_dir_all(to).map_err(Failure::of(to.display()))?;
     for entry in fs::read_dir(from).map_err(Failure::of(from.display()))? {

@@ -1,4 +1,4 @@
-//! Commands that say what they are before they run.
+//! Commands, which are printed before they run.
 
 use std::{
     ffi::OsStr,
@@ -14,7 +14,7 @@ use std::{
 
 use serde_json::Value;
 
-/// What went wrong, in a sentence.
+/// An error message.
 pub(crate) struct Failure(pub(crate) String);
 
 impl Failure {
@@ -28,12 +28,12 @@ pub(crate) fn root() -> &'static Path {
     &PLACES.root
 }
 
-/// Where cargo builds, and where whatever else is made goes, too.
+/// Cargo's target directory, which also holds all other outputs.
 pub(crate) fn target() -> &'static Path {
     &PLACES.target
 }
 
-/// Asked for when it runs and not when it is compiled: the project may be moved, and be told to build elsewhere.
+/// Found at run time, as the project or its target directory may have moved since the build.
 static PLACES: LazyLock<Places> = LazyLock::new(|| {
     Places::find().unwrap_or_else(|Failure(sentence)| {
         eprintln!("{sentence}");
@@ -61,7 +61,7 @@ impl Places {
 
 pub(crate) struct Run {
     command: Command,
-    /// For a person to read, and to repeat.
+    /// The command line, for printing.
     said: String,
 }
 
@@ -77,7 +77,7 @@ pub(crate) fn program(name: impl AsRef<OsStr>) -> Run {
 
 impl Run {
     fn of(name: impl AsRef<OsStr>) -> Self {
-        // Not the cargo that runs us: `+nightly` is for rustup's.
+        // Use rustup's cargo instead of the one that runs this, as only that one knows `+nightly`.
         let mut command = Command::new(&name);
         command.env_remove("CARGO").env_remove("RUSTUP_TOOLCHAIN");
         Self { command, said: name.as_ref().display().to_string() }
@@ -110,7 +110,7 @@ impl Run {
         self
     }
 
-    /// Runs it with its errors where ours go, and gives back what else it said.
+    /// Runs the command with inherited stderr, and returns its stdout.
     pub(crate) fn output(mut self) -> Result<String, Failure> {
         let output = self.command.stderr(Stdio::inherit()).output().map_err(Failure::of(&self.said))?;
         if !output.status.success() {
@@ -119,14 +119,14 @@ impl Run {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// Runs it with its output where ours goes.
+    /// Runs the command with inherited output.
     pub(crate) fn run(mut self) -> Result<(), Failure> {
         eprintln!("$ {}", self.said);
         let status = self.command.status().map_err(Failure::of(&self.said))?;
         if status.success() { Ok(()) } else { Err(Failure(format!("{}: {status}", self.said))) }
     }
 
-    /// Runs it with its output into a file; `None` if it took longer than it may, and was ended.
+    /// Runs the command with its output in a file. `None` if it exceeded the limit and was killed.
     pub(crate) fn run_silently(mut self, output: &Path, limit: Duration) -> Result<Option<ExitStatus>, Failure> {
         let file = std::fs::File::create(output).map_err(Failure::of(output.display()))?;
         let errors = file.try_clone().map_err(Failure::of(output.display()))?;
@@ -152,7 +152,7 @@ impl Run {
     }
 }
 
-/// Ends a process and those that it started: cargo's end is not its tests'.
+/// Kills a process group: cargo's tests would outlive cargo.
 fn end_group(leader: u32) -> io::Result<()> {
     Command::new("kill").args(["-KILL", "--", &format!("-{leader}")]).status().map(drop)
 }

@@ -1,4 +1,4 @@
-//! The five things that go wrong in a stampede.
+//! The five scenarios.
 
 mod cache;
 mod disconnect;
@@ -8,7 +8,7 @@ mod viral;
 
 use clap::ValueEnum;
 
-use crate::{Fallible, report::Report, stage::Stage};
+use crate::{Fallible, environment::Environment, report::Report};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Scenario {
@@ -20,11 +20,11 @@ pub(crate) enum Scenario {
     Cache,
     /// An upstream that allows ten requests a second, and 100 callers
     Ratelimit,
-    /// 500 clients, of whom 400 hang up while they wait
+    /// 500 clients, of which 400 hang up while they wait
     Disconnect,
 }
 
-/// How much work a scenario's query is.
+/// How expensive a scenario's query is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Weight {
     Ordinary,
@@ -45,18 +45,18 @@ impl Scenario {
         }
     }
 
-    pub(crate) async fn run(self, stage: &Stage) -> Fallible<Report> {
+    pub(crate) async fn run(self, environment: &Environment) -> Fallible<Report> {
         match self {
-            Self::Pool => pool::run(stage).await,
-            Self::Viral => viral::run(stage).await,
-            Self::Cache => cache::run(stage).await,
-            Self::Ratelimit => ratelimit::run(stage).await,
-            Self::Disconnect => disconnect::run(stage).await,
+            Self::Pool => pool::run(environment).await,
+            Self::Viral => viral::run(environment).await,
+            Self::Cache => cache::run(environment).await,
+            Self::Ratelimit => ratelimit::run(environment).await,
+            Self::Disconnect => disconnect::run(environment).await,
         }
     }
 }
 
-/// The most requests of a direct arm: enough to see the rate, and few enough to sit through.
+/// Limits the requests of a direct arm: enough to measure the rate, and few enough to wait for.
 fn direct_sample(weight: Weight, requests: usize) -> usize {
     let most = match weight {
         Weight::Ordinary => 200,

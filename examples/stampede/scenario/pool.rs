@@ -4,50 +4,50 @@ use super::{Scenario, direct_sample};
 use crate::{
     Fallible,
     arm::Arm,
+    burst::Burst,
     claims::count,
-    crowd::Crowd,
+    clients::Clients,
+    environment::{Environment, bar},
     report::Report,
-    rush::Rush,
     server::Server,
     source::Source,
-    stage::{Stage, bar},
 };
 
 const REQUESTS: usize = 100;
 
-pub(super) async fn run(stage: &Stage) -> Fallible<Report> {
-    let requests = stage.requests(REQUESTS);
+pub(super) async fn run(environment: &Environment) -> Fallible<Report> {
+    let requests = environment.requests(REQUESTS);
     let mut report = Report::new(Scenario::Pool, format!("{requests} requests for one post at once"));
     for arm in Arm::BOTH {
-        run_arm(stage, &mut report, arm, requests).await?;
+        run_arm(environment, &mut report, arm, requests).await?;
     }
     Ok(report)
 }
 
-/// A rush on the database; `viral` is one too.
-pub(super) async fn run_arm(stage: &Stage, report: &mut Report, arm: Arm, all: usize) -> Fallible<()> {
+/// A burst of requests to the database, also for `viral`.
+pub(super) async fn run_arm(environment: &Environment, report: &mut Report, arm: Arm, all: usize) -> Fallible<()> {
     let scenario = report.scenario;
     let requests = match arm {
         Arm::Direct => direct_sample(scenario.weight(), all),
         Arm::Coalesced => all,
     };
-    let post = stage.post(scenario, arm)?;
-    let pool = stage.pool()?;
+    let post = environment.post(scenario, arm)?;
+    let pool = environment.pool()?;
     let server = Server::start(arm, Source::Database(pool.clone())).await?;
-    let crowd = Crowd::gather(server.address(), requests).await?;
+    let clients = Clients::connect(server.address(), requests).await?;
     let bar = bar(scenario, arm, requests);
-    let rush = Rush::run(&crowd, requests, post.id, &post.page, &bar).await;
+    let burst = Burst::run(&clients, requests, post.id, &post.page, &bar).await;
     bar.finish_and_clear();
 
     let stats = server.stats().await?;
     let queries = pool.queries();
     report.note(format!(
         "{arm}: {requests} requests over {}; at the server at once: up to {} and {}",
-        count(crowd.connections(), "HTTP/2 connection", "HTTP/2 connections"),
+        count(clients.connections(), "HTTP/2 connection", "HTTP/2 connections"),
         count(server.requests().peak(), "request", "requests"),
         count(queries.peak(), "query", "queries"),
     ));
-    report.claims.check_answers(arm, &rush);
+    report.claims.check_answers(arm, &burst);
     match arm {
         Arm::Direct => {
             let text = format!("{} queries for {requests} requests", queries.total());
@@ -55,7 +55,7 @@ pub(super) async fn run_arm(stage: &Stage, report: &mut Report, arm: Arm, all: u
         }
         Arm::Coalesced => report.claims.check_windows(requests, queries, &stats),
     }
-    report.add(arm, requests < all, queries, &stats, rush);
-    drop(crowd);
+    report.add(arm, requests < all, queries, &stats, burst);
+    drop(clients);
     server.stop().await
 }

@@ -1,51 +1,55 @@
-//! Atomics and the mutex, in steps.
+//! Atomics, in steps.
 //!
-//! Not Shuttle's own, which know no quiet. As theirs, these are sequentially consistent, whatever order is asked for.
+//! Not Shuttle's own, which can't be paused. Like those, they are sequentially consistent, whatever order is asked for.
 
-use std::sync::{
-    self, MutexGuard, PoisonError,
-    atomic::{self, Ordering},
-};
+use std::sync::atomic::{self, Ordering};
 
 use super::point;
 
-pub(crate) struct AtomicBool(atomic::AtomicBool);
+/// A stand-in with those operations that the engine uses.
+macro_rules! atomic {
+    ($name:ident of $value:ty { $($operation:ident($($argument:ident),*) -> $result:ty;)* }) => {
+        #[derive(Debug)]
+        pub(crate) struct $name(atomic::$name);
 
-impl AtomicBool {
-    pub(crate) fn new(value: bool) -> Self {
-        Self(atomic::AtomicBool::new(value))
-    }
+        impl $name {
+            pub(crate) fn new(value: $value) -> Self {
+                Self(atomic::$name::new(value))
+            }
 
-    pub(crate) fn load(&self, order: Ordering) -> bool {
-        point();
-        self.0.load(order)
-    }
+            pub(crate) fn load(&self, order: Ordering) -> $value {
+                point();
+                self.0.load(order)
+            }
 
-    pub(crate) fn store(&self, value: bool, order: Ordering) {
-        point();
-        self.0.store(value, order);
-    }
-
-    pub(crate) fn swap(&self, value: bool, order: Ordering) -> bool {
-        point();
-        self.0.swap(value, order)
-    }
+            $(
+                pub(crate) fn $operation(&self, $($argument: $value,)* order: Ordering) -> $result {
+                    point();
+                    self.0.$operation($($argument,)* order)
+                }
+            )*
+        }
+    };
 }
 
-#[derive(Debug)]
-pub(crate) struct AtomicUsize(atomic::AtomicUsize);
+atomic!(AtomicBool of bool {
+    store(value) -> ();
+});
+
+atomic!(AtomicU8 of u8 {
+    swap(value) -> u8;
+    fetch_or(value) -> u8;
+});
+
+atomic!(AtomicUsize of usize {
+    store(value) -> ();
+    fetch_add(value) -> usize;
+    fetch_sub(value) -> usize;
+    fetch_max(value) -> usize;
+});
 
 impl AtomicUsize {
-    pub(crate) fn new(value: usize) -> Self {
-        Self(atomic::AtomicUsize::new(value))
-    }
-
-    pub(crate) fn fetch_add(&self, value: usize, order: Ordering) -> usize {
-        point();
-        self.0.fetch_add(value, order)
-    }
-
-    /// One step: of two that update at once, the second sees what the first did, and tries again.
+    /// One step: of two updates at once, the second sees the result of the first, and tries again.
     pub(crate) fn try_update(
         &self,
         set_order: Ordering,
@@ -54,19 +58,5 @@ impl AtomicUsize {
     ) -> Result<usize, usize> {
         point();
         self.0.try_update(set_order, fetch_order, update)
-    }
-}
-
-/// Nobody meets a scheduling point while it is held, so it is never waited for.
-pub(crate) struct Mutex<T>(sync::Mutex<T>);
-
-impl<T> Mutex<T> {
-    pub(crate) fn new(value: T) -> Self {
-        Self(sync::Mutex::new(value))
-    }
-
-    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-        point();
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,11 +1,23 @@
-//! flume's queue and oneshot's channel, in steps.
+//! flume's queue and oneshot's channels, in steps.
+
+use std::cell::Cell;
 
 use super::point;
+
+std::thread_local! {
+    /// An execution runs on one thread.
+    static QUEUED: Cell<usize> = const { Cell::new(0) };
+}
+
+/// How many messages were put into queues since it was last asked.
+pub(crate) fn messages_queued() -> usize {
+    QUEUED.take()
+}
 
 pub(crate) mod flume {
     use ::flume::{SendError, TryRecvError};
 
-    use super::point;
+    use super::{QUEUED, point};
 
     pub(crate) struct Sender<T>(::flume::Sender<T>);
 
@@ -19,6 +31,7 @@ pub(crate) mod flume {
     impl<T> Sender<T> {
         pub(crate) fn send(&self, message: T) -> Result<(), SendError<T>> {
             point();
+            QUEUED.set(QUEUED.get() + 1);
             self.0.send(message)
         }
     }
@@ -29,23 +42,14 @@ pub(crate) mod flume {
             self.0.try_recv()
         }
 
-        pub(crate) fn try_iter(&self) -> impl Iterator<Item = T> {
-            std::iter::from_fn(|| self.try_recv().ok())
+        pub(crate) fn is_empty(&self) -> bool {
+            point();
+            self.0.is_empty()
         }
 
         pub(crate) fn drain(&self) -> impl Iterator<Item = T> {
             point();
             self.0.drain()
-        }
-
-        pub(crate) fn len(&self) -> usize {
-            point();
-            self.0.len()
-        }
-
-        pub(crate) fn is_empty(&self) -> bool {
-            point();
-            self.0.is_empty()
         }
     }
 }
@@ -56,14 +60,21 @@ pub(crate) mod oneshot {
         task::{Context, Poll},
     };
 
-    pub(crate) use ::oneshot::{RecvError, SendError};
+    pub(crate) use ::oneshot::{RecvError, SendError, TryRecvError};
 
     use super::point;
 
-    /// `None` once it has sent: going away unsent is a step of its own.
+    /// `None` once it has sent: to be dropped unsent is a step of its own.
     pub(crate) struct Sender<T>(Option<::oneshot::Sender<T>>);
 
+    pub(crate) struct Receiver<T>(::oneshot::Receiver<T>);
+
     pub(crate) struct AsyncReceiver<T>(::oneshot::AsyncReceiver<T>);
+
+    pub(crate) fn channel<T>() -> (Sender<T>, Receiver<T>) {
+        let (sender, receiver) = ::oneshot::channel();
+        (Sender(Some(sender)), Receiver(receiver))
+    }
 
     pub(crate) fn async_channel<T>() -> (Sender<T>, AsyncReceiver<T>) {
         let (sender, receiver) = ::oneshot::async_channel();
@@ -75,6 +86,11 @@ pub(crate) mod oneshot {
             point();
             self.0.take().expect("a sender sends once").send(message)
         }
+
+        pub(crate) fn is_closed(&self) -> bool {
+            point();
+            self.0.as_ref().is_none_or(::oneshot::Sender::is_closed)
+        }
     }
 
     impl<T> Drop for Sender<T> {
@@ -82,6 +98,19 @@ pub(crate) mod oneshot {
             if self.0.is_some() {
                 point();
             }
+        }
+    }
+
+    impl<T> Receiver<T> {
+        pub(crate) fn try_recv(&self) -> Result<T, TryRecvError> {
+            point();
+            self.0.try_recv()
+        }
+    }
+
+    impl<T> Drop for Receiver<T> {
+        fn drop(&mut self) {
+            point();
         }
     }
 

@@ -1,29 +1,33 @@
-//! What [`host`](crate::host) stands on under Shuttle.
+//! What [`sync`](crate::sync) consists of under Shuttle.
 //!
-//! Every stand-in is the real thing with a scheduling point before each of its operations. The operations themselves
-//! are atomic steps, which is what flume, oneshot and `AtomicWaker` promise of theirs: no task can be interrupted in the
-//! middle of one, but any other may act before it.
+//! Every stand-in is the real type with a scheduling point before each of its operations. The operations themselves are
+//! atomic steps, as flume, oneshot and `AtomicWaker` promise of theirs: no task is interrupted in the middle of one, but
+//! any other task may act before it.
 
+mod actors;
 mod atomics;
+mod cells;
 mod channels;
-mod port;
+mod runtime;
 mod waker;
-mod world;
 
-use std::cell::Cell;
+use std::cell::Cell as StdCell;
 
 pub(crate) use shuttle::thread_local;
 
 pub(crate) use self::{
-    atomics::{AtomicBool, AtomicUsize, Mutex},
-    channels::{flume, oneshot},
-    port::{Port, WeakPort},
+    actors::Actors,
+    atomics::{AtomicBool, AtomicU8, AtomicUsize},
+    cells::{Cell, OnceLock},
+    channels::{flume, messages_queued, oneshot},
+    runtime::{
+        Runtime, Sleep, has_many_workers, is_inside, now, off_the_workers, run_on_its_own_thread, sleep, sleep_until,
+    },
     waker::AtomicWaker,
-    world::{AbortHandle as Task, Runtime, Sleep, now, sleep, sleep_until},
 };
 
 /// In place of the search for a runtime that has timers.
-pub(crate) mod timers {
+pub(crate) mod clock {
     use super::Runtime;
 
     #[expect(clippy::unnecessary_wraps, reason = "the search that it stands in for can fail")]
@@ -32,28 +36,39 @@ pub(crate) mod timers {
     }
 }
 
+/// A bound on work that is done at once, small enough that scenarios of a few tasks reach it.
+pub(crate) const fn bound(_usual: usize, explored: usize) -> usize {
+    explored
+}
+
 std::thread_local! {
-    static QUIET: Cell<bool> = const { Cell::new(false) };
+    static PAUSED: StdCell<bool> = const { StdCell::new(false) };
 }
 
-/// From now on tasks are switched only where one waits, or again before every operation: for the ways into a scenario and
-/// out of it, where going through all of the orders would be too much.
-#[cfg(test)]
-pub(crate) fn be_quiet(quiet: bool) {
-    QUIET.set(quiet);
+/// Paused, tasks are switched only where one waits: for the beginning and the end of a scenario whose every interleaving
+/// is explored, where all orders would be too many.
+pub(crate) fn pause_exploration(paused: bool) {
+    PAUSED.set(paused);
 }
 
-#[cfg(test)]
-pub(crate) fn is_quiet() -> bool {
-    QUIET.get()
+pub(crate) fn is_exploration_paused() -> bool {
+    PAUSED.get()
 }
 
-/// Any other task may go first.
+/// Looks at the protocol's state in one step.
+pub(crate) fn in_one_step<T>(look: impl FnOnce() -> T) -> T {
+    let before = PAUSED.replace(true);
+    let seen = look();
+    PAUSED.set(before);
+    seen
+}
+
+/// Any other task may act now.
 ///
-/// An atomic of its own each time: Shuttle switches tasks before an access, whatever is accessed, and one that all
-/// tests shared would be shared by their threads. Unlike a yield, it says nothing about who should go.
+/// An atomic of its own each time: Shuttle switches tasks before an access, whatever is accessed, and one that all tests
+/// shared would be shared by their threads. Unlike a yield, it doesn't influence which task is next.
 fn point() {
-    if !QUIET.get() {
+    if !PAUSED.get() {
         shuttle::sync::atomic::AtomicBool::new(false).load(std::sync::atomic::Ordering::SeqCst);
     }
 }

@@ -12,34 +12,34 @@ struct Explored {
     deepest: usize,
 }
 
-/// One state on the way from the first to where we are, and the ways on from it that are still to be tried.
+/// One state on the way from the first to where we are, and the moves that are still to be tried from it.
 struct Fork<'a> {
     trial: Trial<'a>,
     untried: Vec<Move>,
     came_by: Option<Move>,
 }
 
-/// Goes everywhere, depth first. Panics with the way that led to it if the judge finds anything.
+/// Goes everywhere, depth first. Panics with the moves that led to it if the judge finds anything.
 fn explore(setting: &Setting) -> Explored {
     let start = Trial::new(setting);
     let mut seen = HashSet::from([start.fingerprint()]);
     let mut explored = Explored { states: 1, steps: 0, deepest: 0 };
-    let mut way = vec![Fork { untried: start.moves(), trial: start, came_by: None }];
-    while let Some(fork) = way.last_mut() {
+    let mut path = vec![Fork { untried: start.moves(), trial: start, came_by: None }];
+    while let Some(fork) = path.last_mut() {
         let Some(chosen) = fork.untried.pop() else {
-            way.pop();
+            path.pop();
             continue;
         };
         let mut trial = fork.trial.clone();
         explored.steps += 1;
         if let Err(objection) = trial.make(chosen) {
-            let moves: Vec<_> = way.iter().filter_map(|fork| fork.came_by).chain([chosen]).collect();
+            let moves: Vec<_> = path.iter().filter_map(|fork| fork.came_by).chain([chosen]).collect();
             panic!("{objection}\nin {setting:?}\nafter {moves:#?}");
         }
         if seen.insert(trial.fingerprint()) {
             explored.states += 1;
-            way.push(Fork { untried: trial.moves(), trial, came_by: Some(chosen) });
-            explored.deepest = explored.deepest.max(way.len() - 1);
+            path.push(Fork { untried: trial.moves(), trial, came_by: Some(chosen) });
+            explored.deepest = explored.deepest.max(path.len() - 1);
         }
     }
     explored
@@ -62,42 +62,47 @@ fn explore_all(settings: &[Setting]) -> usize {
 /// Small enough for every test run.
 fn worlds() -> Vec<Setting> {
     let world = Setting::new;
+    let late = Setting { deadline: Some(1), ticks: 2, ..world("", 2, 1) };
     vec![
-        Setting { fails: true, ends: true, ..world("one key", 3, 1) },
-        Setting { fails: true, on_abandon: Abort, ..world("one key, abort", 3, 1) },
-        Setting { forgets: 1, on_abandon: Abort, ..world("forgetting, abort", 3, 1) },
+        Setting { queues: true, delays: true, on_abandon: Abort, ..world("two callers", 2, 1) },
+        Setting { fails: true, ends: true, ..world("ends", 3, 1) },
+        Setting { ends: true, queues: true, on_abandon: Abort, ..world("ends, abort", 2, 1) },
+        Setting { forgets: 1, queues: true, on_abandon: Abort, ..world("forgetting, abort", 2, 1) },
         Setting { one_hash: true, on_abandon: Abort, ..world("two keys of one hash, abort", 3, 2) },
         Setting { max_waiters: 1, max_flights: 1, forgets: 1, ..world("caps of one", 3, 2) },
-        Setting { max_waiters: 2, on_abandon: Abort, ..world("two waiters at most, abort", 3, 1) },
-        Setting { deadline: Some(1), ticks: 2, ..world("deadline", 3, 1) },
-        Setting {
-            deadline: Some(1),
-            ticks: 2,
-            on_expiry: Detach,
-            on_abandon: Abort,
-            ..world("deadline, detach", 2, 1)
-        },
-        Setting { nested: true, ..world("work that joins", 3, 2) },
+        Setting { max_waiters: 2, queues: true, on_abandon: Abort, ..world("two waiters at most, abort", 3, 1) },
+        Setting { delays: true, queues: true, name: "deadline", ..late.clone() },
+        Setting { on_expiry: Detach, on_abandon: Abort, name: "deadline, detach, abort", ..late },
+        Setting { renewals: 1, delays: true, queues: true, ..world("renewals", 2, 1) },
+        Setting { in_place: true, queues: true, on_abandon: Abort, ..world("in place, abort", 2, 1) },
+        Setting { nested: true, on_abandon: Abort, ..world("work that joins, abort", 4, 3) },
+        Setting { on_abandon: Abort, ..world("slots that are moved", 7, 1) },
     ]
 }
 
 /// Larger ones.
 fn wide_worlds() -> Vec<Setting> {
     let world = Setting::new;
+    let both = Setting { queues: true, delays: true, ..world("", 3, 1) };
+    let late = Setting { deadline: Some(1), ticks: 2, ..both.clone() };
     let everything = Setting { fails: true, ends: true, forgets: 1, ..world("", 3, 2) };
+    let capped = Setting { one_hash: true, max_waiters: 2, max_flights: 2, ..everything.clone() };
+    let nested = Setting { nested: true, on_abandon: Abort, ..world("", 3, 2) };
     vec![
-        Setting { one_hash: true, max_waiters: 2, max_flights: 2, name: "everything, capped", ..everything.clone() },
-        Setting { on_abandon: Abort, name: "everything, abort", ..everything },
-        Setting { nested: true, on_abandon: Abort, ..world("work that joins, abort", 3, 2) },
-        Setting { forgets: 2, on_abandon: Abort, ..world("four callers, forgetting, abort", 4, 1) },
-        Setting { deadline: Some(1), ticks: 2, forgets: 1, ..world("deadline, forgetting", 3, 2) },
-        Setting {
-            deadline: Some(1),
-            ticks: 2,
-            on_expiry: Detach,
-            forgets: 1,
-            ..world("deadline, detach, forgetting", 3, 2)
-        },
+        Setting { on_abandon: Abort, forgets: 1, name: "both ways, abort, forgetting", ..both.clone() },
+        Setting { renewals: 2, name: "both ways, renewals", ..both.clone() },
+        Setting { callers: 4, on_abandon: Abort, name: "both ways, four callers, abort", ..both.clone() },
+        Setting { fails: true, ends: true, on_abandon: Abort, name: "both ways, ends, abort", ..both.clone() },
+        Setting { in_place: true, on_abandon: Abort, name: "both ways, in place, abort", ..both },
+        Setting { queues: true, fails: false, name: "everything, capped", ..capped },
+        Setting { on_abandon: Abort, delays: true, name: "everything, abort", ..everything },
+        Setting { name: "deadline", ..late.clone() },
+        Setting { on_expiry: Detach, name: "deadline, detach", ..late.clone() },
+        Setting { on_expiry: Detach, delays: false, keys: 2, name: "deadline, detach, two keys", ..late.clone() },
+        Setting { in_place: true, ends: true, delays: false, name: "deadline, in place", ..late },
+        Setting { queues: true, name: "work that joins, both ways, abort", ..nested.clone() },
+        Setting { queues: true, in_place: true, name: "work that joins, in place, abort", ..nested.clone() },
+        Setting { callers: 5, keys: 3, name: "work that joins, five callers, abort", ..nested },
     ]
 }
 
@@ -105,26 +110,29 @@ fn wide_worlds() -> Vec<Setting> {
 fn vast_worlds() -> Vec<Setting> {
     let world = Setting::new;
     let everything = Setting { fails: true, ends: true, forgets: 1, deadline: Some(1), ticks: 2, ..world("", 3, 2) };
+    let both = Setting { queues: true, delays: true, ..world("", 3, 1) };
     vec![
-        Setting { on_abandon: Abort, name: "everything, abort, deadline", ..everything.clone() },
-        Setting { on_expiry: Detach, name: "everything, detach", ..everything },
-        Setting { nested: true, on_abandon: Abort, ..world("four callers, work that joins, abort", 4, 2) },
+        Setting { on_abandon: Abort, delays: true, name: "everything, abort, deadline", ..everything.clone() },
+        Setting { on_expiry: Detach, name: "everything, detach", ..everything.clone() },
+        Setting { queues: true, on_expiry: Detach, fails: false, ends: false, name: "late, both ways", ..everything },
+        Setting { in_place: true, ends: true, fails: true, renewals: 1, name: "in place, ends, renewals", ..both },
+        Setting { nested: true, queues: true, on_abandon: Abort, ..world("work that joins, four callers", 4, 2) },
     ]
 }
 
 #[test]
 fn every_reachable_state_of_small_worlds_is_lawful() {
-    assert!(explore_all(&worlds()) > 10_000);
+    assert!(explore_all(&worlds()) > 50_000);
 }
 
 #[test]
 #[cfg_attr(debug_assertions, ignore = "takes a minute in a release build, and many in a debug one")]
 fn every_reachable_state_of_wider_worlds_is_lawful() {
-    assert!(explore_all(&wide_worlds()) >= 1_000_000);
+    assert!(explore_all(&wide_worlds()) > 5_000_000);
 }
 
 #[test]
 #[ignore = "takes minutes and gigabytes"]
 fn every_reachable_state_of_vast_worlds_is_lawful() {
-    assert!(explore_all(&vast_worlds()) >= 10_000_000);
+    assert!(explore_all(&vast_worlds()) > 10_000_000);
 }

@@ -1,108 +1,200 @@
 //! What the shard must hold after every step, and what when it has come to rest.
 
-use super::{Books, Flight, Judgement, Stage, Task, Trial, at};
-use crate::{policy::OnAbandon, stats::Stats};
+use super::{
+    Caller, Counts, Flight, Judgement, OnAbandon, Place, Sent, Stage, Trial, Waiter, Work, at, events::Events,
+};
 
 impl Trial<'_> {
     /// What must hold after every step.
-    pub(super) fn judge_state(&mut self) -> Judgement {
-        let mapped: Vec<_> = self.mapped().collect();
-        holds!(
-            self.shard.flights.len() == mapped.len(),
-            "{} flights are mapped, not {mapped:?}",
-            self.shard.flights.len()
-        );
-        let left = self.setting.max_flights - mapped.len();
-        holds!(
-            self.shard.rules.budget.left() == left,
-            "G7: {} flights may start, not {left}",
-            self.shard.rules.budget.left()
-        );
-        let mut seats = 0;
-        for flight in mapped {
-            seats += self.judge_flight(flight)?;
+    pub(super) fn judge_holdings(&self) -> Judgement {
+        let mapped = self.mapped().count();
+        holds!(self.shard.flights.len() == mapped, "{} flights are mapped, not {mapped}", self.shard.flights.len());
+        let (left, expected) = (self.shard.limits.permits.left(), self.setting.max_flights - mapped);
+        holds!(left == expected, "G7: {left} flights may start, not {expected}");
+        let mut waiters = 0;
+        for flight in self.mapped() {
+            waiters += self.judge_flight(flight)?;
         }
-        holds!(self.shard.waiters == seats, "{} waiters in all, and {seats} aboard", self.shard.waiters);
+        holds!(self.shard.waiters == waiters, "G7: the gauge has {} waiters of {waiters}", self.shard.waiters);
+        for key in 0..self.setting.keys {
+            let joinable = self.shard.flights.iter().filter(|flight| flight.key.0 == u64::from(key));
+            let joinable = joinable.filter(|flight| self.shard.flights.is_joinable(flight.itself)).count();
+            holds!(joinable <= 1, "G1: {joinable} flights of key {key} can be joined");
+        }
         for (number, caller) in self.callers.iter().enumerate() {
-            let there = !matches!(caller.stage, Stage::Aboard(flight) if !self.flights[flight].mapped);
-            holds!(caller.left || there, "G5: caller {number}'s flight is gone, and it has no answer");
+            self.judge_caller(number, caller)?;
         }
+        self.judge_alarm()?;
         self.judge_counters()?;
-        if self.lane.is_empty() {
-            self.judge_rest()?;
+        if self.is_at_rest() { self.judge_rest() } else { Ok(()) }
+    }
+
+    /// A flight in the map against the one in the books. Returns how many wait for it.
+    fn judge_flight(&self, number: usize) -> Judgement<usize> {
+        let books = &self.flights[number];
+        let Some(flight) = self.shard.flights.get(books.itself) else {
+            return Err(format!("flight {number} is not in the map"));
+        };
+        let same = flight.key.0 == u64::from(books.key) && flight.started == at(books.started);
+        holds!(same && flight.record == number as u64, "flight {number} has changed");
+        let joinable = self.shard.flights.is_joinable(books.itself);
+        holds!(joinable == books.joinable, "G9, G11: flight {number} can be joined: {joinable}");
+        holds!(!books.published, "G3: flight {number} is published, and a join finds it");
+        let expected = books.waiters.iter().map(|waiter| (waiter.number, waiter.waker));
+        let slots: Vec<_> = flight.waiters.iter().map(|(number, waker)| (number, *waker)).collect();
+        holds!(
+            slots.iter().copied().eq(expected),
+            "G6, G7: {slots:?} wait for flight {number}, not {:?}",
+            books.waiters
+        );
+        holds!(flight.waiters.len() == slots.len(), "G7: {} instead of {slots:?}", flight.waiters.len());
+        let gone = books.waiters.iter().find(|waiter| !self.holds_its_slot(number, waiter));
+        holds!(gone.is_none(), "G6, G7: {gone:?} has left flight {number}, and its slot is not given up");
+        let nested = books.waiters.iter().filter_map(|waiter| {
+            let origin = self.callers[waiter.caller].inside?;
+            Some((waiter.number, self.flights[origin].itself, waiter.refused))
+        });
+        holds!(flight.nested_slots().eq(nested), "G12: the work that waits for flight {number} is other than known");
+        let (waiters, limit) = (slots.len(), self.setting.max_waiters);
+        holds!(waiters <= limit, "G7: {waiters} wait for flight {number}");
+        let abandoned = waiters == 0 && self.setting.on_abandon == OnAbandon::Abort;
+        holds!(!abandoned, "G10: no caller is left of flight {number}, and it goes on");
+        let lonely = matches!(books.work, Work::Parked);
+        holds!(!lonely || books.waiters.iter().all(|waiter| waiter.caller == books.leader), "G2: {books:?}");
+        Ok(waiters)
+    }
+
+    /// Its caller is there, or the shard is about to hear that it has left.
+    fn holds_its_slot(&self, flight: usize, waiter: &Waiter) -> bool {
+        let place = Place { flight, number: waiter.number };
+        let leaves = |sent: &Sent| matches!(*sent, Sent::Cancel(left) if left == place);
+        self.callers[waiter.caller].place() == Some(place) || self.queue.iter().any(leaves)
+    }
+
+    /// G5: each caller has a slot, or an answer that it knows of.
+    fn judge_caller(&self, number: usize, caller: &Caller) -> Judgement {
+        let Some(place) = caller.place() else { return Ok(()) };
+        let flight = &self.flights[place.flight];
+        if flight.mapped {
+            let has_slot = flight.waiters.iter().any(|waiter| (waiter.caller, waiter.number) == (number, place.number));
+            holds!(has_slot, "G5: caller {number} has lost {place:?}");
+            return Ok(());
+        }
+        holds!(flight.outcome.is_some(), "G5: caller {number}'s flight is gone, and it has no answer");
+        let renews = self.queue.iter().any(|sent| matches!(*sent, Sent::Renew(renewed, _) if renewed == place));
+        let knows = !flight.published || caller.woken || renews;
+        holds!(knows, "G5: caller {number} is not woken for its answer");
+        Ok(())
+    }
+
+    /// G5: a caller reads what was published for its own flight.
+    pub(super) fn judge_answer(&self, caller: usize, place: Place) -> Judgement {
+        let joined = self.callers[caller].joined;
+        holds!(
+            joined == Some(place.flight),
+            "G5: caller {caller} reads the outcome of {place:?}, and joined {joined:?}"
+        );
+        let outcome = self.flights[place.flight].outcome;
+        let answered = outcome.is_some_and(|outcome| outcome != super::Outcome::Abandoned);
+        holds!(answered, "G2: caller {caller} gets {outcome:?}");
+        Ok(())
+    }
+
+    /// Whatever has its deadline before it, the actor looks by then.
+    fn judge_alarm(&self) -> Judgement {
+        let Some(deadline) = self.setting.deadline else { return Ok(()) };
+        for number in self.mapped().filter(|&flight| !self.flights[flight].expired) {
+            let due = at(self.flights[number].started + deadline);
+            let is_set = self.called || self.alarm.is_some_and(|alarm| alarm <= due);
+            holds!(is_set || self.closed, "G11: no alarm is set for flight {number}");
         }
         Ok(())
     }
 
-    /// What was counted against what happened (G14); departures are counted when they are noticed.
+    /// What was counted against what happened (G14).
     fn judge_counters(&self) -> Judgement {
-        let (books, counters) = (self.books, &self.shard.counters);
-        let counted = Books {
+        let (expected, counters) = (self.counts, &self.shard.counters);
+        let counted = Counts {
             joins: counters.joins,
             executions: counters.executions,
             coalesced: counters.coalesced,
+            errors: counters.errors,
             rejections: counters.rejections,
             panics: counters.panics,
             timeouts: counters.timeouts,
+            departures: counters.departures,
             aborts: counters.aborts,
             forgets: counters.forgets,
         };
-        holds!(counted == books, "G14: {counted:?} counted, {books:?} happened");
-        holds!(books.joins == books.executions + books.coalesced + books.rejections, "G14: {books:?}");
+        holds!(counted == expected, "G14: {counted:?} counted, {expected:?} happened");
+        let sum = expected.executions + expected.coalesced + expected.rejections;
+        holds!(expected.joins == sum, "G14: {expected:?}");
         Ok(())
     }
 
-    /// How many left after they were taken aboard.
-    pub(super) fn departed(&self) -> u64 {
-        self.callers.iter().filter(|caller| caller.boarded.is_some() && caller.left).count() as u64
+    /// Nothing is on its way, and no caller is about to be polled.
+    fn is_at_rest(&self) -> bool {
+        let published = |flight: &Flight| flight.outcome.is_none() || flight.published;
+        let rests = |caller: &Caller| !caller.woken && !matches!(caller.stage, Stage::Queued | Stage::Withdrawn);
+        self.queue.is_empty()
+            && self.in_transit.is_empty()
+            && self.flights.iter().all(published)
+            && self.callers.iter().all(|caller| caller.stage == Stage::Done || rests(caller))
     }
 
-    /// A flight in the map against the one in the books. Returns how many are aboard.
-    fn judge_flight(&self, number: usize) -> Result<usize, String> {
-        let books = &self.flights[number];
-        let flight = self.shard.flights.iter().find(|flight| flight.itself.id == books.id);
-        let flight = flight.ok_or_else(|| format!("flight {number} is not in the map"))?;
-        holds!(flight.key == books.key && flight.started == at(books.started), "flight {number} has changed");
-        holds!(flight.task == Some(books.id), "flight {number} has no task");
-        holds!(flight.joinable == books.joinable, "G9, G11: flight {number} joinable: {}", flight.joinable);
-        let aboard: Vec<_> = flight.crew.iter().map(|seat| usize::from(seat.number)).collect();
-        let unknown = aboard.iter().find(|caller| !books.aboard.contains(caller));
-        holds!(unknown.is_none(), "caller {unknown:?} is aboard flight {number}, and shouldn't be");
-        let lost = self.live_aboard(number).find(|caller| !aboard.contains(caller));
-        holds!(lost.is_none(), "G5: caller {lost:?} is lost from flight {number}");
-        Ok(aboard.len())
-    }
-
-    /// What must hold once the shard has heard everything.
-    fn judge_rest(&mut self) -> Judgement {
-        if self.setting.on_abandon == OnAbandon::Abort && !self.closed {
-            let lonely = self.mapped().find(|&flight| self.live_aboard(flight).next().is_none());
-            holds!(lonely.is_none(), "G10: nobody is left on flight {lonely:?}, and it flies on");
-        }
-        let live: usize = self.mapped().map(|flight| self.live_aboard(flight).count()).sum();
+    /// G5, G6, G12: some work can go on, or there is nothing left to do and nothing left.
+    fn judge_rest(&self) -> Judgement {
         let now = at(self.now);
-        // Of a copy: asking makes the shard look for the departed, and what it does unasked is to be seen too.
-        let mut asked = self.clone();
-        let stats = asked.with_shard(|shard, _| shard.stats(now));
-        holds!(stats.waiters == live, "G7: {} waiters in the statistics, and {live} there", stats.waiters);
-        let departed = self.departed();
-        holds!(stats.departures == departed, "G14: {} departures counted of {departed}", stats.departures);
-        self.judge_progress(&stats)
-    }
-
-    /// G5, G6, G12: somebody can always go on, or there is nothing left to do and nothing left.
-    fn judge_progress(&self, stats: &Stats) -> Judgement {
-        let running = |flight: &Flight| flight.task != Task::Over;
-        let stuck =
-            |number: usize| self.flights[number].task == Task::Running && self.waiting_inside(number).next().is_some();
-        if self.flights.iter().any(running) {
-            let all_stuck = (0..self.flights.len()).filter(|&number| running(&self.flights[number])).all(stuck);
-            holds!(!all_stuck || self.closed, "G12: all work waits for other work");
+        let stats = self.clone().shard.stats(now);
+        let oldest = self.mapped().map(|flight| now.saturating_duration_since(at(self.flights[flight].started))).max();
+        holds!(stats.oldest_flight == oldest, "the oldest flight is {oldest:?} old, not {:?}", stats.oldest_flight);
+        let goes_on: Vec<_> =
+            (0..self.flights.len()).filter(|&flight| self.flights[flight].work != Work::Over).collect();
+        if goes_on.is_empty() {
+            holds!(self.shard.flights.len() == 0 && self.shard.waiters == 0, "G6: something is left");
+            let waiting = self.callers.iter().position(|caller| caller.stage != Stage::Done);
+            holds!(waiting.is_none(), "G5: caller {waiting:?} waits for ever");
             return Ok(());
         }
-        holds!(self.shard.flights.is_empty() && stats.waiters == 0, "G6: something is left");
-        let waiting = self.callers.iter().position(|caller| !caller.left && caller.stage != Stage::Done);
-        holds!(waiting.is_none(), "G5: caller {waiting:?} waits for ever");
+        let stuck =
+            |&flight: &usize| self.flights[flight].work != Work::Aborted && self.nested_in(flight).next().is_some();
+        holds!(!goes_on.iter().all(stuck), "G12: all work waits for other work");
+        Ok(())
+    }
+
+    pub(super) fn judge_forget(&mut self, key: u8, was_live: bool) -> Judgement {
+        let found = self.mapped().find(|&flight| self.flights[flight].joinable && self.flights[flight].key == key);
+        holds!(found.is_some() == was_live, "G9: forget says {was_live} of {found:?}");
+        if let Some(flight) = found {
+            self.flights[flight].joinable = false;
+            self.counts.forgets += 1;
+        }
+        Ok(())
+    }
+
+    pub(super) fn judge_forget_all(&mut self, forgotten: usize) -> Judgement {
+        let joinable: Vec<_> = self.mapped().filter(|&flight| self.flights[flight].joinable).collect();
+        holds!(joinable.len() == forgotten, "G9: {forgotten} forgotten of {joinable:?}");
+        joinable.into_iter().for_each(|flight| self.flights[flight].joinable = false);
+        self.counts.forgets += forgotten as u64;
+        Ok(())
+    }
+
+    /// The actor looks again at the next deadline, neither before nor later.
+    pub(super) fn judge_look(&self, events: &Events) -> Judgement {
+        self.judge_expiry(events)?;
+        let unexpired = self.mapped().map(|flight| &self.flights[flight]).filter(|flight| !flight.expired);
+        let next =
+            self.setting.deadline.and_then(|deadline| unexpired.map(|flight| at(flight.started + deadline)).min());
+        holds!(self.alarm == next, "G11: the actor looks again at {:?}, not at {next:?}", self.alarm);
+        Ok(())
+    }
+
+    pub(super) fn judge_close(&mut self, events: &Events, abort: bool) -> Judgement {
+        let closed = |cut: &super::events::CutShort| cut.outcome == super::Outcome::Closed && cut.abort == abort;
+        holds!(events.cut_short.iter().all(closed), "G10: work at the end neither finished nor aborted");
+        holds!(self.mapped().next().is_none(), "G5: a flight outlives its shard");
+        self.counts.aborts += if abort { events.cut_short.len() as u64 } else { 0 };
         Ok(())
     }
 }

@@ -1,11 +1,12 @@
 //! The shard in a world so small that everything that can happen in it can be tried.
 //!
-//! A [`Trial`] is a shard with all that surrounds it: a few callers, the lane between them and the shard, running work,
-//! a clock of a few ticks. At any moment it knows which [`Move`]s are possible; each takes it to another state, and
-//! after each it is judged. The judge keeps books of its own on every flight and compares: what the shard did in this
-//! step with what it was allowed to do, and what it holds with what it should.
+//! A [`Trial`] is a shard with all that surrounds it: a few callers, the queue of messages that found the shard out, running
+//! work, flights that are over and not yet published, the actor's alarm, and a clock of a few ticks. At any moment it
+//! knows which [`Move`]s are possible; each takes it to another state. The judge keeps books of its own and
+//! compares: what the shard did in each step with what it had to do, and what it holds after each step with what it
+//! should.
 //!
-//! Two drives share it: `explore` goes through every state there is, `walk` through worlds too large for that, wherever
+//! Two drivers share it: `explore` goes through every state there is, `walk` through worlds too large for that, wherever
 //! chance or a fuzzer leads.
 
 /// Goes on if it does, and says what is wrong if it doesn't.
@@ -17,168 +18,78 @@ macro_rules! holds {
     };
 }
 
+mod callers;
+mod copies;
+mod events;
 #[cfg(test)]
 mod explore;
+mod fingerprint;
 mod holdings;
 mod judge;
 mod moves;
-mod state;
+mod possible;
+mod setting;
 mod walk;
+mod work;
 
 use std::{
-    cell::Cell,
     collections::VecDeque,
     sync::LazyLock,
     time::{Duration, Instant},
 };
 
-use self::moves::Move;
 #[cfg(fuzzing)]
 pub(crate) use self::walk::play;
-use super::{Budget, Caller as Seated, FlightId, FlightRef, Probe, Rules, Shard, Standing, Wait, World};
-use crate::policy::{OnAbandon, OnExpiry};
+use self::{possible::Move, setting::Setting};
+use super::{Completion, CycleMessage, FlightRef, Shard, Slot, fake::Numbers};
+use crate::config::{OnAbandon, OnExpiry};
 
 /// A step that the shard must not have taken, and what it broke.
-type Judgement = Result<(), String>;
-
-struct Tiny;
-
-impl World for Tiny {
-    type Key = u8;
-    /// The caller whose work it is.
-    type Work = u8;
-    /// The flight it is the result of.
-    type Value = FlightId;
-    type Caller = Seat;
-    type Task = FlightId;
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Seat {
-    number: u8,
-    origin: Option<FlightRef>,
-}
-
-thread_local! {
-    /// Who has left, in the trial that is being played: bit by caller. Seats are copied with their shard from state to
-    /// state, and who has left differs between them.
-    static LEFT: Cell<u32> = const { Cell::new(0) };
-}
-
-impl Seated for Seat {
-    type Key = u8;
-    type Work = u8;
-
-    fn standing(&self) -> Standing {
-        Standing { left: LEFT.get() & (1 << self.number) != 0, origin: self.origin }
-    }
-
-    fn claim(&self) -> Option<u8> {
-        (!self.has_left()).then_some(self.number)
-    }
-
-    fn keep(&self, key: u8) -> Option<u8> {
-        self.has_left().then_some(key)
-    }
-}
-
-/// What there is in a world, and how often what can be repeated for ever may happen.
-#[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a thing that a world has or hasn't")]
-struct Setting {
-    name: &'static str,
-    callers: u8,
-    keys: u8,
-    /// Two keys that share a hash share their `Cancel`s too.
-    one_hash: bool,
-    max_waiters: usize,
-    max_flights: usize,
-    /// The flights' deadline, in ticks.
-    deadline: Option<u32>,
-    ticks: u32,
-    on_expiry: OnExpiry,
-    on_abandon: OnAbandon,
-    forgets: u8,
-    /// Work joins other keys, or its own.
-    nested: bool,
-    /// Work panics, or is dropped by its runtime.
-    fails: bool,
-    /// There is a drain, and an end.
-    ends: bool,
-}
-
-impl Setting {
-    const fn new(name: &'static str, callers: u8, keys: u8) -> Self {
-        Self {
-            name,
-            callers,
-            keys,
-            one_hash: false,
-            max_waiters: usize::MAX,
-            max_flights: usize::MAX,
-            deadline: None,
-            ticks: 0,
-            on_expiry: OnExpiry::Fail,
-            on_abandon: OnAbandon::Finish,
-            forgets: 0,
-            nested: false,
-            fails: false,
-            ends: false,
-        }
-    }
-
-    fn hash_of(&self, key: u8) -> u64 {
-        if self.one_hash { 0 } else { u64::from(key) }
-    }
-
-    fn rules(&self) -> Rules {
-        Rules {
-            max_waiters: self.max_waiters,
-            budget: Budget::new(self.max_flights),
-            max_flight_duration: self.deadline.map(|ticks| Duration::from_secs(ticks.into())),
-            on_expiry: self.on_expiry,
-            on_abandon: self.on_abandon,
-            crowd: usize::MAX,
-        }
-    }
-}
+type Judgement<T = ()> = Result<T, String>;
 
 /// The clock's first tick. Only differences count.
-static DAWN: LazyLock<Instant> = LazyLock::new(Instant::now);
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 fn at(tick: u32) -> Instant {
-    *DAWN + Duration::from_secs(tick.into())
+    *START + Duration::from_secs(tick.into())
 }
 
 /// One state of a world: the shard, and everything around it.
 struct Trial<'a> {
     setting: &'a Setting,
-    shard: Shard<Tiny>,
-    lane: VecDeque<Sent>,
+    shard: Shard<Numbers>,
+    queue: VecDeque<Sent>,
+    /// Cycle messages on their way from flight to flight. They may overtake one another. A message that is on its way
+    /// already is not sent again, which bounds how many there are.
+    in_transit: Vec<(FlightRef, CycleMessage)>,
     callers: Vec<Caller>,
     flights: Vec<Flight>,
     now: u32,
     forgets: u8,
+    renewals: u8,
+    /// The actor was called, and has not looked since.
+    called: bool,
+    /// When the actor looks unasked.
+    alarm: Option<Instant>,
     draining: bool,
     closed: bool,
-    books: Books,
+    counts: Counts,
 }
 
-/// What lies in the lane.
+/// What waits in the queue.
 #[derive(Clone, Copy, Debug)]
 enum Sent {
     Join(usize),
-    Cancel(usize),
-    Complete(usize, Ended),
-    Probe(Probe),
-    Circle(Wait),
+    Cancel(Place),
+    Complete(usize, Completion),
+    Renew(Place, u64),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Ended {
-    Returned,
-    Panicked,
-    Dropped,
+/// A caller's slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    flight: usize,
+    number: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -187,53 +98,155 @@ struct Caller {
     /// The flight whose work it is.
     inside: Option<usize>,
     stage: Stage,
-    left: bool,
-    /// The flight it was taken aboard of, if it ever was, so that its leaving is a departure.
-    boarded: Option<usize>,
-    /// The shard has heard that it left.
-    announced: bool,
+    /// Counts its wakers: those before the last one wake nothing any more.
+    generation: u8,
+    woken: bool,
+    /// The flight that it waited for, if it ever did.
+    joined: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// Its join lies in the lane.
-    Sent,
-    Aboard(usize),
+    /// Its join is in the queue.
+    Queued,
+    /// The same, and it has left.
+    Withdrawn,
+    /// It was given a slot, and doesn't know yet.
+    Replied(Place),
+    Waiting(Place),
     /// Answered, or gone.
     Done,
 }
 
 /// A flight as the judge has it in its books.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Flight {
-    id: FlightId,
+    itself: FlightRef,
     key: u8,
     started: u32,
     mapped: bool,
     joinable: bool,
     expired: bool,
-    task: Task,
-    aboard: Vec<usize>,
+    leader: usize,
+    work: Work,
+    waiters: Vec<Waiter>,
+    next_number: u64,
+    /// Set when it is over.
+    outcome: Option<Outcome>,
+    published: bool,
+    /// Wakers of its callers, until it is published.
+    to_wake: Vec<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Task {
+struct Waiter {
+    caller: usize,
+    number: u64,
+    waker: u64,
+    /// Its wait closed a cycle, and it has not been told.
+    refused: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Work {
+    /// Its leader's to poll.
+    Parked,
+    /// In its leader's hands.
+    Polled {
+        /// A second caller has come: it becomes a task after this poll.
+        shared: bool,
+        /// It is dropped after this poll.
+        aborted: bool,
+    },
     Running,
-    /// The shard asked for it to be dropped. It may be past that, and end as if nobody had.
-    Cut,
-    /// Its completion was sent, and it sends no other.
+    /// A task that is to be dropped. It may be past that, and end as if it weren't.
+    Aborted,
+    /// Its completion was sent, and it sends no other; or it was dropped in its leader's hands.
     Over,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Ended(Completion),
+    Abandoned,
+    TimedOut,
+    Closed,
 }
 
 /// The judge's own count of what the shard has to count (G14).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Books {
+struct Counts {
     joins: u64,
     executions: u64,
     coalesced: u64,
+    errors: u64,
     rejections: u64,
     panics: u64,
     timeouts: u64,
+    departures: u64,
     aborts: u64,
     forgets: u64,
+}
+
+impl<'a> Trial<'a> {
+    fn new(setting: &'a Setting) -> Self {
+        Self {
+            setting,
+            shard: Shard::new(0, setting.limits()),
+            queue: VecDeque::new(),
+            in_transit: Vec::new(),
+            callers: Vec::new(),
+            flights: Vec::new(),
+            now: 0,
+            forgets: setting.forgets,
+            renewals: setting.renewals,
+            called: false,
+            alarm: None,
+            draining: false,
+            closed: false,
+            counts: Counts::default(),
+        }
+    }
+
+    fn mapped(&self) -> impl Iterator<Item = usize> {
+        (0..self.flights.len()).filter(|&flight| self.flights[flight].mapped)
+    }
+
+    fn slot(&self, place: Place) -> Slot {
+        Slot { flight: self.flights[place.flight].itself, number: place.number }
+    }
+
+    /// The callers that a flight's work waits for inside.
+    fn nested_in(&self, flight: usize) -> impl Iterator<Item = usize> {
+        let waits = move |caller: &Caller| caller.inside == Some(flight) && !caller.has_left();
+        self.callers.iter().enumerate().filter(move |(_, caller)| waits(caller)).map(|(number, _)| number)
+    }
+
+    /// A flight's deadline is past, and it has not expired yet.
+    fn is_due(&self, flight: usize) -> bool {
+        let flight = &self.flights[flight];
+        let past = self.setting.deadline.is_some_and(|deadline| flight.started + deadline <= self.now);
+        flight.mapped && !flight.expired && past
+    }
+
+    /// A message finds the shard there only if none waits before it: a direct turn handles the queue first, and those are
+    /// steps of their own here.
+    fn is_free(&self) -> bool {
+        self.queue.is_empty()
+    }
+}
+
+impl Caller {
+    /// Or has its answer.
+    fn has_left(&self) -> bool {
+        matches!(self.stage, Stage::Done | Stage::Withdrawn)
+    }
+
+    fn place(&self) -> Option<Place> {
+        match self.stage {
+            Stage::Replied(place) | Stage::Waiting(place) => Some(place),
+            Stage::Queued | Stage::Withdrawn | Stage::Done => None,
+        }
+    }
 }

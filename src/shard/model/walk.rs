@@ -5,32 +5,40 @@
 
 use std::mem::discriminant;
 
-use super::{Ended, Move, OnAbandon, OnExpiry, Setting, Task, Trial};
+use super::{Completion, Judgement, Move, OnAbandon, OnExpiry, Setting, Stage, Trial, possible::Way};
 
-/// As many as a trial can tell apart.
 const MOST_CALLERS: u8 = 24;
 
-/// Plays what the bytes say, and panics with the way that led to it if the judge finds anything.
+/// More moves than it ever takes to bring everything to its end.
+const MOST_TO_THE_END: usize = 2_000;
+
+/// Plays what the bytes say, and panics with the moves that led to it if the judge finds anything.
 pub(crate) fn play(bytes: &[u8]) {
     let Some((shape, choices)) = bytes.split_first_chunk() else { return };
     let setting = setting(*shape);
     let mut trial = Trial::new(&setting);
-    let mut way = Vec::new();
-    let made = choices.iter().try_for_each(|&choice| {
-        let Some(chosen) = trial.choose(choice) else { return Ok(()) };
-        way.push(chosen);
-        trial.make(chosen)
-    });
-    let ended = made.and_then(|()| {
-        while let Some(chosen) = trial.towards_the_end() {
-            way.push(chosen);
+    let mut path = Vec::new();
+    if let Err(objection) = follow(&mut trial, choices, &mut path) {
+        panic!("{objection}\nin {setting:?}\nafter {path:#?}");
+    }
+}
+
+fn follow(trial: &mut Trial<'_>, choices: &[u8], path: &mut Vec<Move>) -> Judgement {
+    for (step, &choice) in choices.iter().enumerate() {
+        if let Some(chosen) = trial.choose(choice, step) {
+            path.push(chosen);
             trial.make(chosen)?;
         }
-        Ok(())
-    });
-    if let Err(objection) = ended {
-        panic!("{objection}\nin {setting:?}\nafter {way:#?}");
     }
+    for _ in 0..MOST_TO_THE_END {
+        let Some(chosen) = trial.towards_the_end() else { break };
+        path.push(chosen);
+        trial.make(chosen)?;
+    }
+    let waiting = trial.callers.iter().position(|caller| caller.stage != Stage::Done);
+    holds!(waiting.is_none(), "G5: caller {waiting:?} waits for ever");
+    holds!(trial.shard.flights() == 0, "G6: {} flights are left", trial.shard.flights());
+    Ok(())
 }
 
 fn setting([size, caps, time, policy]: [u8; 4]) -> Setting {
@@ -46,35 +54,60 @@ fn setting([size, caps, time, policy]: [u8; 4]) -> Setting {
         forgets: policy >> 6,
         max_waiters: cap(caps & 7),
         max_flights: cap(caps >> 5),
+        queues: caps & 8 == 0,
+        delays: caps & 16 == 0,
         deadline: (time & 3 != 0).then_some(u32::from(time & 3)),
+        in_place: time & 4 != 0,
+        renewals: if time & 8 != 0 { 16 } else { 0 },
         ticks: u32::from(time >> 4),
         ..Setting::new("walk", 1 + (size & 31) % MOST_CALLERS, 1 + (size >> 5) % 4)
     }
 }
 
 impl Trial<'_> {
-    /// Half of all bytes have the shard take a message, or it would hardly ever see anyone before they have left again.
+    /// Half of all bytes have the shard handle a message, or it would hardly ever see a caller before it has left again.
     /// Others choose among the kinds of moves there are, each as likely as any, and then among the moves of that kind.
-    fn choose(&self, choice: u8) -> Option<Move> {
-        if choice & 0x80 != 0 && !self.closed && !self.lane.is_empty() {
+    fn choose(&self, choice: u8, step: usize) -> Option<Move> {
+        if choice & 0x80 != 0 && !self.is_free() {
             return Some(Move::Deliver);
         }
         let moves = self.moves();
         let mut kinds: Vec<_> = moves.iter().map(discriminant).collect();
+        kinds.sort_by_key(|kind| moves.iter().position(|chosen| discriminant(chosen) == *kind));
         kinds.dedup();
-        let kind = kinds.get(usize::from(choice & 7) % kinds.len().max(1))?;
+        let choice = usize::from(choice & 0x7f);
+        let kind = kinds.get(choice.checked_rem(kinds.len())?)?;
         let moves: Vec<_> = moves.into_iter().filter(|chosen| discriminant(chosen) == *kind).collect();
-        moves.get(usize::from(choice >> 3 & 15) % moves.len()).copied()
+        // A byte alone would never reach the later ones of many.
+        moves.get((choice / kinds.len() + step) % moves.len()).copied()
     }
 
-    /// A move that brings the end nearer, if there is anything under way.
+    /// A move that brings the end nearer, if anything is under way.
     fn towards_the_end(&self) -> Option<Move> {
-        if !self.lane.is_empty() {
+        if !self.is_free() {
             return Some(Move::Deliver);
         }
-        let running = |number: &usize| self.flights[*number].task != Task::Over;
-        let free = (0..self.flights.len()).filter(running).find(|&flight| self.waiting_inside(flight).next().is_none());
-        free.map(|flight| Move::End(flight, Ended::Returned))
+        let moves = self.moves();
+        let brings_on = |chosen: &&Move| match **chosen {
+            Move::Pass(_) | Move::Publish(_) => true,
+            // One that is over and not published would be polled for ever.
+            Move::Poll(caller, way) => {
+                let caller = &self.callers[caller];
+                let over = caller.place().is_some_and(|place| self.flights[place.flight].published);
+                let replied = matches!(caller.stage, Stage::Replied(_));
+                way == Way::Direct && (over || replied || (caller.woken && !self.is_publishing()))
+            }
+            _ => false,
+        };
+        let ends = |chosen: &&Move| matches!(**chosen, Move::End(_, Completion::Value, Way::Direct) | Move::Resume(_));
+        let parks = |chosen: &&Move| matches!(**chosen, Move::Park(_));
+        let next = moves.iter().find(brings_on).or_else(|| moves.iter().find(ends));
+        // Last, or one that waits for others would be parked and resumed for ever.
+        next.or_else(|| moves.iter().find(parks)).copied()
+    }
+
+    fn is_publishing(&self) -> bool {
+        self.flights.iter().any(|flight| flight.outcome.is_some() && !flight.published)
     }
 }
 

@@ -1,101 +1,50 @@
-//! A shard alone, in a world of numbers in which a test sees everything.
+//! A shard alone, and what comes out of it in a form to compare. Callers are numbered from 1; their wakers are their numbers.
 
-use std::{cell::Cell, collections::VecDeque, rc::Rc, time::Instant};
-
-pub(super) use Seen::{Aborted, Answered, Crowded, DiscardedKey, DiscardedValue, Launched, Overdue, Refused};
+use std::{collections::VecDeque, time::Instant};
 
 use crate::{
+    config::{OnAbandon, OnExpiry},
     error::JoinError,
-    policy::{OnAbandon, OnExpiry},
     shard::{
-        Budget, Caller, Complete, Effect, FlightId, FlightRef, Join, Landing, Message, Remains, Report, Rules, Shard,
-        Standing, World,
+        Completion, CycleMessage, Effect, Ended, FlightId, FlightRef, Join, Joined, Left, Limits, Permits, Report,
+        Shard, Slot,
+        fake::{NEXT_RECORD, Name, Numbers, join_of},
     },
+    stats::Stats,
 };
 
-pub(super) struct Numbers;
-
-impl World for Numbers {
-    type Key = Name;
-    type Work = WorkOf;
-    type Value = u64;
-    type Caller = Person;
-    type Task = FlightRef;
-}
-
-/// A key with a panic button.
-#[derive(Debug)]
-pub(super) struct Name(pub(super) u64);
-
-pub(super) const UNCOMPARABLE: u64 = 666;
-
-impl PartialEq for Name {
-    fn eq(&self, other: &Self) -> bool {
-        assert!(self.0 != UNCOMPARABLE && other.0 != UNCOMPARABLE, "compared the uncomparable");
-        self.0 == other.0
-    }
-}
-
-impl Eq for Name {}
-
-/// Work that knows whose it is.
-pub(super) struct WorkOf(pub(super) u64);
-
-#[derive(Clone)]
-pub(super) struct Person {
-    pub(super) number: u64,
-    pub(super) left: Rc<Cell<bool>>,
-    pub(super) origin: Option<FlightRef>,
-}
-
-impl Person {
-    pub(super) fn leave(&self) {
-        self.left.set(true);
-    }
-}
-
-thread_local! {
-    /// How often this thread's shards have asked a caller whether it has left.
-    pub(super) static LOOKS: Cell<u64> = const { Cell::new(0) };
-}
-
-impl Caller for Person {
-    type Key = Name;
-    type Work = WorkOf;
-
-    fn standing(&self) -> Standing {
-        LOOKS.set(LOOKS.get() + 1);
-        Standing { left: self.left.get(), origin: self.origin }
-    }
-
-    fn claim(&self) -> Option<WorkOf> {
-        (!self.left.get()).then_some(WorkOf(self.number))
-    }
-
-    fn keep(&self, key: Name) -> Option<Name> {
-        self.left.get().then_some(key)
-    }
-}
-
-/// What came out of a shard, in a form to compare.
 #[derive(Debug, PartialEq)]
-pub(super) enum Seen {
-    Launched(FlightId, u64),
-    /// Caller, answer, whether a key came back with it.
-    Answered(u64, Result<u64, &'static str>, bool),
-    Aborted(FlightId),
-    DiscardedKey,
-    DiscardedValue(u64),
-    Crowded(FlightId, usize),
-    Overdue(FlightId, usize),
+pub(super) enum Became {
+    Leads(FlightId),
+    /// Its slot's flight and number.
+    Follows(FlightId, u64),
     Refused(&'static str),
 }
 
+#[derive(Debug, PartialEq)]
+pub(super) enum Gone {
+    NotFound,
+    Departed(u64),
+    /// The last caller, and its flight.
+    Abandoned(u64, FlightId),
+}
+
+#[derive(Debug, PartialEq)]
+pub(super) enum Seen {
+    /// The flight, its callers, and whether its work is aborted.
+    CutShort(FlightId, Vec<u64>, &'static str, bool),
+    Woken(u64),
+    Alarm,
+    Crowded(FlightId, usize),
+    Overdue(FlightId, usize),
+    Rejected(&'static str),
+}
+
 /// Everything allowed, nothing limited.
-pub(super) fn rules(on_abandon: OnAbandon) -> Rules {
-    Rules {
+pub(super) fn limits(on_abandon: OnAbandon) -> Limits {
+    Limits {
         max_waiters: usize::MAX,
-        budget: Budget::new(usize::MAX),
+        permits: Permits::new(usize::MAX),
         max_flight_duration: None,
         on_expiry: OnExpiry::Fail,
         on_abandon,
@@ -105,111 +54,169 @@ pub(super) fn rules(on_abandon: OnAbandon) -> Rules {
 
 pub(super) struct Bench {
     pub(super) shard: Shard<Numbers>,
-    /// Probes and circles, on their way between shards of which this is the only one.
-    pub(super) between: VecDeque<Message<Numbers>>,
+    effects: Vec<Effect<Numbers>>,
+    /// Cycle messages on their way between shards of which this is the only one.
+    pub(super) in_transit: VecDeque<(FlightRef, CycleMessage)>,
     pub(super) now: Instant,
-    pub(super) next_person: u64,
+    callers: u64,
 }
 
 impl Bench {
     pub(super) fn new(on_abandon: OnAbandon) -> Self {
-        Self::under(rules(on_abandon))
+        Self::under(limits(on_abandon))
     }
 
-    pub(super) fn under(rules: Rules) -> Self {
-        Self { shard: Shard::new(0, rules), between: VecDeque::new(), now: Instant::now(), next_person: 0 }
+    /// The records of its flights are numbered as the flights are, from 0.
+    pub(super) fn under(limits: Limits) -> Self {
+        NEXT_RECORD.set(0);
+        let shard = Shard::new(0, limits);
+        Self { shard, effects: Vec::new(), in_transit: VecDeque::new(), now: Instant::now(), callers: 0 }
     }
 
-    pub(super) fn handle(&mut self, message: Message<Numbers>) -> Vec<Seen> {
-        let mut effects = Vec::new();
-        self.shard.handle(message, self.now, &mut effects);
-        self.carry_out(effects)
+    /// The next caller's join of key `name`, whose hash is the name itself.
+    pub(super) fn join(&mut self, name: u64) -> Became {
+        self.join_hashed(name, Name(name))
     }
 
-    pub(super) fn carry_out(&mut self, effects: Vec<Effect<Numbers>>) -> Vec<Seen> {
-        let mut seen = Vec::new();
-        for effect in effects {
+    pub(super) fn join_all(&mut self, names: impl IntoIterator<Item = u64>) {
+        for name in names {
+            self.join(name);
+        }
+    }
+
+    pub(super) fn join_hashed(&mut self, hash: u64, name: Name) -> Became {
+        let join = join_of(hash, name, self.callers + 1, None);
+        became(&self.join_as(join))
+    }
+
+    /// A join that the work of a flight makes.
+    pub(super) fn join_from(&mut self, origin: FlightRef, name: u64) -> Became {
+        let join = join_of(name, Name(name), self.callers + 1, Some(origin));
+        became(&self.join_as(join))
+    }
+
+    pub(super) fn join_as(&mut self, join: Join<Numbers>) -> Joined<Numbers> {
+        self.callers += 1;
+        self.shard.join(join, self.now, &mut self.effects)
+    }
+
+    /// The callers of the flight, if it was not over before.
+    pub(super) fn complete(&mut self, flight: FlightRef, completion: Completion) -> Option<Vec<u64>> {
+        self.shard.complete(flight, completion).map(callers)
+    }
+
+    pub(super) fn leave(&mut self, slot: Slot) -> Gone {
+        gone(self.shard.leave(slot))
+    }
+
+    pub(super) fn reject(&mut self, slot: Slot) -> Gone {
+        gone(self.shard.reject(slot))
+    }
+
+    pub(super) fn tick(&mut self) -> Option<Instant> {
+        self.shard.tick(self.now, &mut self.effects)
+    }
+
+    pub(super) fn close(&mut self, abort: bool) {
+        self.shard.close(abort, &mut self.effects);
+    }
+
+    /// Has every cycle message handled, and says how many there were.
+    pub(super) fn pass_all(&mut self) -> usize {
+        let mut passed = 0;
+        self.sort();
+        while let Some((to, message)) = self.in_transit.pop_front() {
+            self.shard.cycle(to, message, &mut self.effects);
+            passed += 1;
+            assert!(passed < 10_000, "a probe goes round and round");
+            self.sort();
+        }
+        passed
+    }
+
+    fn sort(&mut self) {
+        for effect in std::mem::take(&mut self.effects) {
             match effect {
-                Effect::Launch { flight, work } => {
-                    self.shard.launched(flight, flight);
-                    seen.push(Seen::Launched(flight.id, work.0));
-                }
-                Effect::Land(landing) => seen.extend(landed(landing)),
-                Effect::Abort(task) => seen.push(Seen::Aborted(task.id)),
-                Effect::Discard(remains) => seen.push(discarded(&remains)),
-                Effect::Send { shard, message } => {
-                    assert_eq!(shard, 0);
-                    self.between.push_back(message);
-                }
-                Effect::Report(Report::Crowded { flight, waiters }) => seen.push(Seen::Crowded(flight, waiters)),
-                Effect::Report(Report::Overdue { flight, waiters, .. }) => seen.push(Seen::Overdue(flight, waiters)),
-                Effect::Report(Report::Rejected { error }) => seen.push(Seen::Refused(error)),
+                Effect::Send { to, message } => self.in_transit.push_back((to, message)),
+                effect => self.effects.push(effect),
             }
         }
-        seen
     }
 
-    pub(super) fn person(&mut self) -> Person {
-        self.next_person += 1;
-        Person { number: self.next_person, left: Rc::default(), origin: None }
+    /// What the shard has asked for since this was called last, cycle messages apart.
+    pub(super) fn seen(&mut self) -> Vec<Seen> {
+        self.sort();
+        self.effects.drain(..).map(seen).collect()
     }
 
-    /// A join of key `name`, whose hash is the name itself.
-    pub(super) fn join(&mut self, name: u64) -> (Person, Vec<Seen>) {
-        self.join_hashed(name, name)
-    }
-
-    pub(super) fn join_hashed(&mut self, hash: u64, name: u64) -> (Person, Vec<Seen>) {
-        let caller = self.person();
-        let seen = self.join_as(&caller, hash, name);
-        (caller, seen)
-    }
-
-    pub(super) fn join_as(&mut self, caller: &Person, hash: u64, name: u64) -> Vec<Seen> {
-        self.handle(Message::Join(Join {
-            hash,
-            key: Name(name),
-            nested: caller.origin.is_some(),
-            caller: caller.clone(),
-        }))
-    }
-
-    pub(super) fn complete(&mut self, hash: u64, flight: u64, outcome: Result<u64, JoinError>) -> Vec<Seen> {
-        let flight = FlightRef { hash, id: nth(flight) };
-        self.handle(Message::Complete(Complete { flight, outcome, is_error: false }))
-    }
-
-    pub(super) fn leave(&mut self, person: &Person, hash: u64) -> Vec<Seen> {
-        person.leave();
-        self.handle(Message::Cancel { hash })
-    }
-
-    pub(super) fn stats(&mut self) -> crate::Stats {
+    pub(super) fn stats(&mut self) -> Stats {
         self.shard.stats(self.now)
     }
+
+    /// Joins, executions, coalesced and rejections.
+    pub(super) fn joins(&mut self) -> [u64; 4] {
+        let stats = self.stats();
+        [stats.joins, stats.executions, stats.coalesced, stats.rejections]
+    }
+
+    /// Flights and waiters.
+    pub(super) fn gauges(&mut self) -> (usize, usize) {
+        let stats = self.stats();
+        (stats.flights, stats.waiters)
+    }
 }
 
-pub(super) fn landed(mut landing: Landing<Numbers>) -> Vec<Seen> {
-    let mut seen = Vec::new();
-    for (caller, outcome, key) in &mut landing {
-        let outcome = outcome.map_err(|error| error.kind());
-        seen.push(Seen::Answered(caller.number, outcome, key.is_some()));
+fn became(joined: &Joined<Numbers>) -> Became {
+    match joined {
+        Joined::Leads { flight, .. } => Became::Leads(flight.id),
+        Joined::Follows { slot, .. } => Became::Follows(slot.flight.id, slot.number),
+        Joined::Refused { error, .. } => Became::Refused(error.kind()),
     }
-    seen.extend(landing.remains().map(|remains| discarded(&remains)));
-    seen
 }
 
-pub(super) fn discarded(remains: &Remains<Numbers>) -> Seen {
-    match remains {
-        Remains::Key(_) => Seen::DiscardedKey,
-        Remains::Value(value) => Seen::DiscardedValue(*value),
+fn gone(left: Left<Numbers>) -> Gone {
+    match left {
+        Left::NotFound => Gone::NotFound,
+        Left::Departed { waker, abandoned: None } => Gone::Departed(waker),
+        Left::Departed { waker, abandoned: Some(ended) } => {
+            let flight = ended.itself.id;
+            assert_eq!(callers(ended), [], "the last one has left");
+            Gone::Abandoned(waker, flight)
+        }
     }
+}
+
+fn seen(effect: Effect<Numbers>) -> Seen {
+    match effect {
+        Effect::End { ended, error, abort } => Seen::CutShort(ended.itself.id, callers(ended), error.kind(), abort),
+        Effect::Wake(waker) => Seen::Woken(waker),
+        Effect::Send { .. } => unreachable!("sorted out before"),
+        Effect::SetAlarm => Seen::Alarm,
+        Effect::Report(Report::Crowded { flight, waiters }) => Seen::Crowded(flight, waiters),
+        Effect::Report(Report::Overdue { flight, waiters, .. }) => Seen::Overdue(flight, waiters),
+        Effect::Report(Report::Rejected { reason }) => Seen::Rejected(reason),
+        Effect::Report(Report::Recovered { .. }) => unreachable!("the engine reports this"),
+    }
+}
+
+#[expect(clippy::boxed_local, reason = "as it comes out of the map")]
+pub(super) fn callers(ended: Ended<Numbers>) -> Vec<u64> {
+    ended.waiters.into_iter().collect()
+}
+
+pub(super) fn kind(error: &JoinError) -> &'static str {
+    error.kind()
 }
 
 pub(super) const FIRST: FlightId = FlightId::first_of(0);
 pub(super) const SECOND: FlightId = FIRST.next();
+pub(super) const THIRD: FlightId = SECOND.next();
 
-/// The flight after `n` others.
-pub(super) fn nth(n: u64) -> FlightId {
-    (0..n).fold(FIRST, |id, _| id.next())
+/// The flight after `n` others, for the key `name`.
+pub(super) fn flight(name: u64, n: u64) -> FlightRef {
+    FlightRef { hash: name, id: (0..n).fold(FIRST, |id, _| id.next()) }
+}
+
+pub(super) fn slot(flight: FlightRef, number: u64) -> Slot {
+    Slot { flight, number }
 }

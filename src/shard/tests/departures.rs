@@ -1,137 +1,140 @@
-//! Callers that leave: who notices, what becomes of their flight (G6, G10).
+//! Callers that leave: what becomes of their slots and of their flight (G2, G6, G10).
 
 use super::bench::*;
-use crate::{error::JoinError, policy::OnAbandon, shard::roster};
+use crate::{
+    config::OnAbandon,
+    shard::{Completion, fake::Name},
+};
+use Became::{Follows, Leads};
+use Gone::{Abandoned, Departed, NotFound};
 
 #[test]
-fn a_join_of_a_caller_that_has_left_counts_nowhere_and_launches_nothing() {
+fn a_slot_is_free_at_once_and_its_waker_comes_back() {
     let mut bench = Bench::new(OnAbandon::Finish);
-    let gone = bench.person();
-    gone.leave();
-    assert_eq!(bench.join_as(&gone, 7, 7), [DiscardedKey]);
-    let stats = bench.stats();
-    assert_eq!((stats.joins, stats.executions, stats.departures, stats.flights), (0, 0, 0, 0));
+    bench.join_all([7; 3]);
+    assert_eq!(bench.leave(slot(flight(7, 0), 1)), Departed(2));
+    assert_eq!((bench.gauges(), bench.stats().departures), ((1, 2), 1));
+    assert_eq!(bench.complete(flight(7, 0), Completion::Value), Some(vec![1, 3]));
 }
 
 #[test]
-fn work_goes_on_under_finish_when_everyone_has_left_and_later_joins_share_it() {
-    let mut bench = Bench::new(OnAbandon::Finish);
-    let (leader, _) = bench.join(7);
-    assert_eq!(bench.leave(&leader, 7), []);
-    assert_eq!((bench.stats().waiters, bench.stats().flights), (0, 1));
-    assert_eq!(bench.join(7).1, []);
-    assert_eq!(bench.complete(7, 0, Ok(70)), [Answered(2, Ok(70), false), DiscardedKey]);
+fn a_slot_is_freed_once() {
+    for on_abandon in [OnAbandon::Finish, OnAbandon::Abort] {
+        let mut bench = Bench::new(on_abandon);
+        bench.join_all([7; 3]);
+        for number in [0, 2] {
+            assert!(matches!(bench.leave(slot(flight(7, 0), number)), Departed(_)));
+            assert_eq!(bench.leave(slot(flight(7, 0), number)), NotFound);
+        }
+        assert_eq!((bench.gauges(), bench.stats().departures), ((1, 1), 2));
+    }
 }
 
 #[test]
-fn an_abandoned_flight_leaves_its_key_and_value_to_be_discarded() {
+fn a_slot_is_never_given_to_another_caller() {
     let mut bench = Bench::new(OnAbandon::Finish);
-    let (leader, _) = bench.join(7);
-    bench.leave(&leader, 7);
-    assert_eq!(bench.complete(7, 0, Ok(70)), [DiscardedKey, DiscardedValue(70)]);
+    bench.join(7);
+    assert_eq!(bench.join(7), Follows(FIRST, 1));
+    bench.leave(slot(flight(7, 0), 1));
+    assert_eq!(bench.join(7), Follows(FIRST, 2));
+    assert_eq!(bench.leave(slot(flight(7, 0), 1)), NotFound);
 }
 
 #[test]
-fn work_is_aborted_and_its_key_unmapped_in_one_step_when_everyone_has_left() {
+fn a_slot_that_was_never_given_is_not_found() {
     let mut bench = Bench::new(OnAbandon::Abort);
-    let (leader, _) = bench.join(7);
-    let (follower, _) = bench.join(7);
-    assert_eq!(bench.leave(&leader, 7), [], "somebody is still there");
-    assert_eq!(bench.leave(&follower, 7), [Aborted(FIRST), DiscardedKey]);
-    assert_eq!(bench.stats().aborts, 1);
-    assert_eq!(bench.join(7).1, [Launched(SECOND, 3)]);
-    assert_eq!(bench.complete(7, 0, Err(JoinError::Aborted)), [], "the aborted task's own report comes late");
-    assert_eq!(bench.stats().aborts, 1);
+    bench.join(7);
+    assert_eq!(bench.leave(slot(flight(7, 0), 1)), NotFound);
+    assert_eq!(bench.leave(slot(flight(7, 1), 0)), NotFound);
+    assert_eq!(bench.gauges(), (1, 1));
 }
 
 #[test]
-fn a_forgotten_flight_is_aborted_too_when_everyone_has_left() {
+fn a_leader_that_leaves_takes_nothing_from_its_followers() {
     let mut bench = Bench::new(OnAbandon::Abort);
-    let (old, _) = bench.join(7);
+    bench.join_all([7; 2]);
+    assert_eq!(bench.leave(slot(flight(7, 0), 0)), Departed(1));
+    assert_eq!(bench.join(7), Follows(FIRST, 2));
+    assert_eq!(bench.complete(flight(7, 0), Completion::Value), Some(vec![2, 3]));
+}
+
+#[test]
+fn a_caller_that_leaves_after_the_end_is_no_departure() {
+    let mut bench = Bench::new(OnAbandon::Abort);
+    bench.join(7);
+    bench.complete(flight(7, 0), Completion::Value);
+    bench.join(7);
+    assert_eq!(bench.leave(slot(flight(7, 0), 0)), NotFound);
+    assert_eq!((bench.stats().departures, bench.gauges()), (0, (1, 1)));
+}
+
+#[test]
+fn work_goes_on_under_finish_and_later_joins_share_it() {
+    let mut bench = Bench::new(OnAbandon::Finish);
+    bench.join(7);
+    assert_eq!(bench.leave(slot(flight(7, 0), 0)), Departed(1));
+    assert_eq!(bench.gauges(), (1, 0));
+    assert_eq!(bench.join(7), Follows(FIRST, 1));
+    assert_eq!(bench.complete(flight(7, 0), Completion::Value), Some(vec![2]));
+}
+
+#[test]
+fn a_flight_without_callers_ends_under_finish() {
+    let mut bench = Bench::new(OnAbandon::Finish);
+    bench.join(7);
+    bench.leave(slot(flight(7, 0), 0));
+    assert_eq!(bench.complete(flight(7, 0), Completion::Value), Some(vec![]));
+    assert_eq!(bench.gauges(), (0, 0));
+}
+
+#[test]
+fn the_last_caller_takes_the_flight_with_it_under_abort() {
+    let mut bench = Bench::new(OnAbandon::Abort);
+    bench.join_all([7; 2]);
+    assert_eq!(bench.leave(slot(flight(7, 0), 0)), Departed(1));
+    assert_eq!(bench.leave(slot(flight(7, 0), 1)), Abandoned(2, FIRST));
+    assert_eq!((bench.gauges(), bench.stats().aborts), ((0, 0), 1));
+    assert_eq!(bench.join(7), Leads(SECOND), "no join meets a dying flight");
+    assert_eq!(bench.complete(flight(7, 0), Completion::Aborted), None, "the aborted task's own report is late");
+    assert_eq!((bench.gauges(), bench.stats().aborts), ((1, 1), 1));
+}
+
+#[test]
+fn a_forgotten_flight_is_abandoned_too() {
+    let mut bench = Bench::new(OnAbandon::Abort);
+    bench.join(7);
     bench.shard.forget(7, &Name(7)).unwrap();
-    let (new, _) = bench.join(7);
-    assert_eq!(bench.leave(&old, 7), [Aborted(FIRST), DiscardedKey]);
-    assert_eq!(bench.leave(&new, 7), [Aborted(SECOND), DiscardedKey]);
+    bench.join(7);
+    assert_eq!(bench.leave(slot(flight(7, 0), 0)), Abandoned(1, FIRST));
+    assert_eq!(bench.join(7), Follows(SECOND, 1));
 }
 
 #[test]
-fn a_cancel_that_is_about_somebody_else_aborts_nobody() {
-    let mut bench = Bench::new(OnAbandon::Abort);
-    let _staying = bench.join_hashed(1, 7);
-    let (leaving, _) = bench.join_hashed(1, 8);
-    assert_eq!(bench.leave(&leaving, 1), [Aborted(SECOND), DiscardedKey]);
-    assert_eq!(bench.stats().waiters, 1);
-}
-
-#[test]
-fn every_departure_is_noticed_in_whatever_order_they_leave() {
+fn callers_leave_in_any_order() {
     for step in [1, 3, 7, 9] {
         let mut bench = Bench::new(OnAbandon::Abort);
-        let callers: Vec<_> = (0..10).map(|_| bench.join(7).0).collect();
-        let mut last = Vec::new();
-        for index in 0..10 {
-            assert_eq!(bench.stats().waiters, 10 - index);
-            last = bench.leave(&callers[(index * step) % 10], 7);
+        bench.join_all([7; 10]);
+        for index in 0..9 {
+            let number = (index * step) % 10;
+            assert_eq!(bench.leave(slot(flight(7, 0), number)), Departed(number + 1));
         }
-        assert!(last.contains(&Aborted(FIRST)), "step {step}: {last:?}");
+        let last = (9 * step) % 10;
+        assert_eq!(bench.leave(slot(flight(7, 0), last)), Abandoned(last + 1, FIRST), "step {step}");
         assert_eq!(bench.stats().departures, 10);
     }
 }
 
 #[test]
-fn the_seats_of_a_herd_that_left_are_given_back_while_the_flight_goes_on() {
+fn slots_of_callers_that_left_are_given_back_while_the_flight_goes_on() {
     let mut bench = Bench::new(OnAbandon::Finish);
-    let _staying = bench.join(7);
-    let herd: Vec<_> = (0..1000).map(|_| bench.join(7).0).collect();
-    for person in &herd {
-        assert_eq!(bench.leave(person, 7), [], "what it had it takes along");
+    bench.join_all([7; 1_000]);
+    for number in (0..1_000).filter(|number| number % 100 != 7) {
+        assert_eq!(bench.leave(slot(flight(7, 0), number)), Departed(number + 1));
     }
-    let flight = bench.shard.flights.iter().next().unwrap();
-    assert_eq!(flight.waiters(), 1);
-    assert!(flight.seats() < 100, "{} seats", flight.seats());
-}
-
-#[test]
-fn the_cost_of_looking_for_the_departed_stays_proportional_to_their_number() {
-    let mut bench = Bench::new(OnAbandon::Finish);
-    let herd: Vec<_> = (0..4096).map(|_| bench.join(7).0).collect();
-    let before = LOOKS.get();
-    for person in &herd {
-        bench.leave(person, 7);
+    let capacity = bench.shard.flights.get(flight(7, 0)).unwrap().waiters.capacity();
+    assert!(capacity < 50, "{capacity} slots for ten callers");
+    for number in (0..1_000).filter(|number| number % 200 == 7) {
+        assert_eq!(bench.leave(slot(flight(7, 0), number)), Departed(number + 1), "found after the others were moved");
     }
-    let looks = LOOKS.get() - before;
-    assert!(looks <= 2 * 4096, "{looks} looks for 4096 departures");
-}
-
-#[test]
-fn the_lists_of_a_shard_are_tidied_after_a_herd_that_landed_at_once() {
-    let mut bench = Bench::new(OnAbandon::Finish);
-    let _old = bench.join(0);
-    let mut fly = |flights: std::ops::Range<u64>| {
-        for name in flights.clone() {
-            let callers = [1, 2, 3].map(|_| bench.join(name).0);
-            assert_eq!(bench.leave(&callers[0], name), [], "one of three isn't worth a look");
-        }
-        for name in flights {
-            bench.complete(name, name, Ok(70));
-        }
-        (bench.shard.to_ask.len(), bench.shard.roster.len())
-    };
-    assert_eq!(fly(1..200), (199, 200), "no more than twice what was up");
-    for name in 200..240 {
-        fly(name..name + 1);
-    }
-    let (to_ask, roster) = fly(240..241);
-    assert!(to_ask <= roster::SWEEP_FLOOR + 4 && roster <= roster::SWEEP_FLOOR + 4, "{to_ask}, {roster}");
-}
-
-#[test]
-fn flights_that_have_landed_leave_nothing_behind_to_be_asked() {
-    let mut bench = Bench::new(OnAbandon::Finish);
-    for flight in 0..1_000 {
-        let callers = [1, 2, 3].map(|_| bench.join(7).0);
-        assert_eq!(bench.leave(&callers[0], 7), [], "one of three isn't worth a look");
-        bench.complete(7, flight, Ok(70));
-    }
-    assert!(bench.shard.to_ask.len() <= roster::SWEEP_FLOOR + 2, "{}", bench.shard.to_ask.len());
+    assert_eq!(bench.complete(flight(7, 0), Completion::Value), Some(vec![108, 308, 508, 708, 908]));
 }

@@ -1,199 +1,231 @@
-//! Joins, landings, keys that are forgotten, and what is counted of them.
-
-use std::time::Duration;
+//! Joins and completions, and keys that are forgotten (G1, G9).
 
 use super::bench::*;
 use crate::{
-    error::JoinError,
-    policy::OnAbandon,
-    shard::{Complete, FlightRef, Message, SHRINK_FLOOR},
+    config::OnAbandon,
+    shard::{
+        Completion, FlightId, Join, Joined,
+        fake::{Name, UNCOMPARABLE, join_of},
+        flights::SHRINK_FLOOR,
+    },
 };
+use Became::{Follows, Leads, Refused};
 
-#[test]
-fn the_first_join_of_a_key_launches_its_work() {
-    let mut bench = Bench::new(OnAbandon::Finish);
-    let (_leader, seen) = bench.join(7);
-    assert_eq!(seen, [Launched(FIRST, 1)]);
+fn bench() -> Bench {
+    Bench::new(OnAbandon::Finish)
 }
 
 #[test]
-fn a_join_of_a_key_in_flight_boards_and_launches_nothing() {
-    let mut bench = Bench::new(OnAbandon::Finish);
-    let _leader = bench.join(7);
-    let (_follower, seen) = bench.join(7);
-    assert_eq!(seen, []);
-    assert_eq!(bench.stats().waiters, 2);
+fn the_first_join_of_a_key_leads() {
+    let mut bench = bench();
+    assert_eq!(bench.join(7), Leads(FIRST));
+    assert_eq!((bench.joins(), bench.gauges()), ([1, 1, 0, 0], (1, 1)));
+    assert_eq!(bench.seen(), []);
 }
 
 #[test]
-fn a_join_of_another_key_launches_a_flight_of_its_own() {
-    let mut bench = Bench::new(OnAbandon::Finish);
-    let _one = bench.join(7);
-    let (_other, seen) = bench.join(8);
-    assert_eq!(seen, [Launched(SECOND, 2)]);
+fn a_join_of_a_key_in_flight_follows() {
+    let mut bench = bench();
+    bench.join(7);
+    assert_eq!((bench.join(7), bench.join(7)), (Follows(FIRST, 1), Follows(FIRST, 2)));
+    assert_eq!((bench.joins(), bench.gauges()), ([3, 1, 2, 0], (1, 3)));
+}
+
+#[test]
+fn a_follower_gets_the_record_of_its_flight_and_its_own_key_back() {
+    let mut bench = bench();
+    bench.join(8);
+    bench.join(7);
+    let Joined::Follows { record, key, .. } = bench.join_as(join_of(7, Name(7), 3, None)) else {
+        panic!("the key is in flight");
+    };
+    assert_eq!((record, key), (1, Name(7)));
+}
+
+#[test]
+fn a_join_of_another_key_leads_a_flight_of_its_own() {
+    let mut bench = bench();
+    assert_eq!((bench.join(7), bench.join(8)), (Leads(FIRST), Leads(SECOND)));
 }
 
 #[test]
 fn keys_of_equal_hash_keep_apart() {
-    let mut bench = Bench::new(OnAbandon::Finish);
-    let _one = bench.join_hashed(1, 7);
-    let (_other, seen) = bench.join_hashed(1, 8);
-    assert_eq!(seen, [Launched(SECOND, 2)]);
-    assert_eq!(bench.complete(1, 0, Ok(70)), [Answered(1, Ok(70), true)]);
-    assert_eq!(bench.complete(1, 1, Ok(80)), [Answered(2, Ok(80), true)]);
+    let mut bench = bench();
+    bench.join_hashed(1, Name(7));
+    assert_eq!(bench.join_hashed(1, Name(8)), Leads(SECOND));
+    assert_eq!(bench.complete(flight(1, 1), Completion::Value), Some(vec![2]));
+    assert_eq!(bench.complete(flight(1, 0), Completion::Value), Some(vec![1]));
 }
 
 #[test]
-fn a_completion_answers_everyone_in_the_order_they_came_and_gives_the_leader_its_key_back() {
-    let mut bench = Bench::new(OnAbandon::Finish);
-    let _callers: Vec<_> = (0..3).map(|_| bench.join(7)).collect();
-    assert_eq!(
-        bench.complete(7, 0, Ok(70)),
-        [Answered(1, Ok(70), true), Answered(2, Ok(70), false), Answered(3, Ok(70), false)]
-    );
-    assert_eq!(bench.stats().flights, 0);
+fn the_flights_of_two_shards_have_different_numbers() {
+    let (one, other) = (FlightId::first_of(3), FlightId::first_of(4));
+    assert_ne!(one.next(), other);
+    assert_eq!((one.next().shard(), other.next().shard()), (3, 4));
 }
 
 #[test]
-fn a_join_after_the_completion_launches_anew() {
-    let mut bench = Bench::new(OnAbandon::Finish);
-    let _leader = bench.join(7);
-    bench.complete(7, 0, Ok(70));
-    let (_next, seen) = bench.join(7);
-    assert_eq!(seen, [Launched(SECOND, 2)]);
+fn a_completion_unmaps_the_flight_with_all_that_it_held() {
+    let mut bench = bench();
+    bench.join(8);
+    bench.join_all([7; 3]);
+    let ended = bench.shard.complete(flight(7, 1), Completion::Value).unwrap();
+    assert_eq!((ended.itself.id, ended.key, ended.record, ended.started), (SECOND, Name(7), 1, bench.now));
+    assert_eq!(callers(ended), [2, 3, 4], "in the order in which they came");
+    assert_eq!(bench.gauges(), (1, 1));
 }
 
 #[test]
-fn an_error_or_panic_reaches_everyone_and_the_key_works_again() {
-    let mut bench = Bench::new(OnAbandon::Finish);
-    let _callers = (bench.join(7), bench.join(7));
-    assert_eq!(
-        bench.complete(7, 0, Err(JoinError::Aborted)),
-        [Answered(1, Err("aborted"), true), Answered(2, Err("aborted"), false)]
-    );
-    assert_eq!(bench.join(7).1, [Launched(SECOND, 3)]);
+fn a_leader_can_be_taken_out_of_those_to_be_woken() {
+    let mut bench = bench();
+    bench.join_all([7; 2]);
+    let mut ended = bench.shard.complete(flight(7, 0), Completion::Value).unwrap();
+    assert_eq!((ended.waiters.take_leader(), ended.waiters.take_leader()), (Some(1), None));
+    assert_eq!(callers(ended), [2]);
 }
 
 #[test]
-fn a_completion_of_a_flight_that_is_not_there_only_discards_its_value() {
-    let mut bench = Bench::new(OnAbandon::Finish);
-    assert_eq!(bench.complete(7, 0, Ok(70)), [DiscardedValue(70)]);
+fn a_join_after_the_completion_leads_anew() {
+    for completion in [Completion::Value, Completion::Error, Completion::Panicked, Completion::Aborted] {
+        let mut bench = bench();
+        bench.join(7);
+        bench.complete(flight(7, 0), completion);
+        assert_eq!(bench.join(7), Leads(SECOND), "{completion:?}");
+    }
+}
+
+#[test]
+fn a_late_completion_changes_nothing() {
+    let mut bench = bench();
+    assert_eq!(bench.complete(flight(7, 0), Completion::Value), None, "there never was a flight");
+    bench.join(7);
+    bench.complete(flight(7, 0), Completion::Value);
+    assert_eq!(bench.complete(flight(7, 0), Completion::Panicked), None);
+    assert_eq!(bench.stats().panics, 0);
 }
 
 #[test]
 fn a_completion_leaves_a_newer_flight_of_its_key_alone() {
-    let mut bench = Bench::new(OnAbandon::Finish);
-    let _old = bench.join(7);
+    let mut bench = bench();
+    bench.join(7);
     assert!(bench.shard.forget(7, &Name(7)).unwrap());
-    let (_new, seen) = bench.join(7);
-    assert_eq!(seen, [Launched(SECOND, 2)]);
-    assert_eq!(bench.complete(7, 0, Ok(70)), [Answered(1, Ok(70), true)]);
-    assert_eq!(bench.join(7).1, [], "the new flight is still there to board");
-    assert_eq!(bench.complete(7, 1, Ok(71)), [Answered(2, Ok(71), true), Answered(3, Ok(71), false)]);
+    assert_eq!(bench.join(7), Leads(SECOND));
+    assert_eq!(bench.complete(flight(7, 0), Completion::Value), Some(vec![1]));
+    assert_eq!(bench.join(7), Follows(SECOND, 1), "the new flight is still there to be joined");
+    assert_eq!(bench.complete(flight(7, 0), Completion::Value), None);
+    assert_eq!(bench.complete(flight(7, 1), Completion::Value), Some(vec![2, 3]));
 }
 
 #[test]
-fn forgetting_a_key_that_is_not_in_flight_says_so() {
-    let mut bench = Bench::new(OnAbandon::Finish);
+fn a_flight_is_forgotten_once() {
+    let mut bench = bench();
     assert!(!bench.shard.forget(7, &Name(7)).unwrap());
-    let _flight = bench.join(7);
+    bench.join(7);
     assert!(bench.shard.forget(7, &Name(7)).unwrap());
-    assert!(!bench.shard.forget(7, &Name(7)).unwrap(), "a flight is forgotten once");
-    assert_eq!(bench.stats().forgets, 1);
+    assert!(!bench.shard.forget(7, &Name(7)).unwrap());
+    assert_eq!((bench.stats().forgets, bench.gauges()), (1, (1, 1)));
 }
 
 #[test]
-fn forgetting_all_detaches_each_flight_once() {
-    let mut bench = Bench::new(OnAbandon::Finish);
-    let _flights = (bench.join(7), bench.join(8), bench.join(9));
+fn all_flights_are_forgotten_at_once() {
+    let mut bench = bench();
+    bench.join_all([7, 8, 9]);
     bench.shard.forget(7, &Name(7)).unwrap();
-    assert_eq!(bench.shard.forget_all(), 2);
-    assert_eq!(bench.shard.forget_all(), 0);
-    assert_eq!(bench.stats().forgets, 3);
-    assert_eq!(bench.stats().flights, 3, "they fly on");
+    assert_eq!((bench.shard.forget_all(), bench.shard.forget_all()), (2, 0));
+    assert_eq!((bench.stats().forgets, bench.gauges()), (3, (3, 3)));
+    assert_eq!(bench.join(8), Leads(flight(8, 3).id));
+    assert_eq!(bench.complete(flight(8, 1), Completion::Value), Some(vec![2]));
+}
+
+#[test]
+fn a_key_has_as_many_detached_flights_as_it_likes() {
+    let mut bench = bench();
+    for n in 0..100 {
+        assert_eq!(bench.join(7), Leads(flight(7, n).id));
+        bench.shard.forget(7, &Name(7)).unwrap();
+    }
+    for n in (0..100).rev() {
+        assert_eq!(bench.complete(flight(7, n), Completion::Value), Some(vec![n + 1]));
+    }
+    assert_eq!(bench.gauges(), (0, 0));
 }
 
 #[test]
 fn a_key_that_panics_when_compared_fails_its_own_join_alone() {
-    let mut bench = Bench::new(OnAbandon::Finish);
-    let _good = bench.join_hashed(1, 7);
-    let (_bad, seen) = bench.join_hashed(1, UNCOMPARABLE);
-    assert_eq!(seen, [Refused("panicked"), Answered(2, Err("panicked"), false)]);
-    assert_eq!(bench.join_hashed(1, 7).1, [], "the flight is as joinable as before");
-    let stats = bench.stats();
-    assert_eq!((stats.joins, stats.executions, stats.coalesced, stats.rejections), (3, 1, 1, 1));
+    let mut bench = bench();
+    bench.join_hashed(1, Name(7));
+    assert_eq!(bench.join_hashed(1, UNCOMPARABLE), Refused("panicked"));
+    assert_eq!(bench.seen(), [Seen::Rejected("panicked")]);
+    assert_eq!(bench.join_hashed(1, Name(7)), Follows(FIRST, 1));
+    assert_eq!(bench.joins(), [3, 1, 1, 1]);
+}
+
+#[test]
+fn a_key_is_compared_with_those_of_the_same_hash_alone() {
+    let mut bench = bench();
+    assert_eq!(bench.join_hashed(1, UNCOMPARABLE), Leads(FIRST));
+    // In the same bucket, for as long as the table has not grown.
+    assert_eq!(bench.join_hashed(1 + (1 << 20), Name(7)), Leads(SECOND));
 }
 
 #[test]
 fn a_key_that_panics_when_forgotten_forgets_nothing() {
-    let mut bench = Bench::new(OnAbandon::Finish);
-    let _flight = bench.join_hashed(1, 7);
-    let panic = bench.shard.forget(1, &Name(UNCOMPARABLE)).unwrap_err();
-    assert_eq!(panic.message(), "compared the uncomparable");
+    let mut bench = bench();
+    bench.join_hashed(1, Name(7));
+    let panic = bench.shard.forget(1, &UNCOMPARABLE).unwrap_err();
+    assert_eq!((panic.message(), bench.stats().forgets), ("compared the uncomparable", 0));
     assert!(bench.shard.forget(1, &Name(7)).unwrap());
 }
 
 #[test]
-fn counters_say_what_happened_and_gauges_what_is() {
-    let mut bench = Bench::new(OnAbandon::Finish);
-    let _callers = (bench.join(1), bench.join(1), bench.join(2), bench.join(3));
-    bench.complete(2, 1, Err(JoinError::Panicked(crate::CaughtPanic::new("no"))));
-    bench.handle(Message::Complete(Complete {
-        flight: FlightRef { hash: 3, id: nth(2) },
-        outcome: Ok(30),
-        is_error: true,
-    }));
-    bench.now += Duration::from_secs(3);
-    let stats = bench.stats();
-    assert_eq!((stats.joins, stats.executions, stats.coalesced), (4, 3, 1));
-    assert_eq!((stats.errors, stats.panics, stats.aborts), (1, 1, 0));
-    assert_eq!((stats.flights, stats.waiters, stats.oldest_flight), (1, 2, Some(Duration::from_secs(3))));
-    bench.shard.reset_stats();
-    let stats = bench.stats();
-    assert_eq!((stats.joins, stats.executions, stats.coalesced, stats.errors, stats.panics), (0, 0, 0, 0, 0));
-    assert_eq!((stats.flights, stats.waiters), (1, 2));
+fn the_first_follower_of_a_leader_that_polls_its_work_detaches_it() {
+    let mut bench = bench();
+    bench.join_as(Join { in_place: true, ..join_of(7, Name(7), 1, None) });
+    let detaches: Vec<_> = (2..4)
+        .map(|waker| match bench.join_as(Join { in_place: true, ..join_of(7, Name(7), waker, None) }) {
+            Joined::Follows { detaches, .. } => detaches,
+            _ => panic!("the key is in flight"),
+        })
+        .collect();
+    assert_eq!(detaches, [true, false]);
 }
 
 #[test]
-fn closing_answers_everyone_and_aborts_only_where_abandoned_work_is_unwanted() {
-    for (on_abandon, aborted) in [(OnAbandon::Finish, 0), (OnAbandon::Abort, 2)] {
-        let mut bench = Bench::new(on_abandon);
-        let _callers = (bench.join(7), bench.join(7), bench.join(8));
-        let mut effects = Vec::new();
-        bench.shard.close(on_abandon == OnAbandon::Abort, &mut effects);
-        let seen = bench.carry_out(effects);
-        let closed = seen.iter().filter(|seen| matches!(seen, Answered(_, Err("closed"), _))).count();
-        assert_eq!(closed, 3);
-        assert_eq!(seen.iter().filter(|seen| matches!(seen, Aborted(_))).count(), aborted);
-        assert_eq!((bench.stats().flights, bench.stats().waiters), (0, 0));
-    }
+fn a_follower_of_work_in_a_task_detaches_nothing() {
+    let mut bench = bench();
+    bench.join(7);
+    let joined = bench.join_as(Join { in_place: true, ..join_of(7, Name(7), 2, None) });
+    assert!(matches!(joined, Joined::Follows { detaches: false, .. }));
 }
 
-/// The map's room while so many flights are up, and when all of them have landed.
-fn room(flights: u64) -> (usize, usize) {
-    let mut bench = Bench::new(OnAbandon::Finish);
-    for name in 0..flights {
-        bench.join(name);
+/// The room of the tables while so many flights are under way, and when all of them are over.
+fn room(flights: u64, detached: bool) -> (usize, usize) {
+    let mut bench = bench();
+    bench.join_all(0..flights);
+    if detached {
+        bench.shard.forget_all();
     }
     let room = bench.shard.flights.capacity();
-    let mut id = FIRST;
+    let mut next = flight(0, 0);
     for hash in 0..flights {
-        let flight = FlightRef { hash, id };
-        bench.handle(Message::Complete(Complete { flight, outcome: Ok(0), is_error: false }));
-        id = id.next();
+        next.hash = hash;
+        assert!(bench.shard.complete(next, Completion::Value).is_some());
+        next.id = next.id.next();
     }
     (room, bench.shard.flights.capacity())
 }
 
 #[test]
-fn the_map_of_a_herd_that_has_passed_shrinks() {
-    let (full, empty) = room(100_000);
-    assert!(full >= 100_000 && empty <= 2 * SHRINK_FLOOR, "{full}, then {empty}");
+fn the_tables_of_a_burst_shrink_when_it_has_passed() {
+    for detached in [false, true] {
+        let (full, empty) = room(100_000, detached);
+        assert!(full >= 100_000 && empty <= 2 * SHRINK_FLOOR, "{full}, then {empty}");
+    }
 }
 
 #[test]
-fn a_small_map_keeps_its_room() {
-    let (full, empty) = room(500);
+fn a_small_table_keeps_its_room() {
+    let (full, empty) = room(500, false);
     // Less what it will count as room again once it has been tidied.
     assert!(empty >= full / 4, "{full}, then {empty}");
 }

@@ -1,6 +1,11 @@
-//! One test per transition of the table at the head of `shard/mod.rs`.
+//! One test at least per transition of the table at the head of `shard/mod.rs`.
 
 mod bench;
-mod controls;
+mod caps;
+mod cycles;
 mod departures;
+mod ends;
+mod expiry;
 mod flights;
+mod renewals;
+mod snapshots;

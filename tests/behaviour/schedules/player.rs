@@ -106,14 +106,8 @@ impl Player {
         let id = self.callers.len() * NUMBERS_PER_CALL;
         let mut caller = join(&self.handle, &self.log, id, &wanted);
         let call = self.oracle.calls.len();
-        let mut expected = self.oracle.join(id, &wanted);
-        let seen = poll_once(&mut caller);
-        // A shard may take a join within its first poll, and so refuse it there, or later.
-        if expected.is_none() && seen.is_ready() {
-            self.oracle.take_messages();
-            expected = self.oracle.poll(call);
-        }
-        self.compare(&seen, expected.as_ref());
+        let expected = self.oracle.join(id, &wanted);
+        self.compare(&poll_once(&mut caller), expected.as_ref());
         self.callers.push(expected.is_none().then_some((call, caller)));
         if is_nested {
             self.settle().await;
@@ -147,10 +141,9 @@ impl Player {
     async fn drop(&mut self, index: usize) {
         let Some(index) = self.find(index) else { return };
         let Some((call, caller)) = self.callers[index].take() else { return };
-        // When the shard takes the joins polled before is the coalescer's choice; so is whether dropped work leaves what
-        // it waits for before that ends.
+        // Whether dropped work leaves what it waits for before that ends is the coalescer's choice.
         let waits = self.oracle.waits_with_others(call);
-        if waits || self.oracle.has_joins_on_the_way() {
+        if waits {
             self.settle().await;
         }
         self.oracle.leave(call);
@@ -219,15 +212,11 @@ impl Player {
         }
     }
 
-    /// What ends just now may or may not have ended before the forget came; whichever it was, it has to be one of them.
+    /// Without a pause, so that no task has a turn before.
     async fn forget_in_passing(&mut self, key: u8) {
-        let was_live = self.handle.forget(key).await.expect("the shards are there");
-        self.oracle.take_messages();
-        match self.oracle.joinable(key) {
-            Some(flight) if was_live => self.oracle.forget(flight),
-            Some(flight) => assert!(self.oracle.may_have_ended(flight), "G9: not found, {}", self.doing),
-            None => assert!(!was_live, "G9: there was nothing to forget, {}", self.doing),
-        }
+        let expected = self.oracle.joinable(key);
+        expected.into_iter().for_each(|flight| self.oracle.forget(flight));
+        assert_eq!(self.handle.forget(key).await, Ok(expected.is_some()), "G9: {}", self.doing);
     }
 
     async fn ask_the_closed(&mut self, step: &Step) {

@@ -1,6 +1,6 @@
-//! What becomes of joins once their message is taken, and of flights.
+//! What becomes of joins and of flights.
 
-use super::{Call, Flight, Message, Oracle, State};
+use super::{Call, Flight, Oracle, State};
 use crate::schedules::{
     steps::{How, Way, When},
     world::Answer,
@@ -8,9 +8,6 @@ use crate::schedules::{
 
 impl Oracle {
     pub(super) fn admit(&mut self, call: usize) {
-        if self.calls[call].state == State::Left {
-            return;
-        }
         self.counters.joins += 1;
         let (key, origin) = (self.calls[call].key, self.calls[call].origin);
         match self.joinable(key) {
@@ -38,38 +35,48 @@ impl Oracle {
 
     fn launch(&mut self, call: usize) {
         self.counters.executions += 1;
-        let flight = self.flights.len();
-        let Call { id, key, .. } = self.calls[call];
-        self.begun.push(id);
-        self.calls[call].state = State::Waiting(flight);
-        let plan = self.calls[call].plan.clone();
-        let awaits = match plan.ends {
-            When::Joined { key, plan: nested } if plan.by != How::PanicInTheClosure => {
-                self.calls.push(Call {
-                    id: id + 1,
-                    key,
-                    way: Way::Join,
-                    plan: *nested,
-                    state: State::Sent,
-                    origin: Some(flight),
-                    gives_up: None,
-                });
-                self.messages.push_back(Message::Join(self.calls.len() - 1));
-                Some(self.calls.len() - 1)
-            }
-            _ => None,
-        };
+        self.calls[call].state = State::Waiting(self.flights.len());
         self.flights.push(Flight {
             leader: call,
-            key,
+            key: self.calls[call].key,
             joinable: true,
             started: self.now,
             over: false,
+            begun: false,
             overdue: false,
             waiters: vec![call],
             passed: self.gates,
-            awaits,
+            awaits: None,
         });
+    }
+
+    /// The first poll of a flight's task.
+    pub(super) fn begin(&mut self, flight: usize) {
+        let leader = self.flights[flight].leader;
+        let Call { id, ref plan, .. } = self.calls[leader];
+        let plan = plan.clone();
+        self.begun.push(id);
+        (self.flights[flight].begun, self.flights[flight].passed) = (true, self.gates);
+        let When::Joined { key, plan: nested } = plan.ends else { return };
+        if plan.by == How::PanicInTheClosure {
+            return;
+        }
+        let call = self.calls.len();
+        self.calls.push(Call {
+            id: id + 1,
+            key,
+            way: Way::Join,
+            plan: *nested,
+            state: State::Idle,
+            origin: Some(flight),
+            gives_up: None,
+        });
+        self.flights[flight].awaits = Some(call);
+        if self.is_closed {
+            self.calls[call].state = State::Answered(Answer::Closed);
+        } else {
+            self.admit(call);
+        }
     }
 
     /// Whether that flight, by way of whatever it waits for, waits for the other.

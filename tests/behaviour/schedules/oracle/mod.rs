@@ -1,11 +1,9 @@
 //! What has to come of a schedule, by a reference that keeps everything and hurries nowhere.
 //!
-//! It has no shards, queues or tasks: callers' messages are taken in the order in which they were sent, then whatever can
-//! end ends, until nothing moves. Times are milliseconds since the start.
+//! It has no shards, queues or tasks: joins, departures and questions take effect at once. Work begins when tasks have their
+//! turn, in the order of the flights; then what can end ends, until nothing moves. Times are milliseconds since the start.
 
 mod flights;
-
-use std::collections::VecDeque;
 
 use self::flights::outcome;
 use super::{
@@ -29,8 +27,8 @@ pub(crate) struct Call {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// Its message is on the way.
-    Sent,
+    /// Not polled yet.
+    Idle,
     Waiting(usize),
     /// Runs its own work, from that state of the gates on.
     Bypassing([u64; GATES]),
@@ -38,22 +36,20 @@ pub(crate) enum State {
     Left,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Flight {
     leader: usize,
     key: u8,
     joinable: bool,
     started: u64,
     pub(crate) over: bool,
+    /// Its task has been polled.
+    begun: bool,
     overdue: bool,
     waiters: Vec<usize>,
     passed: [u64; GATES],
     /// The join that its work waits for.
     awaits: Option<usize>,
-}
-
-enum Message {
-    Join(usize),
-    Cancel(usize),
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,7 +73,6 @@ pub(crate) struct Oracle {
     gates: [u64; GATES],
     pub(crate) calls: Vec<Call>,
     pub(crate) flights: Vec<Flight>,
-    messages: VecDeque<Message>,
     pub(crate) counters: Counters,
     /// Calls whose work was begun.
     pub(crate) begun: Vec<CallId>,
@@ -96,7 +91,6 @@ impl Oracle {
             gates: [0; GATES],
             calls: Vec::new(),
             flights: Vec::new(),
-            messages: VecDeque::new(),
             counters: Counters::default(),
             begun: Vec::new(),
             nested: Vec::new(),
@@ -108,11 +102,6 @@ impl Oracle {
 
     pub(crate) fn bypasses(&self) -> bool {
         !(self.is_enabled && self.is_rolled_out)
-    }
-
-    /// Whether a join is on its way that no flight has taken yet.
-    pub(crate) fn has_joins_on_the_way(&self) -> bool {
-        self.messages.iter().any(|message| matches!(message, Message::Join(_)))
     }
 
     /// Whether the work that a caller waits for waits for a flight itself.
@@ -129,7 +118,7 @@ impl Oracle {
             key: join.key,
             way: join.way,
             plan: join.plan.clone(),
-            state: State::Sent,
+            state: State::Idle,
             origin: None,
             gives_up: max_wait.map(|wait| self.now + wait),
         });
@@ -141,8 +130,7 @@ impl Oracle {
             self.begun.push(id);
             self.calls[call].state = State::Bypassing(self.gates);
         } else {
-            self.messages.push_back(Message::Join(call));
-            return None;
+            self.admit(call);
         }
         self.poll(call)
     }
@@ -164,10 +152,9 @@ impl Oracle {
         None
     }
 
-    /// A waiting caller counts until its message comes.
     pub(crate) fn leave(&mut self, call: usize) {
         if let State::Waiting(_) = std::mem::replace(&mut self.calls[call].state, State::Left) {
-            self.messages.push_back(Message::Cancel(call));
+            self.depart(call);
         }
     }
 
@@ -175,28 +162,19 @@ impl Oracle {
         self.gates[gate] += 1;
     }
 
-    /// Takes what is on its way, then ends what can end, until nothing moves.
+    /// Gives tasks their turns: work begins, then what can end ends, until nothing moves.
     pub(crate) fn settle(&mut self) {
         loop {
-            self.take_messages();
+            let idle = |flight: &Flight| !flight.over && !flight.begun;
+            if let Some(flight) = self.flights.iter().position(idle) {
+                self.begin(flight);
+                continue;
+            }
             let ready = |flight: &Flight| {
                 !flight.over && self.is_ready(&self.calls[flight.leader].plan, &flight.passed, flight.awaits)
             };
-            match self.flights.iter().position(ready) {
-                Some(flight) => self.complete(flight),
-                None if self.messages.is_empty() => return,
-                None => {}
-            }
-        }
-    }
-
-    /// [`settle`](Self::settle), but nothing ends.
-    pub(crate) fn take_messages(&mut self) {
-        while let Some(message) = self.messages.pop_front() {
-            match message {
-                Message::Join(call) => self.admit(call),
-                Message::Cancel(call) => self.depart(call),
-            }
+            let Some(flight) = self.flights.iter().position(ready) else { return };
+            self.complete(flight);
         }
     }
 
@@ -246,19 +224,12 @@ impl Oracle {
         self.counters.forgets += 1;
     }
 
-    /// Whether a flight's work can end by now.
-    pub(crate) fn may_have_ended(&self, flight: usize) -> bool {
-        let flight = &self.flights[flight];
-        self.is_ready(&self.calls[flight.leader].plan, &flight.passed, flight.awaits)
-    }
-
     /// Ends everything that is under way with `Closed`, and says how many flights that were.
     pub(crate) fn close(&mut self) -> usize {
         self.is_closed = true;
         let live: Vec<_> = (0..self.flights.len()).filter(|&flight| !self.flights[flight].over).collect();
         live.iter().for_each(|&flight| self.end(flight, &Answer::Closed));
         live.iter().for_each(|&flight| self.drop_work(flight));
-        self.messages.clear();
         live.len()
     }
 

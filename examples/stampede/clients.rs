@@ -1,0 +1,73 @@
+//! The clients: many requests, few connections.
+
+use std::net::SocketAddr;
+
+use axum::body::Bytes;
+use reqwest::{Client, StatusCode};
+
+use crate::{Fallible, wait::WAIT_LIMIT};
+
+/// The server's limit of concurrent requests per HTTP/2 connection; further requests would wait in the client.
+const STREAMS_PER_CONNECTION: usize = 200;
+
+#[derive(Debug)]
+pub(crate) struct Clients {
+    /// One connection each.
+    connections: Vec<Client>,
+    address: SocketAddr,
+}
+
+/// The outcome of one request.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Right,
+    /// 429.
+    Refused,
+    Wrong(String),
+}
+
+/// A client for one HTTP/2 connection without TLS, which ignores proxies in the environment.
+pub(crate) fn client() -> reqwest::Result<Client> {
+    Client::builder().http2_prior_knowledge().no_proxy().timeout(WAIT_LIMIT).build()
+}
+
+impl Clients {
+    /// Opens as many connections as `requests` concurrent requests need.
+    pub(crate) async fn connect(address: SocketAddr, requests: usize) -> Fallible<Self> {
+        let connections = requests.div_ceil(STREAMS_PER_CONNECTION);
+        let connections = (0..connections).map(|_| client()).collect::<reqwest::Result<Vec<_>>>()?;
+        for client in &connections {
+            client.get(format!("http://{address}/health")).send().await?.error_for_status()?;
+        }
+        Ok(Self { connections, address })
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Request number `index`. Dropping the future resets the request's stream, as a browser does that disconnects.
+    pub(crate) fn request(
+        &self,
+        index: usize,
+        post: u32,
+        expected: Bytes,
+    ) -> impl Future<Output = Answer> + Send + use<> {
+        let client = self.connections[index % self.connections.len()].clone();
+        let url = format!("http://{}/posts/{post}", self.address);
+        async move {
+            match fetch(&client, &url).await {
+                Ok((StatusCode::OK, page)) if page == expected => Answer::Right,
+                Ok((StatusCode::TOO_MANY_REQUESTS, _)) => Answer::Refused,
+                Ok((status, body)) => Answer::Wrong(format!("{status}: {}", String::from_utf8_lossy(&body))),
+                // `Display` omits the cause.
+                Err(error) => Answer::Wrong(format!("{error:?}")),
+            }
+        }
+    }
+}
+
+async fn fetch(client: &Client, url: &str) -> reqwest::Result<(StatusCode, Bytes)> {
+    let response = client.get(url).send().await?;
+    Ok((response.status(), response.bytes().await?))
+}

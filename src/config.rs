@@ -1,0 +1,181 @@
+//! The policies, and the validated configuration of a coalescer.
+
+use std::{fmt, sync::Arc, thread, time::Duration};
+
+use crate::{
+    error::BuildError,
+    observer::ObserverFactory,
+    rollout,
+    scope::{Domains, Machine, Scope, Topology},
+    shard::{Limits, Permits},
+    trace,
+};
+
+/// [`Builder::MAX_SHARDS`](crate::Builder::MAX_SHARDS).
+pub(crate) const MAX_SHARDS: usize = 4096;
+
+/// What happens to work whose last caller has left (G10).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnAbandon {
+    /// Let the work run to its end. Callers that join before then share its result.
+    #[default]
+    Finish,
+    /// Drop the work, and unmap the flight in the same step as the last caller's departure: no join ever finds a flight
+    /// that is being aborted.
+    ///
+    /// The future is dropped at its next await point, as with [`tokio::task::AbortHandle::abort`]; a thread that it
+    /// blocks is not interrupted.
+    Abort,
+}
+
+/// What happens to a flight that outlives the coalescer's `max_flight_duration` (G11).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnExpiry {
+    /// Answer every caller with [`JoinError::TimedOut`](crate::JoinError::TimedOut), drop the work at its next await
+    /// point, and let the next join start anew.
+    #[default]
+    Fail,
+    /// Let the next join start anew, and leave the work running and its callers waiting for it: they get its late
+    /// answer, and only their own [`max_wait`](crate::Handle::with_max_wait) ends their wait.
+    ///
+    /// Work that never ends then accumulates, one execution per `max_flight_duration` and key, until `max_flights`
+    /// refuses more. Choose it where slow answers are still useful.
+    Detach,
+}
+
+/// Where a flight's work runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RunWork {
+    /// As a task of its own, from the start.
+    #[default]
+    Detached,
+    /// In its leader's own task for as long as no other caller waits for it, which saves the task. When a second caller
+    /// joins, or the leader leaves under [`OnAbandon::Finish`], the work is moved into a task of its own, between two
+    /// of its polls. So a leader that is parked, dropped or not polled any more delays no other caller (G2).
+    ///
+    /// All guarantees hold as for [`Detached`](Self::Detached). Its price:
+    ///
+    /// - Work sees its leader's task-locals and cooperative budget until it is moved, and not afterwards. A join that
+    ///   finds its shard taken by another thread starts its work as a task, so work must not rely on seeing them at
+    ///   all.
+    /// - Works whose leaders are awaited in one task, by `join!` or the like, don't run in parallel.
+    /// - A leader that is alive and not polled keeps its own work from going on, as long as no other caller joins.
+    /// - The future is boxed.
+    ///
+    /// Choose it where most calls meet no other caller.
+    ///
+    /// Work is polled inside the coalescer's runtime, whatever executor its leader is on. The work of
+    /// [`blocking_join`](crate::Handle::blocking_join) runs on the blocking pool under either policy.
+    InPlace,
+}
+
+/// Describes a key, for [`inspect`](crate::Coalescer::inspect).
+pub(crate) type Describe<K> = Arc<dyn Fn(&K) -> String + Send + Sync>;
+
+/// All options that don't depend on the types.
+#[derive(Clone)]
+pub(crate) struct Config {
+    pub(crate) shards: Option<usize>,
+    pub(crate) max_waiters_per_flight: usize,
+    pub(crate) max_flights: usize,
+    pub(crate) max_flight_duration: Option<Duration>,
+    pub(crate) on_expiry: OnExpiry,
+    pub(crate) on_abandon: OnAbandon,
+    pub(crate) run_work: RunWork,
+    pub(crate) crowd_threshold: usize,
+    pub(crate) rollout: f64,
+    pub(crate) scope: Scope,
+    pub(crate) topology: Arc<dyn Topology>,
+    pub(crate) observer: Option<Arc<dyn ObserverFactory>>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            shards: None,
+            max_waiters_per_flight: 1_000_000,
+            max_flights: 1_000_000,
+            max_flight_duration: Some(Duration::from_secs(30)),
+            on_expiry: OnExpiry::default(),
+            on_abandon: OnAbandon::default(),
+            run_work: RunWork::default(),
+            crowd_threshold: 1_000,
+            rollout: 1.0,
+            scope: Scope::default(),
+            topology: Arc::new(Machine),
+            observer: None,
+        }
+    }
+}
+
+impl Config {
+    pub(crate) fn check(&self) -> Result<(), BuildError> {
+        if self.shards == Some(0) {
+            return Err(BuildError::ZeroShards);
+        }
+        if self.max_waiters_per_flight == 0 {
+            return Err(BuildError::ZeroWaiters);
+        }
+        if self.max_flights == 0 {
+            return Err(BuildError::ZeroFlights);
+        }
+        if self.max_flight_duration == Some(Duration::ZERO) {
+            return Err(BuildError::ZeroFlightDuration);
+        }
+        if self.crowd_threshold == 0 {
+            return Err(BuildError::ZeroCrowdThreshold);
+        }
+        if !rollout::is_fraction(self.rollout) {
+            return Err(BuildError::InvalidRollout { fraction: self.rollout });
+        }
+        self.observer.as_ref().map_or(Ok(()), |observer| observer.check())
+    }
+
+    pub(crate) fn domains(&self) -> Option<Domains> {
+        Domains::find(self.scope, Arc::clone(&self.topology)).unwrap_or_else(|reason| {
+            trace::falls_back(self.scope.name(), &reason);
+            None
+        })
+    }
+
+    /// By default one per core, so that threads rarely want the same one, and at most 16: a turn is short, and each
+    /// shard has a map, a queue and an actor.
+    pub(crate) fn shards_per_domain(&self, domains: Option<&Domains>) -> Result<usize, BuildError> {
+        let domains = domains.map_or(1, Domains::count);
+        let by_default = || (thread::available_parallelism().map_or(1, usize::from) / domains).clamp(1, 16);
+        let per_domain = self.shards.unwrap_or_else(by_default);
+        let (shards, limit) = (per_domain.saturating_mul(domains), MAX_SHARDS);
+        if shards > limit { Err(BuildError::TooManyShards { shards, limit }) } else { Ok(per_domain) }
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            max_waiters: self.max_waiters_per_flight,
+            permits: Permits::new(self.max_flights),
+            max_flight_duration: self.max_flight_duration,
+            on_expiry: self.on_expiry,
+            on_abandon: self.on_abandon,
+            crowd: self.crowd_threshold,
+        }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("shards", &self.shards)
+            .field("max_waiters_per_flight", &self.max_waiters_per_flight)
+            .field("max_flights", &self.max_flights)
+            .field("max_flight_duration", &self.max_flight_duration)
+            .field("on_expiry", &self.on_expiry)
+            .field("on_abandon", &self.on_abandon)
+            .field("run_work", &self.run_work)
+            .field("crowd_threshold", &self.crowd_threshold)
+            .field("rollout", &self.rollout)
+            .field("scope", &self.scope)
+            .finish_non_exhaustive()
+    }
+}

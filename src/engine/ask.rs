@@ -1,0 +1,98 @@
+//! Questions and orders to a shard: `stats`, `forget` and the like. They run as turns do.
+
+use std::{sync::Arc, time::Instant};
+
+use super::{
+    Engine,
+    message::{Action, Deferred, Key, Message, Value},
+    turn::State,
+};
+use crate::{
+    error::Closed,
+    sync::{now, oneshot},
+    unwind::Contained,
+};
+
+/// What the question came with, which is the user's own and dropped by whoever asked; and the answer.
+type Answered<I, T> = (Contained<I>, Result<T, Closed>);
+
+/// A question that is put already; the answer may have to be awaited.
+pub(crate) enum Asked<I, T> {
+    Answered(Answered<I, T>),
+    Queued(oneshot::AsyncReceiver<Answered<I, T>>),
+}
+
+impl<I, T> Asked<I, T> {
+    pub(crate) async fn answer(self) -> Result<(Contained<I>, T), Closed> {
+        let (input, answer) = match self {
+            Self::Answered(answered) => answered,
+            Self::Queued(answered) => answered.await.map_err(|_| Closed)?,
+        };
+        answer.map(|answer| (input, answer))
+    }
+}
+
+/// What an actor finds when it looks after its shard.
+pub(crate) enum Look {
+    Closed,
+    /// To look again then, if ever.
+    Again(Option<Instant>),
+}
+
+impl<K: Key, V: Value> Engine<K, V> {
+    /// The actor's turn: expires what is due, handles what is in the queue. `None` if the shard is out.
+    pub(crate) fn look(self: &Arc<Self>, shard: usize) -> Option<Look> {
+        self.visit(shard, |state| {
+            if state.shard.is_closed() {
+                return Look::Closed;
+            }
+            let next = state.shard.tick(now(), &mut state.effects);
+            Look::Again([next, state.drain_deadline()].into_iter().flatten().min())
+        })
+    }
+
+    /// The actor's end, and its shard's: answers its callers, and refuses joins from now on.
+    pub(crate) fn close(self: &Arc<Self>, shard: usize) {
+        // Before the turn, which handles what was left for the actor until now. What would be left for it later is handled
+        // by those who find that it is gone.
+        self.call(shard).end();
+        let close = |state: &mut State<K, V>| state.close(state.shard.aborts_abandoned());
+        if self.visit(shard, close).is_none() {
+            self.post(shard, Message::Ask(Box::new(close)));
+        }
+    }
+
+    /// Puts a question to a shard, after all that was sent to it before. `Closed` if the shard is.
+    pub(crate) fn ask<I, T>(
+        self: &Arc<Self>,
+        shard: usize,
+        input: I,
+        question: impl FnOnce(&mut State<K, V>, &I) -> T + Send + 'static,
+    ) -> Asked<I, T>
+    where
+        I: Send + 'static,
+        T: Send + 'static,
+    {
+        let mut unasked = Some((Contained::new(input), question));
+        let answered = self.visit(shard, |state| unasked.take().map(|unasked| answer(state, unasked)));
+        if let Some(Some(answered)) = answered {
+            return Asked::Answered(answered);
+        }
+        let (reply, receiver) = oneshot::async_channel();
+        let question = Box::new(move |state: &mut State<K, V>| {
+            let answered = unasked.map(|unasked| answer(state, unasked));
+            // Wakes the asker, whose waker is user code.
+            state.actions.push(Action::Run(Deferred::new(move || drop(answered.map(|answered| reply.send(answered))))));
+        });
+        self.post(shard, Message::Ask(question));
+        Asked::Queued(receiver)
+    }
+}
+
+fn answer<K: Key, V: Value, I, T>(
+    state: &mut State<K, V>,
+    (input, question): (Contained<I>, impl FnOnce(&mut State<K, V>, &I) -> T),
+) -> Answered<I, T> {
+    let answer = if state.shard.is_closed() { Err(Closed) } else { Ok(question(state, input.get())) };
+    (input, answer)
+}

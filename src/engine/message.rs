@@ -1,0 +1,288 @@
+//! What waits in a shard's queue, and what is to be done about it once it has been handled.
+
+use std::{marker::PhantomData, sync::Arc, task::Waker, time::Instant};
+
+use super::{
+    Engine, State,
+    complete::{Completer, HeldSlot},
+    record::{InPlaceWork, Outcome, Record},
+    respond,
+};
+use crate::{
+    error::JoinError,
+    shard::{Completion, CycleMessage, Ended, FlightRef, Join, Joined, Left, Renewed, Report, Shard, Slot, Types},
+    sync::oneshot,
+    unwind::{Contained, contain, drop_contained},
+};
+
+/// What a coalescer asks of its keys. `Hash` concerns only the caller's side.
+pub(crate) trait Key: Eq + Send + 'static {}
+impl<K: Eq + Send + 'static> Key for K {}
+
+/// What a coalescer asks of its values.
+pub(crate) trait Value: Send + Sync + 'static {}
+impl<V: Send + Sync + 'static> Value for V {}
+
+/// The types of a real shard.
+pub(crate) struct Live<K, V>(PhantomData<fn() -> (K, V)>);
+
+// No more is asked of `K` and `V` than the trait needs: a caller's future holds these types, and with `Send + 'static`
+// among the bounds the compiler could not show, for keys or values with references in them, that it may be spawned.
+impl<K: Eq, V> Types for Live<K, V> {
+    type Key = K;
+    type Waker = Waker;
+    type Record = Arc<Record<V>>;
+
+    fn record() -> Arc<Record<V>> {
+        Record::new()
+    }
+
+    fn no_waker() -> Waker {
+        Waker::noop().clone()
+    }
+}
+
+/// The messages of one key are handled in the order in which they were sent, whether or not they found the shard out.
+pub(crate) enum Message<K: Key, V: Value> {
+    Join(Box<QueuedJoin<K, V>>),
+    Complete {
+        flight: FlightRef,
+        completion: Completion,
+        outcome: Outcome<V>,
+    },
+    /// A caller has left.
+    Cancel(Slot),
+    Renew {
+        slot: Slot,
+        waker: Waker,
+    },
+    Cycle {
+        to: FlightRef,
+        message: CycleMessage,
+    },
+    Ask(Question<K, V>),
+}
+
+/// A question or an order to a shard, which also sees to the answer.
+pub(crate) type Question<K, V> = Box<dyn FnOnce(&mut State<K, V>) + Send>;
+
+/// A join that found its shard out. Its work travels along, as its caller may never be polled again (G2).
+pub(crate) struct QueuedJoin<K: Key, V: Value> {
+    pub(crate) join: Join<Live<K, V>>,
+    pub(crate) work: Box<dyn Launch<K, V>>,
+    pub(crate) reply: Reply<K, V>,
+}
+
+/// The way back to a queued caller. Dropped without an answer, it answers `Closed` (G5).
+pub(crate) struct Reply<K: Key, V: Value> {
+    sender: Option<oneshot::Sender<Answer<K, V>>>,
+    /// Where the answer is no slot, the caller has to be woken for it.
+    waker: Option<Waker>,
+}
+
+/// What a queued caller gets. Everything in it is the caller's own to drop.
+pub(crate) enum Answer<K: Key, V: Value> {
+    /// It waits for a flight; its waker is with it already.
+    Slot {
+        held: HeldSlot<K, V>,
+        unused: Option<Unused<K, V>>,
+    },
+    Refused {
+        error: JoinError,
+        unused: Option<Unused<K, V>>,
+    },
+}
+
+/// The key and the work of a caller that doesn't lead. Each drops by itself: of two panics in one drop, the second would
+/// end the process (G13).
+pub(crate) struct Unused<K: Key, V: Value> {
+    _key: Contained<K>,
+    _work: Contained<Box<dyn Launch<K, V>>>,
+}
+
+impl<K: Key, V: Value> Unused<K, V> {
+    fn new(key: K, work: Box<dyn Launch<K, V>>) -> Self {
+        Self { _key: Contained::new(key), _work: Contained::new(work) }
+    }
+}
+
+impl<K: Key, V: Value> Reply<K, V> {
+    pub(crate) fn new(sender: oneshot::Sender<Answer<K, V>>, waker: Waker) -> Self {
+        Self { sender: Some(sender), waker: Some(waker) }
+    }
+
+    /// The caller has left before its shard saw it.
+    pub(super) fn is_closed(&self) -> bool {
+        self.sender.as_ref().is_none_or(oneshot::Sender::is_closed)
+    }
+
+    /// The waker comes back, to be woken or dropped outside; so does the answer where the caller has left.
+    pub(super) fn send(mut self, answer: Answer<K, V>) -> (Option<Waker>, Option<Answer<K, V>>) {
+        let waker = self.waker.take();
+        let Some(sender) = self.sender.take() else { return (waker, Some(answer)) };
+        (waker, sender.send(answer).err().map(oneshot::SendError::into_inner))
+    }
+}
+
+impl<K: Key, V: Value> Drop for Reply<K, V> {
+    fn drop(&mut self) {
+        if let Some(sender) = self.sender.take() {
+            let lost = sender.send(Answer::Refused { error: JoinError::Closed, unused: None });
+            drop(lost);
+            if let Some(waker) = self.waker.take() {
+                contain(|| waker.wake());
+            }
+        }
+    }
+}
+
+/// Work that is to run as a task.
+pub(crate) trait Launch<K: Key, V: Value>: Send {
+    fn launch(self: Box<Self>, completer: Completer<K, V>);
+}
+
+/// What turns leave to be done outside the shard for other callers than the one on whose thread they run.
+pub(crate) enum Action<K: Key, V: Value> {
+    Launch(Box<dyn Launch<K, V>>, Completer<K, V>),
+    /// The outcome is published: wake the callers.
+    Respond(Ended<Live<K, V>>),
+    Run(Deferred),
+    Drop(Discard<K, V>),
+    Report(Report),
+    /// There are messages left in the queue of this shard, or there is a new deadline, or nothing left to wait for.
+    CallActor {
+        shard: usize,
+    },
+}
+
+/// Values whose `Drop` is deferred to a separate task. Each is contained: of two panics in one drop, the second would end
+/// the process (G13).
+pub(crate) enum Discard<K: Key, V: Value> {
+    Waker(Waker),
+    Outcome(Outcome<V>),
+    InPlace(Box<InPlaceWork<V>>),
+    Join(Join<Live<K, V>>, Box<dyn Launch<K, V>>),
+    Unused(Unused<K, V>),
+}
+
+impl<K: Key, V: Value> Discard<K, V> {
+    pub(super) fn run(self) {
+        match self {
+            Self::Waker(waker) => drop_contained(waker),
+            Self::Outcome(outcome) => drop_contained(outcome),
+            Self::InPlace(work) => drop_contained(work),
+            Self::Join(join, work) => {
+                drop_contained(work);
+                drop_contained(join.key);
+                drop_contained(join.waker);
+            }
+            Self::Unused(unused) => drop(unused),
+        }
+    }
+}
+
+/// Runs exactly once, whether or not the task that it is put into is ever polled: a runtime that shuts down drops its tasks
+/// unpolled. A panic in it ends here.
+pub(crate) struct Deferred(Option<Box<dyn FnOnce() + Send>>);
+
+impl Deferred {
+    pub(crate) fn new(action: impl FnOnce() + Send + 'static) -> Self {
+        Self(Some(Box::new(action)))
+    }
+
+    pub(crate) fn wake(waker: Waker) -> Self {
+        Self::new(move || waker.wake())
+    }
+}
+
+impl Drop for Deferred {
+    fn drop(&mut self) {
+        if let Some(action) = self.0.take() {
+            contain(action);
+        }
+    }
+}
+
+impl<K: Key, V: Value> Message<K, V> {
+    /// Handles a message that waited in the queue, on behalf of a caller that may be anywhere by now. The same transitions
+    /// as on the direct way, with answers that travel.
+    pub(super) fn handle(self, engine: &Arc<Engine<K, V>>, state: &mut State<K, V>, now: Instant) {
+        match self {
+            Self::Join(queued) => queued.handle(engine, state, now),
+            Self::Complete { flight, completion, outcome } => {
+                state.actions.push(match state.shard.complete(flight, completion) {
+                    Some(ended) => {
+                        ended.record.publish(outcome);
+                        Action::Respond(ended)
+                    }
+                    // Cut short before: a late result changes nothing.
+                    None => Action::Drop(Discard::Outcome(outcome)),
+                });
+            }
+            Self::Cancel(slot) => leave(&mut state.shard, slot, &mut state.actions),
+            Self::Renew { slot, waker } => state.actions.push(match state.shard.renew(slot, waker) {
+                Renewed::Replaced(older) => Action::Drop(Discard::Waker(older)),
+                // Its next poll finds out why.
+                Renewed::Over(waker) | Renewed::Refused(waker) => Action::Run(Deferred::wake(waker)),
+            }),
+            Self::Cycle { to, message } => state.shard.cycle(to, message, &mut state.effects),
+            Self::Ask(question) => question(state),
+        }
+    }
+}
+
+/// A caller has left, whose waker is dropped elsewhere.
+fn leave<K: Key, V: Value>(shard: &mut Shard<Live<K, V>>, slot: Slot, actions: &mut Vec<Action<K, V>>) {
+    let Left::Departed { waker, abandoned } = shard.leave(slot) else { return };
+    actions.push(Action::Drop(Discard::Waker(waker)));
+    if let Some(ended) = abandoned {
+        respond::cut_short(ended, JoinError::Aborted, true, actions);
+    }
+}
+
+impl<K: Key, V: Value> QueuedJoin<K, V> {
+    fn handle(self, engine: &Arc<Engine<K, V>>, state: &mut State<K, V>, now: Instant) {
+        let Self { join, work, reply } = self;
+        let State { shard, effects, actions, .. } = state;
+        if reply.is_closed() {
+            // It left before its shard saw it, and counts nowhere.
+            actions.push(Action::Drop(Discard::Join(join, work)));
+            return;
+        }
+        let (answer, waker) = match shard.join(join, now, effects) {
+            Joined::Leads { flight, record } => {
+                let completer = Completer::new(Arc::clone(engine), flight, Arc::clone(&record));
+                actions.push(Action::Launch(work, completer));
+                let held = HeldSlot::new(Arc::clone(engine), Slot { flight, number: 0 }, record);
+                (Answer::Slot { held, unused: None }, None)
+            }
+            Joined::Follows { slot, record, key, detaches } => {
+                if detaches && let Some(work) = record.share() {
+                    let completer = Completer::new(Arc::clone(engine), slot.flight, Arc::clone(&record));
+                    actions.push(Action::Launch(work, completer));
+                }
+                let held = HeldSlot::new(Arc::clone(engine), slot, record);
+                (Answer::Slot { held, unused: Some(Unused::new(key, work)) }, None)
+            }
+            Joined::Refused { error, key, waker } => {
+                (Answer::Refused { error, unused: Some(Unused::new(key, work)) }, Some(waker))
+            }
+        };
+        // Its waker is with the flight already; only a refusal has to wake it.
+        let (spare, unheard) = reply.send(answer);
+        actions.extend(waker.map(|waker| Action::Run(Deferred::wake(waker))));
+        actions.extend(spare.map(|spare| Action::Drop(Discard::Waker(spare))));
+        match unheard {
+            // It left after the look above, so it has a slot, which is free from now on (G7): what it asks next comes after.
+            Some(Answer::Slot { held, unused }) => {
+                let (slot, _record) = held.take_over();
+                leave(shard, slot, actions);
+                actions.extend(unused.map(|unused| Action::Drop(Discard::Unused(unused))));
+            }
+            Some(Answer::Refused { unused, .. }) => {
+                actions.extend(unused.map(|unused| Action::Drop(Discard::Unused(unused))));
+            }
+            None => {}
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Turns: how a message gets to its shard, and what is done about it afterwards.
+//!
+//! A shard is a value in a [`Cell`], owned by moving it. Whoever has a message takes the shard out, has it handle the
+//! message, puts it back, and only then does what the shard asked for. Nobody waits for a shard: if it is out, the message
+//! goes into the shard's queue, and the one that has the shard looks at the queue after putting it back.
+//!
+//! While a shard is out, nothing of a user's runs but a guarded `K: Eq`. Wakers, drops, work, subscribers and recorders
+//! run when it is back, so a caller that blocks its thread never holds a shard (G4).
+
+mod ask;
+mod complete;
+mod drain;
+mod message;
+mod queue;
+mod record;
+mod respond;
+mod turn;
+
+#[cfg(all(test, not(shardflight_shuttle)))]
+mod tests;
+
+use std::sync::{Arc, atomic::Ordering};
+
+use self::queue::Queue;
+pub(crate) use self::{
+    ask::{Asked, Look},
+    complete::{After, Completer, InPlaceEnd},
+    drain::Drained,
+    message::{Answer, Key, Launch, Live, Message, QueuedJoin, Reply, Value},
+    record::{InPlaceWork, Needed, Output, Record},
+    turn::State,
+};
+use crate::{
+    observer::Observer,
+    shard::Shard,
+    sync::{AtomicU8, AtomicWaker, Cell, Runtime, has_many_workers},
+};
+
+/// All shards of a coalescer.
+pub(crate) struct Engine<K: Key, V: Value> {
+    ports: Box<[Port<K, V>]>,
+    pub(crate) runtime: Runtime,
+    /// The runtime's workers keep the task that they woke last in a slot which no other worker takes from.
+    many_workers: bool,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
+}
+
+/// One shard, and the ways to it. Each has its cache lines to itself.
+#[repr(align(128))]
+struct Port<K: Key, V: Value> {
+    shard: Cell<State<K, V>>,
+    queue: Queue<Message<K, V>>,
+    actor: Call,
+}
+
+impl<K: Key, V: Value> Engine<K, V> {
+    pub(crate) fn new(
+        shards: impl Iterator<Item = Shard<Live<K, V>>>,
+        runtime: Runtime,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> Self {
+        let port = |(number, shard)| Port {
+            shard: Cell::full(Box::new(State::new(number, shard, observer.clone()))),
+            queue: Queue::new(),
+            actor: Call { state: AtomicU8::new(0), waker: AtomicWaker::new() },
+        };
+        let ports = shards.enumerate().map(port).collect();
+        Self { ports, many_workers: has_many_workers(&runtime), runtime, observer }
+    }
+
+    pub(crate) fn shards(&self) -> usize {
+        self.ports.len()
+    }
+
+    /// Tells this coalescer from all others that there are.
+    pub(crate) fn identity(self: &Arc<Self>) -> usize {
+        Arc::as_ptr(self).addr()
+    }
+
+    /// Every shard is in its cell, and no message waits for one.
+    #[cfg(all(test, shardflight_shuttle))]
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.ports.iter().all(|port| port.shard.is_full() && port.queue.is_empty())
+    }
+
+    /// How the actor of a shard is called to it.
+    pub(crate) fn call(&self, shard: usize) -> &Call {
+        &self.ports[shard].actor
+    }
+}
+
+/// How an actor's task is called to its shard.
+pub(crate) struct Call {
+    state: AtomicU8,
+    waker: AtomicWaker,
+}
+
+/// The actor was called since it asked last.
+const CALLED: u8 = 1;
+/// There is no actor any more: it will not ask again.
+const GONE: u8 = 2;
+
+impl Call {
+    /// False if there is no actor to hear of it.
+    fn call(&self) -> bool {
+        // One step, not a load and a store: of all that call, one pays for waking the task.
+        let before = self.state.fetch_or(CALLED, Ordering::AcqRel);
+        if before == 0 {
+            self.waker.wake();
+        }
+        before & GONE == 0
+    }
+
+    /// Whether the task was called since it asked last; if not, it will be woken when it is.
+    pub(crate) fn poll(&self, waker: &std::task::Waker) -> bool {
+        if self.state.swap(0, Ordering::AcqRel) != 0 {
+            return true;
+        }
+        self.waker.register(waker);
+        // Again: a call between the two found an older waker, or none.
+        self.state.swap(0, Ordering::AcqRel) != 0
+    }
+
+    /// It will not be polled again.
+    fn end(&self) {
+        self.state.fetch_or(GONE, Ordering::AcqRel);
+    }
+}

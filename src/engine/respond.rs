@@ -1,0 +1,261 @@
+//! What is done outside a shard: waking callers, starting work, dropping what is the user's.
+//!
+//! Most of it may run user code (wakers, drops, tracing subscribers) that panics, blocks or never returns. What concerns other callers than the one on whose thread it comes up is given to
+//! tasks, one per flight: whatever one flight's callers do to a thread, no other flight waits for it.
+
+use std::{
+    future::poll_fn,
+    iter::Chain,
+    mem, option,
+    sync::Arc,
+    task::{Poll, Waker},
+    time::Instant,
+};
+
+use super::{
+    Engine,
+    complete::Completer,
+    message::{Action, Deferred, Discard, Key, Launch, Live, Value},
+};
+use crate::{
+    error::JoinError,
+    shard::{Ended, Flight, FlightId, Present, Report},
+    sync::{bound, is_inside, now, off_the_workers, run_on_its_own_thread},
+    trace,
+    unwind::{contain, drop_contained},
+};
+
+/// The most callers that are woken before the runtime's other tasks get their turn. Waking one spends nothing of Tokio's
+/// cooperative budget, so the bound has to be ours.
+const BATCH: usize = bound(256, 1);
+
+/// A flight that was cut short: its work is dropped, and its callers get this error.
+pub(super) fn cut_short<K: Key, V: Value>(
+    ended: Ended<Live<K, V>>,
+    error: JoinError,
+    abort: bool,
+    actions: &mut Vec<Action<K, V>>,
+) {
+    if abort && let Some(work) = ended.record.abort() {
+        actions.push(Action::Drop(Discard::InPlace(work)));
+    }
+    ended.record.publish(Err(error));
+    actions.push(Action::Respond(ended));
+}
+
+/// For a flight whose outcome is published, in the task or the caller that ran its work. Wakes a batch of its callers; the
+/// rest is given to a task.
+#[expect(clippy::boxed_local, reason = "as it comes out of the map")]
+pub(super) fn respond<K: Key, V: Value>(engine: &Arc<Engine<K, V>>, ended: Ended<Live<K, V>>) {
+    let Flight { itself, started, key, record, waiters, .. } = *ended;
+    tell(engine, itself.id, started, record.error(), waiters.len());
+    // Before any caller is woken, so that the last one to come finds that the value is its own.
+    drop(record);
+    let mut waiters = waiters.into_iter();
+    if wake_batch(&mut waiters) {
+        drop_contained(key);
+        return;
+    }
+    let mut tasks = Tasks::new(engine);
+    tasks.responding.push(Responding { key: Some(key), waiters, untold: None });
+    tasks.hand_over();
+}
+
+/// The wakers of a flight that is over.
+type Wakers = Chain<option::IntoIter<Waker>, Present<Waker>>;
+
+/// True if that was all.
+fn wake_batch(wakers: &mut Wakers) -> bool {
+    for _ in 0..BATCH {
+        match wakers.next() {
+            // The panic hook has reported it, and the caller's answer is published.
+            Some(waker) => contain(|| waker.wake()),
+            None => return true,
+        }
+    }
+    false
+}
+
+/// Tells tracing and the observer of a flight that is over.
+pub(super) fn tell<K: Key, V: Value>(
+    engine: &Engine<K, V>,
+    flight: FlightId,
+    started: Instant,
+    error: Option<&JoinError>,
+    waiters: usize,
+) {
+    let latency = || now().saturating_duration_since(started);
+    trace::completed(flight, latency, error, waiters);
+    if let Some(observer) = &engine.observer {
+        observer.completed(latency(), error, waiters);
+    }
+}
+
+/// Has what concerns other callers done in tasks of its own.
+pub(super) fn hand_over<K: Key, V: Value>(engine: &Arc<Engine<K, V>>, actions: Vec<Action<K, V>>) {
+    let mut tasks = Tasks::new(engine);
+    for action in actions {
+        match action {
+            Action::Respond(ended) => tasks.responding.push(Responding::new(engine, ended)),
+            Action::Launch(work, completer) => tasks.launches.push((work, completer)),
+            Action::Run(deferred) => tasks.deferred.push(deferred),
+            Action::Drop(discard) => tasks.discards.push(discard),
+            Action::Report(report) => tasks.reports.push(report),
+            Action::CallActor { shard } => tasks.calls.push(shard),
+        }
+    }
+    tasks.hand_over();
+}
+
+/// Work, and the duty to complete its flight.
+type LaunchOf<K, V> = (Box<dyn Launch<K, V>>, Completer<K, V>);
+
+/// What is about to be spawned. It is spawned when this is dropped, however that comes: a runtime that shuts down drops
+/// what it was given to run.
+struct Tasks<K: Key, V: Value> {
+    engine: Arc<Engine<K, V>>,
+    responding: Vec<Responding<K, V>>,
+    launches: Vec<LaunchOf<K, V>>,
+    deferred: Vec<Deferred>,
+    discards: Vec<Discard<K, V>>,
+    reports: Vec<Report>,
+    calls: Vec<usize>,
+}
+
+impl<K: Key, V: Value> Tasks<K, V> {
+    fn new(engine: &Arc<Engine<K, V>>) -> Self {
+        Self {
+            engine: Arc::clone(engine),
+            responding: Vec::new(),
+            launches: Vec::new(),
+            deferred: Vec::new(),
+            discards: Vec::new(),
+            reports: Vec::new(),
+            calls: Vec::new(),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.responding.is_empty()
+            && self.launches.is_empty()
+            && self.deferred.is_empty()
+            && self.discards.is_empty()
+            && self.reports.is_empty()
+            && self.calls.is_empty()
+    }
+
+    /// A worker of Tokio's multi-thread runtime keeps the task that it woke last in a slot from which no other worker takes
+    /// it. A caller on this worker may block it next, and so may the wakers of a flight's callers; what waits in the slot
+    /// would wait for as long (G4). So this is spawned from another thread, into the queue that all workers share.
+    fn hand_over(self) {
+        let engine = Arc::clone(&self.engine);
+        if engine.many_workers && !self.is_empty() && is_inside(&engine.runtime) {
+            let passed_on = PassedOn(Some(self));
+            off_the_workers(move || drop(engine.runtime.spawn(async move { drop(passed_on.take()) })));
+        }
+    }
+}
+
+/// Tasks on their way to a worker. Where the runtime has shut down meanwhile, they would be dropped on the thread that all
+/// coalescers share, and run user code there: then they get a thread of their own.
+struct PassedOn<K: Key, V: Value>(Option<Tasks<K, V>>);
+
+impl<K: Key, V: Value> PassedOn<K, V> {
+    fn take(mut self) -> Option<Tasks<K, V>> {
+        self.0.take()
+    }
+}
+
+impl<K: Key, V: Value> Drop for PassedOn<K, V> {
+    fn drop(&mut self) {
+        if let Some(tasks) = self.0.take() {
+            run_on_its_own_thread(move || drop(tasks));
+        }
+    }
+}
+
+impl<K: Key, V: Value> Drop for Tasks<K, V> {
+    fn drop(&mut self) {
+        let runtime = &self.engine.runtime;
+        for (work, completer) in self.launches.drain(..) {
+            contain(|| work.launch(completer));
+        }
+        for responding in self.responding.drain(..) {
+            drop(runtime.spawn(responding.run()));
+        }
+        for deferred in self.deferred.drain(..) {
+            drop(runtime.spawn(async move { drop(deferred) }));
+        }
+        for shard in self.calls.drain(..) {
+            self.engine.call_actor(shard);
+        }
+        if !self.discards.is_empty() || !self.reports.is_empty() {
+            let (discards, reports) = (mem::take(&mut self.discards), mem::take(&mut self.reports));
+            drop(runtime.spawn(async move {
+                reports.iter().for_each(trace::report);
+                discards.into_iter().for_each(Discard::run);
+            }));
+        }
+    }
+}
+
+/// A flight whose outcome is published and whose callers are being woken. All of them are, however this is dropped.
+struct Responding<K: Key, V: Value> {
+    /// What tracing and the observer haven't been told yet.
+    untold: Option<Untold<K, V>>,
+    waiters: Wakers,
+    key: Option<K>,
+}
+
+struct Untold<K: Key, V: Value> {
+    engine: Arc<Engine<K, V>>,
+    flight: FlightId,
+    started: Instant,
+    waiters: usize,
+    error: Option<JoinError>,
+}
+
+impl<K: Key, V: Value> Responding<K, V> {
+    #[expect(clippy::boxed_local, reason = "as it comes out of the map")]
+    fn new(engine: &Arc<Engine<K, V>>, ended: Ended<Live<K, V>>) -> Self {
+        let Flight { itself, started, key, record, waiters, .. } = *ended;
+        let error = record.error().cloned();
+        let untold = Untold { engine: Arc::clone(engine), flight: itself.id, started, waiters: waiters.len(), error };
+        Self { untold: Some(untold), waiters: waiters.into_iter(), key: Some(key) }
+    }
+
+    fn tell(&mut self) {
+        if let Some(Untold { engine, flight, started, waiters, error }) = self.untold.take() {
+            tell(&engine, flight, started, error.as_ref(), waiters);
+        }
+    }
+
+    async fn run(mut self) {
+        self.tell();
+        while !wake_batch(&mut self.waiters) {
+            yield_now().await;
+        }
+    }
+}
+
+impl<K: Key, V: Value> Drop for Responding<K, V> {
+    fn drop(&mut self) {
+        self.tell();
+        while !wake_batch(&mut self.waiters) {}
+        drop_contained(self.key.take());
+    }
+}
+
+/// Lets the runtime's other tasks run. Unlike Tokio's, which keeps the waker on the worker that is about to run them,
+/// this puts the task where another worker can take it, should one of them block (G4).
+pub(crate) async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}

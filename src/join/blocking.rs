@@ -1,0 +1,140 @@
+//! Joins from plain threads.
+
+use std::{
+    hash::{BuildHasher, Hash},
+    sync::Arc,
+    task::{Context, Poll, Wake, Waker},
+    thread::{self, Thread},
+    time::Instant,
+};
+
+use super::{
+    own,
+    state::{Delivered, Entry, Joining},
+    timeout::WaitTimeout,
+};
+use crate::{
+    error::JoinError,
+    handle::Handle,
+    observer::WaitEnd,
+    task::BlockingWork,
+    unwind::{catch, drop_contained},
+};
+
+impl<K, V, S> Handle<K, V, S>
+where
+    K: Hash + Eq + Send + 'static,
+    V: Clone + Send + Sync + 'static,
+    S: BuildHasher,
+{
+    /// [`join`](Self::join) for plain threads: blocks until the answer is there.
+    ///
+    /// If this join starts the flight, `work` runs on the blocking pool of the coalescer's runtime, and all threads and
+    /// tasks that join the key meanwhile share its result. Work that blocks cannot be interrupted: a flight that is cut
+    /// short answers its callers, and leaves the thread to end by itself. A join that is bypassed runs its work on the
+    /// calling thread, for as long as it takes: a [`max_wait`](Self::with_max_wait) can't interrupt it.
+    ///
+    /// Callers on the blocking pool take threads that the work needs too: if as many of them wait as the pool has
+    /// threads, the work gets a thread only when their deadline ends their wait.
+    ///
+    /// # Errors
+    ///
+    /// As [`join`](Self::join).
+    ///
+    /// # Panics
+    ///
+    /// When called from async code, where it would block a thread that other tasks need. The panic hook reports Tokio's
+    /// message first, and then one that names the alternatives: await [`join`](Self::join) there, or move the call into
+    /// [`tokio::task::spawn_blocking`], where it is allowed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let runtime = tokio::runtime::Runtime::new().unwrap();
+    /// # let _inside = runtime.enter();
+    /// let handle = shardflight::Coalescer::<String, usize>::new().handle();
+    /// # drop(_inside);
+    /// let threads: Vec<_> = (0..4)
+    ///     .map(|_| {
+    ///         let handle = handle.clone();
+    ///         std::thread::spawn(move || handle.blocking_join("config", || "config".len()))
+    ///     })
+    ///     .collect();
+    /// for thread in threads {
+    ///     assert_eq!(thread.join().unwrap().unwrap(), 6);
+    /// }
+    /// ```
+    #[track_caller]
+    pub fn blocking_join<F>(&self, key: impl Into<K>, work: F) -> Result<V, JoinError>
+    where
+        F: FnOnce() -> V + Send + 'static,
+    {
+        refuse_async_code();
+        let router = self.router();
+        // The user's topology and subscriber, before anything else of the user's is in hand.
+        let context = router.call_context();
+        let (place, key, work) = router.admit(key.into(), work, &context)?;
+        let since = router.since();
+        if !router.coalesces(place.hash) {
+            router.count_bypass(place);
+            drop_contained(key);
+            let value = catch(work).map_err(JoinError::Panicked);
+            router.waited(since, WaitEnd::Bypassed);
+            return value;
+        }
+        let timeout = WaitTimeout::new(None, &router.timers, since);
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let mut cx = Context::from_waker(&waker);
+        let entry = Entry { place, key, work: BlockingWork(work), context, timeout, waker: waker.clone() };
+        let (joining, polled) = Joining::entered(Arc::clone(router), entry, &mut cx);
+        match polled {
+            Poll::Ready(delivered) => own(delivered?, V::clone),
+            Poll::Pending => own(self.wait(joining, &mut cx)?, V::clone),
+        }
+    }
+
+    fn wait<W>(&self, mut joining: Joining<K, V, W, S>, cx: &mut Context<'_>) -> Result<Delivered<V>, JoinError> {
+        let (began, limit) = (Instant::now(), self.max_wait());
+        loop {
+            // Either may return for no reason.
+            match limit.map(|limit| (limit, limit.saturating_sub(began.elapsed()))) {
+                None => thread::park(),
+                Some((_, left)) if !left.is_zero() => thread::park_timeout(left),
+                Some((limit, _)) => {
+                    joining.leave();
+                    return Err(JoinError::TimedOut { after: limit });
+                }
+            }
+            if let Poll::Ready(delivered) = joining.poll_concluding(cx) {
+                return delivered;
+            }
+        }
+    }
+}
+
+/// Wakes the thread that waits.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Panics if this thread drives async tasks. Tokio tells by panicking from a receive that blocks; its message names no
+/// alternative, so ours follows it.
+#[track_caller]
+fn refuse_async_code() {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    // Answered already, so that it never really blocks.
+    let _ = sender.send(());
+    assert!(
+        catch(|| receiver.blocking_recv()).is_ok(),
+        "`blocking_join` was called from async code and would block a thread that other tasks need; \
+         await `join` there, or move the call into `tokio::task::spawn_blocking`"
+    );
+}

@@ -1,0 +1,500 @@
+//! One join, from its first poll to its answer: lazy, and safe to drop at any moment (G2).
+
+use std::{
+    fmt,
+    hash::{BuildHasher, Hash},
+    mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker, ready},
+    time::Duration,
+};
+
+use tracing::Span;
+
+use super::timeout::WaitTimeout;
+use crate::{
+    config::RunWork,
+    engine::{
+        After, Answer, Completer, InPlaceEnd, InPlaceWork, Key, Launch, Live, Message, Needed, Output, QueuedJoin,
+        Record, Reply, Value,
+    },
+    error::JoinError,
+    observer::WaitEnd,
+    router::{self, CallContext, Router},
+    shard::{self, Joined, Renewed, Slot},
+    sync::{now, oneshot},
+    task::{self, AsyncWork, BoxedWork, ErrorClassifier, Work},
+    trace,
+    unwind::drop_contained,
+};
+
+/// The state machine of every join future.
+pub(crate) struct Joining<K, V, W, S>
+where
+    K: Eq + Send + 'static,
+    V: Send + Sync + 'static,
+{
+    router: Arc<Router<K, V, S>>,
+    stage: Stage<K, V, W>,
+}
+
+enum Stage<K: Key, V: Value, W> {
+    /// Not polled yet; the key and the work are still the caller's.
+    Idle {
+        key: K,
+        work: W,
+        max_wait: Option<Duration>,
+    },
+    /// The shard was out: the join waits in its queue, and its work with it.
+    Queued {
+        reply: oneshot::Receiver<Answer<K, V>>,
+        timeout: Option<Box<WaitTimeout>>,
+    },
+    /// A waiter of a flight.
+    Waiting {
+        slot: Slot,
+        record: Arc<Record<V>>,
+        /// The flight's work is this caller's to poll, unless it has been taken from the record.
+        in_place: bool,
+        timeout: Option<Box<WaitTimeout>>,
+    },
+    /// The key is outside the rollout: its work is polled here, for this caller alone.
+    Bypassing {
+        work: Option<BypassedWork<V>>,
+        timeout: Option<Box<WaitTimeout>>,
+    },
+    Done,
+}
+
+type BypassedWork<V> = Pin<Box<dyn Future<Output = Result<Output<V>, JoinError>> + Send>>;
+
+/// A join's value.
+pub(crate) enum Delivered<V> {
+    /// No other caller waited for it.
+    Own(V),
+    Shared(Arc<V>),
+}
+
+type Delivery<V> = Result<Delivered<V>, JoinError>;
+
+impl<K, V, W, S> Joining<K, V, W, S>
+where
+    K: Eq + Send + 'static,
+    V: Send + Sync + 'static,
+{
+    pub(crate) fn new(router: Arc<Router<K, V, S>>, max_wait: Option<Duration>, key: K, work: W) -> Self {
+        Self { router, stage: Stage::Idle { key, work, max_wait } }
+    }
+}
+
+/// What became of a caller's new waker.
+enum Renewal {
+    /// The flight wakes it.
+    Done,
+    /// The flight is over.
+    Over,
+    /// The wait closed a cycle (G12).
+    Rejected,
+}
+
+impl<K, V, F, C, Fut, S> Joining<K, V, AsyncWork<F, C>, S>
+where
+    K: Hash + Eq + Send + 'static,
+    V: Send + Sync + 'static,
+    F: FnOnce() -> Fut + Send + 'static,
+    Fut: Future<Output = V> + Send + 'static,
+    C: ErrorClassifier<V>,
+    S: BuildHasher,
+{
+    /// The first poll.
+    fn begin(&mut self, cx: &mut Context<'_>) -> Poll<Delivery<V>> {
+        // All of this may be user code and panic, so it comes before key and work are in hand.
+        let (context, waker) = (self.router.call_context(), cx.waker().clone());
+        let Stage::Idle { key, work, max_wait } = mem::replace(&mut self.stage, Stage::Done) else {
+            return Poll::Pending;
+        };
+        let (place, key, work) = self.router.admit(key, work, &context)?;
+        let timeout = WaitTimeout::new(max_wait, &self.router.timers, self.router.since());
+        if !self.router.coalesces(place.hash) {
+            self.router.count_bypass(place);
+            drop_contained(key);
+            self.stage = Stage::Bypassing { work: Some(Box::pin(work.into_future())), timeout };
+            return self.poll_bypassed(cx);
+        }
+        self.enter(Entry { place, key, work, context, timeout, waker }, cx)
+    }
+}
+
+/// All that a join takes to its shard.
+pub(super) struct Entry<K, W> {
+    pub(super) place: router::Place,
+    pub(super) key: K,
+    pub(super) work: W,
+    pub(super) context: CallContext,
+    pub(super) timeout: Option<Box<WaitTimeout>>,
+    pub(super) waker: Waker,
+}
+
+impl<K, V, W, S> Joining<K, V, W, S>
+where
+    K: Eq + Send + 'static,
+    V: Send + Sync + 'static,
+    W: Work<V>,
+{
+    /// A join whose first poll has begun: it is given to its shard.
+    pub(super) fn entered(
+        router: Arc<Router<K, V, S>>,
+        entry: Entry<K, W>,
+        cx: &mut Context<'_>,
+    ) -> (Self, Poll<Delivery<V>>) {
+        let mut joining = Self { router, stage: Stage::Done };
+        let polled = joining.enter(entry, cx);
+        (joining, polled)
+    }
+
+    /// Gives the join to its shard, or to the shard's queue.
+    fn enter(&mut self, entry: Entry<K, W>, cx: &mut Context<'_>) -> Poll<Delivery<V>> {
+        let Entry { place, key, work, context, timeout, waker } = entry;
+        let engine = &self.router.engine;
+        let in_place = W::IN_PLACE && self.router.run_work == RunWork::InPlace;
+        let description = self.router.describe(&key);
+        let now = now();
+        let join = shard::Join { hash: place.hash, description, key, waker, origin: context.origin, in_place };
+        let mut unsent = Some(join);
+        let joined = engine
+            .visit(place.shard, |state| unsent.take().map(|join| state.shard.join(join, now, &mut state.effects)));
+        match joined.flatten() {
+            Some(Joined::Leads { flight, record }) => {
+                let slot = Slot { flight, number: 0 };
+                let work = match if in_place { work.in_place(context.span.clone()) } else { Err(work) } {
+                    Ok(work) => return self.drive(slot, record, timeout, work, true, cx),
+                    Err(work) => work,
+                };
+                let completer = Completer::new(Arc::clone(engine), flight, Arc::clone(&record));
+                work.launch(context.span, completer, &engine.runtime);
+                self.stage = Stage::Waiting { slot, record, in_place: false, timeout };
+                Poll::Pending
+            }
+            Some(Joined::Follows { slot, record, key, detaches }) => {
+                if detaches {
+                    engine.detach(slot.flight, &record);
+                }
+                self.stage = Stage::Waiting { slot, record, in_place: false, timeout };
+                // Never called, and of no use any more.
+                drop_contained(work);
+                drop_contained(key);
+                Poll::Pending
+            }
+            Some(Joined::Refused { error, key, waker }) => {
+                self.router.waited(WaitTimeout::since(timeout.as_deref()), WaitEnd::Answered);
+                drop_contained(work);
+                drop_contained(key);
+                drop_contained(waker);
+                Poll::Ready(Err(error))
+            }
+            None => {
+                if let Some(join) = unsent {
+                    self.queue(place.shard, join, work, context.span, timeout);
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    #[cold]
+    fn queue(
+        &mut self,
+        shard: usize,
+        mut join: shard::Join<Live<K, V>>,
+        work: W,
+        span: Option<Span>,
+        timeout: Option<Box<WaitTimeout>>,
+    ) {
+        let (sender, reply) = oneshot::channel();
+        // Whoever handles it launches the work: this caller may never be polled again (G2).
+        join.in_place = false;
+        let work: Box<dyn Launch<K, V>> = Box::new(BoxedWork { work, span });
+        let waker = join.waker.clone();
+        self.stage = Stage::Queued { reply, timeout };
+        let queued = Box::new(QueuedJoin { join, work, reply: Reply::new(sender, waker) });
+        self.router.engine.post(shard, Message::Join(queued));
+    }
+}
+
+impl<K, V, W, S> Joining<K, V, W, S>
+where
+    K: Eq + Send + 'static,
+    V: Send + Sync + 'static,
+{
+    /// A poll that isn't the first.
+    pub(super) fn poll_concluding(&mut self, cx: &mut Context<'_>) -> Poll<Delivery<V>> {
+        let polled = self.poll_entered(cx);
+        self.conclude(polled, cx)
+    }
+
+    fn poll_entered(&mut self, cx: &mut Context<'_>) -> Poll<Delivery<V>> {
+        match &self.stage {
+            Stage::Queued { .. } => self.poll_queued(cx),
+            Stage::Waiting { in_place: true, .. } => self.poll_in_place(cx),
+            Stage::Waiting { .. } => self.poll_outcome(cx),
+            Stage::Bypassing { .. } => self.poll_bypassed(cx),
+            Stage::Idle { .. } | Stage::Done => panic!("a join was polled after it had given its answer"),
+        }
+    }
+
+    /// Ends a join that has its answer, or whose wait is over.
+    fn conclude(&mut self, polled: Poll<Delivery<V>>, cx: &mut Context<'_>) -> Poll<Delivery<V>> {
+        let (Stage::Queued { timeout, .. } | Stage::Waiting { timeout, .. } | Stage::Bypassing { timeout, .. }) =
+            &mut self.stage
+        else {
+            return polled;
+        };
+        if polled.is_pending() {
+            let after = ready!(WaitTimeout::poll(timeout, cx));
+            self.leave();
+            return Poll::Ready(Err(JoinError::TimedOut { after }));
+        }
+        let since = WaitTimeout::since(timeout.as_deref());
+        let end = if matches!(self.stage, Stage::Bypassing { .. }) { WaitEnd::Bypassed } else { WaitEnd::Answered };
+        self.stage = Stage::Done;
+        self.router.waited(since, end);
+        polled
+    }
+
+    fn poll_queued(&mut self, cx: &mut Context<'_>) -> Poll<Delivery<V>> {
+        let Stage::Queued { reply, timeout } = &mut self.stage else { return Poll::Pending };
+        match reply.try_recv() {
+            Ok(Answer::Slot { held, unused }) => {
+                let (slot, record) = held.take_over();
+                self.stage = Stage::Waiting { slot, record, in_place: false, timeout: timeout.take() };
+                drop(unused);
+                self.poll_outcome(cx)
+            }
+            Ok(Answer::Refused { error, unused }) => {
+                drop(unused);
+                Poll::Ready(Err(error))
+            }
+            Err(oneshot::TryRecvError::Disconnected) => Poll::Ready(Err(JoinError::Closed)),
+            Err(oneshot::TryRecvError::Empty) => {
+                // Polled for a reason of its caller's, perhaps with another waker than the one in the queue. A shard is out
+                // for some 50 ns at a time.
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Waits for the flight's outcome.
+    fn poll_outcome(&mut self, cx: &mut Context<'_>) -> Poll<Delivery<V>> {
+        let Stage::Waiting { slot, record, .. } = &self.stage else { return Poll::Pending };
+        let slot = *slot;
+        if record.outcome().is_none() {
+            match self.renew(slot, cx.waker()) {
+                Renewal::Done => return Poll::Pending,
+                Renewal::Rejected => return Poll::Ready(Err(JoinError::Reentrant)),
+                Renewal::Over if record.outcome().is_none() => {
+                    // It is being published at this moment, by a thread that is just past its turn.
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Renewal::Over => {}
+            }
+        }
+        let Stage::Waiting { record, timeout, .. } = mem::replace(&mut self.stage, Stage::Done) else {
+            return Poll::Pending;
+        };
+        if !slot.is_leader() {
+            trace::followed(slot.flight.id);
+        }
+        self.router.waited(WaitTimeout::since(timeout.as_deref()), WaitEnd::Answered);
+        let outcome = record.into_outcome().unwrap_or(Err(JoinError::Aborted));
+        Poll::Ready(outcome.map(Delivered::Shared))
+    }
+
+    /// Has the flight wake this waker from now on.
+    fn renew(&self, slot: Slot, waker: &Waker) -> Renewal {
+        let engine = &self.router.engine;
+        // Cloning and dropping wakers runs user code: before and after the turn.
+        let mut unsent = Some(waker.clone());
+        let renewed = engine.visit(slot.flight.id.shard(), |state| {
+            Some(match state.shard.renew(slot, unsent.take()?) {
+                Renewed::Replaced(older) => (Renewal::Done, older, None),
+                Renewed::Over(waker) => (Renewal::Over, waker, None),
+                Renewed::Refused(waker) => (Renewal::Rejected, waker, Some(state.shard.reject(slot))),
+            })
+        });
+        if let Some((renewal, spare, rejected)) = renewed.flatten() {
+            drop_contained(spare);
+            if let Some(left) = rejected {
+                engine.after_leaving(left);
+            }
+            return renewal;
+        }
+        if let Some(waker) = unsent {
+            engine.post(slot.flight.id.shard(), Message::Renew { slot, waker });
+        }
+        Renewal::Done
+    }
+
+    /// The leader's poll of its own work.
+    fn poll_in_place(&mut self, cx: &mut Context<'_>) -> Poll<Delivery<V>> {
+        let Stage::Waiting { slot, record, timeout, in_place } = &mut self.stage else { return Poll::Pending };
+        let work = if record.outcome().is_none() { record.unpark() } else { None };
+        let Some(work) = work else {
+            // It has become a task, or the flight was cut short.
+            *in_place = false;
+            return self.poll_outcome(cx);
+        };
+        let (slot, record, timeout) = (*slot, Arc::clone(record), timeout.take());
+        self.drive(slot, record, timeout, work, false, cx)
+    }
+
+    /// Polls work that was taken out of the record, and parks it again if it is pending.
+    fn drive(
+        &mut self,
+        slot: Slot,
+        record: Arc<Record<V>>,
+        timeout: Option<Box<WaitTimeout>>,
+        work: InPlaceWork<V>,
+        first: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Delivery<V>> {
+        // In nobody's hands but this poll's: whatever happens here, dropping this completes the flight (G5).
+        let completer = Completer::new(Arc::clone(&self.router.engine), slot.flight, record);
+        self.stage = Stage::Done;
+        let mut work = Some(work);
+        let polled = task::poll_in_place(&mut work, &completer, cx);
+        if let Poll::Ready(output) = polled {
+            let own = match completer.complete_in_place(output) {
+                InPlaceEnd::Own(value) => value.map(Delivered::Own),
+                InPlaceEnd::Elsewhere(record) => {
+                    self.stage = Stage::Waiting { slot, record, in_place: false, timeout };
+                    return self.poll_outcome(cx);
+                }
+            };
+            self.router.waited(WaitTimeout::since(timeout.as_deref()), WaitEnd::Answered);
+            return Poll::Ready(own);
+        }
+        let needed = work.and_then(|work| completer.record().park(work));
+        let in_place = needed.is_none();
+        let record = match needed {
+            Some((work, Needed::AsTask)) => {
+                let record = completer.share_record();
+                work.launch(completer);
+                record
+            }
+            Some((work, Needed::Dropped)) => {
+                drop_contained(work);
+                completer.disarm()
+            }
+            None => completer.disarm(),
+        };
+        self.stage = Stage::Waiting { slot, record, in_place, timeout };
+        // The waker of the first poll is with the flight since its turn.
+        if first && in_place { Poll::Pending } else { self.poll_outcome(cx) }
+    }
+
+    fn poll_bypassed(&mut self, cx: &mut Context<'_>) -> Poll<Delivery<V>> {
+        let Stage::Bypassing { work, .. } = &mut self.stage else { return Poll::Pending };
+        let output = ready!(task::poll_contained(Pin::new(work), cx));
+        Poll::Ready(output.map(|output| Delivered::Own(output.value)))
+    }
+
+    /// Leaves, in whichever stage the join is.
+    pub(super) fn leave(&mut self) {
+        let timeout = match mem::replace(&mut self.stage, Stage::Done) {
+            Stage::Idle { key, work, .. } => {
+                drop_contained(key);
+                drop_contained(work);
+                None
+            }
+            // If the answer is in it, its slot is given up where it is dropped.
+            Stage::Queued { reply, timeout } => {
+                drop(reply);
+                timeout
+            }
+            Stage::Waiting { slot, record, in_place, timeout } => {
+                if record.outcome().is_none() {
+                    self.leave_flight(slot, &record, in_place);
+                }
+                timeout
+            }
+            Stage::Bypassing { work, timeout } => {
+                drop_contained(work);
+                timeout
+            }
+            Stage::Done => None,
+        };
+        self.router.waited(WaitTimeout::since(timeout.as_deref()), WaitEnd::Left);
+    }
+
+    fn leave_flight(&self, slot: Slot, record: &Arc<Record<V>>, in_place: bool) {
+        let engine = &self.router.engine;
+        let after = engine.leave(slot);
+        if !in_place {
+            return;
+        }
+        if after == After::Over {
+            drop_contained(record.unpark());
+        } else if let Some(work) = record.share() {
+            // The flight outlives its leader's polling.
+            work.launch(Completer::new(Arc::clone(engine), slot.flight, Arc::clone(record)));
+        }
+    }
+}
+
+// Work is pinned in its task, or in a box of its own; nothing in here is pinned.
+impl<K, V, W, S> Unpin for Joining<K, V, W, S>
+where
+    K: Eq + Send + 'static,
+    V: Send + Sync + 'static,
+{
+}
+
+impl<K, V, F, C, Fut, S> Future for Joining<K, V, AsyncWork<F, C>, S>
+where
+    K: Hash + Eq + Send + 'static,
+    V: Send + Sync + 'static,
+    F: FnOnce() -> Fut + Send + 'static,
+    Fut: Future<Output = V> + Send + 'static,
+    C: ErrorClassifier<V>,
+    S: BuildHasher,
+{
+    type Output = Delivery<V>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let begins = matches!(self.stage, Stage::Idle { .. });
+        let polled = if begins { self.begin(cx) } else { self.poll_entered(cx) };
+        self.conclude(polled, cx)
+    }
+}
+
+impl<K, V, W, S> Drop for Joining<K, V, W, S>
+where
+    K: Eq + Send + 'static,
+    V: Send + Sync + 'static,
+{
+    fn drop(&mut self) {
+        // Nearly always: a caller that has its answer has nothing to leave.
+        if !matches!(self.stage, Stage::Done) {
+            self.leave();
+        }
+    }
+}
+
+impl<K, V, W, S> fmt::Debug for Joining<K, V, W, S>
+where
+    K: Eq + Send + 'static,
+    V: Send + Sync + 'static,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.stage {
+            Stage::Idle { .. } => "idle",
+            Stage::Queued { .. } => "queued",
+            Stage::Waiting { .. } => "waiting",
+            Stage::Bypassing { .. } => "bypassing",
+            Stage::Done => "done",
+        })
+    }
+}

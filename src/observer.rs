@@ -1,0 +1,91 @@
+//! The seam for whoever measures what counters can't tell: how long things took.
+//!
+//! Without an observer, all of this is a check of an `Option`, and no clock is read.
+
+#![cfg_attr(not(feature = "metrics"), expect(dead_code, reason = "nothing observes"))]
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use crate::{
+    engine::{Engine, Key, Value},
+    error::{BuildError, Closed, JoinError},
+    router::Bypasses,
+    stats::Stats,
+    sync::{Runtime, now},
+};
+
+/// What a builder is given: makes one observer per coalescer.
+pub(crate) trait ObserverFactory: Send + Sync {
+    fn check(&self) -> Result<(), BuildError>;
+    fn observe(&self, environment: Environment) -> Arc<dyn Observer>;
+}
+
+/// What there is of a coalescer before its shards.
+pub(crate) struct Environment {
+    /// One for each shard.
+    pub(crate) bypasses: Arc<[Bypasses]>,
+    pub(crate) runtime: Runtime,
+    /// The runtime that timers are made on.
+    pub(crate) timers: Runtime,
+}
+
+/// Hears of one coalescer, in tasks and in callers, never inside a shard's turn. What it calls of others it contains, and
+/// nothing in it panics.
+pub(crate) trait Observer: Send + Sync {
+    /// A shard is there, to be asked for its totals.
+    fn opened(&self, shard: usize, source: Box<dyn Source>);
+
+    /// A flight is over. Told before its callers are woken.
+    fn completed(&self, latency: Duration, outcome: Option<&JoinError>, waiters: usize);
+
+    /// A caller waits no longer. Runs in the caller.
+    fn waited(&self, wait: Duration, end: WaitEnd);
+
+    /// A shard has closed and counts no further.
+    fn closed(&self, shard: usize, totals: Stats);
+}
+
+/// How a caller's wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WaitEnd {
+    /// By a flight's outcome or by a refusal.
+    Answered,
+    /// By its own work, beside the shards.
+    Bypassed,
+    /// It left before its answer, or gave up.
+    Left,
+}
+
+/// A shard that can be asked, and that isn't kept alive by whoever may ask it.
+pub(crate) trait Source: Send + Sync {
+    /// What it has counted since it is there, resets or not. Bypasses are the router's.
+    fn totals(&self) -> Pin<Box<dyn Future<Output = Result<Stats, Closed>> + Send + '_>>;
+}
+
+pub(crate) struct WeakShard<K: Key, V: Value> {
+    engine: Weak<Engine<K, V>>,
+    shard: usize,
+}
+
+impl<K: Key, V: Value> WeakShard<K, V> {
+    pub(crate) fn new(engine: &Arc<Engine<K, V>>, shard: usize) -> Self {
+        Self { engine: Arc::downgrade(engine), shard }
+    }
+}
+
+impl<K: Key, V: Value> Source for WeakShard<K, V> {
+    fn totals(&self) -> Pin<Box<dyn Future<Output = Result<Stats, Closed>> + Send + '_>> {
+        Box::pin(async move {
+            // Held while the question is put, not until it is answered.
+            let asked = {
+                let engine = self.engine.upgrade().ok_or(Closed)?;
+                engine.ask(self.shard, (), |state, ()| state.shard.totals(now()))
+            };
+            Ok(asked.answer().await?.1)
+        })
+    }
+}

@@ -1,0 +1,49 @@
+//! The callers of a shard that is tested by itself: numbers, in which a test sees everything.
+
+use std::cell::Cell;
+
+use super::{FlightRef, Join, Types};
+
+#[derive(Clone)]
+pub(super) struct Numbers;
+
+impl Types for Numbers {
+    type Key = Name;
+    type Waker = u64;
+    type Record = u64;
+
+    fn record() -> u64 {
+        NEXT_RECORD.replace(NEXT_RECORD.get() + 1)
+    }
+
+    fn no_waker() -> u64 {
+        NO_WAKER
+    }
+}
+
+thread_local! {
+    /// The record of the next flight that a shard of this thread starts.
+    pub(super) static NEXT_RECORD: Cell<u64> = const { Cell::new(0) };
+}
+
+pub(super) const NO_WAKER: u64 = u64::MAX;
+
+/// A key, one value of which panics when it is compared.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Name(pub(super) u64);
+
+pub(super) const UNCOMPARABLE: Name = Name(666);
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        assert!(self.0 != UNCOMPARABLE.0 && other.0 != UNCOMPARABLE.0, "compared the uncomparable");
+        self.0 == other.0
+    }
+}
+
+impl Eq for Name {}
+
+/// A caller's join, made by the work of `origin` if there is one.
+pub(super) fn join_of(hash: u64, key: Name, waker: u64, origin: Option<FlightRef>) -> Join<Numbers> {
+    Join { hash, key, waker, origin, description: None, in_place: false }
+}

@@ -1,0 +1,58 @@
+//! The caps and time limits of a shard.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use crate::{
+    config::{OnAbandon, OnExpiry},
+    sync::AtomicUsize,
+};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    /// The most live callers a flight may have, its leader included (G7).
+    pub(crate) max_waiters: usize,
+    pub(crate) permits: Permits,
+    pub(crate) max_flight_duration: Option<Duration>,
+    pub(crate) on_expiry: OnExpiry,
+    pub(crate) on_abandon: OnAbandon,
+    /// A flight that comes to have so many callers is reported, once.
+    pub(crate) crowd: usize,
+}
+
+/// How many flights may still start in the whole coalescer (G7).
+///
+/// The one value that all shards share, which makes the cap exact. A flight's start and its end change it; followers
+/// don't touch it.
+#[derive(Clone, Debug)]
+pub(crate) struct Permits {
+    left: Arc<AtomicUsize>,
+    limit: usize,
+}
+
+impl Permits {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { left: Arc::new(AtomicUsize::new(limit)), limit }
+    }
+
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// How many flights there may still be.
+    #[cfg(all(any(test, fuzzing), not(shardflight_shuttle)))]
+    pub(super) fn left(&self) -> usize {
+        self.left.load(Ordering::Relaxed)
+    }
+
+    // Relaxed: the count orders nothing but itself.
+    pub(super) fn take(&self) -> bool {
+        self.left.try_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
+    }
+
+    pub(super) fn give_back(&self) {
+        self.left.fetch_add(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,181 @@
+//! What callers do: join, be polled, leave.
+
+use super::{
+    super::{Join, Joined, Left, Renewed},
+    Flight, Judgement, Place, Sent, Stage, Trial, Waiter, Work,
+    judge::{Decision, Departure},
+    possible::Way,
+};
+use crate::shard::fake::{Name, join_of};
+
+impl Trial<'_> {
+    /// A join reaches the shard. A queued one has its answer sent back.
+    pub(super) fn join(&mut self, caller: usize, way: Way) -> Judgement {
+        let origin = self.callers[caller].inside.map(|flight| self.flights[flight].itself);
+        let (key, waker) = (self.callers[caller].key, self.callers[caller].waker(caller));
+        let in_place = self.setting.in_place && way == Way::Direct;
+        let join = Join { in_place, ..join_of(self.setting.hash_of(key), Name(key.into()), waker, origin) };
+        let (joined, events) = self.turn(|shard, now, effects| shard.join(join, now, effects))?;
+        let stage = |place| if way == Way::Direct { Stage::Waiting(place) } else { Stage::Replied(place) };
+        let waiter = |number| Waiter { caller, number, waker, refused: false };
+        match (self.judge_join(caller, &joined, &events)?, joined) {
+            (Decision::Leads, Joined::Leads { flight, .. }) => {
+                let place = Place { flight: self.flights.len(), number: 0 };
+                self.callers[caller].stage = stage(place);
+                self.callers[caller].joined = Some(place.flight);
+                let work = if in_place { Work::Polled { shared: false, aborted: false } } else { Work::Running };
+                self.flights.push(Flight {
+                    itself: flight,
+                    key,
+                    started: self.now,
+                    mapped: true,
+                    joinable: true,
+                    expired: false,
+                    leader: caller,
+                    work,
+                    waiters: vec![waiter(0)],
+                    next_number: 1,
+                    outcome: None,
+                    published: false,
+                    to_wake: Vec::new(),
+                });
+            }
+            (Decision::Follows(flight), Joined::Follows { slot, detaches, .. }) => {
+                let place = Place { flight, number: slot.number };
+                self.callers[caller].stage = stage(place);
+                self.callers[caller].joined = Some(flight);
+                self.flights[flight].waiters.push(waiter(slot.number));
+                self.flights[flight].next_number += 1;
+                if detaches {
+                    self.share(flight);
+                }
+            }
+            _ => self.callers[caller].stage = Stage::Done,
+        }
+        Ok(())
+    }
+
+    pub(super) fn poll(&mut self, caller: usize, way: Way) -> Judgement {
+        let Some(place) = self.callers[caller].place() else { return Ok(()) };
+        if self.flights[place.flight].published {
+            return self.read(caller, place);
+        }
+        if matches!(self.callers[caller].stage, Stage::Replied(_)) {
+            // Its waker is with the flight since the join was handled.
+            self.callers[caller].stage = Stage::Waiting(place);
+            return Ok(());
+        }
+        let woken = self.callers[caller].woken;
+        if !woken || way == Way::Queued {
+            self.renewals -= 1;
+            self.callers[caller].generation += 1;
+            self.callers[caller].woken = false;
+        }
+        let waker = self.callers[caller].waker(caller);
+        match way {
+            Way::Queued => {
+                self.queue.push_back(Sent::Renew(place, waker));
+                Ok(())
+            }
+            Way::Direct => self.renew(caller, place, waker, woken),
+        }
+    }
+
+    /// A caller finds its flight's outcome published.
+    fn read(&mut self, caller: usize, place: Place) -> Judgement {
+        self.callers[caller].stage = Stage::Done;
+        if self.flights[place.flight].work == Work::Parked {
+            self.drop_work(place.flight);
+        }
+        self.judge_answer(caller, place)
+    }
+
+    fn renew(&mut self, caller: usize, place: Place, waker: u64, woken: bool) -> Judgement {
+        let slot = self.slot(place);
+        let (renewed, events) = self.turn(|shard, _, _| shard.renew(slot, waker))?;
+        events.are_none()?;
+        match self.judge_renewal(place, waker, &renewed)? {
+            Renewed::Replaced(_) => {
+                holds!(!woken, "caller {caller} was woken for nothing");
+                Ok(())
+            }
+            // The outcome is about to be published: the caller is polled again.
+            Renewed::Over(_) => {
+                self.callers[caller].woken = true;
+                Ok(())
+            }
+            Renewed::Refused(_) => self.reject(caller, place),
+        }
+    }
+
+    pub(super) fn renew_queued(&mut self, place: Place, waker: u64) -> Judgement {
+        let slot = self.slot(place);
+        let (renewed, events) = self.turn(|shard, _, _| shard.renew(slot, waker))?;
+        events.are_none()?;
+        match self.judge_renewal(place, waker, &renewed)? {
+            Renewed::Replaced(_) => {}
+            // Its next poll finds out why.
+            Renewed::Over(waker) | Renewed::Refused(waker) => self.wake(*waker),
+        }
+        Ok(())
+    }
+
+    /// A caller is told that its wait closed a cycle.
+    fn reject(&mut self, caller: usize, place: Place) -> Judgement {
+        self.callers[caller].stage = Stage::Done;
+        let slot = self.slot(place);
+        let (left, events) = self.turn(|shard, _, _| shard.reject(slot))?;
+        events.are_none()?;
+        self.left(place, left, Departure::Rejected).map(drop)
+    }
+
+    pub(super) fn leave(&mut self, caller: usize, way: Way) -> Judgement {
+        let stage = std::mem::replace(&mut self.callers[caller].stage, Stage::Done);
+        let place = match stage {
+            Stage::Queued => {
+                self.callers[caller].stage = Stage::Withdrawn;
+                return Ok(());
+            }
+            Stage::Withdrawn | Stage::Done => return Ok(()),
+            Stage::Replied(place) | Stage::Waiting(place) => place,
+        };
+        let leads = self.flights[place.flight].leader == caller;
+        match way {
+            Way::Queued => {
+                self.queue.push_back(Sent::Cancel(place));
+                if leads {
+                    self.share(place.flight);
+                }
+            }
+            Way::Direct => {
+                let over = self.free(place)?;
+                if leads && over && self.flights[place.flight].work == Work::Parked {
+                    self.drop_work(place.flight);
+                } else if leads {
+                    self.share(place.flight);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A departure reaches the shard. True if the flight is over.
+    pub(super) fn free(&mut self, place: Place) -> Judgement<bool> {
+        let slot = self.slot(place);
+        let (left, events) = self.turn(|shard, _, _| shard.leave(slot))?;
+        events.are_none()?;
+        self.left(place, left, Departure::Left)
+    }
+
+    fn left(&mut self, place: Place, left: Left<super::Numbers>, departure: Departure) -> Judgement<bool> {
+        self.judge_departure(place, &left, departure)?;
+        let Left::Departed { abandoned, .. } = left else { return Ok(true) };
+        self.flights[place.flight].waiters.retain(|waiter| waiter.number != place.number);
+        let Some(ended) = abandoned else { return Ok(false) };
+        self.abort(place.flight);
+        self.judge_ended(place.flight, &ended)?;
+        self.counts.aborts += 1;
+        self.unmapped(place.flight, super::Outcome::Abandoned, Vec::new());
+        Ok(true)
+    }
+}

@@ -1,0 +1,50 @@
+//! A state goes on in many ways, so it has to be copied.
+
+use super::{
+    super::{Permits, Shard},
+    Numbers, Setting, Trial,
+};
+
+impl Clone for Trial<'_> {
+    fn clone(&self) -> Self {
+        Self {
+            setting: self.setting,
+            shard: copy(&self.shard, self.setting),
+            queue: self.queue.clone(),
+            in_transit: self.in_transit.clone(),
+            callers: self.callers.clone(),
+            flights: self.flights.clone(),
+            now: self.now,
+            forgets: self.forgets,
+            renewals: self.renewals,
+            called: self.called,
+            alarm: self.alarm,
+            draining: self.draining,
+            closed: self.closed,
+            counts: self.counts,
+        }
+    }
+}
+
+/// A shard in the same state, with permits of its own.
+fn copy(shard: &Shard<Numbers>, setting: &Setting) -> Shard<Numbers> {
+    let mut limits = shard.limits.clone();
+    limits.permits = Permits::new(setting.max_flights);
+    for _ in 0..shard.flights.len() {
+        assert!(limits.permits.take(), "the flights there are have their permits");
+    }
+    Shard {
+        flights: shard.flights.clone(),
+        limits,
+        next_id: shard.next_id,
+        waiters: shard.waiters,
+        deadlines: shard.deadlines.clone(),
+        overdue: shard.overdue.clone(),
+        next_expiry: shard.next_expiry,
+        alarm_set: shard.alarm_set,
+        probes: shard.probes,
+        phase: shard.phase,
+        counters: shard.counters.clone(),
+        before: shard.before.clone(),
+    }
+}

@@ -1,0 +1,102 @@
+//! What work does, in a task or in its leader's hands.
+
+use super::{Completion, Judgement, Outcome, Sent, Stage, Trial, Work, possible::Way};
+
+impl Trial<'_> {
+    /// A flight's work ends. What it still waits for, it drops.
+    pub(super) fn end(&mut self, flight: usize, completion: Completion, way: Way) -> Judgement {
+        let nested: Vec<_> = self.nested_in(flight).collect();
+        for caller in nested {
+            self.leave(caller, way)?;
+        }
+        let in_place = matches!(self.flights[flight].work, Work::Polled { .. });
+        self.flights[flight].work = Work::Over;
+        match way {
+            Way::Queued => {
+                self.queue.push_back(Sent::Complete(flight, completion));
+                Ok(())
+            }
+            Way::Direct if in_place => self.complete_in_place(flight, completion),
+            Way::Direct => self.complete(flight, completion),
+        }
+    }
+
+    /// A completion reaches the shard.
+    pub(super) fn complete(&mut self, flight: usize, completion: Completion) -> Judgement {
+        let wakers = self.completed(flight, completion)?;
+        if let Some(wakers) = wakers {
+            self.unmapped(flight, Outcome::Ended(completion), wakers);
+        }
+        Ok(())
+    }
+
+    /// The leader that ran the work has its output at once; the others' is published.
+    fn complete_in_place(&mut self, flight: usize, completion: Completion) -> Judgement {
+        let leader = self.flights[flight].leader;
+        let waits = self.flights[flight].waiters.iter().any(|waiter| waiter.caller == leader);
+        let Some(mut wakers) = self.completed(flight, completion)? else { return Ok(()) };
+        holds!(waits, "a leader polls the work of a flight that it has left");
+        wakers.retain(|&waker| waker != self.callers[leader].waker(leader));
+        self.callers[leader].stage = Stage::Done;
+        self.unmapped(flight, Outcome::Ended(completion), wakers);
+        Ok(())
+    }
+
+    /// The wakers of the flight's callers, if it was not over before.
+    fn completed(&mut self, flight: usize, completion: Completion) -> Judgement<Option<Vec<u64>>> {
+        let itself = self.flights[flight].itself;
+        let (ended, events) = self.turn(|shard, _, _| shard.complete(itself, completion))?;
+        events.are_none()?;
+        self.judge_completion(flight, completion, ended.as_ref())?;
+        Ok(ended.map(|ended| ended.waiters.into_iter().collect()))
+    }
+
+    pub(super) fn resume(&mut self, flight: usize) {
+        self.flights[flight].work = Work::Polled { shared: false, aborted: false };
+    }
+
+    pub(super) fn park(&mut self, flight: usize) {
+        let Work::Polled { shared, aborted } = self.flights[flight].work else { return };
+        match (aborted, shared) {
+            (true, _) => self.drop_work(flight),
+            (false, true) => self.flights[flight].work = Work::Running,
+            (false, false) => self.flights[flight].work = Work::Parked,
+        }
+    }
+
+    /// A second caller has come, or the leader has left: work that the leader polls becomes a task.
+    pub(super) fn share(&mut self, flight: usize) {
+        match &mut self.flights[flight].work {
+            work @ Work::Parked => *work = Work::Running,
+            Work::Polled { shared, .. } => *shared = true,
+            Work::Running | Work::Aborted | Work::Over => {}
+        }
+    }
+
+    /// The flight is over, and its work is to be dropped.
+    pub(super) fn abort(&mut self, flight: usize) {
+        match &mut self.flights[flight].work {
+            Work::Parked => self.drop_work(flight),
+            Work::Polled { aborted, .. } => *aborted = true,
+            work @ Work::Running => *work = Work::Aborted,
+            Work::Aborted | Work::Over => {}
+        }
+    }
+
+    /// Work that was its leader's to poll is dropped. The shard hears of what it waited for by the queue, as this may
+    /// happen during a turn.
+    pub(super) fn drop_work(&mut self, flight: usize) {
+        self.flights[flight].work = Work::Over;
+        let nested: Vec<_> = self.nested_in(flight).collect();
+        for caller in nested {
+            let place = self.callers[caller].place();
+            self.callers[caller].stage = if place.is_some() { Stage::Done } else { Stage::Withdrawn };
+            self.queue.extend(place.map(Sent::Cancel));
+            if let Some(place) = place
+                && self.flights[place.flight].leader == caller
+            {
+                self.share(place.flight);
+            }
+        }
+    }
+}

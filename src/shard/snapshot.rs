@@ -1,0 +1,62 @@
+//! What an operator can see of a shard.
+
+use std::{
+    cmp::Reverse,
+    mem,
+    time::{Duration, Instant},
+};
+
+use super::{FlightId, Shard, Types, flight::Flight};
+use crate::stats::Stats;
+
+/// A flight, as seen from outside.
+#[derive(Clone, Debug)]
+pub(crate) struct FlightSnapshot {
+    pub(crate) flight: FlightId,
+    pub(crate) age: Duration,
+    pub(crate) waiters: usize,
+    pub(crate) description: Option<Box<str>>,
+}
+
+impl<T: Types> Shard<T> {
+    /// Counters and gauges as of now.
+    pub(crate) fn stats(&mut self, now: Instant) -> Stats {
+        let mut stats = self.counters.clone();
+        stats.flights = self.flights.len();
+        stats.waiters = self.waiters;
+        let flights = &self.flights;
+        let started = |flight| flights.get(flight).map(|flight| flight.started);
+        let oldest = self.overdue.oldest(started).or_else(|| self.deadlines.oldest(started));
+        stats.oldest_flight = oldest.map(|started| now.saturating_duration_since(started));
+        stats
+    }
+
+    /// The same without regard to resets.
+    pub(crate) fn totals(&mut self, now: Instant) -> Stats {
+        self.stats(now).add(&self.before)
+    }
+
+    /// Counters to zero; the gauges say what is, and stay.
+    pub(crate) fn reset_stats(&mut self) {
+        self.before = mem::take(&mut self.before).add(&mem::take(&mut self.counters));
+    }
+
+    /// The `most` flights with the most waiters, and the `most` oldest.
+    pub(crate) fn inspect(&self, most: usize, now: Instant) -> (Vec<FlightSnapshot>, Vec<FlightSnapshot>) {
+        let snapshot = |flight: &Flight<T>| FlightSnapshot {
+            flight: flight.itself.id,
+            age: now.saturating_duration_since(flight.started),
+            waiters: flight.waiters.len(),
+            description: flight.description().map(Into::into),
+        };
+        let mut crowded: Vec<_> = self.flights.iter().collect();
+        if crowded.len() > most && most > 0 {
+            crowded.select_nth_unstable_by_key(most - 1, |flight| Reverse(flight.waiters.len()));
+        }
+        crowded.truncate(most);
+        crowded.sort_by_key(|flight| Reverse(flight.waiters.len()));
+        let by_age = self.overdue.iter().chain(self.deadlines.iter());
+        let oldest = by_age.filter_map(|flight| self.flights.get(flight));
+        (crowded.into_iter().map(snapshot).collect(), oldest.take(most).map(snapshot).collect())
+    }
+}

@@ -1,0 +1,112 @@
+//! What the protocol is built on: atomics, the shard's cell, queues, replies, tasks and the clock.
+//!
+//! Everything through which callers, shards and running work touch each other is imported from here. In every ordinary
+//! build these are other crates' own types, and nothing of this file is left. Where unit tests are compiled with
+//! `--cfg shardflight_shuttle` they are stand-ins that ask Shuttle's scheduler which task is next before they act, so that
+//! the tests in `src/interleavings/` run the very same engine through many orders of these steps. Types that only one task
+//! at a time can reach aren't in here.
+
+#[cfg(not(shardflight_shuttle))]
+mod real {
+    use std::{sync::mpsc, thread, time::Instant};
+    pub(crate) use std::{
+        sync::{
+            OnceLock,
+            atomic::{AtomicBool, AtomicU8, AtomicUsize},
+        },
+        thread_local,
+    };
+
+    pub(crate) use ::{flume, oneshot};
+    use crossbeam_utils::atomic::AtomicCell;
+    pub(crate) use futures_util::task::AtomicWaker;
+    use tokio::runtime::RuntimeFlavor;
+    pub(crate) use tokio::{
+        runtime::Handle as Runtime,
+        time::{Sleep, sleep, sleep_until},
+    };
+
+    pub(crate) use crate::actor::{Actors, clock};
+    use crate::unwind::contain;
+
+    /// A value that is owned by taking it out and given up by putting it back. Empty while it is owned.
+    pub(crate) struct Cell<T>(AtomicCell<Option<Box<T>>>);
+
+    impl<T> Cell<T> {
+        const LOCK_FREE: () =
+            assert!(AtomicCell::<Option<Box<T>>>::is_lock_free(), "a pointer is swapped by one instruction");
+
+        pub(crate) const fn empty() -> Self {
+            let () = Self::LOCK_FREE;
+            Self(AtomicCell::new(None))
+        }
+
+        pub(crate) fn full(value: Box<T>) -> Self {
+            let () = Self::LOCK_FREE;
+            Self(AtomicCell::new(Some(value)))
+        }
+
+        /// One swap, with acquire and release ordering, whether it finds something or not.
+        pub(crate) fn take(&self) -> Option<Box<T>> {
+            self.0.swap(None)
+        }
+
+        /// One swap, with acquire and release ordering. Gives back what was in there, which is nothing where there is but
+        /// one value.
+        pub(crate) fn put(&self, value: Box<T>) -> Option<Box<T>> {
+            self.0.swap(Some(value))
+        }
+    }
+
+    /// A bound on how much is done at once: the usual one. Explored are smaller ones, which few tasks reach.
+    pub(crate) const fn bound(usual: usize, _explored: usize) -> usize {
+        usual
+    }
+
+    /// Tokio's clock, which tests can pause, in the standard library's terms, which the shard understands.
+    pub(crate) fn now() -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+
+    /// Whether `runtime` has workers that keep a task in a slot which no other worker takes from.
+    pub(crate) fn has_many_workers(runtime: &Runtime) -> bool {
+        runtime.runtime_flavor() != RuntimeFlavor::CurrentThread
+    }
+
+    /// Whether this thread runs tasks of `runtime`.
+    pub(crate) fn is_inside(runtime: &Runtime) -> bool {
+        Runtime::try_current().is_ok_and(|current| current.id() == runtime.id())
+    }
+
+    /// Runs `action` on a thread that is no runtime's worker: one of our own, which all coalescers of the process share and
+    /// the first to need it starts. The action must not block.
+    pub(crate) fn off_the_workers(action: impl FnOnce() + Send + 'static) {
+        type Action = Box<dyn FnOnce() + Send>;
+        static ACTIONS: OnceLock<Option<mpsc::Sender<Action>>> = OnceLock::new();
+        let actions = ACTIONS.get_or_init(|| {
+            let (actions, queue) = mpsc::channel::<Action>();
+            let run = move || queue.into_iter().for_each(contain);
+            thread::Builder::new().name("shardflight spawner".to_owned()).spawn(run).ok().map(|_| actions)
+        });
+        match actions {
+            Some(actions) => drop(actions.send(Box::new(action))),
+            // No thread is to be had: better here than never.
+            None => action(),
+        }
+    }
+
+    /// Runs `action`, which may block, on a new thread.
+    pub(crate) fn run_on_its_own_thread(action: impl FnOnce() + Send + 'static) {
+        // Where no thread is to be had, the action is dropped with the error, here.
+        drop(thread::Builder::new().name("shardflight".to_owned()).spawn(action));
+    }
+}
+
+#[cfg(shardflight_shuttle)]
+#[path = "interleavings/stand_ins/mod.rs"]
+mod stand_ins;
+
+#[cfg(not(shardflight_shuttle))]
+pub(crate) use self::real::*;
+#[cfg(shardflight_shuttle)]
+pub(crate) use self::stand_ins::*;

@@ -1,0 +1,140 @@
+//! One execution of work: as a task, or polled by its leader.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use pin_project_lite::pin_project;
+use tracing::{Instrument, Span};
+
+use super::{
+    current,
+    work::{Work, poll_contained},
+};
+use crate::{
+    engine::{Completer, InPlaceWork, Key, Launch, Output, Value},
+    error::JoinError,
+    sync::Runtime,
+    trace,
+    unwind::{catch, drop_contained},
+};
+
+/// Has work run as a task of its own, below the span that was current when its leader first polled its join.
+pub(crate) fn launch<K: Key, V: Value>(
+    work: impl Future<Output = Result<Output<V>, JoinError>> + Send + 'static,
+    span: Option<Span>,
+    completer: Completer<K, V>,
+    runtime: &Runtime,
+) {
+    match span {
+        None => drop(runtime.spawn(Execution::new(completer, work))),
+        Some(span) => {
+            let work = async move { work.instrument(trace::flight_span(&span, current::get())).await };
+            drop(runtime.spawn(Execution::new(completer, work)));
+        }
+    }
+}
+
+/// Work that its leader is to poll.
+pub(crate) fn in_place<V: Value>(
+    work: impl Future<Output = Result<Output<V>, JoinError>> + Send + 'static,
+    span: Option<Span>,
+) -> InPlaceWork<V> {
+    InPlaceWork(match span {
+        None => Box::pin(work),
+        Some(span) => Box::pin(async move { work.instrument(trace::flight_span(&span, current::get())).await }),
+    })
+}
+
+/// Polls work in its leader's task, on the coalescer's runtime. Once it has ended, it is gone.
+pub(crate) fn poll_in_place<K: Key, V: Value>(
+    work: &mut Option<InPlaceWork<V>>,
+    completer: &Completer<K, V>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Output<V>, JoinError>> {
+    let Some(InPlaceWork(future)) = work.as_mut() else { return Poll::Ready(Err(JoinError::Aborted)) };
+    let polled = {
+        let _runtime = completer.engine().runtime.enter();
+        let _current = current::enter(Some(completer.current()));
+        catch(|| future.as_mut().poll(cx))
+    };
+    let output = match polled {
+        Ok(Poll::Pending) => return Poll::Pending,
+        Ok(Poll::Ready(output)) => output,
+        Err(panic) => Err(JoinError::Panicked(panic)),
+    };
+    drop_contained(work.take());
+    Poll::Ready(output)
+}
+
+/// Work whose type is forgotten, with the span that it is to run below.
+pub(crate) struct BoxedWork<W> {
+    pub(crate) work: W,
+    pub(crate) span: Option<Span>,
+}
+
+impl<K: Key, V: Value, W: Work<V>> Launch<K, V> for BoxedWork<W> {
+    fn launch(self: Box<Self>, completer: Completer<K, V>) {
+        let Self { work, span } = *self;
+        let engine = Arc::clone(completer.engine());
+        work.launch(span, completer, &engine.runtime);
+    }
+}
+
+/// Work that its leader has polled so far.
+impl<K: Key, V: Value> Launch<K, V> for InPlaceWork<V> {
+    fn launch(self: Box<Self>, completer: Completer<K, V>) {
+        let engine = Arc::clone(completer.engine());
+        launch(self.0, None, completer, &engine.runtime);
+    }
+}
+
+pin_project! {
+    /// The task of one flight. Whatever becomes of it, the flight is completed exactly once.
+    pub(crate) struct Execution<K: Key, V: Value, W> {
+        // Before `work`, hence dropped before it: if the runtime drops the task, the callers learn of it even if the
+        // work's own `Drop` never returns (G5).
+        completer: Option<Completer<K, V>>,
+        #[pin]
+        work: Option<W>,
+    }
+}
+
+impl<K: Key, V: Value, W> Execution<K, V, W> {
+    pub(crate) fn new(completer: Completer<K, V>, work: W) -> Self {
+        Self { completer: Some(completer), work: Some(work) }
+    }
+}
+
+impl<K, V, W> Future for Execution<K, V, W>
+where
+    K: Key,
+    V: Value,
+    W: Future<Output = Result<Output<V>, JoinError>>,
+{
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        let Some(completer) = this.completer.as_ref() else { return Poll::Ready(()) };
+        // Work is aborted between its polls, as a Tokio task is. Most work never suspends, so only what does registers to
+        // hear of it.
+        if completer.record().is_aborted() {
+            return Poll::Ready(());
+        }
+        let polled = {
+            let _current = current::enter(Some(completer.current()));
+            poll_contained(this.work.as_mut(), cx)
+        };
+        if polled.is_pending() && completer.record().register(cx.waker()) {
+            return Poll::Ready(());
+        }
+        let output = ready!(polled);
+        if let Some(completer) = this.completer.take() {
+            completer.complete(output);
+        }
+        Poll::Ready(())
+    }
+}

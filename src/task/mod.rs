@@ -1,0 +1,18 @@
+//! Work: how a closure becomes a future, and the task that polls it.
+
+pub(crate) mod current;
+mod execution;
+mod work;
+
+pub(crate) use self::{
+    execution::{BoxedWork, poll_in_place},
+    work::{AsyncWork, BlockingWork, ByResult, ErrorClassifier, Unclassified, Work, poll_contained},
+};
+
+#[cfg(all(test, not(shardflight_shuttle)))]
+pub(crate) fn execution<K: crate::engine::Key, V: crate::engine::Value>(
+    completer: crate::engine::Completer<K, V>,
+    work: impl Future<Output = Result<crate::engine::Output<V>, crate::error::JoinError>>,
+) -> impl Future<Output = ()> {
+    execution::Execution::new(completer, work)
+}

@@ -1,0 +1,197 @@
+//! A caller's work: a closure that becomes a future when it is first polled.
+
+use std::{
+    marker::PhantomData,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use pin_project_lite::pin_project;
+use tracing::Span;
+
+use super::{current, execution};
+use crate::{
+    engine::{Completer, InPlaceWork, Key, Output, Value},
+    error::JoinError,
+    sync::Runtime,
+    trace,
+    unwind::{catch, contain, drop_contained},
+};
+
+/// What a join brings along. Nothing of the user's runs before it is polled or launched.
+pub(crate) trait Work<V: Value>: Sized + Send + 'static {
+    /// A leader may poll it itself, where the policy says so.
+    const IN_PLACE: bool;
+
+    /// Has it run by itself, below the span that was current when its leader first polled its join.
+    fn launch<K: Key>(self, span: Option<Span>, completer: Completer<K, V>, runtime: &Runtime);
+
+    /// For its leader to poll. It comes back if that can't be.
+    fn in_place(self, span: Option<Span>) -> Result<InPlaceWork<V>, Self>;
+}
+
+/// Tells whether a value is the work's own error. A type and not a function, as a function would take up room in every
+/// caller's future and task.
+pub(crate) trait ErrorClassifier<V>: 'static {
+    fn is_error(value: &V) -> bool;
+}
+
+/// A value is a value.
+pub(crate) struct Unclassified;
+
+impl<V> ErrorClassifier<V> for Unclassified {
+    fn is_error(_: &V) -> bool {
+        false
+    }
+}
+
+/// A value is a result.
+pub(crate) struct ByResult;
+
+impl<T, E> ErrorClassifier<Result<T, E>> for ByResult {
+    fn is_error(value: &Result<T, E>) -> bool {
+        value.is_err()
+    }
+}
+
+/// A closure that returns a future.
+pub(crate) struct AsyncWork<F, C> {
+    work: F,
+    classifier: PhantomData<fn() -> C>,
+}
+
+impl<F, C> AsyncWork<F, C> {
+    pub(crate) fn new(work: F) -> Self {
+        Self { work, classifier: PhantomData }
+    }
+}
+
+impl<F, C> AsyncWork<F, C> {
+    pub(crate) fn into_future<Fut>(self) -> WorkFuture<C, F, Fut>
+    where
+        F: FnOnce() -> Fut,
+    {
+        WorkFuture { stage: Stage::Uncalled { work: Some(self.work) }, classifier: PhantomData }
+    }
+}
+
+impl<V, F, C, Fut> Work<V> for AsyncWork<F, C>
+where
+    C: ErrorClassifier<V>,
+    V: Value,
+    F: FnOnce() -> Fut + Send + 'static,
+    Fut: Future<Output = V> + Send + 'static,
+{
+    const IN_PLACE: bool = true;
+
+    fn launch<K: Key>(self, span: Option<Span>, completer: Completer<K, V>, runtime: &Runtime) {
+        execution::launch(self.into_future(), span, completer, runtime);
+    }
+
+    fn in_place(self, span: Option<Span>) -> Result<InPlaceWork<V>, Self> {
+        Ok(execution::in_place(self.into_future(), span))
+    }
+}
+
+pin_project! {
+    /// The closure until the first poll, its future from then on: never room for both.
+    pub(crate) struct WorkFuture<C, F, Fut> {
+        #[pin]
+        stage: Stage<F, Fut>,
+        classifier: PhantomData<fn() -> C>,
+    }
+}
+
+pin_project! {
+    #[project = StageProjection]
+    enum Stage<F, Fut> {
+        Uncalled { work: Option<F> },
+        Running { #[pin] future: Fut },
+    }
+}
+
+impl<C, F, Fut> Future for WorkFuture<C, F, Fut>
+where
+    F: FnOnce() -> Fut,
+    Fut: Future,
+    C: ErrorClassifier<Fut::Output>,
+{
+    type Output = Result<Output<Fut::Output>, JoinError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        if let StageProjection::Uncalled { work } = this.stage.as_mut().project() {
+            let work = work.take().expect("a closure that panicked is not called again: its task is over");
+            this.stage.set(Stage::Running { future: work() });
+        }
+        let StageProjection::Running { future } = this.stage.project() else {
+            unreachable!("the closure was called above")
+        };
+        let value = ready!(future.poll(cx));
+        let is_error = C::is_error(&value);
+        Poll::Ready(Ok(Output { value, is_error }))
+    }
+}
+
+/// A closure that blocks: it runs on the runtime's blocking pool, from where it completes its flight.
+pub(crate) struct BlockingWork<F>(pub(crate) F);
+
+impl<V, F> Work<V> for BlockingWork<F>
+where
+    V: Value,
+    F: FnOnce() -> V + Send + 'static,
+{
+    const IN_PLACE: bool = false;
+
+    fn launch<K: Key>(self, span: Option<Span>, completer: Completer<K, V>, runtime: &Runtime) {
+        let execution = BlockingExecution { completer, work: Some(self.0) };
+        drop(runtime.spawn_blocking(move || execution.run(span)));
+    }
+
+    fn in_place(self, _: Option<Span>) -> Result<InPlaceWork<V>, Self> {
+        Err(self)
+    }
+}
+
+struct BlockingExecution<K: Key, V: Value, F> {
+    // Before `work`, hence dropped before it: if the runtime drops the closure, the callers learn of it even if the closure's
+    // own `Drop` never returns (G5).
+    completer: Completer<K, V>,
+    work: Option<F>,
+}
+
+impl<K: Key, V: Value, F: FnOnce() -> V> BlockingExecution<K, V, F> {
+    fn run(self, span: Option<Span>) {
+        let Self { completer, work } = self;
+        // Work that has not begun when its flight is cut short never begins.
+        if completer.record().is_aborted() {
+            drop(completer);
+            drop_contained(work);
+            return;
+        }
+        let Some(work) = work else { return };
+        let output = {
+            let current = Some(completer.current());
+            let _current = current::enter(current);
+            let _span = span.map(|span| trace::flight_span(&span, current).entered());
+            catch(work).map_err(JoinError::Panicked)
+        };
+        completer.complete(output.map(|value| Output { value, is_error: false }));
+    }
+}
+
+/// Polls work where it is, catching its panics. Once it has ended, it is gone.
+pub(crate) fn poll_contained<V>(
+    mut work: Pin<&mut Option<impl Future<Output = Result<Output<V>, JoinError>>>>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Output<V>, JoinError>> {
+    let Some(running) = work.as_mut().as_pin_mut() else { return Poll::Ready(Err(JoinError::Aborted)) };
+    let output = match catch(|| running.poll(cx)) {
+        Ok(Poll::Pending) => return Poll::Pending,
+        Ok(Poll::Ready(output)) => output,
+        Err(panic) => Err(JoinError::Panicked(panic)),
+    };
+    // What the work held (connections, permits) is free again before any caller hears of the result.
+    contain(|| work.set(None));
+    Poll::Ready(output)
+}

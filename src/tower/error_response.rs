@@ -1,0 +1,30 @@
+//! The default response to a request whose join failed.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+
+use crate::error::JoinError;
+
+/// Names the status alone: a panic's message may hold internals that clients must not see.
+pub(super) fn response(error: &JoinError, retry_after: Duration) -> Response<Bytes> {
+    let (status, may_retry) = match error {
+        JoinError::Panicked(_) => (StatusCode::INTERNAL_SERVER_ERROR, false),
+        JoinError::TooManyWaiters { .. } | JoinError::TooManyFlights { .. } => (StatusCode::SERVICE_UNAVAILABLE, true),
+        JoinError::TimedOut { .. } => (StatusCode::GATEWAY_TIMEOUT, true),
+        JoinError::Aborted | JoinError::Closed => (StatusCode::SERVICE_UNAVAILABLE, false),
+        JoinError::Reentrant => (StatusCode::LOOP_DETECTED, false),
+    };
+    let text = status.canonical_reason().unwrap_or_default();
+    let mut response = Response::new(Bytes::from_static(text.as_bytes()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    if may_retry {
+        // Rounded up: the header holds whole seconds.
+        let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+        headers.insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
+}

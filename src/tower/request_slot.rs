@@ -1,0 +1,49 @@
+//! The slot through which a caller and its work exchange the request and the leader's response.
+
+use std::{
+    mem,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use http::{Request, Response};
+
+use super::body::CoalescedBody;
+
+/// Shared by a caller and its work. The work runs if the caller leads, and is dropped without a call if it follows.
+///
+/// The work takes the request out of the slot instead of owning it, so that a follower still has its request if the leader's
+/// response turns out not to be shareable. No user code runs under the lock: values are only moved.
+pub(super) struct RequestSlot<S, ReqB, ResB>(Arc<Mutex<SlotState<S, ReqB, ResB>>>);
+
+pub(super) enum SlotState<S, ReqB, ResB> {
+    /// Not called yet: this caller follows, or its work has not started.
+    Request(S, Request<ReqB>),
+    /// Taken. The response comes as the flight's value, or is stored here for the leader.
+    Empty,
+    /// A response for this leader only.
+    Response(Response<CoalescedBody<ResB>>),
+}
+
+impl<S, ReqB, ResB> RequestSlot<S, ReqB, ResB> {
+    pub(super) fn new(inner: S, request: Request<ReqB>) -> Self {
+        Self(Arc::new(Mutex::new(SlotState::Request(inner, request))))
+    }
+
+    pub(super) fn take(&self) -> SlotState<S, ReqB, ResB> {
+        self.replace(SlotState::Empty)
+    }
+
+    pub(super) fn put_response(&self, response: Response<CoalescedBody<ResB>>) {
+        drop(self.replace(SlotState::Response(response)));
+    }
+
+    fn replace(&self, state: SlotState<S, ReqB, ResB>) -> SlotState<S, ReqB, ResB> {
+        mem::replace(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner), state)
+    }
+}
+
+impl<S, ReqB, ResB> Clone for RequestSlot<S, ReqB, ResB> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}

@@ -15,7 +15,7 @@ use tokio::{
     task::yield_now,
 };
 
-const HERD: u64 = 1_000;
+const BURST: u64 = 1_000;
 
 /// A thread's runtime, and a coalescer of one shard on it.
 struct Stage {
@@ -52,17 +52,17 @@ fn lonely(criterion: &mut Criterion) {
     });
 }
 
-fn herds(criterion: &mut Criterion) {
+fn bursts(criterion: &mut Criterion) {
     let stage = Stage::new();
-    let herd = async |size: u64| {
+    let burst = async |size: u64| {
         let key = stage.new_key();
         black_box(join_all((0..size).map(|_| stage.handle.join(key, suspends_once))).await);
     };
     criterion.bench_function("a leader and a follower", |bencher| {
-        bencher.to_async(&stage.runtime).iter(|| herd(2));
+        bencher.to_async(&stage.runtime).iter(|| burst(2));
     });
     criterion.bench_function("a thousand of one key", |bencher| {
-        bencher.to_async(&stage.runtime).iter(|| herd(HERD));
+        bencher.to_async(&stage.runtime).iter(|| burst(BURST));
     });
 }
 
@@ -70,7 +70,7 @@ fn departures(criterion: &mut Criterion) {
     let stage = Stage::new();
     let (end, ended) = oneshot::channel::<()>();
     let mut leader = stage.handle.join(0_u64, || async {
-        ended.await.expect("somebody who ends the flight");
+        ended.await.expect("the flight's end");
         7
     });
     stage.runtime.block_on(async { assert!(poll!(&mut leader).is_pending()) });
@@ -102,5 +102,5 @@ async fn suspends_once() -> u64 {
     7
 }
 
-criterion_group!(calls, lonely, herds, departures, controls);
+criterion_group!(calls, lonely, bursts, departures, controls);
 criterion_main!(calls);

@@ -97,9 +97,9 @@ fn title(area: &Area<'_>) -> Fallible<()> {
     let (large, small) = (("sans-serif", 28).into_font().color(&INK), ("sans-serif", 16).into_font().color(&FAINT));
     area.draw_text("What a call costs as the crowd grows", &large, (24, 18))?;
     let method = format!(
-        "One thread; medians. Lower is better, and a flat line costs the same in any crowd. Who took more than {} s \
+        "One thread; medians. Lower is better, and a flat line costs the same in any crowd. A contender that took more than {} s \
          over a point was asked for no larger one.",
-        crate::measure::PATIENCE.as_secs()
+        crate::measure::QUICK.as_secs()
     );
     area.draw_text(&method, &small, (24, 56))?;
     Ok(())

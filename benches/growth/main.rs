@@ -1,8 +1,8 @@
 //! How the cost of a call grows with the crowd: `cargo bench -p benches --bench growth -- --svg ../docs/growth.svg`.
 //!
 //! Time and live bytes per call, against the number of waiters of one flight and against the number of keys in flight, of
-//! ours and of the peers, on one thread. A flat line is a call that costs the same in any crowd. Whoever takes too long
-//! over a point is asked for no larger one.
+//! ours and of the peers, on one thread. A flat line is a call that costs the same in any crowd. A contender that takes
+//! too long over a point is asked for no larger one.
 
 mod arguments;
 mod chart;
@@ -15,8 +15,12 @@ mod contenders;
 #[path = "../race/gate.rs"]
 mod gate;
 mod measure;
+#[path = "../race/median.rs"]
+mod median;
 mod report;
 mod results;
+#[path = "../race/table.rs"]
+mod table;
 
 use std::{process::ExitCode, time::Instant};
 
@@ -27,7 +31,7 @@ use crate::{
     choice::choose,
     command::{Fallible, write_json},
     contenders::{Contender, Facts, Role, Visitor, field},
-    measure::{Crowd, PATIENCE},
+    measure::{Crowd, QUICK},
     results::{Point, Results},
 };
 
@@ -65,7 +69,7 @@ fn survey(arguments: &Arguments) -> Result<Results, String> {
         for size in arguments.sizes() {
             let mut here: Vec<_> = (0..contenders.len()).map(|index| Point::new(crowd, size, index)).collect();
             for turn in 0..arguments.rounds_of(size) * contenders.len() {
-                // Each round begins with another of them, so that nobody is always first.
+                // Each round begins with another of them, so that none is always first.
                 let index = (turn + turn / contenders.len()) % contenders.len();
                 let (facts, gauges) = &contenders[index];
                 for (measure, gauge) in gauges.iter().enumerate() {
@@ -89,10 +93,10 @@ fn timed(facts: &Facts, crowd: Crowd, size: usize, gauge: Gauge) -> (Option<f64>
     let start = Instant::now();
     let reading = gauge(crowd, size);
     let took = start.elapsed();
-    if took > PATIENCE {
+    if took > QUICK {
         eprintln!("{} took {took:.0?} over {size} {}, too long for a larger crowd", facts.name, crowd.name());
     }
-    (reading, took <= PATIENCE)
+    (reading, took <= QUICK)
 }
 
 fn run(arguments: &Arguments) -> Fallible<()> {

@@ -12,19 +12,19 @@ use tokio::{runtime, task::yield_now};
 
 use crate::{ALLOCATOR, contenders::Contender, gate::Gate};
 
-/// A point that takes longer than this is given up. Less than the time that ours gives a flight.
+/// A point that takes longer than this is given up. Less than our default `max_flight_duration`.
 const LIMIT: Duration = Duration::from_secs(20);
 /// A contender that takes longer than this over a point is asked for no larger one: ten times the crowd takes ten times
 /// as long at best, which is the limit.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(LIMIT.as_secs() / 10);
-/// So many calls of different keys build everything that is built lazily, in every shard of ours.
+pub(crate) const QUICK: Duration = Duration::from_secs(LIMIT.as_secs() / 10);
+/// Calls of different keys before the first point, to initialise what is lazy, in every shard of ours.
 const FIRST_CALLS: u64 = 256;
-/// The small sizes are repeated until there were so many calls.
+/// The small sizes are repeated until there were at least this many calls.
 const LEAST_CALLS: usize = 20_000;
 /// Tasks that call yield in between, which keeps queues as short as they are in a service.
 const IN_A_ROW: usize = 32;
 
-/// What there is more and more of.
+/// What grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Crowd {
     /// Callers of one flight.
@@ -65,7 +65,7 @@ pub(crate) fn nanoseconds<C: Contender>(crowd: Crowd, size: usize) -> Option<f64
         let times = (LEAST_CALLS / size).max(1);
         let deadline = Instant::now() + LIMIT;
         if times > 1 {
-            // Counts for nothing: it finds the caches cold.
+            // Not counted: the caches are cold.
             once(&contender, crowd, size, deadline).await?;
         }
         let start = Instant::now();
@@ -147,7 +147,7 @@ async fn behind(gate: Arc<Gate>) -> u64 {
     0
 }
 
-/// Who is slow with a crowd may be as slow to drop it.
+/// A contender that is slow with a crowd may be as slow to drop it.
 fn given_up<T, R>(calls: T) -> Option<R> {
     mem::forget(calls);
     None

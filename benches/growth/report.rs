@@ -1,13 +1,14 @@
 //! The curves in numbers, for eyes and for machines.
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
+use comfy_table::Table;
 use serde_json::{Value, json};
 
 use crate::{
     arguments::Arguments,
-    contenders::{Facts, Role},
+    contenders::Facts,
     measure::Crowd,
     results::{Measure, Results},
+    table::table,
 };
 
 pub(crate) fn text(results: &Results, sizes: &[usize]) -> String {
@@ -17,31 +18,26 @@ pub(crate) fn text(results: &Results, sizes: &[usize]) -> String {
             "{} per {}, and in brackets ours divided by theirs (below 1: ours is ahead)\n{}",
             measure.unit(),
             crowd.of_one(),
-            table(results, sizes, crowd, measure)
+            rows(results, sizes, crowd, measure)
         )
     });
     tables.collect::<Vec<_>>().join("\n\n")
 }
 
-fn table(results: &Results, sizes: &[usize], crowd: Crowd, measure: Measure) -> Table {
-    let mut table = Table::new();
-    let names = results.field.iter().map(|facts| facts.name.replace(" + ", "\n+ "));
-    table
-        .load_style(UTF8_FULL_CONDENSED)
-        .set_content_arrangement(ContentArrangement::Disabled)
-        .set_header([crowd.name().to_string()].into_iter().chain(names));
+fn rows(results: &Results, sizes: &[usize], crowd: Crowd, measure: Measure) -> Table {
+    let names = results.field.iter().map(|facts| facts.name.clone());
+    let mut table = table(0, [crowd.name().to_string()].into_iter().chain(names));
+    let ours = results.field.iter().position(|facts| facts.role.is_ours());
     for &size in sizes {
         let of = |contender| results.median(crowd, size, contender, measure);
-        let ours = results.field.iter().position(|facts| facts.role == Role::Ours).and_then(of);
-        let cells = results.field.iter().enumerate().map(|(contender, facts)| match (of(contender), ours) {
+        let cells = (0..results.field.len()).map(|contender| match (of(contender), ours.and_then(of)) {
             (None, _) => "–".to_string(),
-            (Some(theirs), Some(ours)) if facts.role != Role::Ours => format!("{theirs:.0} ({:.2})", ours / theirs),
+            (Some(theirs), Some(ours_median)) if Some(contender) != ours => {
+                format!("{theirs:.0} ({:.2})", ours_median / theirs)
+            }
             (Some(measured), _) => format!("{measured:.0}"),
         });
         table.add_row([size.to_string()].into_iter().chain(cells));
-    }
-    for column in table.column_iter_mut() {
-        column.set_cell_alignment(CellAlignment::Right);
     }
     table
 }

@@ -1,6 +1,6 @@
-//! What the rounds came to.
+//! The samples of all rounds.
 
-use crate::{contenders::Facts, measure::Crowd};
+use crate::{contenders::Facts, measure::Crowd, median::median};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Measure {
@@ -51,18 +51,5 @@ impl Results {
     pub(crate) fn median(&self, crowd: Crowd, size: usize, contender: usize, measure: Measure) -> Option<f64> {
         let is_meant = |point: &&Point| point.crowd == crowd && point.size == size && point.contender == contender;
         self.points.iter().find(is_meant)?.median(measure)
-    }
-}
-
-fn median(samples: &[f64]) -> Option<f64> {
-    let mut sorted = samples.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    if sorted.is_empty() {
-        None
-    } else if sorted.len().is_multiple_of(2) {
-        Some(f64::midpoint(sorted[middle - 1], sorted[middle]))
-    } else {
-        Some(sorted[middle])
     }
 }

@@ -1,8 +1,8 @@
 //! What a waiting caller and a key in flight hold, in bytes: `cargo bench -p benches --bench memory`.
 //!
-//! One thread, and everything that is allocated is counted: the difference in live bytes before and after, divided by how
-//! many there are. Calls are boxed, so that their futures are among those bytes. Work is pending and holds nothing of its
-//! own. The numbers are the same in every run, but for what random hashes do to the maps.
+//! One thread; an allocator counts live bytes. The result is the difference before and after, divided by the number of
+//! calls. Calls are boxed, so that their futures are counted. Work is pending and holds nothing of its own. Numbers differ
+//! between runs only by what random hashes do to the maps.
 
 #[path = "../race/choice.rs"]
 mod choice;
@@ -11,6 +11,10 @@ mod command;
 #[path = "../race/contenders.rs"]
 mod contenders;
 mod report;
+#[path = "../race/table.rs"]
+mod table;
+#[path = "../race/verdict.rs"]
+mod verdict;
 
 use std::{
     future::{Future, pending},
@@ -53,16 +57,16 @@ struct Arguments {
     bench: bool,
 }
 
-struct Weigher;
+struct Measurer;
 
-impl Visitor for Weigher {
+impl Visitor for Measurer {
     type Output = fn() -> Held;
     fn visit<C: Contender>(&self) -> fn() -> Held {
-        weigh::<C>
+        held::<C>
     }
 }
 
-fn weigh<C: Contender>() -> Held {
+fn held<C: Contender>() -> Held {
     let (waiter, future) = bytes::<C>(|_| 7);
     let (key, _) = bytes::<C>(|index| index as u64);
     Held { waiter, future, key }
@@ -73,7 +77,7 @@ fn bytes<C: Contender>(key: fn(usize) -> u64) -> (f64, usize) {
     let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let contender = C::enter();
-        // The first call pays for what is built lazily.
+        // The first call initialises what is lazy.
         contender.call(u64::MAX, || async { 0 }).await;
         rest().await;
         let mut calls = Vec::with_capacity(CALLS);
@@ -105,11 +109,11 @@ async fn rest() {
 }
 
 fn run(arguments: &Arguments) -> Fallible<()> {
-    let weighers = choose("--only", field(&Weigher), |(facts, _)| &facts.name, &arguments.only)?;
-    let weighed: Vec<_> = weighers.into_iter().map(|(facts, weigh)| (facts, weigh())).collect();
-    println!("\n{}", report::text(&weighed));
+    let measurers = choose("--only", field(&Measurer), |(facts, _)| &facts.name, &arguments.only)?;
+    let measured: Vec<_> = measurers.into_iter().map(|(facts, held)| (facts, held())).collect();
+    println!("\n{}", report::text(&measured));
     if let Some(path) = &arguments.json {
-        write_json(path, &report::json(&weighed))?;
+        write_json(path, &report::json(&measured))?;
     }
     Ok(())
 }

@@ -1,9 +1,12 @@
-//! What was weighed, for eyes and for machines.
+//! What was measured, as tables and as JSON.
 
-use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use serde_json::{Value, json};
 
-use crate::contenders::{Facts, Role};
+use crate::{
+    contenders::{Facts, Role},
+    table::table,
+    verdict::Verdict,
+};
 
 /// In bytes.
 pub(crate) struct Held {
@@ -11,11 +14,11 @@ pub(crate) struct Held {
     pub(crate) waiter: f64,
     /// The future alone.
     pub(crate) future: usize,
-    /// Per key in flight: its caller, its entry, its work and whatever task that runs in.
+    /// Per key in flight: its caller, its entry, its work and the task that runs it, if any.
     pub(crate) key: f64,
 }
 
-/// What ours may hold, as a part of what the reference holds.
+/// What ours may hold, divided by what the reference holds. Both contenders of ours have the same bars.
 struct Bar {
     what: &'static str,
     held: fn(&Held) -> f64,
@@ -24,60 +27,42 @@ struct Bar {
 }
 
 static BARS: [Bar; 2] = [
-    Bar { what: "waiter", held: |held| held.waiter, reference: "rs-singleflight", most: 0.75 },
+    Bar { what: "waiter", held: |held| held.waiter, reference: "rs-singleflight", most: 0.5 },
     Bar { what: "key", held: |held| held.key, reference: "rs-singleflight + spawn", most: 1.0 },
 ];
 
-/// On those bars whose reference was weighed, and the ratio of each.
-fn judge(weighed: &[(Facts, Held)]) -> Vec<(&'static Bar, f64)> {
-    let Some((_, ours)) = weighed.iter().find(|(facts, _)| facts.role == Role::Ours) else { return Vec::new() };
-    BARS.iter()
-        .filter_map(|bar| {
-            let (_, theirs) = weighed.iter().find(|(facts, _)| facts.name == bar.reference)?;
-            Some((bar, (bar.held)(ours) / (bar.held)(theirs)))
-        })
-        .collect()
+impl Bar {
+    /// `None` if either wasn't measured.
+    fn judge(&self, measured: &[(Facts, Held)], role: Role) -> Option<Verdict> {
+        let (_, ours) = measured.iter().find(|(facts, _)| facts.role == role)?;
+        let (_, theirs) = measured.iter().find(|(facts, _)| facts.name == self.reference)?;
+        Some(Verdict { ratio: (self.held)(ours) / (self.held)(theirs), bar: self.most })
+    }
 }
 
-pub(crate) fn text(weighed: &[(Facts, Held)]) -> String {
-    let ours = weighed.iter().find(|(facts, _)| facts.role == Role::Ours).map(|(_, held)| held);
-    let mut bytes = table(["contender", "bytes per waiter", "of these its future", "bytes per key"]);
-    for (facts, held) in weighed {
+pub(crate) fn text(measured: &[(Facts, Held)]) -> String {
+    let ours = measured.iter().find(|(facts, _)| facts.role.is_ours());
+    let mut bytes = table(1, ["contender", "bytes per waiter", "of these its future", "bytes per key"]);
+    for (facts, held) in measured {
         let cell = |of: fn(&Held) -> f64| match ours {
-            Some(ours) if facts.role != Role::Ours => format!("{:.0} ({:.2})", of(held), of(ours) / of(held)),
+            Some((first, ours)) if facts.name != first.name => {
+                format!("{:.0} ({:.2})", of(held), of(ours) / of(held))
+            }
             _ => format!("{:.0}", of(held)),
         };
         bytes.add_row([facts.name.clone(), cell(|held| held.waiter), held.future.to_string(), cell(|held| held.key)]);
     }
-    let bytes = format!("live bytes, and in brackets ours divided by theirs (below 1: ours is ahead)\n{bytes}");
-    let verdicts = judge(weighed);
-    if verdicts.is_empty() {
-        return bytes;
+    let ratios = ours.map_or(String::new(), |(facts, _)| format!(", and in brackets {} divided by it", facts.name));
+    let mut bars = table(2, ["bytes per", "reference", "detached", "in place"]);
+    for bar in &BARS {
+        let cell = |role| Verdict::cell(bar.judge(measured, role));
+        bars.add_row([bar.what, bar.reference, &cell(Role::Ours), &cell(Role::OursInPlace)]);
     }
-    let mut bars = table(["bytes per", "reference", "ours/theirs", "bar", ""]);
-    for (bar, ratio) in verdicts {
-        bars.add_row([
-            bar.what.to_string(),
-            bar.reference.to_string(),
-            format!("{ratio:.3}"),
-            format!("≤ {:.2}", bar.most),
-            if ratio <= bar.most { "met" } else { "MISSED" }.to_string(),
-        ]);
-    }
-    format!("{bytes}\n\nthe bars\n{bars}")
+    format!("live bytes{ratios}\n{bytes}\n\nours divided by the reference, and the bars\n{bars}")
 }
 
-fn table<const COLUMNS: usize>(header: [&str; COLUMNS]) -> Table {
-    let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED).set_header(header);
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
-}
-
-pub(crate) fn json(weighed: &[(Facts, Held)]) -> Value {
-    let contenders: Vec<_> = weighed
+pub(crate) fn json(measured: &[(Facts, Held)]) -> Value {
+    let contenders: Vec<_> = measured
         .iter()
         .map(|(facts, held)| {
             json!({
@@ -88,17 +73,16 @@ pub(crate) fn json(weighed: &[(Facts, Held)]) -> Value {
             })
         })
         .collect();
-    let bars: Vec<_> = judge(weighed)
-        .into_iter()
-        .map(|(bar, ratio)| {
-            json!({
-                "bytes_per": bar.what,
-                "reference": bar.reference,
-                "ratio": ratio,
-                "bar": bar.most,
-                "met": ratio <= bar.most,
-            })
-        })
-        .collect();
+    let mut bars = Vec::new();
+    for bar in &BARS {
+        for (run_work, role) in [("detached", Role::Ours), ("in place", Role::OursInPlace)] {
+            let Some(verdict) = bar.judge(measured, role) else { continue };
+            let mut value = verdict.json();
+            value["bytes_per"] = json!(bar.what);
+            value["run_work"] = json!(run_work);
+            value["reference"] = json!(bar.reference);
+            bars.push(value);
+        }
+    }
     json!({ "contenders": contenders, "bars": bars })
 }

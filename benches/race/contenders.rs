@@ -1,7 +1,8 @@
-//! Who takes part: ours, a task per call, and the peers, each of those with its work in its caller and in a task.
+//! The contenders: ours detached and in place, a task per call, and the peers, each with its work in its caller and in a task.
 //!
-//! Every `call` is what its crate makes easiest for it: no boxes, no clones and no wrapping futures beyond what its
-//! interface asks for. Work is a closure, as most of them take it; where a future is asked for, it is called. Hashers and everything else that can be chosen are as the crate has them by default.
+//! Every `call` is the easiest that its crate offers: no boxes, clones or wrapping futures beyond what the interface asks
+//! for. Work is a closure, as most of them take it; where a future is asked for, it is called. Hashers and all options are
+//! the crate's defaults.
 
 use std::{convert::Infallible, future::Future, sync::Arc};
 
@@ -11,7 +12,7 @@ use tokio::task::yield_now;
 
 const UNFAILING: &str = "nothing here fails";
 
-/// Somebody who can run work for a key.
+/// Runs work for a key.
 pub(crate) trait Contender: Clone + Send + Sync + 'static {
     fn facts() -> Facts;
 
@@ -22,8 +23,8 @@ pub(crate) trait Contender: Clone + Send + Sync + 'static {
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = u64> + Send + 'static;
 
-    /// Ends when the contender knows of exactly so many waiting callers; at once for those that do all they do in their
-    /// callers' polls and drops.
+    /// Ends when the contender has accounted for exactly so many waiting callers; at once for contenders that do so in
+    /// their callers' polls and drops. Ours does, too, unless its shard is out: then the message is in a queue.
     fn settled(&self, _waiters: usize) -> impl Future<Output = ()> + Send {
         async {}
     }
@@ -31,22 +32,31 @@ pub(crate) trait Contender: Clone + Send + Sync + 'static {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
+    /// Under the default policy, `RunWork::Detached`.
     Ours,
-    /// Shares nothing: what any design that runs work detached has to pay.
+    /// Under the policy `RunWork::InPlace`.
+    OursInPlace,
+    /// Shares nothing: the least that a design which runs work as a task has to pay.
     Floor,
-    /// Work runs in a caller, whose leaving or stalling is felt by the others.
+    /// Work runs in a caller. If that caller leaves or stalls, the others notice.
     Peer,
     /// The same peer with its work in a task, so that the work goes on when its caller leaves or isn't polled. The others
-    /// hear of its end from that caller all the same.
+    /// still get the result from that caller.
     SpawningPeer,
 }
 
-/// What can be said of a contender before the start.
+impl Role {
+    pub(crate) fn is_ours(self) -> bool {
+        matches!(self, Self::Ours | Self::OursInPlace)
+    }
+}
+
+/// What is known of a contender before it runs.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
     pub(crate) name: String,
     pub(crate) role: Role,
-    /// Nobody gets a result that was published before their call; `false` unless that is established.
+    /// No caller gets a result that was published before its call; `false` unless that is established.
     pub(crate) fresh: bool,
     /// Callers that left leave nothing behind; `false` unless that is established.
     pub(crate) leak_free: bool,
@@ -73,13 +83,14 @@ pub(crate) trait Visitor {
     fn visit<C: Contender>(&self) -> Self::Output;
 }
 
-/// All of them, in the order of the tables' columns.
+/// All contenders, in the order of the tables' columns.
 pub(crate) fn field<V: Visitor>(visitor: &V) -> Vec<(Facts, V::Output)> {
     fn meet<C: Contender, V: Visitor>(visitor: &V) -> (Facts, V::Output) {
         (C::facts(), visitor.visit::<C>())
     }
     vec![
         meet::<Shardflight, V>(visitor),
+        meet::<InPlace, V>(visitor),
         meet::<Spawn, V>(visitor),
         meet::<Uniflight, V>(visitor),
         meet::<Spawned<Uniflight>, V>(visitor),
@@ -121,6 +132,33 @@ impl Contender for Shardflight {
     }
 }
 
+/// Ours, with work that its leader polls until a second caller joins.
+#[derive(Clone)]
+struct InPlace(Shardflight);
+
+impl Contender for InPlace {
+    fn facts() -> Facts {
+        Facts { name: "shardflight, in place".into(), role: Role::OursInPlace, ..Shardflight::facts() }
+    }
+
+    fn enter() -> Self {
+        let builder = shardflight::Coalescer::builder().run_work(shardflight::RunWork::InPlace);
+        Self(Shardflight(builder.build().expect(UNFAILING).handle()))
+    }
+
+    fn call<F, Fut>(&self, key: u64, work: F) -> impl Future<Output = u64> + Send
+    where
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = u64> + Send + 'static,
+    {
+        self.0.call(key, work)
+    }
+
+    fn settled(&self, waiters: usize) -> impl Future<Output = ()> + Send {
+        self.0.settled(waiters)
+    }
+}
+
 #[derive(Clone)]
 struct Spawn;
 
@@ -146,7 +184,7 @@ async fn detached(work: impl Future<Output = u64> + Send + 'static) -> u64 {
     tokio::spawn(work).await.expect(UNFAILING)
 }
 
-/// A peer whose work goes into a task: as near as it comes to what ours promises, at what that costs.
+/// A peer whose work goes into a task: the nearest it comes to our guarantees, at the price of a task.
 #[derive(Clone)]
 struct Spawned<C>(C);
 
@@ -258,15 +296,14 @@ impl Contender for RsSingleflight {
     }
 }
 
-/// A cache of capacity 0. That switches its map off, which is looked into before and written after the work, and leaves
-/// the map of callers that wait for the same key, by which `get_with` coalesces: what it has to do without remembering.
+/// A cache of capacity 0: its map of values is off, and the map of waiting callers, by which `get_with` coalesces, stays.
 ///
 /// Shared by an `Arc`, as a clone of its own costs several.
 #[derive(Clone)]
 struct Moka(Arc<moka::future::Cache<u64, u64>>);
 
 impl Contender for Moka {
-    // A cache promises neither, and nobody has measured it without its map.
+    // A cache promises neither, and neither is established without its map.
     fn facts() -> Facts {
         Facts::peer("moka", false, false)
     }

@@ -1,4 +1,4 @@
-//! Work that ends when everybody has come.
+//! Work that ends when every caller has been polled once.
 
 use std::{
     future::Future,
@@ -13,22 +13,22 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::sync::Semaphore;
 
-/// Where work waits until every caller's first poll is over, so that a herd is one herd with any contender.
+/// Work waits here until every caller's first poll is over, so that no contender finishes part of a burst before the rest.
 ///
-/// It lets through whoever comes later, too: a contender that runs the work twice takes longer, and doesn't hang.
+/// An open gate stays open: a contender that runs the work twice takes longer, and doesn't hang.
 pub(crate) struct Gate {
     missing: AtomicUsize,
-    turnstile: Semaphore,
+    opened: Semaphore,
 }
 
 impl Gate {
     pub(crate) fn new(callers: usize) -> Arc<Self> {
-        Arc::new(Self { missing: AtomicUsize::new(callers), turnstile: Semaphore::new(0) })
+        Arc::new(Self { missing: AtomicUsize::new(callers), opened: Semaphore::new(0) })
     }
 
     pub(crate) async fn passed(&self) {
-        // Closing is how it opens, so an error is a passage.
-        let _closed = self.turnstile.acquire().await;
+        // The semaphore never has a permit. Closing it opens the gate, and the error is expected.
+        let _closed = self.opened.acquire().await;
     }
 
     pub(crate) fn count_in(&self) {
@@ -38,7 +38,7 @@ impl Gate {
     }
 
     pub(crate) fn open(&self) {
-        self.turnstile.close();
+        self.opened.close();
     }
 
     /// Counts its caller in after the first poll. That poll is the call's only one until it is woken, as without a gate.
@@ -48,7 +48,7 @@ impl Gate {
 }
 
 pin_project! {
-    /// A call and no second copy of it, which an `async` block would keep: calls differ in size.
+    /// Not an `async` block, which would keep a second copy of the call: calls differ in size.
     pub(crate) struct Counting<'gate, C> {
         #[pin]
         call: C,

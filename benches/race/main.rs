@@ -1,8 +1,8 @@
 //! Ours and the peers' cost per call, side by side in one run: `cargo bench -p benches --bench race`.
 //!
-//! Every round runs every contender once on every workload and begins with another of them, so that whatever the machine
-//! does meanwhile happens to all. Absolute times mean little beyond the machine and the minute they
-//! were taken on; the ratios are the result. `benches/README.md` says what each workload is and how to read the tables.
+//! Every round runs every contender once on every workload, each round beginning with another contender, so that other
+//! load on the machine affects all of them alike. Absolute times hold for one machine and one moment; the ratios are the
+//! result. `benches/README.md` says what each workload is and how to read the tables.
 
 mod arguments;
 mod bars;
@@ -10,8 +10,11 @@ mod choice;
 mod command;
 mod contenders;
 mod gate;
+mod median;
 mod report;
 mod results;
+mod table;
+mod verdict;
 mod workloads;
 mod zipf;
 
@@ -32,8 +35,8 @@ use crate::{
 
 type Run = fn(Flavour, Workload) -> Sample;
 
-/// Each in a runtime of its own, so that nobody's tasks and threads outlive their turn.
-fn take_turn<C: Contender>(flavour: Flavour, workload: Workload) -> Sample {
+/// In a runtime of its own, so that no tasks or threads outlive their sample.
+fn sample<C: Contender>(flavour: Flavour, workload: Workload) -> Sample {
     let runtime = flavour.runtime();
     let sample = runtime.block_on(workloads::run::<C>(workload));
     runtime.shutdown_timeout(Duration::from_secs(10));
@@ -45,12 +48,12 @@ struct Runner;
 impl Visitor for Runner {
     type Output = Run;
     fn visit<C: Contender>(&self) -> Run {
-        take_turn::<C>
+        sample::<C>
     }
 }
 
-/// Growth shows whether a join costs the same in any crowd. Those who are neither fresh nor leak-free would take most of
-/// a run for it, one of them quadratic time, and none of them is held against ours.
+/// Growth compares ours with itself, so one contender of ours runs it. Of the peers, those run it that are fresh and
+/// leak-free: the others would take most of a run, one of them quadratic time.
 fn sits_out(facts: &Facts, workload: Workload) -> bool {
     matches!(workload.pattern, Pattern::Growth { .. }) && facts.role != Role::Ours && !is_fresh_leak_free_peer(facts)
 }
@@ -69,7 +72,7 @@ fn race(arguments: &Arguments) -> Result<Results, String> {
     let mut results = Results {
         field: runners.iter().map(|(facts, _)| facts.clone()).collect(),
         workloads: workloads(arguments)?,
-        flavours: arguments.flavour.map_or(Flavour::ALL.to_vec(), |flavour| vec![flavour]),
+        flavours: arguments.flavours(),
         runs: Vec::new(),
     };
     let start = Instant::now();

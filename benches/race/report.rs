@@ -1,32 +1,42 @@
-//! The end of the race, for eyes and for machines.
+//! The results, as tables and as JSON.
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
+use comfy_table::Table;
 use serde_json::{Value, json};
 
 use crate::{
     arguments::{Arguments, Flavour},
-    bars::{Verdict, judge},
-    contenders::{Facts, Role},
+    bars::{Judgement, judge},
+    contenders::Facts,
     results::{Measure, Results},
+    table::table,
+    verdict::Verdict,
     workloads::{Pattern, Workload},
 };
 
 pub(crate) fn text(results: &Results, flavour: Flavour) -> String {
     let mut text = format!(
-        "{}: ns per call, and in brackets ours divided by theirs (below 1: ours is ahead)\n{}",
+        "{}: ns per call{}\n{}",
         flavour.name(),
+        ours(results)
+            .map_or(String::new(), |ours| format!(", and in brackets {} divided by it", results.field[ours].name)),
         times(results, flavour)
     );
-    let verdicts = judge(results, flavour);
-    if !verdicts.is_empty() {
-        text = format!("{text}\n\n{}: the bars\n{}", flavour.name(), bars(&verdicts));
+    let judgements = judge(results, flavour);
+    if !judgements.is_empty() {
+        text =
+            format!("{text}\n\n{}: ours divided by the reference, and the bars\n{}", flavour.name(), bars(&judgements));
     }
     text
 }
 
+/// Ratios are those of our first contender.
+fn ours(results: &Results) -> Option<usize> {
+    results.field.iter().position(|facts| facts.role.is_ours())
+}
+
 fn times(results: &Results, flavour: Flavour) -> Table {
-    let header = results.field.iter().map(|facts| facts.name.replace(" + ", "\n+ "));
-    let mut table = table(["workload".to_string()].into_iter().chain(header));
+    let header = results.field.iter().map(|facts| facts.name.clone());
+    let mut table = table(1, ["workload".to_string()].into_iter().chain(header));
     for workload in &results.workloads {
         table.add_row(row(results, flavour, workload, Measure::Time));
         if matches!(workload.pattern, Pattern::Loop { .. }) {
@@ -37,20 +47,17 @@ fn times(results: &Results, flavour: Flavour) -> Table {
 }
 
 fn row(results: &Results, flavour: Flavour, workload: &Workload, measure: Measure) -> Vec<String> {
-    let ours = results
-        .field
-        .iter()
-        .position(|facts| facts.role == Role::Ours)
-        .and_then(|ours| results.median(flavour, workload.name, ours, measure));
-    let cells = results.field.iter().enumerate().map(|(index, facts)| {
-        let Some(median) = results.median(flavour, workload.name, index, measure) else { return "–".into() };
-        let median_text = match measure {
-            Measure::Time => format!("{median:.0}"),
-            Measure::Executions => format!("{median:.2}"),
+    let median = |contender| results.median(flavour, workload.name, contender, measure);
+    let ours = ours(results);
+    let cells = (0..results.field.len()).map(|contender| {
+        let Some(theirs) = median(contender) else { return "–".into() };
+        let text = match measure {
+            Measure::Time => format!("{theirs:.0}"),
+            Measure::Executions => format!("{theirs:.2}"),
         };
-        match ours {
-            Some(ours) if facts.role != Role::Ours => format!("{median_text} ({:.2})", ours / median),
-            _ => median_text,
+        match ours.and_then(median) {
+            Some(ours_median) if ours != Some(contender) => format!("{text} ({:.2})", ours_median / theirs),
+            _ => text,
         }
     });
     [label(workload.name, measure)].into_iter().chain(cells).collect()
@@ -63,28 +70,10 @@ fn label(workload: &str, measure: Measure) -> String {
     }
 }
 
-fn bars(verdicts: &[Verdict]) -> Table {
-    let mut table = table(["workload", "reference", "ours/theirs", "bar", ""].map(String::from));
-    for verdict in verdicts {
-        table.add_row([
-            label(verdict.bar.workload, verdict.bar.measure),
-            verdict.reference.clone(),
-            format!("{:.3}", verdict.ratio),
-            format!("≤ {:.2}", verdict.bar.most),
-            if verdict.is_met() { "met" } else { "MISSED" }.into(),
-        ]);
-    }
-    if let Some(references) = table.column_mut(1) {
-        references.set_cell_alignment(CellAlignment::Left);
-    }
-    table
-}
-
-fn table(header: impl IntoIterator<Item = String>) -> Table {
-    let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Disabled).set_header(header);
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
+fn bars(judgements: &[Judgement]) -> Table {
+    let mut table = table(2, ["workload", "reference", "detached", "in place"]);
+    for Judgement { workload, reference, detached, in_place } in judgements {
+        table.add_row([workload, reference.as_str(), &Verdict::cell(*detached), &Verdict::cell(*in_place)]);
     }
     table
 }
@@ -105,29 +94,15 @@ pub(crate) fn json(results: &Results, arguments: &Arguments) -> Value {
             })
         })
         .collect();
-    let bars: Vec<_> = results.flavours.iter().flat_map(|flavour| verdicts(results, *flavour)).collect();
+    let bars = results
+        .flavours
+        .iter()
+        .flat_map(|&flavour| judge(results, flavour).into_iter().flat_map(move |judgement| judgement.json(flavour)));
     json!({
         "rounds": arguments.rounds,
         "quick": arguments.quick,
         "contenders": results.field.iter().map(Facts::json).collect::<Vec<_>>(),
         "runs": runs,
-        "bars": bars,
+        "bars": bars.collect::<Vec<_>>(),
     })
-}
-
-fn verdicts(results: &Results, flavour: Flavour) -> Vec<Value> {
-    judge(results, flavour)
-        .iter()
-        .map(|verdict| {
-            json!({
-                "flavour": flavour.name(),
-                "workload": verdict.bar.workload,
-                "measure": format!("{:?}", verdict.bar.measure),
-                "reference": verdict.reference,
-                "ratio": verdict.ratio,
-                "bar": verdict.bar.most,
-                "met": verdict.is_met(),
-            })
-        })
-        .collect()
 }

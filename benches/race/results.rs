@@ -1,8 +1,9 @@
-//! What the rounds came to.
+//! The samples of all rounds.
 
 use crate::{
     arguments::Flavour,
     contenders::Facts,
+    median::median,
     workloads::{Sample, Workload},
 };
 
@@ -23,7 +24,7 @@ impl Measure {
     }
 }
 
-/// What one contender did on one workload, round by round.
+/// One contender on one workload, round by round.
 pub(crate) struct Runs {
     pub(crate) flavour: Flavour,
     pub(crate) workload: &'static str,
@@ -64,9 +65,6 @@ impl Runs {
     }
 
     pub(crate) fn median(&self, measure: Measure) -> f64 {
-        let mut sorted = self.measured(measure);
-        sorted.sort_by(f64::total_cmp);
-        let middle = sorted.len() / 2;
-        if sorted.len().is_multiple_of(2) { f64::midpoint(sorted[middle - 1], sorted[middle]) } else { sorted[middle] }
+        median(&self.measured(measure)).expect("runs begin with their first sample")
     }
 }

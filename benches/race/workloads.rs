@@ -1,4 +1,4 @@
-//! What a round asks of a contender. Every call is made and awaited in a spawned task, as servers do.
+//! The workloads. Every call is made and awaited in a spawned task, as in a server.
 
 use std::{
     future::Future,
@@ -23,14 +23,14 @@ use crate::{contenders::Contender, gate::Gate, zipf::Zipf};
 
 const UNFAILING: &str = "nothing here fails";
 const HOT: u64 = 7;
-/// Longer than anything here takes, so that a contender that hangs ends the race with its name.
-const PATIENCE: Duration = Duration::from_mins(2);
-/// After so many polls in a row a task yields: Tokio refuses a task that takes more without a pause, and a call refused
-/// in its first poll wouldn't have joined.
+/// Longer than any sample takes. A contender that hangs ends the race with its name.
+const TIME_LIMIT: Duration = Duration::from_mins(2);
+/// A task yields after so many first polls: beyond its cooperative budget, Tokio's primitives refuse a task, and a call
+/// that is refused in its first poll hasn't joined.
 const IN_A_ROW: usize = 32;
 const GROWTH_TASKS: usize = 10;
 
-/// One run goes on at a time. In a static, so that work needn't carry it.
+/// A static, so that the work's future doesn't grow by it: samples are taken one at a time.
 static EXECUTIONS: AtomicU64 = AtomicU64::new(0);
 
 #[derive(Clone, Copy, Debug)]
@@ -39,15 +39,18 @@ pub(crate) enum Pattern {
     Lonely { calls: u64 },
     /// The same with work that suspends once.
     Suspended { calls: u64 },
-    /// So many tasks, one key, work that ends when all of them wait.
-    Herd { callers: usize },
-    /// So many calls of one key in one task, by `join_all`; work that ends when all of them wait.
+    /// That many tasks, one key; work that ends when all of them wait.
+    Burst { callers: usize },
+    /// That many calls of one key in one task, by `join_all`; work that ends when all of them wait.
     OneTask { callers: usize },
-    /// So many tasks calling for keys of a Zipf distribution again and again; work that suspends once.
+    /// That many tasks, each calling repeatedly for keys of a Zipf distribution; work that suspends once.
     Loop { tasks: u64, keys: usize, calls: u64 },
-    /// So many leave a flight that one stays with; from the first drop until the contender knows.
+    /// That many callers leave a flight that one caller stays with.
+    ///
+    /// Timed from the first drop until the contender has accounted for all of them. Ours and rs-singleflight do that in
+    /// the drops. Ours is then asked for its number of waiters, once per sample, in case a departure was queued.
     Leaving { callers: usize },
-    /// So many calls of one key in ten tasks, from the first call to the last answer.
+    /// That many calls of one key in ten tasks, from the first call to the last answer.
     Growth { callers: usize },
 }
 
@@ -56,7 +59,7 @@ pub(crate) struct Workload {
     pub(crate) name: &'static str,
     pub(crate) pattern: Pattern,
     pub(crate) times: u32,
-    /// Too large for a quick look.
+    /// Left out by `--quick`.
     pub(crate) is_large: bool,
 }
 
@@ -73,9 +76,9 @@ impl Workload {
 pub(crate) const WORKLOADS: [Workload; 12] = [
     Workload::new("lonely-ready", 100, Pattern::Lonely { calls: 1_000 }),
     Workload::new("lonely-suspended", 100, Pattern::Suspended { calls: 1_000 }),
-    Workload::new("herd-100", 300, Pattern::Herd { callers: 100 }),
-    Workload::new("herd-10000", 4, Pattern::Herd { callers: 10_000 }),
-    Workload::large("herd-100000", Pattern::Herd { callers: 100_000 }),
+    Workload::new("burst-100", 300, Pattern::Burst { callers: 100 }),
+    Workload::new("burst-10000", 4, Pattern::Burst { callers: 10_000 }),
+    Workload::large("burst-100000", Pattern::Burst { callers: 100_000 }),
     Workload::new("one-task-1000", 100, Pattern::OneTask { callers: 1_000 }),
     Workload::new("one-task-10000", 10, Pattern::OneTask { callers: 10_000 }),
     Workload::new("loop-256", 8, Pattern::Loop { tasks: 256, keys: 1_000, calls: 50 }),
@@ -92,14 +95,14 @@ pub(crate) struct Sample {
     pub(crate) executions_per_100: f64,
 }
 
-/// In a task of its own, so that the calls of one caller are made where a server would make them.
+/// In a spawned task: on a multi-thread runtime, `block_on` itself runs outside the workers.
 pub(crate) async fn run<C: Contender>(workload: Workload) -> Sample {
     let running = tokio::spawn(async move {
         let contender = C::enter();
-        // The first call pays for what is built lazily.
+        // The first call initialises what is lazy.
         contender.call(u64::MAX, || async { 0 }).await;
         if !workload.is_large {
-            // Nobody's time: who runs first would pay for memory that those after it find.
+            // Not counted: the first repetition pays for memory that the later ones reuse.
             once(&contender, workload.pattern, workload.times).await;
         }
         EXECUTIONS.store(0, Ordering::Relaxed);
@@ -111,9 +114,9 @@ pub(crate) async fn run<C: Contender>(workload: Workload) -> Sample {
         let executions = EXECUTIONS.load(Ordering::Relaxed) as f64;
         Sample { nanoseconds: took.as_secs_f64() * 1e9 / calls, executions_per_100: executions * 100.0 / calls }
     });
-    match timeout(PATIENCE, running).await {
+    match timeout(TIME_LIMIT, running).await {
         Ok(sample) => sample.expect(UNFAILING),
-        Err(late) => panic!("{} hangs on {}: {late} after {PATIENCE:?}", C::facts().name, workload.name),
+        Err(late) => panic!("{} hangs on {}: {late} after {TIME_LIMIT:?}", C::facts().name, workload.name),
     }
 }
 
@@ -121,7 +124,7 @@ impl Pattern {
     fn calls(self) -> u64 {
         match self {
             Self::Lonely { calls } | Self::Suspended { calls } => calls,
-            Self::Herd { callers }
+            Self::Burst { callers }
             | Self::OneTask { callers }
             | Self::Leaving { callers }
             | Self::Growth { callers } => callers as u64,
@@ -134,7 +137,7 @@ async fn once<C: Contender>(contender: &C, pattern: Pattern, time: u32) -> Durat
     match pattern {
         Pattern::Lonely { calls } => lonely(contender, calls, time, executed).await,
         Pattern::Suspended { calls } => lonely(contender, calls, time, suspended).await,
-        Pattern::Herd { callers } => herd(contender, callers).await,
+        Pattern::Burst { callers } => burst(contender, callers).await,
         Pattern::OneTask { callers } => one_task(contender, callers).await,
         Pattern::Loop { tasks, keys, calls } => closed_loop(contender, tasks, keys, calls, time).await,
         Pattern::Leaving { callers } => leaving(contender, callers).await,
@@ -179,7 +182,7 @@ where
     start.elapsed()
 }
 
-async fn herd<C: Contender>(contender: &C, callers: usize) -> Duration {
+async fn burst<C: Contender>(contender: &C, callers: usize) -> Duration {
     let gate = Gate::new(callers);
     let start = Instant::now();
     let tasks = (0..callers).map(|_| {
@@ -239,7 +242,7 @@ async fn leaving<C: Contender>(contender: &C, callers: usize) -> Duration {
     contender.settled(1).await;
     let took = start.elapsed();
     gate.open();
-    assert_eq!(staying.await, HOT, "who stays is answered");
+    assert_eq!(staying.await, HOT, "the caller that stays is answered");
     took
 }
 

@@ -121,9 +121,7 @@
 //! A caller that blocks its thread holds no shard, as a shard is taken for the length of a turn alone, in which no code
 //! of yours runs but the key's `Eq`. On a multi-thread runtime, what such a caller can still delay is what Tokio itself
 //! queued on its worker: at most the flights that it leads, and the deadline of a shard without traffic. (Such a
-//! deadline is noticed when the worker goes on, or by the next join that reaches the shard.) What a caller's turn
-//! leaves to do for other callers is started from a thread of the runtime's blocking pool, so a pool whose threads are
-//! all blocked delays that, too.
+//! deadline is noticed when the worker goes on, or by the next join that reaches the shard.)
 //!
 //! # Limits and deadlines
 //!

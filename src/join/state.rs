@@ -293,11 +293,7 @@ where
             match self.renew(slot, cx.waker()) {
                 Renewal::Done => return Poll::Pending,
                 Renewal::Rejected => return Poll::Ready(Err(JoinError::Reentrant)),
-                Renewal::Over if record.outcome().is_none() => {
-                    // It is being published at this moment, by a thread that is just past its turn.
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
+                // Published in the turn that unmapped the flight.
                 Renewal::Over => {}
             }
         }

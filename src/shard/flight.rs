@@ -147,7 +147,7 @@ impl<T: Types> Flight<T> {
         nested.into_iter().flat_map(Slots::iter).map(|(number, nested)| (number, nested.origin, nested.refused))
     }
 
-    #[cfg(all(any(test, fuzzing), not(shardflight_shuttle)))]
+    #[cfg(all(test, not(shardflight_shuttle)))]
     pub(super) fn probed(&self) -> Option<ProbeId> {
         self.extra.as_ref()?.probed
     }

@@ -70,6 +70,26 @@ impl Trial<'_> {
     }
 }
 
+fn print_flight(flight: &Flight, print: &mut Vec<u8>) {
+    let outcome = match flight.outcome {
+        None => 0,
+        Some(Outcome::Ended(completion)) => 1 + completion as u8,
+        Some(Outcome::Abandoned) => 5,
+        Some(Outcome::TimedOut) => 6,
+        Some(Outcome::Closed) => 7,
+    };
+    let work = match flight.work {
+        Work::Parked => 0,
+        Work::Polled { shared, aborted } => 1 + u8::from(shared) + 2 * u8::from(aborted),
+        Work::Running => 5,
+        Work::Aborted => 6,
+        Work::Over => 7,
+    };
+    print.extend([outcome, work, flight.published.into(), flight.expired.into(), byte(flight.leader)]);
+    print.extend(flight.to_wake.iter().flat_map(|waker| waker.to_le_bytes().into_iter().take(2)));
+    print.push(END);
+}
+
 impl<'a> Names<'a> {
     fn new(trial: &'a Trial<'a>) -> Self {
         let mut next = 0;
@@ -183,24 +203,4 @@ impl Trial<'_> {
 
 fn byte(number: impl TryInto<u8>) -> u8 {
     number.try_into().unwrap_or_else(|_| panic!("the worlds are small"))
-}
-
-fn print_flight(flight: &Flight, print: &mut Vec<u8>) {
-    let outcome = match flight.outcome {
-        None => 0,
-        Some(Outcome::Ended(completion)) => 1 + completion as u8,
-        Some(Outcome::Abandoned) => 5,
-        Some(Outcome::TimedOut) => 6,
-        Some(Outcome::Closed) => 7,
-    };
-    let work = match flight.work {
-        Work::Parked => 0,
-        Work::Polled { shared, aborted } => 1 + u8::from(shared) + 2 * u8::from(aborted),
-        Work::Running => 5,
-        Work::Aborted => 6,
-        Work::Over => 7,
-    };
-    print.extend([outcome, work, flight.published.into(), flight.expired.into(), byte(flight.leader)]);
-    print.extend(flight.to_wake.iter().flat_map(|waker| waker.to_le_bytes().into_iter().take(2)));
-    print.push(END);
 }

@@ -23,6 +23,7 @@ mod copies;
 mod events;
 #[cfg(test)]
 mod explore;
+#[cfg(test)]
 mod fingerprint;
 mod holdings;
 mod judge;

@@ -19,7 +19,7 @@ pub(crate) fn play(bytes: &[u8]) {
     let mut trial = Trial::new(&setting);
     let mut path = Vec::new();
     if let Err(objection) = follow(&mut trial, choices, &mut path) {
-        panic!("{objection}\nin {setting:?}\nafter {path:#?}");
+        panic!("{objection}\nin a {}, {setting:?}\nafter {path:#?}", setting.name);
     }
 }
 

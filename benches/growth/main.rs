@@ -1,4 +1,4 @@
-//! How the cost of a call grows with the crowd: `cargo bench -p benches --bench growth -- --svg ../docs/growth.svg`.
+//! How the cost of a call grows with the crowd: `cargo bench -p benches --bench growth -- --svg growth.svg`.
 //!
 //! Time and live bytes per call, against the number of waiters of one flight and against the number of keys in flight, of
 //! ours and of the peers, on one thread. A flat line is a call that costs the same in any crowd. A contender that takes

@@ -12,7 +12,7 @@ const BURST: usize = bound(4096, 1);
 pub(super) struct Queue<T> {
     sender: flume::Sender<T>,
     receiver: flume::Receiver<T>,
-    /// At least as many as can be taken. Orders nothing by itself: see [`Turn`](super::Turn) for what does.
+    /// At least as many as can be taken. Orders nothing by itself: `Out::put_back` in the turns has the argument.
     len: AtomicUsize,
     /// The longest it has been since its memory was last given back.
     longest: AtomicUsize,

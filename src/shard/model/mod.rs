@@ -161,7 +161,7 @@ enum Work {
         aborted: bool,
     },
     Running,
-    /// A task that is to be dropped. It may be past that, and end as if it weren't.
+    /// Taken from its leader, or a task, and to be dropped. A task may be past that, and end as if it weren't.
     Aborted,
     /// Its completion was sent, and it sends no other; or it was dropped in its leader's hands.
     Over,

@@ -5,7 +5,7 @@
 
 use std::mem::discriminant;
 
-use super::{Completion, Judgement, Move, OnAbandon, OnExpiry, Setting, Stage, Trial, possible::Way};
+use super::{Completion, Judgement, Move, OnAbandon, OnExpiry, Setting, Stage, Trial, Work, possible::Way};
 
 const MOST_CALLERS: u8 = 24;
 
@@ -102,8 +102,13 @@ impl Trial<'_> {
         let ends = |chosen: &&Move| matches!(**chosen, Move::End(_, Completion::Value, Way::Direct) | Move::Resume(_));
         let parks = |chosen: &&Move| matches!(**chosen, Move::Park(_));
         let next = moves.iter().find(brings_on).or_else(|| moves.iter().find(ends));
-        // Last, or one that waits for others would be parked and resumed for ever.
-        next.or_else(|| moves.iter().find(parks)).copied()
+        // Work that was aborted while it waits for its own joins; then that which waits for others, which would be parked and
+        // resumed for ever if it came earlier.
+        let aborted = |chosen: &&Move| match **chosen {
+            Move::End(flight, Completion::Aborted, Way::Direct) => self.flights[flight].work == Work::Aborted,
+            _ => false,
+        };
+        next.or_else(|| moves.iter().find(aborted)).or_else(|| moves.iter().find(parks)).copied()
     }
 
     fn is_publishing(&self) -> bool {

@@ -76,15 +76,13 @@ impl Trial<'_> {
     /// The flight is over, and its work is to be dropped.
     pub(super) fn abort(&mut self, flight: usize) {
         match &mut self.flights[flight].work {
-            Work::Parked => self.drop_work(flight),
             Work::Polled { aborted, .. } => *aborted = true,
-            work @ Work::Running => *work = Work::Aborted,
+            work @ (Work::Parked | Work::Running) => *work = Work::Aborted,
             Work::Aborted | Work::Over => {}
         }
     }
 
-    /// Work that was its leader's to poll is dropped. The shard hears of what it waited for by the queue, as this may
-    /// happen during a turn.
+    /// Work that was its leader's to poll is dropped by its leader. The shard hears by the queue of what it waited for.
     pub(super) fn drop_work(&mut self, flight: usize) {
         self.flights[flight].work = Work::Over;
         let nested: Vec<_> = self.nested_in(flight).collect();

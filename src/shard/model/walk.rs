@@ -102,8 +102,8 @@ impl Trial<'_> {
         let ends = |chosen: &&Move| matches!(**chosen, Move::End(_, Completion::Value, Way::Direct) | Move::Resume(_));
         let parks = |chosen: &&Move| matches!(**chosen, Move::Park(_));
         let next = moves.iter().find(brings_on).or_else(|| moves.iter().find(ends));
-        // Work that was aborted while it waits for its own joins; then that which waits for others, which would be parked and
-        // resumed for ever if it came earlier.
+        // Work that was aborted while it waits for its own joins; then that which waits for others, which would be parked
+        // and resumed for ever if it came earlier.
         let aborted = |chosen: &&Move| match **chosen {
             Move::End(flight, Completion::Aborted, Way::Direct) => self.flights[flight].work == Work::Aborted,
             _ => false,

@@ -1,4 +1,4 @@
-//! The seam for whoever measures what counters can't tell: how long things took.
+//! The seam for measuring what counters can't tell: how long things took.
 //!
 //! Without an observer, all of this is a check of an `Option`, and no clock is read.
 
@@ -60,7 +60,7 @@ pub(crate) enum WaitEnd {
     Left,
 }
 
-/// A shard that can be asked, and that isn't kept alive by whoever may ask it.
+/// A shard that can be asked, and that isn't kept alive by those who may ask it.
 pub(crate) trait Source: Send + Sync {
     /// What it has counted since it is there, resets or not. Bypasses are the router's.
     fn totals(&self) -> Pin<Box<dyn Future<Output = Result<Stats, Closed>> + Send + '_>>;

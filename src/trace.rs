@@ -1,6 +1,6 @@
 //! What is told to tracing: `shardflight` is the target of everything, and the names here are stable.
 //!
-//! A subscriber is user code. What a shard tells runs under guard, and nothing is put together unless somebody listens.
+//! A subscriber is user code. What a shard tells runs under guard, and nothing is put together without a listener.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::{
 
 const TARGET: &str = "shardflight";
 
-/// The span that this thread is in, if anybody could ever see one below it. Where nobody listens at all, that is known at
+/// The span that this thread is in, if a subscriber could ever see one below it. Without a subscriber, that is known at
 /// the price of a load.
 pub(crate) fn caller() -> Option<Span> {
     if LevelFilter::current() == LevelFilter::OFF {
@@ -85,6 +85,6 @@ pub(crate) fn falls_back(scope: &'static str, reason: &str) {
 }
 
 fn contained(tell: impl FnOnce()) {
-    // The panic hook has reported it; there is nobody else to tell.
+    // The panic hook has reported it; nothing else can be told.
     let _ = unwind::catch(tell);
 }

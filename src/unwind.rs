@@ -1,5 +1,5 @@
 //! User code may panic anywhere: in closures, `Hash`, `Eq`, `Clone`, `Drop`, and in the drop of a panic's own payload.
-//! Everything of the user's that runs on somebody else's behalf runs through here (G13).
+//! Everything of the user's that runs on another caller's behalf runs through here (G13).
 
 use std::{
     any::Any,
@@ -23,7 +23,7 @@ pub(crate) fn from_payload(payload: Box<dyn Any + Send>) -> CaughtPanic {
     panic
 }
 
-/// A value of the user's on a way where it may be dropped by whoever finds it: a panic in its `Drop` ends here, too.
+/// A value of the user's on a way where it may be dropped where it is found: a panic in its `Drop` ends here, too.
 pub(crate) struct Contained<T>(Option<T>);
 
 impl<T> Contained<T> {

@@ -27,6 +27,6 @@ fn timekeeper() -> io::Result<Runtime> {
     thread::Builder::new().name("shardflight timers".to_owned()).spawn(move || {
         runtime.block_on(std::future::pending::<()>());
     })?;
-    // Of two that came at once, one keeps a thread nobody asks: it sleeps.
+    // Of two that came at once, one keeps a thread that is never asked: it sleeps.
     Ok(TIMEKEEPER.get_or_init(|| timers).clone())
 }

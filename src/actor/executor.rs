@@ -1,4 +1,4 @@
-//! What a shard's actor does between its messages: it looks after the shard when nobody else does.
+//! What a shard's actor does between its messages: it looks after the shard when no message does.
 //!
 //! Turns run where their messages are, so nothing here is on a call's way. The actor sets the one timer that flights'
 //! deadlines need, handles messages that a caller's bounded turn left in the queue, and closes the shard at its end.

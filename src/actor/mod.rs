@@ -1,6 +1,6 @@
 //! The actors, one per shard: who looks after a shard that no message is at, and for how long it lives.
 //!
-//! The shard itself is in the [`engine`](crate::engine), and moves to whoever has a message for it. So nothing of a shard
+//! The shard itself is in the [`engine`](crate::engine), and moves to the thread that has a message for it. So nothing of a shard
 //! depends on when its actor is next polled, but the deadline of a shard without traffic.
 
 #[cfg(not(shardflight_shuttle))]

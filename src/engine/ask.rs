@@ -13,7 +13,7 @@ use crate::{
     unwind::Contained,
 };
 
-/// What the question came with, which is the user's own and dropped by whoever asked; and the answer.
+/// What the question came with, which is the user's own and dropped by the asker; and the answer.
 type Answered<I, T> = (Contained<I>, Result<T, Closed>);
 
 /// A question that is put already; the answer may have to be awaited.

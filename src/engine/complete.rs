@@ -34,7 +34,7 @@ impl<K: Key, V: Value> Completer<K, V> {
     }
 
     pub(crate) fn record(&self) -> &Record<V> {
-        self.record.as_deref().expect("it is taken by whoever does the duty, which ends this")
+        self.record.as_deref().expect("it is taken where the duty is done, which ends this")
     }
 
     /// Whose work it is that runs, as long as it runs.
@@ -206,7 +206,7 @@ impl<K: Key, V: Value> Engine<K, V> {
         let Left::Departed { waker, abandoned } = left else { return After::Over };
         drop_contained(waker);
         let Some(ended) = abandoned else { return After::GoesOn };
-        // There is nobody to wake: what remains is the key's to drop, and the work's task to be told.
+        // No caller is left to wake: what remains is the key's to drop, and the work's task to be told.
         let work = ended.record.abort();
         ended.record.publish(Err(JoinError::Aborted));
         respond::respond(self, ended);

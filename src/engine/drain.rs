@@ -47,7 +47,7 @@ impl<K: Key, V: Value> State<K, V> {
         }
     }
 
-    /// Answers every caller with `Closed`, and refuses joins from now on. Whoever waits for a shutdown is told after that.
+    /// Answers every caller with `Closed`, and refuses joins from now on. Callers of `shutdown` are told after that.
     pub(crate) fn close(&mut self, abort: bool) {
         if self.shard.is_closed() {
             return;

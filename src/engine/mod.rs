@@ -1,7 +1,7 @@
 //! Turns: how a message gets to its shard, and what is done about it afterwards.
 //!
-//! A shard is a value in a [`Cell`], owned by moving it. Whoever has a message takes the shard out, has it handle the
-//! message, puts it back, and only then does what the shard asked for. Nobody waits for a shard: if it is out, the message
+//! A shard is a value in a [`Cell`], owned by moving it. The thread that has a message takes the shard out, has it handle the
+//! message, puts it back, and only then does what the shard asked for. No thread waits for a shard: if it is out, the message
 //! goes into the shard's queue, and the one that has the shard looks at the queue after putting it back.
 //!
 //! While a shard is out, nothing of a user's runs but a guarded `K: Eq`. Wakers, drops, work, subscribers and recorders

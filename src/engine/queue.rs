@@ -52,7 +52,7 @@ impl<T> Queue<T> {
     }
 
     /// Gives the memory of a past burst back (G6): a queue that flume drains starts again from nothing. What came in
-    /// meanwhile is handed over. To be called where it has run empty, by whoever has the shard.
+    /// meanwhile is handed over. To be called where it has run empty, by the owner of the shard.
     pub(super) fn shrink(&self) -> Vec<T> {
         if self.longest.load(Ordering::Relaxed) <= BURST {
             return Vec::new();

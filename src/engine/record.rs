@@ -107,7 +107,7 @@ impl<V> Record<V> {
         self.in_place.take().map(|work| *work)
     }
 
-    /// Leaves the work for the leader's next poll, or for whoever needs it before. It comes back if it is needed already.
+    /// Leaves the work for the leader's next poll, or for the caller that needs it before. It comes back if it is needed already.
     pub(crate) fn park(&self, work: InPlaceWork<V>) -> Option<(Box<InPlaceWork<V>>, Needed)> {
         drop_contained(self.in_place.put(Box::new(work)));
         // `share` and `abort` set their flag and then swap the cell. A swap of theirs that found it empty came before ours
@@ -129,7 +129,7 @@ pub(crate) enum Needed {
     Dropped,
 }
 
-/// Whoever lets go last drops the value: one of its callers, in nearly all cases. A panic in its `Drop` ends here (G13).
+/// The last owner drops the value: one of its callers, in nearly all cases. A panic in its `Drop` ends here (G13).
 impl<V> Drop for Record<V> {
     fn drop(&mut self) {
         drop_contained(self.outcome.take());

@@ -102,7 +102,7 @@ impl<'a, K: Key, V: Value> Out<'a, K, V> {
     }
 
     fn state(&mut self) -> &mut State<K, V> {
-        self.state.as_mut().expect("it is put back by whoever ends this")
+        self.state.as_mut().expect("it is put back where this ends")
     }
 
     /// Handles messages of the queue, up to a batch. Says how many. What they leave to do stays in the state.
@@ -198,7 +198,7 @@ impl<K: Key, V: Value> Engine<K, V> {
         })
     }
 
-    /// Puts a message into a shard's queue, and sees to it that it is handled: by whoever has the shard, or here.
+    /// Puts a message into a shard's queue, and sees to it that it is handled: by the owner of the shard, or here.
     #[cold]
     pub(crate) fn post(self: &Arc<Self>, shard: usize, message: Message<K, V>) {
         let mut todo = Todo::new();
@@ -221,7 +221,7 @@ impl<K: Key, V: Value> Engine<K, V> {
     fn catch_up(self: &Arc<Self>, shard: usize, most: usize, todo: &mut Todo<K, V>) {
         let port = &self.ports[shard];
         let mut handled = 0;
-        // If it is out, whoever has it looks after the queue.
+        // If it is out, its owner looks after the queue.
         while let Some(mut out) = Out::take(port) {
             handled += out.handle_queued(self);
             let mut more = None;

@@ -212,7 +212,7 @@ where
         timeout: Option<Box<WaitTimeout>>,
     ) {
         let (sender, reply) = oneshot::channel();
-        // Whoever handles it launches the work: this caller may never be polled again (G2).
+        // The thread that handles it launches the work: this caller may never be polled again (G2).
         join.in_place = false;
         let work: Box<dyn Launch<K, V>> = Box::new(BoxedWork { work, span });
         let waker = join.waker.clone();
@@ -356,7 +356,7 @@ where
         first: bool,
         cx: &mut Context<'_>,
     ) -> Poll<Delivery<V>> {
-        // In nobody's hands but this poll's: whatever happens here, dropping this completes the flight (G5).
+        // In this poll's hands alone: whatever happens here, dropping this completes the flight (G5).
         let completer = Completer::new(Arc::clone(&self.router.engine), slot.flight, record);
         self.stage = Stage::Done;
         let mut work = Some(work);

@@ -14,7 +14,7 @@ pub(crate) struct Flight<T: Types> {
     pub(crate) started: Instant,
     pub(crate) record: T::Record,
     pub(crate) waiters: Waiters<T::Waker>,
-    /// Its leader polls its work itself: nobody else has joined yet.
+    /// Its leader polls its work itself: no other caller has joined yet.
     pub(super) in_place: bool,
     /// That it is crowded has been reported.
     pub(super) crowded: bool,

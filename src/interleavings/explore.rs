@@ -30,7 +30,7 @@ const PREEMPTIONS: usize = 4;
 const RUN: usize = 12;
 
 /// How many steps a task waits at most where priorities alone decide.
-const PATIENCE: usize = 300;
+const MAX_WAIT: usize = 300;
 
 /// More steps than any scenario takes: it goes round in circles.
 const STEPS: usize = 20_000;
@@ -162,7 +162,7 @@ impl Fair {
             *until = self.step;
             longest = longest.max(self.step - *since);
         }
-        longest > PATIENCE
+        longest > MAX_WAIT
     }
 }
 

@@ -79,32 +79,26 @@ pub(super) fn a_leader_in_place_is_woken_in_the_task_that_it_moves_to() {
     });
 }
 
+async fn leaves_between_two_joins(fixture: Fixture) {
+    let leader = begun(fixture.call(KEY));
+    let first = fixture.caller(KEY);
+    let leaving = spawn(async move { drop(leader) });
+    let second = fixture.caller(KEY);
+    for caller in [first, second] {
+        assert!(caller.await.unwrap().outcome.is_ok());
+    }
+    leaving.await.unwrap();
+    fixture.finish().await;
+}
+
 pub(super) fn a_leader_in_place_leaves_beside_a_followers_join() {
-    in_place(identity, async |fixture| {
-        let leader = begun(fixture.call(KEY));
-        let first = fixture.caller(KEY);
-        let leaving = spawn(async move { drop(leader) });
-        let second = fixture.caller(KEY);
-        for caller in [first, second] {
-            assert!(caller.await.unwrap().outcome.is_ok());
-        }
-        leaving.await.unwrap();
-        fixture.finish().await;
-    });
+    in_place(identity, leaves_between_two_joins);
 }
 
 pub(super) fn no_follower_joins_in_place_work_that_is_aborted() {
     in_place(aborting, async |fixture| {
         fixture.history.excuse(KEY);
-        let leader = begun(fixture.call(KEY));
-        let first = fixture.caller(KEY);
-        let leaving = spawn(async move { drop(leader) });
-        let second = fixture.caller(KEY);
-        for caller in [first, second] {
-            assert!(caller.await.unwrap().outcome.is_ok());
-        }
-        leaving.await.unwrap();
-        fixture.finish().await;
+        leaves_between_two_joins(fixture).await;
     });
 }
 

@@ -31,6 +31,13 @@ fn handle() -> Handle<u8, u8> {
     in_place().build().expect("inside a runtime").handle()
 }
 
+/// A join whose work has begun in its own poll, and waits at the gate to answer 7.
+fn leading(handle: &Handle<u8, u8>, gate: &Gate) -> impl Future<Output = Result<u8, JoinError>> + Unpin + Send + use<> {
+    let mut leader = handle.join(1, gate.then(7));
+    assert_pending(&mut leader);
+    leader
+}
+
 #[tokio::test]
 async fn a_lone_leader_runs_its_work_in_its_own_task() {
     limited(async {
@@ -67,8 +74,7 @@ async fn detached_work_is_the_default_and_runs_in_a_task_of_its_own() {
 async fn a_parked_leader_holds_up_no_follower() {
     limited(async {
         let (handle, gate) = (handle(), Gate::new());
-        let mut leader = handle.join(1, gate.then(7));
-        assert_pending(&mut leader);
+        let leader = leading(&handle, &gate);
         let mut follower = handle.join(1, || ready(0));
         assert_pending(&mut follower);
         gate.open();
@@ -105,8 +111,7 @@ async fn a_leader_stuck_in_a_branch_that_is_not_polled_holds_up_no_follower() {
 async fn a_leader_that_leaves_leaves_its_follower_the_result() {
     limited(async {
         let (handle, gate) = (handle(), Gate::new());
-        let mut leader = handle.join(1, gate.then(7));
-        assert_pending(&mut leader);
+        let leader = leading(&handle, &gate);
         let mut follower = handle.join(1, || ready(0));
         assert_pending(&mut follower);
         drop(leader);
@@ -122,8 +127,7 @@ async fn a_leader_that_leaves_leaves_its_follower_the_result() {
 async fn abandoned_work_goes_on_under_finish_and_later_joins_share_it() {
     limited(async {
         let (handle, gate) = (handle(), Gate::new());
-        let mut leader = handle.join(1, gate.then(7));
-        assert_pending(&mut leader);
+        let leader = leading(&handle, &gate);
         drop(leader);
         let mut follower = handle.join(1, || ready(0));
         assert_pending(&mut follower);
@@ -178,8 +182,7 @@ async fn a_leader_that_moves_to_another_executor_goes_on_there() {
 async fn a_leader_polled_with_another_waker_is_woken_by_it() {
     limited(async {
         let (handle, gate) = (handle(), Gate::new());
-        let mut leader = handle.join(1, gate.then(7));
-        assert_pending(&mut leader);
+        let leader = leading(&handle, &gate);
         let mut follower = handle.join(1, || ready(0));
         assert_pending(&mut follower);
         let leader = tokio::spawn(leader);
@@ -280,8 +283,7 @@ async fn a_detached_flight_keeps_its_leader() {
     limited(async {
         let builder = in_place().max_flight_duration(Duration::from_secs(1)).on_expiry(OnExpiry::Detach);
         let (handle, gate) = (builder.build().unwrap().handle(), Gate::new());
-        let mut leader = handle.join(1, gate.then(7));
-        assert_pending(&mut leader);
+        let leader = leading(&handle, &gate);
         settle().await;
         advance(Duration::from_secs(2)).await;
         assert_eq!(handle.join(1, || ready(8)).await.unwrap(), 8);
@@ -295,8 +297,7 @@ async fn a_detached_flight_keeps_its_leader() {
 async fn a_forgotten_flight_keeps_its_leader_and_its_key_starts_anew() {
     limited(async {
         let (handle, gate) = (handle(), Gate::new());
-        let mut leader = handle.join(1, gate.then(7));
-        assert_pending(&mut leader);
+        let leader = leading(&handle, &gate);
         assert!(handle.forget(1).await.unwrap());
         assert_eq!(handle.join(1, || ready(8)).await.unwrap(), 8);
         gate.open();
@@ -371,8 +372,7 @@ fn a_follower_that_blocks_its_thread_right_after_its_join_delays_no_flight_it_do
             let runtime = two_workers();
             let handle = inside(&runtime, handle);
             let gate = Gate::new();
-            let mut leader = handle.join(1, gate.then(7));
-            assert_pending(&mut leader);
+            let _leader = leading(&handle, &gate);
             let (wall, opener) = Wall::new();
             let joined = Count::default();
             let blocked = {

@@ -85,7 +85,7 @@ impl Trial<'_> {
         }
     }
 
-    /// Work that may go on, in whoever's hands.
+    /// Work that may go on, in its task or in its leader's poll.
     fn is_polled(&self, flight: usize) -> bool {
         matches!(self.flights[flight].work, Work::Running | Work::Polled { .. })
     }

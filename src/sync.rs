@@ -56,6 +56,10 @@ mod real {
         pub(crate) fn put(&self, value: Box<T>) -> Option<Box<T>> {
             self.0.swap(Some(value))
         }
+
+        pub(crate) fn into_inner(self) -> Option<Box<T>> {
+            self.0.into_inner()
+        }
     }
 
     /// A bound on how much is done at once: the usual one. Explored are smaller ones, which few tasks reach.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use super::{
     Engine,
     message::{Action, Key, Live, Message, Value},
-    record::{Outcome, Output, Record},
-    respond,
+    record::{Ending, Record},
+    respond::{self, Responding},
+    turn::State,
 };
 use crate::{
     error::JoinError,
-    shard::{Completion, FlightRef, Left, Slot},
+    shard::{Completion, Ended, FlightRef, Left, Slot},
     task::current::Current,
     unwind::drop_contained,
 };
@@ -51,63 +52,56 @@ impl<K: Key, V: Value> Completer<K, V> {
         self.record.take().expect("the duty is not done yet")
     }
 
-    /// The work has ended.
-    pub(crate) fn complete(mut self, output: Result<Output<V>, JoinError>) {
-        let (completion, outcome) = sum_up(output);
-        self.publish(completion, outcome);
+    /// The work has ended. What comes back are the callers that are still to be woken.
+    #[must_use = "dropped, it wakes them all at once"]
+    pub(crate) fn complete(mut self, ending: Ending<V>) -> Option<Responding<K, V>> {
+        self.publish(ending)
     }
 
-    fn publish(&mut self, completion: Completion, outcome: Outcome<V>) {
+    fn publish(&mut self, ending: Ending<V>) -> Option<Responding<K, V>> {
         // Let go of before any caller is woken, so that the last one finds that the value is its own.
-        if self.record.take().is_none() {
-            return;
-        }
+        self.record.take()?;
         let (engine, flight) = (&self.engine, self.flight);
-        let mut unpublished = Some(outcome);
-        let ended = engine.visit(flight.id.shard(), |state| {
-            let ended = state.shard.complete(flight, completion)?;
-            unpublished.take().into_iter().for_each(|outcome| ended.record.publish(outcome));
-            Some(ended)
-        });
+        let mut unpublished = Some(ending);
+        let ended = engine.visit(flight.id.shard(), |state| end(state, flight, &mut unpublished));
         match (ended, unpublished) {
-            (Some(Some(ended)), _) => respond::respond(engine, ended),
-            (None, Some(outcome)) => {
-                engine.post(flight.id.shard(), Message::Complete { flight, completion, outcome });
-            }
+            (Some(Some(ended)), _) => return respond::respond(engine, ended),
+            (None, Some(ending)) => engine.post(flight.id.shard(), Message::Complete { flight, ending }),
             // Cut short before: a late result changes nothing.
             (_, late) => drop_contained(late),
         }
+        None
     }
 
     /// The same for a leader that ran the work itself: if no other caller waits, the output is its own.
-    pub(crate) fn complete_in_place(mut self, output: Result<Output<V>, JoinError>) -> InPlaceEnd<V> {
+    pub(crate) fn complete_in_place(mut self, ending: Ending<V>) -> InPlaceEnd<V> {
         let record = self.record.take().expect("the duty is not done yet");
         let (engine, flight) = (&self.engine, self.flight);
-        let completion = completion_of(&output);
-        let mut unpublished = Some(output);
+        let mut unpublished = Some(ending);
         let ended = engine.visit(flight.id.shard(), |state| {
-            let mut ended = state.shard.complete(flight, completion)?;
+            let mut ended = state.shard.complete(flight, completion_of(unpublished.as_ref()?))?;
             let (waiters, leader) = (ended.waiters.len(), ended.waiters.take_leader());
             if waiters > 1 {
-                unpublished.take().into_iter().for_each(|output| ended.record.publish(sum_up(output).1));
+                unpublished.take().into_iter().for_each(|ending| ended.record.publish(ending));
             }
             Some((ended, waiters, leader))
         });
         match (ended, unpublished) {
-            (Some(Some((ended, waiters, leader))), Some(output)) => {
-                respond::tell(engine, ended.itself.id, ended.started, output.as_ref().err(), waiters);
+            (Some(Some((ended, waiters, leader))), Some(ending)) => {
+                respond::tell(engine, ended.itself.id, ended.started, ending.as_ref().err(), waiters);
                 drop_contained(leader);
                 drop_contained(ended.key);
-                InPlaceEnd::Own(output.map(|output| output.value))
+                InPlaceEnd::Own(ending.map(|output| output.value))
             }
             (Some(Some((ended, _, leader))), None) => {
                 drop_contained(leader);
-                respond::respond(engine, ended);
+                if let Some(rest) = respond::respond(engine, ended) {
+                    rest.hand_over(engine);
+                }
                 InPlaceEnd::Elsewhere(record)
             }
-            (None, Some(output)) => {
-                let (_, outcome) = sum_up(output);
-                engine.post(flight.id.shard(), Message::Complete { flight, completion, outcome });
+            (None, Some(ending)) => {
+                engine.post(flight.id.shard(), Message::Complete { flight, ending });
                 InPlaceEnd::Elsewhere(record)
             }
             // Cut short before: a late result changes nothing.
@@ -119,6 +113,17 @@ impl<K: Key, V: Value> Completer<K, V> {
     }
 }
 
+/// Unmaps a flight whose work has ended, and publishes how. `None`, and the ending stays, if it was cut short before.
+pub(super) fn end<K: Key, V: Value>(
+    state: &mut State<K, V>,
+    flight: FlightRef,
+    ending: &mut Option<Ending<V>>,
+) -> Option<Ended<Live<K, V>>> {
+    let ended = state.shard.complete(flight, completion_of(ending.as_ref()?))?;
+    ending.take().into_iter().for_each(|ending| ended.record.publish(ending));
+    Some(ended)
+}
+
 /// How a leader that ran its work itself gets its answer.
 pub(crate) enum InPlaceEnd<V> {
     Own(Result<V, JoinError>),
@@ -126,8 +131,8 @@ pub(crate) enum InPlaceEnd<V> {
     Elsewhere(Arc<Record<V>>),
 }
 
-fn completion_of<V>(output: &Result<Output<V>, JoinError>) -> Completion {
-    match output {
+fn completion_of<V>(ending: &Ending<V>) -> Completion {
+    match ending {
         Ok(output) if output.is_error => Completion::Error,
         Ok(_) => Completion::Value,
         Err(JoinError::Panicked(_)) => Completion::Panicked,
@@ -135,13 +140,11 @@ fn completion_of<V>(output: &Result<Output<V>, JoinError>) -> Completion {
     }
 }
 
-fn sum_up<V>(output: Result<Output<V>, JoinError>) -> (Completion, Outcome<V>) {
-    (completion_of(&output), output.map(|output| Arc::new(output.value)))
-}
-
 impl<K: Key, V: Value> Drop for Completer<K, V> {
     fn drop(&mut self) {
-        self.publish(Completion::Aborted, Err(JoinError::Aborted));
+        if let Some(rest) = self.publish(Err(JoinError::Aborted)) {
+            rest.hand_over(&self.engine);
+        }
     }
 }
 
@@ -209,7 +212,7 @@ impl<K: Key, V: Value> Engine<K, V> {
         // No caller is left to wake: what remains is the key's to drop, and the work's task to be told.
         let work = ended.record.abort();
         ended.record.publish(Err(JoinError::Aborted));
-        respond::respond(self, ended);
+        drop(respond::respond(self, ended));
         drop_contained(work);
         After::Over
     }

@@ -4,13 +4,13 @@ use std::{marker::PhantomData, sync::Arc, task::Waker, time::Instant};
 
 use super::{
     Engine, State,
-    complete::{Completer, HeldSlot},
-    record::{InPlaceWork, Outcome, Record},
+    complete::{self, Completer, HeldSlot},
+    record::{Ending, InPlaceWork, Record},
     respond,
 };
 use crate::{
     error::JoinError,
-    shard::{Completion, CycleMessage, Ended, FlightRef, Join, Joined, Left, Renewed, Report, Shard, Slot, Types},
+    shard::{CycleMessage, Ended, FlightRef, Join, Joined, Left, Renewed, Report, Shard, Slot, Types},
     sync::oneshot,
     unwind::{Contained, contain, drop_contained},
 };
@@ -47,8 +47,7 @@ pub(crate) enum Message<K: Key, V: Value> {
     Join(Box<QueuedJoin<K, V>>),
     Complete {
         flight: FlightRef,
-        completion: Completion,
-        outcome: Outcome<V>,
+        ending: Ending<V>,
     },
     /// A caller has left.
     Cancel(Slot),
@@ -69,6 +68,7 @@ pub(crate) type Question<K, V> = Box<dyn FnOnce(&mut State<K, V>) + Send>;
 /// A join that found its shard out. Its work travels along, as its caller may never be polled again (G2).
 pub(crate) struct QueuedJoin<K: Key, V: Value> {
     pub(crate) join: Join<Live<K, V>>,
+    pub(crate) wants_arc: bool,
     pub(crate) work: Box<dyn Launch<K, V>>,
     pub(crate) reply: Reply<K, V>,
 }
@@ -159,7 +159,7 @@ pub(crate) enum Action<K: Key, V: Value> {
 /// the process (G13).
 pub(crate) enum Discard<K: Key, V: Value> {
     Waker(Waker),
-    Outcome(Outcome<V>),
+    Ending(Ending<V>),
     InPlace(Box<InPlaceWork<V>>),
     Join(Join<Live<K, V>>, Box<dyn Launch<K, V>>),
     Unused(Unused<K, V>),
@@ -169,7 +169,7 @@ impl<K: Key, V: Value> Discard<K, V> {
     pub(super) fn run(self) {
         match self {
             Self::Waker(waker) => drop_contained(waker),
-            Self::Outcome(outcome) => drop_contained(outcome),
+            Self::Ending(ending) => drop_contained(ending),
             Self::InPlace(work) => drop_contained(work),
             Self::Join(join, work) => {
                 drop_contained(work);
@@ -209,15 +209,12 @@ impl<K: Key, V: Value> Message<K, V> {
     pub(super) fn handle(self, engine: &Arc<Engine<K, V>>, state: &mut State<K, V>, now: Instant) {
         match self {
             Self::Join(queued) => queued.handle(engine, state, now),
-            Self::Complete { flight, completion, outcome } => {
-                state.actions.push(match state.shard.complete(flight, completion) {
-                    Some(ended) => {
-                        ended.record.publish(outcome);
-                        Action::Respond(ended)
-                    }
-                    // Cut short before: a late result changes nothing.
-                    None => Action::Drop(Discard::Outcome(outcome)),
-                });
+            Self::Complete { flight, ending } => {
+                let mut unpublished = Some(ending);
+                let ended = complete::end(state, flight, &mut unpublished);
+                state.actions.extend(ended.map(Action::Respond));
+                // Cut short before: a late result changes nothing.
+                state.actions.extend(unpublished.map(|late| Action::Drop(Discard::Ending(late))));
             }
             Self::Cancel(slot) => leave(&mut state.shard, slot, &mut state.actions),
             Self::Renew { slot, waker } => state.actions.push(match state.shard.renew(slot, waker) {
@@ -242,14 +239,15 @@ fn leave<K: Key, V: Value>(shard: &mut Shard<Live<K, V>>, slot: Slot, actions: &
 
 impl<K: Key, V: Value> QueuedJoin<K, V> {
     fn handle(self, engine: &Arc<Engine<K, V>>, state: &mut State<K, V>, now: Instant) {
-        let Self { join, work, reply } = self;
-        let State { shard, effects, actions, .. } = state;
+        let Self { join, wants_arc, work, reply } = self;
         if reply.is_closed() {
             // It left before its shard saw it, and counts nowhere.
-            actions.push(Action::Drop(Discard::Join(join, work)));
+            state.actions.push(Action::Drop(Discard::Join(join, work)));
             return;
         }
-        let (answer, waker) = match shard.join(join, now, effects) {
+        let joined = state.join(join, wants_arc, now);
+        let State { shard, actions, .. } = state;
+        let (answer, waker) = match joined {
             Joined::Leads { flight, record } => {
                 let completer = Completer::new(Arc::clone(engine), flight, Arc::clone(&record));
                 actions.push(Action::Launch(work, completer));

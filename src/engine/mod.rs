@@ -10,6 +10,7 @@
 mod ask;
 mod complete;
 mod drain;
+mod latest_waker;
 mod message;
 mod queue;
 mod record;
@@ -26,8 +27,10 @@ pub(crate) use self::{
     ask::{Asked, Look},
     complete::{After, Completer, InPlaceEnd},
     drain::Drained,
+    latest_waker::LatestWaker,
     message::{Answer, Key, Launch, Live, Message, QueuedJoin, Reply, Value},
-    record::{InPlaceWork, Needed, Output, Record},
+    record::{Ending, InPlaceWork, Needed, Output, Record},
+    respond::Responding,
     turn::State,
 };
 use crate::{

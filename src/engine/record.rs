@@ -1,6 +1,7 @@
 //! What the callers of one flight and its work share: the outcome, and what the work is told.
 
 use std::{
+    mem,
     pin::Pin,
     sync::{Arc, atomic::Ordering},
     task::Waker,
@@ -9,11 +10,27 @@ use std::{
 use crate::{
     error::JoinError,
     sync::{AtomicU8, AtomicWaker, Cell, OnceLock},
-    unwind::drop_contained,
+    unwind::{catch, drop_contained},
 };
 
 /// How a flight ended.
-pub(crate) type Outcome<V> = Result<Arc<V>, JoinError>;
+type Outcome<V> = Result<Published<V>, JoinError>;
+
+/// A flight's value, as its callers find it.
+enum Published<V> {
+    Plain(V),
+    /// A caller wants an `Arc`, and all of them find the same. Most flights have none that does, and save the allocation.
+    Shared(Arc<V>),
+}
+
+impl<V> AsRef<V> for Published<V> {
+    fn as_ref(&self) -> &V {
+        match self {
+            Self::Plain(value) => value,
+            Self::Shared(value) => value,
+        }
+    }
+}
 
 /// What work returns.
 pub(crate) struct Output<V> {
@@ -22,13 +39,18 @@ pub(crate) struct Output<V> {
     pub(crate) is_error: bool,
 }
 
+/// What work came to: its output, or why there is none.
+pub(crate) type Ending<V> = Result<Output<V>, JoinError>;
+
 /// Work that its leader polls: boxed, so that it can be moved to a task between two polls.
-pub(crate) struct InPlaceWork<V>(pub(crate) Pin<Box<dyn Future<Output = Result<Output<V>, JoinError>> + Send>>);
+pub(crate) struct InPlaceWork<V>(pub(crate) Pin<Box<dyn Future<Output = Ending<V>> + Send>>);
 
 /// The flight is over and its work has to be dropped.
 const ABORTED: u8 = 1;
 /// A second caller waits for work that the leader polls: it has to become a task.
 const SHARED: u8 = 2;
+/// A caller wants the value in an `Arc`.
+const ARC_WANTED: u8 = 4;
 
 pub(crate) struct Record<V> {
     /// Set once, in the turn that unmapped the flight.
@@ -50,28 +72,61 @@ impl<V> Record<V> {
         })
     }
 
-    pub(crate) fn outcome(&self) -> Option<&Outcome<V>> {
-        self.outcome.get()
+    /// Whether the outcome is published.
+    pub(crate) fn is_over(&self) -> bool {
+        self.outcome.get().is_some()
     }
 
     pub(crate) fn error(&self) -> Option<&JoinError> {
-        self.outcome()?.as_ref().err()
+        self.outcome.get()?.as_ref().err()
+    }
+
+    /// To be called in the turn of the join that wants it.
+    pub(crate) fn want_arc(&self) {
+        // Relaxed: the turn that publishes is another turn of the same shard.
+        self.flags.fetch_or(ARC_WANTED, Ordering::Relaxed);
     }
 
     /// To be called in the turn that unmapped the flight, after that: a join that comes later finds no flight (G3). Runs
     /// nothing of the user's.
-    pub(super) fn publish(&self, outcome: Outcome<V>) {
-        if let Err(second) = self.outcome.set(outcome) {
+    pub(super) fn publish(&self, ending: Ending<V>) {
+        let arc_wanted = self.flags.load(Ordering::Relaxed) & ARC_WANTED != 0;
+        let publish = |value| if arc_wanted { Published::Shared(Arc::new(value)) } else { Published::Plain(value) };
+        if let Err(second) = self.outcome.set(ending.map(|output| publish(output.value))) {
             drop_contained(second);
             debug_assert!(false, "a flight is unmapped once, so its outcome is published once");
         }
     }
 
-    /// The outcome of a record that only this caller still has, without a clone.
-    pub(crate) fn into_outcome(mut self: Arc<Self>) -> Option<Outcome<V>> {
-        match Arc::get_mut(&mut self) {
-            Some(record) => record.outcome.take(),
-            None => self.outcome.get().cloned(),
+    /// A caller's own value: the flight's, if no other caller has the record any more, else a clone, made here in the caller's
+    /// poll. A panicking `Clone` or `Drop` reaches this caller alone (G13).
+    pub(crate) fn into_value(self: Arc<Self>, clone: fn(&V) -> V) -> Result<V, JoinError> {
+        let clone = |value: &V| catch(|| clone(value)).map_err(JoinError::Panicked);
+        // Most callers aren't the last. They see it without writing to what all of them share.
+        let last = if Arc::strong_count(&self) == 1 { Arc::try_unwrap(self) } else { Err(self) };
+        match last {
+            Ok(mut record) => match record.outcome.take().unwrap_or(Err(JoinError::Aborted))? {
+                Published::Plain(value) => Ok(value),
+                Published::Shared(value) => Arc::try_unwrap(value).or_else(|value| {
+                    let own = clone(&value);
+                    drop_contained(value);
+                    own
+                }),
+            },
+            Err(record) => match record.outcome.get() {
+                Some(Ok(value)) => clone(value.as_ref()),
+                Some(Err(error)) => Err(error.clone()),
+                None => Err(JoinError::Aborted),
+            },
+        }
+    }
+
+    /// The value that all callers share. For a caller that [wanted](Self::want_arc) it.
+    pub(crate) fn into_arc(self: Arc<Self>) -> Result<Arc<V>, JoinError> {
+        match self.outcome.get() {
+            Some(Ok(Published::Shared(value))) => Ok(Arc::clone(value)),
+            Some(Err(error)) => Err(error.clone()),
+            Some(Ok(Published::Plain(_))) | None => Err(JoinError::Aborted),
         }
     }
 
@@ -112,13 +167,12 @@ impl<V> Record<V> {
         drop_contained(self.in_place.put(Box::new(work)));
         // `share` and `abort` set their flag and then swap the cell. A swap of theirs that found it empty came before ours
         // in the cell's order, ours acquires what theirs released, and so we see the flag.
-        match self.flags.load(Ordering::Relaxed) {
-            0 => None,
-            flags => {
-                let needed = if flags & ABORTED == 0 { Needed::AsTask } else { Needed::Dropped };
-                self.in_place.take().map(|work| (work, needed))
-            }
-        }
+        let needed = match self.flags.load(Ordering::Relaxed) {
+            flags if flags & ABORTED != 0 => Needed::Dropped,
+            flags if flags & SHARED != 0 => Needed::AsTask,
+            _ => return None,
+        };
+        self.in_place.take().map(|work| (work, needed))
     }
 }
 
@@ -133,6 +187,6 @@ pub(crate) enum Needed {
 impl<V> Drop for Record<V> {
     fn drop(&mut self) {
         drop_contained(self.outcome.take());
-        drop_contained(self.in_place.take());
+        drop_contained(mem::replace(&mut self.in_place, Cell::empty()).into_inner());
     }
 }

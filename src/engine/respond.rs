@@ -4,11 +4,11 @@
 //! tasks, one per flight: whatever one flight's callers do to a thread, no other flight waits for it.
 
 use std::{
-    future::poll_fn,
     iter::Chain,
     mem, option,
+    pin::Pin,
     sync::Arc,
-    task::{Poll, Waker},
+    task::{Context, Poll, Waker},
     time::Instant,
 };
 
@@ -43,22 +43,17 @@ pub(super) fn cut_short<K: Key, V: Value>(
     actions.push(Action::Respond(ended));
 }
 
-/// For a flight whose outcome is published, in the task or the caller that ran its work. Wakes a batch of its callers; the
-/// rest is given to a task.
+/// For a flight whose outcome is published, in the task or the caller that ran its work: wakes a batch of its callers. What
+/// comes back is to be polled by that task, or [handed over](Responding::hand_over) to one.
 #[expect(clippy::boxed_local, reason = "as it comes out of the map")]
-pub(super) fn respond<K: Key, V: Value>(engine: &Arc<Engine<K, V>>, ended: Ended<Live<K, V>>) {
+#[must_use = "dropped, it wakes all others at once"]
+pub(super) fn respond<K: Key, V: Value>(engine: &Engine<K, V>, ended: Ended<Live<K, V>>) -> Option<Responding<K, V>> {
     let Flight { itself, started, key, record, waiters, .. } = *ended;
     tell(engine, itself.id, started, record.error(), waiters.len());
     // Before any caller is woken, so that the last one to come finds that the value is its own.
     drop(record);
-    let mut waiters = waiters.into_iter();
-    if wake_batch(&mut waiters) {
-        drop_contained(key);
-        return;
-    }
-    let mut tasks = Tasks::new(engine);
-    tasks.responding.push(Responding { key: Some(key), waiters, untold: None });
-    tasks.hand_over();
+    let mut responding = Responding { untold: None, waiters: waiters.into_iter(), key: Some(key) };
+    (!wake_batch(&mut responding.waiters)).then_some(responding)
 }
 
 /// The wakers of a flight that is over.
@@ -181,7 +176,7 @@ impl<K: Key, V: Value> Drop for Tasks<K, V> {
             contain(|| work.launch(completer));
         }
         for responding in self.responding.drain(..) {
-            drop(runtime.spawn(responding.run()));
+            drop(runtime.spawn(responding));
         }
         for deferred in self.deferred.drain(..) {
             drop(runtime.spawn(async move { drop(deferred) }));
@@ -200,7 +195,7 @@ impl<K: Key, V: Value> Drop for Tasks<K, V> {
 }
 
 /// A flight whose outcome is published and whose callers are being woken. All of them are, however this is dropped.
-struct Responding<K: Key, V: Value> {
+pub(crate) struct Responding<K: Key, V: Value> {
     /// What tracing and the observer haven't been told yet.
     untold: Option<Untold<K, V>>,
     waiters: Wakers,
@@ -230,11 +225,29 @@ impl<K: Key, V: Value> Responding<K, V> {
         }
     }
 
-    async fn run(mut self) {
+    /// Has a task of its own wake them.
+    pub(crate) fn hand_over(self, engine: &Arc<Engine<K, V>>) {
+        let mut tasks = Tasks::new(engine);
+        tasks.responding.push(self);
+        tasks.hand_over();
+    }
+}
+
+// Nothing in it is pinned.
+impl<K: Key, V: Value> Unpin for Responding<K, V> {}
+
+/// Wakes a batch at each poll, and lets the runtime's other tasks run in between.
+impl<K: Key, V: Value> Future for Responding<K, V> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.tell();
-        while !wake_batch(&mut self.waiters) {
-            yield_now().await;
+        if wake_batch(&mut self.waiters) {
+            return Poll::Ready(());
         }
+        // A task that wakes itself goes to where another worker can take it, should a caller that runs next block this one (G4).
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
@@ -244,18 +257,4 @@ impl<K: Key, V: Value> Drop for Responding<K, V> {
         while !wake_batch(&mut self.waiters) {}
         drop_contained(self.key.take());
     }
-}
-
-/// Lets the runtime's other tasks run. Unlike Tokio's, which keeps the waker on the worker that is about to run them,
-/// this puts the task where another worker can take it, should one of them block (G4).
-pub(crate) async fn yield_now() {
-    let mut yielded = false;
-    poll_fn(|cx| {
-        if mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }

@@ -46,7 +46,7 @@ fn queued(key: u8) -> (Message<u8, u8>, oneshot::Receiver<Answer<u8, u8>>) {
     let work = AsyncWork::<_, Unclassified>::new(std::future::pending::<u8>);
     let work: Box<dyn Launch<u8, u8>> = Box::new(BoxedWork { work, span: None });
     let reply_to = Reply::new(sender, Waker::noop().clone());
-    (Message::Join(Box::new(QueuedJoin { join: join(key), work, reply: reply_to })), reply)
+    (Message::Join(Box::new(QueuedJoin { join: join(key), wants_arc: false, work, reply: reply_to })), reply)
 }
 
 fn stats(engine: &Arc<Numbers>) -> crate::Stats {
@@ -115,7 +115,7 @@ async fn a_turn_that_panics_loses_neither_the_shard_nor_what_waits_for_it() {
     }
     engine.post(0, message);
     assert!(matches!(reply.try_recv(), Ok(Answer::Refused { error: JoinError::Closed, .. })));
-    assert!(matches!(record.outcome(), Some(Err(JoinError::Closed))), "what the turn left to do is done");
+    assert!(matches!(record.error(), Some(JoinError::Closed)), "what the turn left to do is done");
     assert!(engine.visit(0, |state| state.shard.complete(flight, Completion::Value).is_none()).unwrap());
 }
 
@@ -195,7 +195,7 @@ async fn a_flight_whose_work_is_lost_is_answered() {
     let engine = engine();
     let (flight, record) = lead(&engine, 1);
     drop(Completer::new(Arc::clone(&engine), flight, Arc::clone(&record)));
-    assert!(matches!(record.outcome(), Some(Err(JoinError::Aborted))));
+    assert!(matches!(record.error(), Some(JoinError::Aborted)));
     assert_eq!(stats(&engine).flights, 0);
 }
 
@@ -204,10 +204,10 @@ async fn work_that_ended_while_the_shard_was_out_is_answered_when_it_is_back() {
     let engine = engine();
     let (flight, record) = lead(&engine, 1);
     let completer = Completer::new(Arc::clone(&engine), flight, Arc::clone(&record));
-    while_out(&engine, || completer.complete(Ok(Output { value: 7, is_error: false })));
-    assert!(record.outcome().is_none());
+    assert!(while_out(&engine, || completer.complete(Ok(Output { value: 7, is_error: false }))).is_none());
+    assert!(!record.is_over());
     assert_eq!(stats(&engine).flights, 0);
-    assert!(matches!(record.outcome(), Some(Ok(value)) if **value == 7));
+    assert!(matches!(record.into_value(u8::clone), Ok(7)));
 }
 
 #[tokio::test]
@@ -217,7 +217,7 @@ async fn a_waker_that_comes_too_late_by_the_queue_is_woken() {
     let count = Arc::<Count>::default();
     while_out(&engine, || {
         let completer = Completer::new(Arc::clone(&engine), flight, Arc::clone(&record));
-        completer.complete(Ok(Output { value: 7, is_error: false }));
+        assert!(completer.complete(Ok(Output { value: 7, is_error: false })).is_none());
         let renew = Message::Renew { slot: Slot { flight, number: 0 }, waker: Arc::clone(&count).into() };
         engine.post(0, renew);
     });

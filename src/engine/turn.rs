@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     observer::Observer,
-    shard::{CycleMessage, Effect, FlightRef, Report, Shard},
+    shard::{CycleMessage, Effect, FlightRef, Join, Joined, Report, Shard},
     sync::{bound, now},
     trace,
     unwind::catch,
@@ -46,6 +46,14 @@ pub(crate) struct State<K: Key, V: Value> {
 impl<K: Key, V: Value> State<K, V> {
     pub(super) fn new(number: usize, shard: Shard<Live<K, V>>, observer: Option<Arc<dyn Observer>>) -> Self {
         Self { number, shard, effects: Vec::new(), actions: Vec::new(), drain: None, observer }
+    }
+
+    pub(crate) fn join(&mut self, join: Join<Live<K, V>>, wants_arc: bool, now: Instant) -> Joined<Live<K, V>> {
+        let joined = self.shard.join(join, now, &mut self.effects);
+        if wants_arc && let Joined::Leads { record, .. } | Joined::Follows { record, .. } = &joined {
+            record.want_arc();
+        }
+        joined
     }
 }
 

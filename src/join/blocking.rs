@@ -9,7 +9,6 @@ use std::{
 };
 
 use super::{
-    own,
     state::{Delivered, Entry, Joining},
     timeout::WaitTimeout,
 };
@@ -85,12 +84,14 @@ where
         let timeout = WaitTimeout::new(None, &router.timers, since);
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         let mut cx = Context::from_waker(&waker);
-        let entry = Entry { place, key, work: BlockingWork(work), context, timeout, waker: waker.clone() };
+        let entry =
+            Entry { place, key, work: BlockingWork(work), wants_arc: false, context, timeout, waker: waker.clone() };
         let (joining, polled) = Joining::entered(Arc::clone(router), entry, &mut cx);
-        match polled {
-            Poll::Ready(delivered) => own(delivered?, V::clone),
-            Poll::Pending => own(self.wait(joining, &mut cx)?, V::clone),
-        }
+        let delivered = match polled {
+            Poll::Ready(delivered) => delivered?,
+            Poll::Pending => self.wait(joining, &mut cx)?,
+        };
+        delivered.into_value(V::clone)
     }
 
     fn wait<W>(&self, mut joining: Joining<K, V, W, S>, cx: &mut Context<'_>) -> Result<Delivered<V>, JoinError> {

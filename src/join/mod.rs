@@ -13,12 +13,11 @@ use std::{
     time::Duration,
 };
 
-use self::state::{Delivered, Joining};
+use self::state::Joining;
 use crate::{
     error::{JoinError, TryJoinError},
     router::Router,
     task::{AsyncWork, ByResult, Unclassified},
-    unwind::{catch, drop_contained},
 };
 
 /// The future of [`Handle::join_shared`](crate::Handle::join_shared). Those of the other joins behave alike.
@@ -46,10 +45,7 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let delivered = ready!(Pin::new(&mut self.joining).poll(cx))?;
-        Poll::Ready(Ok(match delivered {
-            Delivered::Own(value) => Arc::new(value),
-            Delivered::Shared(value) => value,
-        }))
+        Poll::Ready(delivered.into_arc())
     }
 }
 
@@ -74,8 +70,8 @@ where
     type Output = Result<V, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let value = ready!(Pin::new(&mut self.joining).poll(cx))?;
-        Poll::Ready(own(value, V::clone))
+        let delivered = ready!(Pin::new(&mut self.joining).poll(cx))?;
+        Poll::Ready(delivered.into_value(V::clone))
     }
 }
 
@@ -102,21 +98,22 @@ where
     type Output = Result<T, TryJoinError<E>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let value = ready!(Pin::new(&mut self.joining).poll(cx))?;
-        Poll::Ready(own(value, Result::clone)?.map_err(TryJoinError::Work))
+        let delivered = ready!(Pin::new(&mut self.joining).poll(cx))?;
+        Poll::Ready(delivered.into_value(Result::clone)?.map_err(TryJoinError::Work))
     }
 }
 
 /// What all three have in common.
 macro_rules! joining {
-    ($name:ident<$key:ident, $($types:ident),+>, $value:ty) => {
+    ($name:ident<$key:ident, $($types:ident),+>, $value:ty, $joining:ident => $made:expr) => {
         impl<$key, $($types),+, F, S> $name<$key, $($types),+, F, S>
         where
             $key: Eq + Send + 'static,
             $($types: Send + Sync + 'static),+
         {
             pub(crate) fn new(router: Arc<Router<$key, $value, S>>, max_wait: Option<Duration>, key: $key, work: F) -> Self {
-                Self { joining: Joining::new(router, max_wait, key, AsyncWork::new(work)) }
+                let $joining = Joining::new(router, max_wait, key, AsyncWork::new(work));
+                Self { joining: $made }
             }
         }
 
@@ -132,20 +129,6 @@ macro_rules! joining {
     };
 }
 
-joining!(JoinShared<K, V>, V);
-joining!(Join<K, V>, V);
-joining!(TryJoin<K, T, E>, Result<T, E>);
-
-/// The caller's own value: the shared one if no other caller holds it any more, else a clone, made here in the caller's
-/// task. A panicking `Clone` or `Drop` reaches this caller alone (G13).
-fn own<V>(delivered: Delivered<V>, clone: fn(&V) -> V) -> Result<V, JoinError> {
-    let shared = match delivered {
-        Delivered::Own(value) => return Ok(value),
-        Delivered::Shared(shared) => shared,
-    };
-    Arc::try_unwrap(shared).or_else(|shared| {
-        let own = catch(|| clone(&shared)).map_err(JoinError::Panicked);
-        drop_contained(shared);
-        own
-    })
-}
+joining!(JoinShared<K, V>, V, joining => joining.wanting_arc());
+joining!(Join<K, V>, V, joining => joining);
+joining!(TryJoin<K, T, E>, Result<T, E>, joining => joining);

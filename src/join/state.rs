@@ -16,8 +16,8 @@ use super::timeout::WaitTimeout;
 use crate::{
     config::RunWork,
     engine::{
-        After, Answer, Completer, InPlaceEnd, InPlaceWork, Key, Launch, Live, Message, Needed, Output, QueuedJoin,
-        Record, Reply, Value,
+        After, Answer, Completer, Ending, InPlaceEnd, InPlaceWork, Key, LatestWaker, Launch, Live, Message, Needed,
+        QueuedJoin, Record, Reply, Value,
     },
     error::JoinError,
     observer::WaitEnd,
@@ -26,7 +26,7 @@ use crate::{
     sync::{now, oneshot},
     task::{self, AsyncWork, BoxedWork, ErrorClassifier, Work},
     trace,
-    unwind::drop_contained,
+    unwind::{catch, drop_contained},
 };
 
 /// The state machine of every join future.
@@ -44,11 +44,13 @@ enum Stage<K: Key, V: Value, W> {
     Idle {
         key: K,
         work: W,
+        wants_arc: bool,
         max_wait: Option<Duration>,
     },
     /// The shard was out: the join waits in its queue, and its work with it.
     Queued {
         reply: oneshot::Receiver<Answer<K, V>>,
+        waker: Arc<LatestWaker>,
         timeout: Option<Box<WaitTimeout>>,
     },
     /// A waiter of a flight.
@@ -67,16 +69,34 @@ enum Stage<K: Key, V: Value, W> {
     Done,
 }
 
-type BypassedWork<V> = Pin<Box<dyn Future<Output = Result<Output<V>, JoinError>> + Send>>;
+type BypassedWork<V> = Pin<Box<dyn Future<Output = Ending<V>> + Send>>;
 
-/// A join's value.
+/// Where a caller's value is.
 pub(crate) enum Delivered<V> {
     /// No other caller waited for it.
     Own(V),
-    Shared(Arc<V>),
+    /// In the record of a flight that is over, with the flight's own error if it has failed.
+    Recorded(Arc<Record<V>>),
 }
 
 type Delivery<V> = Result<Delivered<V>, JoinError>;
+
+impl<V> Delivered<V> {
+    pub(crate) fn into_value(self, clone: fn(&V) -> V) -> Result<V, JoinError> {
+        match self {
+            Self::Own(value) => Ok(value),
+            Self::Recorded(record) => record.into_value(clone),
+        }
+    }
+
+    /// For a join that was made to want it.
+    pub(crate) fn into_arc(self) -> Result<Arc<V>, JoinError> {
+        match self {
+            Self::Own(value) => Ok(Arc::new(value)),
+            Self::Recorded(record) => record.into_arc(),
+        }
+    }
+}
 
 impl<K, V, W, S> Joining<K, V, W, S>
 where
@@ -84,7 +104,15 @@ where
     V: Send + Sync + 'static,
 {
     pub(crate) fn new(router: Arc<Router<K, V, S>>, max_wait: Option<Duration>, key: K, work: W) -> Self {
-        Self { router, stage: Stage::Idle { key, work, max_wait } }
+        Self { router, stage: Stage::Idle { key, work, wants_arc: false, max_wait } }
+    }
+
+    /// Makes it a join that is going to ask for an `Arc`.
+    pub(crate) fn wanting_arc(mut self) -> Self {
+        if let Stage::Idle { wants_arc, .. } = &mut self.stage {
+            *wants_arc = true;
+        }
+        self
     }
 }
 
@@ -111,7 +139,7 @@ where
     fn begin(&mut self, cx: &mut Context<'_>) -> Poll<Delivery<V>> {
         // All of this may be user code and panic, so it comes before key and work are in hand.
         let (context, waker) = (self.router.call_context(), cx.waker().clone());
-        let Stage::Idle { key, work, max_wait } = mem::replace(&mut self.stage, Stage::Done) else {
+        let Stage::Idle { key, work, wants_arc, max_wait } = mem::replace(&mut self.stage, Stage::Done) else {
             return Poll::Pending;
         };
         let (place, key, work) = self.router.admit(key, work, &context)?;
@@ -122,7 +150,7 @@ where
             self.stage = Stage::Bypassing { work: Some(Box::pin(work.into_future())), timeout };
             return self.poll_bypassed(cx);
         }
-        self.enter(Entry { place, key, work, context, timeout, waker }, cx)
+        self.enter(Entry { place, key, work, wants_arc, context, timeout, waker }, cx)
     }
 }
 
@@ -131,6 +159,7 @@ pub(super) struct Entry<K, W> {
     pub(super) place: router::Place,
     pub(super) key: K,
     pub(super) work: W,
+    pub(super) wants_arc: bool,
     pub(super) context: CallContext,
     pub(super) timeout: Option<Box<WaitTimeout>>,
     pub(super) waker: Waker,
@@ -155,15 +184,14 @@ where
 
     /// Gives the join to its shard, or to the shard's queue.
     fn enter(&mut self, entry: Entry<K, W>, cx: &mut Context<'_>) -> Poll<Delivery<V>> {
-        let Entry { place, key, work, context, timeout, waker } = entry;
+        let Entry { place, key, work, wants_arc, context, timeout, waker } = entry;
         let engine = &self.router.engine;
         let in_place = W::IN_PLACE && self.router.run_work == RunWork::InPlace;
         let description = self.router.describe(&key);
         let now = now();
         let join = shard::Join { hash: place.hash, description, key, waker, origin: context.origin, in_place };
         let mut unsent = Some(join);
-        let joined = engine
-            .visit(place.shard, |state| unsent.take().map(|join| state.shard.join(join, now, &mut state.effects)));
+        let joined = engine.visit(place.shard, |state| unsent.take().map(|join| state.join(join, wants_arc, now)));
         match joined.flatten() {
             Some(Joined::Leads { flight, record }) => {
                 let slot = Slot { flight, number: 0 };
@@ -193,12 +221,10 @@ where
                 drop_contained(waker);
                 Poll::Ready(Err(error))
             }
-            None => {
-                if let Some(join) = unsent {
-                    self.queue(place.shard, join, work, context.span, timeout);
-                }
-                Poll::Pending
-            }
+            None => match unsent {
+                Some(join) => self.queue(place.shard, join, wants_arc, work, context.span, timeout),
+                None => Poll::Pending,
+            },
         }
     }
 
@@ -207,18 +233,29 @@ where
         &mut self,
         shard: usize,
         mut join: shard::Join<Live<K, V>>,
+        wants_arc: bool,
         work: W,
         span: Option<Span>,
         timeout: Option<Box<WaitTimeout>>,
-    ) {
-        let (sender, reply) = oneshot::channel();
+    ) -> Poll<Delivery<V>> {
+        let waker = match catch(|| LatestWaker::new(&join.waker)) {
+            Ok(waker) => waker,
+            Err(panic) => {
+                drop_contained(work);
+                drop_contained(join.key);
+                drop_contained(join.waker);
+                return Poll::Ready(Err(JoinError::Panicked(panic)));
+            }
+        };
+        drop_contained(mem::replace(&mut join.waker, Arc::clone(&waker).into()));
         // The thread that handles it launches the work: this caller may never be polled again (G2).
         join.in_place = false;
+        let (sender, reply) = oneshot::channel();
+        let reply_to = Reply::new(sender, Arc::clone(&waker).into());
         let work: Box<dyn Launch<K, V>> = Box::new(BoxedWork { work, span });
-        let waker = join.waker.clone();
-        self.stage = Stage::Queued { reply, timeout };
-        let queued = Box::new(QueuedJoin { join, work, reply: Reply::new(sender, waker) });
-        self.router.engine.post(shard, Message::Join(queued));
+        self.stage = Stage::Queued { reply, waker, timeout };
+        self.router.engine.post(shard, Message::Join(Box::new(QueuedJoin { join, wants_arc, work, reply: reply_to })));
+        Poll::Pending
     }
 }
 
@@ -263,8 +300,14 @@ where
     }
 
     fn poll_queued(&mut self, cx: &mut Context<'_>) -> Poll<Delivery<V>> {
-        let Stage::Queued { reply, timeout } = &mut self.stage else { return Poll::Pending };
-        match reply.try_recv() {
+        let Stage::Queued { reply, waker, timeout } = &mut self.stage else { return Poll::Pending };
+        let mut answer = reply.try_recv();
+        if matches!(answer, Err(oneshot::TryRecvError::Empty)) {
+            // Polled for a reason of its caller's, perhaps with another waker than before.
+            waker.register(cx.waker());
+            answer = reply.try_recv();
+        }
+        match answer {
             Ok(Answer::Slot { held, unused }) => {
                 let (slot, record) = held.take_over();
                 self.stage = Stage::Waiting { slot, record, in_place: false, timeout: timeout.take() };
@@ -276,12 +319,7 @@ where
                 Poll::Ready(Err(error))
             }
             Err(oneshot::TryRecvError::Disconnected) => Poll::Ready(Err(JoinError::Closed)),
-            Err(oneshot::TryRecvError::Empty) => {
-                // Polled for a reason of its caller's, perhaps with another waker than the one in the queue. A shard is out
-                // for some 50 ns at a time.
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
+            Err(oneshot::TryRecvError::Empty) => Poll::Pending,
         }
     }
 
@@ -289,7 +327,7 @@ where
     fn poll_outcome(&mut self, cx: &mut Context<'_>) -> Poll<Delivery<V>> {
         let Stage::Waiting { slot, record, .. } = &self.stage else { return Poll::Pending };
         let slot = *slot;
-        if record.outcome().is_none() {
+        if !record.is_over() {
             match self.renew(slot, cx.waker()) {
                 Renewal::Done => return Poll::Pending,
                 Renewal::Rejected => return Poll::Ready(Err(JoinError::Reentrant)),
@@ -304,8 +342,7 @@ where
             trace::followed(slot.flight.id);
         }
         self.router.waited(WaitTimeout::since(timeout.as_deref()), WaitEnd::Answered);
-        let outcome = record.into_outcome().unwrap_or(Err(JoinError::Aborted));
-        Poll::Ready(outcome.map(Delivered::Shared))
+        Poll::Ready(Ok(Delivered::Recorded(record)))
     }
 
     /// Has the flight wake this waker from now on.
@@ -336,7 +373,7 @@ where
     /// The leader's poll of its own work.
     fn poll_in_place(&mut self, cx: &mut Context<'_>) -> Poll<Delivery<V>> {
         let Stage::Waiting { slot, record, timeout, in_place } = &mut self.stage else { return Poll::Pending };
-        let work = if record.outcome().is_none() { record.unpark() } else { None };
+        let work = if record.is_over() { None } else { record.unpark() };
         let Some(work) = work else {
             // It has become a task, or the flight was cut short.
             *in_place = false;
@@ -406,12 +443,13 @@ where
                 None
             }
             // If the answer is in it, its slot is given up where it is dropped.
-            Stage::Queued { reply, timeout } => {
+            Stage::Queued { reply, waker, timeout } => {
                 drop(reply);
+                drop_contained(waker);
                 timeout
             }
             Stage::Waiting { slot, record, in_place, timeout } => {
-                if record.outcome().is_none() {
+                if !record.is_over() {
                     self.leave_flight(slot, &record, in_place);
                 }
                 timeout

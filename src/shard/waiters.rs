@@ -5,7 +5,7 @@
 
 use std::{iter, mem};
 
-/// So many slots are never given back while a flight lasts.
+/// Twice as many slots are never given back while a flight lasts.
 const FEW: usize = 4;
 
 /// What each of some callers has, by the number of its slot.
@@ -46,7 +46,11 @@ impl<T> Slots<T> {
 
     fn compact(&mut self) {
         self.slots.retain(|(_, item)| item.is_some());
-        self.slots.shrink_to(FEW.max(self.live * 2));
+        // With room to spare: callers that come and go must not have it allocated again and again.
+        let room = FEW.max(2 * self.live);
+        if self.slots.capacity() > 2 * room {
+            self.slots.shrink_to(room);
+        }
     }
 
     fn find(&self, number: u64) -> Option<usize> {

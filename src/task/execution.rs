@@ -1,6 +1,7 @@
 //! One execution of work: as a task, or polled by its leader.
 
 use std::{
+    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -14,7 +15,7 @@ use super::{
     work::{Work, poll_contained},
 };
 use crate::{
-    engine::{Completer, InPlaceWork, Key, Launch, Output, Value},
+    engine::{Completer, Ending, InPlaceWork, Key, Launch, Responding, Value},
     error::JoinError,
     sync::Runtime,
     trace,
@@ -23,7 +24,7 @@ use crate::{
 
 /// Has work run as a task of its own, below the span that was current when its leader first polled its join.
 pub(crate) fn launch<K: Key, V: Value>(
-    work: impl Future<Output = Result<Output<V>, JoinError>> + Send + 'static,
+    work: impl Future<Output = Ending<V>> + Send + 'static,
     span: Option<Span>,
     completer: Completer<K, V>,
     runtime: &Runtime,
@@ -39,7 +40,7 @@ pub(crate) fn launch<K: Key, V: Value>(
 
 /// Work that its leader is to poll.
 pub(crate) fn in_place<V: Value>(
-    work: impl Future<Output = Result<Output<V>, JoinError>> + Send + 'static,
+    work: impl Future<Output = Ending<V>> + Send + 'static,
     span: Option<Span>,
 ) -> InPlaceWork<V> {
     InPlaceWork(match span {
@@ -53,7 +54,7 @@ pub(crate) fn poll_in_place<K: Key, V: Value>(
     work: &mut Option<InPlaceWork<V>>,
     completer: &Completer<K, V>,
     cx: &mut Context<'_>,
-) -> Poll<Result<Output<V>, JoinError>> {
+) -> Poll<Ending<V>> {
     let Some(InPlaceWork(future)) = work.as_mut() else { return Poll::Ready(Err(JoinError::Aborted)) };
     let polled = {
         let _runtime = completer.engine().runtime.enter();
@@ -96,15 +97,23 @@ pin_project! {
     pub(crate) struct Execution<K: Key, V: Value, W> {
         // Before `work`, hence dropped before it: if the runtime drops the task, the callers learn of it even if the
         // work's own `Drop` never returns (G5).
-        completer: Option<Completer<K, V>>,
+        duty: Duty<K, V>,
         #[pin]
         work: Option<W>,
     }
 }
 
+/// What a task has still to do for its flight's callers.
+enum Duty<K: Key, V: Value> {
+    Complete(Completer<K, V>),
+    /// Too many to wake them in one poll. Boxed, as it would take up room in every task.
+    Wake(Box<Responding<K, V>>),
+    Nothing,
+}
+
 impl<K: Key, V: Value, W> Execution<K, V, W> {
     pub(crate) fn new(completer: Completer<K, V>, work: W) -> Self {
-        Self { completer: Some(completer), work: Some(work) }
+        Self { duty: Duty::Complete(completer), work: Some(work) }
     }
 }
 
@@ -112,13 +121,17 @@ impl<K, V, W> Future for Execution<K, V, W>
 where
     K: Key,
     V: Value,
-    W: Future<Output = Result<Output<V>, JoinError>>,
+    W: Future<Output = Ending<V>>,
 {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
-        let Some(completer) = this.completer.as_ref() else { return Poll::Ready(()) };
+        let completer = match this.duty {
+            Duty::Complete(completer) => completer,
+            Duty::Wake(responding) => return Pin::new(responding.as_mut()).poll(cx),
+            Duty::Nothing => return Poll::Ready(()),
+        };
         // Work is aborted between its polls, as a Tokio task is. Most work never suspends, so only what does registers to
         // hear of it.
         if completer.record().is_aborted() {
@@ -132,8 +145,12 @@ where
             return Poll::Ready(());
         }
         let output = ready!(polled);
-        if let Some(completer) = this.completer.take() {
-            completer.complete(output);
+        if let Duty::Complete(completer) = mem::replace(this.duty, Duty::Nothing)
+            && let Some(responding) = completer.complete(output)
+        {
+            *this.duty = Duty::Wake(Box::new(responding));
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
         Poll::Ready(())
     }

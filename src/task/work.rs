@@ -3,6 +3,7 @@
 use std::{
     marker::PhantomData,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -11,7 +12,7 @@ use tracing::Span;
 
 use super::{current, execution};
 use crate::{
-    engine::{Completer, InPlaceWork, Key, Output, Value},
+    engine::{Completer, Ending, InPlaceWork, Key, Output, Value},
     error::JoinError,
     sync::Runtime,
     trace,
@@ -176,15 +177,18 @@ impl<K: Key, V: Value, F: FnOnce() -> V> BlockingExecution<K, V, F> {
             let _span = span.map(|span| trace::flight_span(&span, current).entered());
             catch(work).map_err(JoinError::Panicked)
         };
-        completer.complete(output.map(|value| Output { value, is_error: false }));
+        let engine = Arc::clone(completer.engine());
+        if let Some(rest) = completer.complete(output.map(|value| Output { value, is_error: false })) {
+            rest.hand_over(&engine);
+        }
     }
 }
 
 /// Polls work where it is, catching its panics. Once it has ended, it is gone.
 pub(crate) fn poll_contained<V>(
-    mut work: Pin<&mut Option<impl Future<Output = Result<Output<V>, JoinError>>>>,
+    mut work: Pin<&mut Option<impl Future<Output = Ending<V>>>>,
     cx: &mut Context<'_>,
-) -> Poll<Result<Output<V>, JoinError>> {
+) -> Poll<Ending<V>> {
     let Some(running) = work.as_mut().as_pin_mut() else { return Poll::Ready(Err(JoinError::Aborted)) };
     let output = match catch(|| running.poll(cx)) {
         Ok(Poll::Pending) => return Poll::Pending,

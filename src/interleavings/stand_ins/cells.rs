@@ -27,6 +27,11 @@ impl<T> Cell<T> {
         self.0.swap(Some(value))
     }
 
+    /// No point: exclusive access can't be raced.
+    pub(crate) fn into_inner(self) -> Option<Box<T>> {
+        self.0.into_inner()
+    }
+
     /// For scenarios alone, and in one step: no task can act between taking the value and putting it back.
     pub(crate) fn is_full(&self) -> bool {
         let value = self.0.take();

@@ -73,7 +73,8 @@ impl<K, V, S> Builder<K, V, S> {
     ///
     /// # Default
     ///
-    /// [`std::thread::available_parallelism`] divided by the scope's domains, at least 1 and at most 16.
+    /// Four for each core, of [`std::thread::available_parallelism`] divided by the scope's domains, and at most 64. Where
+    /// that is a single core, one.
     pub fn shards(mut self, shards: usize) -> Self {
         self.config.shards = Some(shards);
         self

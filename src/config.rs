@@ -141,11 +141,14 @@ impl Config {
         })
     }
 
-    /// By default one per core, so that threads rarely want the same one, and at most 16: a turn is short, and each
-    /// shard has a map, a queue and an actor.
+    /// By default four per core, so that threads rarely want the same one, and at most 64, as each has a map, a queue and an
+    /// actor. A core that has a domain to itself has no thread beside it that could.
     pub(crate) fn shards_per_domain(&self, domains: Option<&Domains>) -> Result<usize, BuildError> {
         let domains = domains.map_or(1, Domains::count);
-        let by_default = || (thread::available_parallelism().map_or(1, usize::from) / domains).clamp(1, 16);
+        let by_default = || match thread::available_parallelism().map_or(1, usize::from) / domains {
+            0 | 1 => 1,
+            cores => (4 * cores).min(64),
+        };
         let per_domain = self.shards.unwrap_or_else(by_default);
         let (shards, limit) = (per_domain.saturating_mul(domains), MAX_SHARDS);
         if shards > limit { Err(BuildError::TooManyShards { shards, limit }) } else { Ok(per_domain) }

@@ -199,7 +199,7 @@
 //! thread, for some 50 ns. No lock guards a map, and no thread waits for a shard: if it is taken, the message goes into
 //! the shard's queue (flume's, which has a lock inside, held for a push or a pop), and the thread that has the shard
 //! handles it. No two shards share anything but the count that `max_flights` is checked against. By default there are
-//! as many as the machine has cores to offer, and at most 16. More of them help many cores that join many distinct
+//! four for each core that the machine has to offer, and at most 64. More of them help many cores that join many distinct
 //! keys; see [`Builder::shards`]. Under [`Builder::scope`], each core or NUMA node has shards and windows of its own.
 //!
 //! # Runtimes

@@ -11,7 +11,7 @@ use crate::{Fallible, shapes::Shape};
 const MOST_SHARDS: usize = Builder::<u64, u64>::MAX_SHARDS;
 const SHARDS: RangeInclusive<u64> = 1..=MOST_SHARDS as u64;
 /// The least upper bound, so that a sweep on a small machine still compares several counts.
-const LEAST_BOUND: usize = 8;
+const LEAST_BOUND: usize = 16;
 /// Long enough for the largest batch of calls, on most machines.
 const LEAST_SAMPLE: Duration = Duration::from_millis(10);
 
@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     /// Worker threads of the runtime, as in your service; by default one per core
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=4_096))]
     workers: Option<u32>,
-    /// The greatest count to try; by default four per core, and at least 8
+    /// The greatest count to try; by default eight per core, and at least 16
     #[arg(long, value_name = "SHARDS", value_parser = value_parser!(u64).range(SHARDS))]
     up_to: Option<u64>,
     /// How often each count runs each shape; the table shows the medians
@@ -47,7 +47,7 @@ impl Arguments {
 
     /// Powers of two, and the crate's default.
     pub(crate) fn counts(&self, default: usize) -> Vec<usize> {
-        let bound = (4 * cores()).clamp(LEAST_BOUND, MOST_SHARDS);
+        let bound = (8 * cores()).clamp(LEAST_BOUND, MOST_SHARDS);
         let bound = self.up_to.map_or(bound, |bound| usize::try_from(bound).unwrap_or(MOST_SHARDS));
         let powers = iter::successors(Some(1_usize), |count| count.checked_mul(2));
         let mut counts: Vec<_> = powers.take_while(|count| *count <= bound).collect();
@@ -91,7 +91,7 @@ mod tests {
         assert_eq!(arguments.counts(6), [1, 2, 4, 6, 8]);
         assert_eq!(arguments.counts(4), [1, 2, 4, 8]);
         assert_eq!(arguments.counts(16), [1, 2, 4, 8, 16]);
-        assert!(parse(&[]).unwrap().counts(1).ends_with(&[8]) || cores() > 2);
+        assert!(parse(&[]).unwrap().counts(1).ends_with(&[16]) || cores() > 2);
     }
 
     #[test]

@@ -54,11 +54,11 @@ impl<K: Key, V: Value> Completer<K, V> {
 
     /// The work has ended. What comes back are the callers that are still to be woken.
     #[must_use = "dropped, it wakes them all at once"]
-    pub(crate) fn complete(mut self, ending: Ending<V>) -> Option<Responding<K, V>> {
+    pub(crate) fn complete(mut self, ending: Ending<V>) -> Option<Box<Responding<K, V>>> {
         self.publish(ending)
     }
 
-    fn publish(&mut self, ending: Ending<V>) -> Option<Responding<K, V>> {
+    fn publish(&mut self, ending: Ending<V>) -> Option<Box<Responding<K, V>>> {
         // Let go of before any caller is woken, so that the last one finds that the value is its own.
         self.record.take()?;
         let (engine, flight) = (&self.engine, self.flight);

@@ -47,13 +47,17 @@ pub(super) fn cut_short<K: Key, V: Value>(
 /// comes back is to be polled by that task, or [handed over](Responding::hand_over) to one.
 #[expect(clippy::boxed_local, reason = "as it comes out of the map")]
 #[must_use = "dropped, it wakes all others at once"]
-pub(super) fn respond<K: Key, V: Value>(engine: &Engine<K, V>, ended: Ended<Live<K, V>>) -> Option<Responding<K, V>> {
+pub(super) fn respond<K: Key, V: Value>(engine: &Engine<K, V>, ended: Ended<Live<K, V>>) -> Option<Box<Responding<K, V>>> {
     let Flight { itself, started, key, record, waiters, .. } = *ended;
     tell(engine, itself.id, started, record.error(), waiters.len());
     // Before any caller is woken, so that the last one to come finds that the value is its own.
     drop(record);
-    let mut responding = Responding { untold: None, waiters: waiters.into_iter(), key: Some(key) };
-    (!wake_batch(&mut responding.waiters)).then_some(responding)
+    let mut waiters = waiters.into_iter();
+    if wake_batch(&mut waiters) {
+        drop_contained(key);
+        return None;
+    }
+    Some(Box::new(Responding { untold: None, waiters, key: Some(key) }))
 }
 
 /// The wakers of a flight that is over.
@@ -91,7 +95,7 @@ pub(super) fn hand_over<K: Key, V: Value>(engine: &Arc<Engine<K, V>>, actions: V
     let mut tasks = Tasks::new(engine);
     for action in actions {
         match action {
-            Action::Respond(ended) => tasks.responding.push(Responding::new(engine, ended)),
+            Action::Respond(ended) => tasks.responding.push(Box::new(Responding::new(engine, ended))),
             Action::Launch(work, completer) => tasks.launches.push((work, completer)),
             Action::Run(deferred) => tasks.deferred.push(deferred),
             Action::Drop(discard) => tasks.discards.push(discard),
@@ -109,7 +113,7 @@ type LaunchOf<K, V> = (Box<dyn Launch<K, V>>, Completer<K, V>);
 /// what it was given to run.
 struct Tasks<K: Key, V: Value> {
     engine: Arc<Engine<K, V>>,
-    responding: Vec<Responding<K, V>>,
+    responding: Vec<Box<Responding<K, V>>>,
     launches: Vec<LaunchOf<K, V>>,
     deferred: Vec<Deferred>,
     discards: Vec<Discard<K, V>>,
@@ -226,7 +230,7 @@ impl<K: Key, V: Value> Responding<K, V> {
     }
 
     /// Has a task of its own wake them.
-    pub(crate) fn hand_over(self, engine: &Arc<Engine<K, V>>) {
+    pub(crate) fn hand_over(self: Box<Self>, engine: &Arc<Engine<K, V>>) {
         let mut tasks = Tasks::new(engine);
         tasks.responding.push(self);
         tasks.hand_over();

@@ -106,7 +106,7 @@ pin_project! {
 /// What a task has still to do for its flight's callers.
 enum Duty<K: Key, V: Value> {
     Complete(Completer<K, V>),
-    /// Too many to wake them in one poll. Boxed, as it would take up room in every task.
+    /// They were too many for one poll.
     Wake(Box<Responding<K, V>>),
     Nothing,
 }
@@ -148,7 +148,7 @@ where
         if let Duty::Complete(completer) = mem::replace(this.duty, Duty::Nothing)
             && let Some(responding) = completer.complete(output)
         {
-            *this.duty = Duty::Wake(Box::new(responding));
+            *this.duty = Duty::Wake(responding);
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }

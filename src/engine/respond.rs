@@ -47,7 +47,10 @@ pub(super) fn cut_short<K: Key, V: Value>(
 /// comes back is to be polled by that task, or [handed over](Responding::hand_over) to one.
 #[expect(clippy::boxed_local, reason = "as it comes out of the map")]
 #[must_use = "dropped, it wakes all others at once"]
-pub(super) fn respond<K: Key, V: Value>(engine: &Engine<K, V>, ended: Ended<Live<K, V>>) -> Option<Box<Responding<K, V>>> {
+pub(super) fn respond<K: Key, V: Value>(
+    engine: &Engine<K, V>,
+    ended: Ended<Live<K, V>>,
+) -> Option<Box<Responding<K, V>>> {
     let Flight { itself, started, key, record, waiters, .. } = *ended;
     tell(engine, itself.id, started, record.error(), waiters.len());
     // Before any caller is woken, so that the last one to come finds that the value is its own.

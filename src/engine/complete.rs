@@ -19,15 +19,15 @@ use crate::{
 /// The duty to complete a flight. Dropped, it completes it as aborted, so that its callers get an answer whatever becomes
 /// of its work (G5).
 pub(crate) struct Completer<K: Key, V: Value> {
+    // All that there is in a task beside the work: with two pointers, and small work, Tokio's task is half as large.
     engine: Arc<Engine<K, V>>,
-    flight: FlightRef,
     /// `None` once the duty is done.
     record: Option<Arc<Record<V>>>,
 }
 
 impl<K: Key, V: Value> Completer<K, V> {
-    pub(crate) fn new(engine: Arc<Engine<K, V>>, flight: FlightRef, record: Arc<Record<V>>) -> Self {
-        Self { engine, flight, record: Some(record) }
+    pub(crate) fn new(engine: Arc<Engine<K, V>>, record: Arc<Record<V>>) -> Self {
+        Self { engine, record: Some(record) }
     }
 
     pub(crate) fn engine(&self) -> &Arc<Engine<K, V>> {
@@ -40,7 +40,7 @@ impl<K: Key, V: Value> Completer<K, V> {
 
     /// Whose work it is that runs, as long as it runs.
     pub(crate) fn current(&self) -> Current {
-        Current { coalescer: self.engine.identity(), flight: self.flight }
+        Current { coalescer: self.engine.identity(), flight: self.record().flight() }
     }
 
     pub(crate) fn share_record(&self) -> Arc<Record<V>> {
@@ -59,9 +59,9 @@ impl<K: Key, V: Value> Completer<K, V> {
     }
 
     fn publish(&mut self, ending: Ending<V>) -> Option<Box<Responding<K, V>>> {
+        let (engine, flight) = (&self.engine, self.record.as_ref()?.flight());
         // Let go of before any caller is woken, so that the last one finds that the value is its own.
-        self.record.take()?;
-        let (engine, flight) = (&self.engine, self.flight);
+        self.record = None;
         let mut unpublished = Some(ending);
         let ended = engine.visit(flight.id.shard(), |state| end(state, flight, &mut unpublished));
         match (ended, unpublished) {
@@ -76,7 +76,7 @@ impl<K: Key, V: Value> Completer<K, V> {
     /// The same for a leader that ran the work itself: if no other caller waits, the output is its own.
     pub(crate) fn complete_in_place(mut self, ending: Ending<V>) -> InPlaceEnd<V> {
         let record = self.record.take().expect("the duty is not done yet");
-        let (engine, flight) = (&self.engine, self.flight);
+        let (engine, flight) = (&self.engine, record.flight());
         let mut unpublished = Some(ending);
         let ended = engine.visit(flight.id.shard(), |state| {
             let mut ended = state.shard.complete(flight, completion_of(unpublished.as_ref()?))?;
@@ -151,24 +151,24 @@ impl<K: Key, V: Value> Drop for Completer<K, V> {
 /// A waiter slot that was given by the queue and not yet taken over by its caller. Dropped, the caller has left.
 pub(crate) struct HeldSlot<K: Key, V: Value> {
     engine: Arc<Engine<K, V>>,
-    slot: Slot,
+    number: u64,
     record: Option<Arc<Record<V>>>,
 }
 
 impl<K: Key, V: Value> HeldSlot<K, V> {
-    pub(super) fn new(engine: Arc<Engine<K, V>>, slot: Slot, record: Arc<Record<V>>) -> Self {
-        Self { engine, slot, record: Some(record) }
+    pub(super) fn new(engine: Arc<Engine<K, V>>, number: u64, record: Arc<Record<V>>) -> Self {
+        Self { engine, number, record: Some(record) }
     }
 
-    pub(crate) fn take_over(mut self) -> (Slot, Arc<Record<V>>) {
-        (self.slot, self.record.take().expect("it is taken here alone, and this ends then"))
+    pub(crate) fn take_over(mut self) -> (u64, Arc<Record<V>>) {
+        (self.number, self.record.take().expect("it is taken here alone, and this ends then"))
     }
 }
 
 impl<K: Key, V: Value> Drop for HeldSlot<K, V> {
     fn drop(&mut self) {
-        if self.record.take().is_some() {
-            let _ = self.engine.leave(self.slot);
+        if let Some(record) = self.record.take() {
+            let _ = self.engine.leave(record.slot(self.number));
         }
     }
 }
@@ -197,9 +197,9 @@ impl<K: Key, V: Value> Engine<K, V> {
     }
 
     /// A second caller waits for work that its leader polls: it becomes a task.
-    pub(crate) fn detach(self: &Arc<Self>, flight: FlightRef, record: &Arc<Record<V>>) {
+    pub(crate) fn detach(self: &Arc<Self>, record: &Arc<Record<V>>) {
         if let Some(work) = record.share() {
-            let completer = Completer::new(Arc::clone(self), flight, Arc::clone(record));
+            let completer = Completer::new(Arc::clone(self), Arc::clone(record));
             respond::hand_over(self, vec![Action::Launch(work, completer)]);
         }
     }

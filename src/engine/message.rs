@@ -33,8 +33,8 @@ impl<K: Eq, V> Types for Live<K, V> {
     type Waker = Waker;
     type Record = Arc<Record<V>>;
 
-    fn record() -> Arc<Record<V>> {
-        Record::new()
+    fn record(flight: FlightRef) -> Arc<Record<V>> {
+        Record::new(flight)
     }
 
     fn no_waker() -> Waker {
@@ -248,18 +248,18 @@ impl<K: Key, V: Value> QueuedJoin<K, V> {
         let joined = state.join(join, wants_arc, now);
         let State { shard, actions, .. } = state;
         let (answer, waker) = match joined {
-            Joined::Leads { flight, record } => {
-                let completer = Completer::new(Arc::clone(engine), flight, Arc::clone(&record));
+            Joined::Leads { slot, record } => {
+                let completer = Completer::new(Arc::clone(engine), Arc::clone(&record));
                 actions.push(Action::Launch(work, completer));
-                let held = HeldSlot::new(Arc::clone(engine), Slot { flight, number: 0 }, record);
+                let held = HeldSlot::new(Arc::clone(engine), slot.number, record);
                 (Answer::Slot { held, unused: None }, None)
             }
             Joined::Follows { slot, record, key, detaches } => {
                 if detaches && let Some(work) = record.share() {
-                    let completer = Completer::new(Arc::clone(engine), slot.flight, Arc::clone(&record));
+                    let completer = Completer::new(Arc::clone(engine), Arc::clone(&record));
                     actions.push(Action::Launch(work, completer));
                 }
-                let held = HeldSlot::new(Arc::clone(engine), slot, record);
+                let held = HeldSlot::new(Arc::clone(engine), slot.number, record);
                 (Answer::Slot { held, unused: Some(Unused::new(key, work)) }, None)
             }
             Joined::Refused { error, key, waker } => {
@@ -273,8 +273,8 @@ impl<K: Key, V: Value> QueuedJoin<K, V> {
         match unheard {
             // It left after the look above, so it has a slot, which is free from now on (G7): what it asks next comes after.
             Some(Answer::Slot { held, unused }) => {
-                let (slot, _record) = held.take_over();
-                leave(shard, slot, actions);
+                let (number, record) = held.take_over();
+                leave(shard, record.slot(number), actions);
                 actions.extend(unused.map(|unused| Action::Drop(Discard::Unused(unused))));
             }
             Some(Answer::Refused { unused, .. }) => {

@@ -9,6 +9,7 @@ use std::{
 
 use crate::{
     error::JoinError,
+    shard::{FlightRef, Slot},
     sync::{AtomicU8, AtomicWaker, Cell, OnceLock},
     unwind::{catch, drop_contained},
 };
@@ -53,6 +54,7 @@ const SHARED: u8 = 2;
 const ARC_WANTED: u8 = 4;
 
 pub(crate) struct Record<V> {
+    flight: FlightRef,
     /// Set once, in the turn that unmapped the flight.
     outcome: OnceLock<Outcome<V>>,
     flags: AtomicU8,
@@ -63,13 +65,23 @@ pub(crate) struct Record<V> {
 }
 
 impl<V> Record<V> {
-    pub(crate) fn new() -> Arc<Self> {
+    pub(crate) fn new(flight: FlightRef) -> Arc<Self> {
         Arc::new(Self {
+            flight,
             outcome: OnceLock::new(),
             flags: AtomicU8::new(0),
             task: AtomicWaker::new(),
             in_place: Cell::empty(),
         })
+    }
+
+    pub(crate) fn flight(&self) -> FlightRef {
+        self.flight
+    }
+
+    /// A caller's slot, by its number.
+    pub(crate) fn slot(&self, number: u64) -> Slot {
+        Slot { flight: self.flight, number }
     }
 
     /// Whether the outcome is published.

@@ -55,7 +55,8 @@ enum Stage<K: Key, V: Value, W> {
     },
     /// A waiter of a flight.
     Waiting {
-        slot: Slot,
+        /// Of its slot.
+        number: u64,
         record: Arc<Record<V>>,
         /// The flight's work is this caller's to poll, unless it has been taken from the record.
         in_place: bool,
@@ -193,22 +194,21 @@ where
         let mut unsent = Some(join);
         let joined = engine.visit(place.shard, |state| unsent.take().map(|join| state.join(join, wants_arc, now)));
         match joined.flatten() {
-            Some(Joined::Leads { flight, record }) => {
-                let slot = Slot { flight, number: 0 };
+            Some(Joined::Leads { slot, record }) => {
                 let work = match if in_place { work.in_place(context.span.clone()) } else { Err(work) } {
-                    Ok(work) => return self.drive(slot, record, timeout, work, true, cx),
+                    Ok(work) => return self.drive(slot.number, record, timeout, work, true, cx),
                     Err(work) => work,
                 };
-                let completer = Completer::new(Arc::clone(engine), flight, Arc::clone(&record));
+                let completer = Completer::new(Arc::clone(engine), Arc::clone(&record));
                 work.launch(context.span, completer, &engine.runtime);
-                self.stage = Stage::Waiting { slot, record, in_place: false, timeout };
+                self.stage = Stage::Waiting { number: slot.number, record, in_place: false, timeout };
                 Poll::Pending
             }
             Some(Joined::Follows { slot, record, key, detaches }) => {
                 if detaches {
-                    engine.detach(slot.flight, &record);
+                    engine.detach(&record);
                 }
-                self.stage = Stage::Waiting { slot, record, in_place: false, timeout };
+                self.stage = Stage::Waiting { number: slot.number, record, in_place: false, timeout };
                 // Never called, and of no use any more.
                 drop_contained(work);
                 drop_contained(key);
@@ -309,8 +309,8 @@ where
         }
         match answer {
             Ok(Answer::Slot { held, unused }) => {
-                let (slot, record) = held.take_over();
-                self.stage = Stage::Waiting { slot, record, in_place: false, timeout: timeout.take() };
+                let (number, record) = held.take_over();
+                self.stage = Stage::Waiting { number, record, in_place: false, timeout: timeout.take() };
                 drop(unused);
                 self.poll_outcome(cx)
             }
@@ -325,8 +325,8 @@ where
 
     /// Waits for the flight's outcome.
     fn poll_outcome(&mut self, cx: &mut Context<'_>) -> Poll<Delivery<V>> {
-        let Stage::Waiting { slot, record, .. } = &self.stage else { return Poll::Pending };
-        let slot = *slot;
+        let Stage::Waiting { number, record, .. } = &self.stage else { return Poll::Pending };
+        let slot = record.slot(*number);
         if !record.is_over() {
             match self.renew(slot, cx.waker()) {
                 Renewal::Done => return Poll::Pending,
@@ -372,21 +372,21 @@ where
 
     /// The leader's poll of its own work.
     fn poll_in_place(&mut self, cx: &mut Context<'_>) -> Poll<Delivery<V>> {
-        let Stage::Waiting { slot, record, timeout, in_place } = &mut self.stage else { return Poll::Pending };
+        let Stage::Waiting { number, record, timeout, in_place } = &mut self.stage else { return Poll::Pending };
         let work = if record.is_over() { None } else { record.unpark() };
         let Some(work) = work else {
             // It has become a task, or the flight was cut short.
             *in_place = false;
             return self.poll_outcome(cx);
         };
-        let (slot, record, timeout) = (*slot, Arc::clone(record), timeout.take());
-        self.drive(slot, record, timeout, work, false, cx)
+        let (number, record, timeout) = (*number, Arc::clone(record), timeout.take());
+        self.drive(number, record, timeout, work, false, cx)
     }
 
     /// Polls work that was taken out of the record, and parks it again if it is pending.
     fn drive(
         &mut self,
-        slot: Slot,
+        number: u64,
         record: Arc<Record<V>>,
         timeout: Option<Box<WaitTimeout>>,
         work: InPlaceWork<V>,
@@ -394,7 +394,7 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Delivery<V>> {
         // In this poll's hands alone: whatever happens here, dropping this completes the flight (G5).
-        let completer = Completer::new(Arc::clone(&self.router.engine), slot.flight, record);
+        let completer = Completer::new(Arc::clone(&self.router.engine), record);
         self.stage = Stage::Done;
         let mut work = Some(work);
         let polled = task::poll_in_place(&mut work, &completer, cx);
@@ -402,7 +402,7 @@ where
             let own = match completer.complete_in_place(output) {
                 InPlaceEnd::Own(value) => value.map(Delivered::Own),
                 InPlaceEnd::Elsewhere(record) => {
-                    self.stage = Stage::Waiting { slot, record, in_place: false, timeout };
+                    self.stage = Stage::Waiting { number, record, in_place: false, timeout };
                     return self.poll_outcome(cx);
                 }
             };
@@ -423,7 +423,7 @@ where
             }
             None => completer.disarm(),
         };
-        self.stage = Stage::Waiting { slot, record, in_place, timeout };
+        self.stage = Stage::Waiting { number, record, in_place, timeout };
         // The waker of the first poll is with the flight since its turn.
         if first && in_place { Poll::Pending } else { self.poll_outcome(cx) }
     }
@@ -448,9 +448,9 @@ where
                 drop_contained(waker);
                 timeout
             }
-            Stage::Waiting { slot, record, in_place, timeout } => {
+            Stage::Waiting { number, record, in_place, timeout } => {
                 if !record.is_over() {
-                    self.leave_flight(slot, &record, in_place);
+                    self.leave_flight(record.slot(number), &record, in_place);
                 }
                 timeout
             }
@@ -473,7 +473,7 @@ where
             drop_contained(record.unpark());
         } else if let Some(work) = record.share() {
             // The flight outlives its leader's polling.
-            work.launch(Completer::new(Arc::clone(engine), slot.flight, Arc::clone(record)));
+            work.launch(Completer::new(Arc::clone(engine), Arc::clone(record)));
         }
     }
 }

@@ -53,7 +53,7 @@ impl<T: Types> Flight<T> {
             itself,
             key,
             started: now,
-            record: T::record(),
+            record: T::record(itself),
             waiters: Waiters::led_by(leader),
             in_place,
             crowded: false,

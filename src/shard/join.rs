@@ -59,7 +59,7 @@ impl<T: Types> Shard<T> {
         self.counters.joins += 1;
         self.counters.executions += 1;
         self.note_deadline(itself, now, effects);
-        Joined::Leads { flight: itself, record }
+        Joined::Leads { slot: Slot { flight: itself, number: 0 }, record }
     }
 
     /// The queue is kept without a limit, too: it tells which flight is the oldest.

@@ -14,7 +14,8 @@ pub(crate) trait Types {
     /// What the callers of one flight and its task share.
     type Record: Clone;
 
-    fn record() -> Self::Record;
+    /// For the flight of this identity.
+    fn record(flight: FlightRef) -> Self::Record;
 
     /// A waker that wakes nothing, to take the place of one that was taken out.
     fn no_waker() -> Self::Waker;
@@ -92,7 +93,7 @@ pub(crate) struct Join<T: Types> {
 pub(crate) enum Joined<T: Types> {
     /// A new flight: the caller's work is to run for it.
     Leads {
-        flight: FlightRef,
+        slot: Slot,
         record: T::Record,
     },
     /// A flight that another caller leads.

@@ -106,9 +106,9 @@ pin_project! {
 /// What a task has still to do for its flight's callers.
 enum Duty<K: Key, V: Value> {
     Complete(Completer<K, V>),
-    /// They were too many for one poll.
-    Wake(Box<Responding<K, V>>),
-    Nothing,
+    /// They were too many for one poll. `None` when all is done: with a variant of its own for that, the enum, and with it every
+    /// task, would need a word more.
+    Wake(Option<Box<Responding<K, V>>>),
 }
 
 impl<K: Key, V: Value, W> Execution<K, V, W> {
@@ -129,8 +129,8 @@ where
         let mut this = self.project();
         let completer = match this.duty {
             Duty::Complete(completer) => completer,
-            Duty::Wake(responding) => return Pin::new(responding.as_mut()).poll(cx),
-            Duty::Nothing => return Poll::Ready(()),
+            Duty::Wake(None) => return Poll::Ready(()),
+            Duty::Wake(Some(responding)) => return Pin::new(responding.as_mut()).poll(cx),
         };
         // Work is aborted between its polls, as a Tokio task is. Most work never suspends, so only what does registers to
         // hear of it.
@@ -145,10 +145,10 @@ where
             return Poll::Ready(());
         }
         let output = ready!(polled);
-        if let Duty::Complete(completer) = mem::replace(this.duty, Duty::Nothing)
+        if let Duty::Complete(completer) = mem::replace(this.duty, Duty::Wake(None))
             && let Some(responding) = completer.complete(output)
         {
-            *this.duty = Duty::Wake(responding);
+            *this.duty = Duty::Wake(Some(responding));
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }

@@ -19,13 +19,13 @@ impl Trial<'_> {
         let stage = |place| if way == Way::Direct { Stage::Waiting(place) } else { Stage::Replied(place) };
         let waiter = |number| Waiter { caller, number, waker, refused: false };
         match (self.judge_join(caller, &joined, &events)?, joined) {
-            (Decision::Leads, Joined::Leads { flight, .. }) => {
+            (Decision::Leads, Joined::Leads { slot, .. }) => {
                 let place = Place { flight: self.flights.len(), number: 0 };
                 self.callers[caller].stage = stage(place);
                 self.callers[caller].joined = Some(place.flight);
                 let work = if in_place { Work::Polled { shared: false, aborted: false } } else { Work::Running };
                 self.flights.push(Flight {
-                    itself: flight,
+                    itself: slot.flight,
                     key,
                     started: self.now,
                     mapped: true,

@@ -81,8 +81,9 @@ impl Trial<'_> {
                 probe = origin.map(|waiting| Wait { waiting, awaited: slot.flight });
                 self.counts.coalesced += 1;
             }
-            (Decision::Leads, Joined::Leads { flight, record }) => {
-                holds!(self.flight_of(flight.id).is_none(), "{flight:?} has been before");
+            (Decision::Leads, Joined::Leads { slot, record }) => {
+                holds!(slot.number == 0, "a leader in slot {}", slot.number);
+                holds!(self.flight_of(slot.flight.id).is_none(), "{:?} has been before", slot.flight);
                 holds!(*record == self.flights.len() as u64, "a flight with another's record");
                 self.counts.executions += 1;
             }
@@ -228,7 +229,7 @@ fn suspects(sent: &[(FlightRef, CycleMessage)]) -> impl Iterator<Item = Wait> {
 
 fn name(joined: &Joined<Numbers>) -> String {
     match joined {
-        Joined::Leads { flight, .. } => format!("leads {flight:?}"),
+        Joined::Leads { slot, .. } => format!("leads {:?}", slot.flight),
         Joined::Follows { slot, .. } => format!("follows with {slot:?}"),
         Joined::Refused { error, .. } => format!("is refused with {error}"),
     }

@@ -168,7 +168,7 @@ impl Bench {
 
 fn became(joined: &Joined<Numbers>) -> Became {
     match joined {
-        Joined::Leads { flight, .. } => Became::Leads(flight.id),
+        Joined::Leads { slot, .. } => Became::Leads(slot.flight.id),
         Joined::Follows { slot, .. } => Became::Follows(slot.flight.id, slot.number),
         Joined::Refused { error, .. } => Became::Refused(error.kind()),
     }

@@ -31,9 +31,8 @@ pub enum JoinError {
     },
     /// The work was dropped before it ended, as the runtime it ran on is shutting down (G5).
     Aborted,
-    /// Work waited for its own flight, directly or by way of others (G12). The join that closed the cycle gets this;
-    /// the others go on. Have the work compute what it wanted to join, or join a different key. A cycle of more than 64
-    /// flights is left to their deadlines.
+    /// Work waited for its own flight, directly or by way of others, of other coalescers too (G12). The join that closed
+    /// the cycle gets this; the others go on. Have the work compute what it wanted to join, or join a different key.
     Reentrant,
     /// The coalescer takes no more joins: it was shut down, or the runtime it was built on was (G5).
     Closed,

@@ -58,8 +58,8 @@
 //! - **G11 Expired.** Past [`Builder::max_flight_duration`] a flight's callers are answered
 //!   [`TimedOut`](JoinError::TimedOut) and its work is dropped, or it is detached, as [`OnExpiry`] says. A late result
 //!   changes nothing.
-//! - **G12 No self-deadlock.** Work that would wait for its own flight, directly or by way of other keys of the same
-//!   coalescer, gets [`Reentrant`](JoinError::Reentrant).
+//! - **G12 No self-deadlock.** Work that would wait for its own flight, directly or by way of other keys,
+//!   gets [`Reentrant`](JoinError::Reentrant).
 //! - **G13 Hostile types are contained.** A panic in the key's `Hash`, `Eq` or `Drop`, or the value's `Clone` or
 //!   `Drop`, reaches at most the callers of that key.
 //! - **G14 Honest numbers.** A leader is never counted as coalesced, and [`Stats`] agree with what ran.
@@ -133,9 +133,12 @@
 //! # Work that joins
 //!
 //! Work may join other keys. If that closes a cycle of flights that wait for each other, the join that closed it gets
-//! [`JoinError::Reentrant`], whichever callers lead them. A join counts as the work's own if it is polled where the
-//! work is; a task that the work spawns is a caller like any other, and a cycle through one ends at its deadline. The
-//! same goes for a cycle through two coalescers.
+//! [`JoinError::Reentrant`], whichever callers lead them, however many there are, and in however many coalescers. A join
+//! is the work's for as long as the work polls it. A join that the work hands to a task is that task's, and a cycle
+//! through one ends at its deadline; so does a cycle through a lock, or through anything else that is no join.
+//!
+//! Each join of work costs two changes of a graph, of which the process has one: a constant, unless a wait goes against
+//! the graph's order and part of that has to change. Joins that no work polls are not in it.
 //!
 //! # Shutdown
 //!
@@ -227,6 +230,7 @@ mod join;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod observer;
+mod queue;
 mod rollout;
 mod router;
 mod scope;
@@ -238,6 +242,7 @@ mod task;
 pub mod tower;
 mod trace;
 mod unwind;
+mod wait_graph;
 
 #[cfg(feature = "metrics")]
 pub use self::metrics::Metrics;

@@ -18,9 +18,8 @@ use crate::{
     observer::WaitEnd,
     rollout::Rollout,
     scope::Domains,
-    shard::FlightRef,
     sync::{Actors, AtomicBool, Runtime, now},
-    task::current,
+    task::current::{self, Current},
     trace,
     unwind::{catch, drop_contained},
 };
@@ -73,11 +72,11 @@ impl Bypasses {
 #[derive(Clone, Copy)]
 pub(crate) struct Domain(usize);
 
-/// The thread and the work that a join is made from. To find it out runs a user's topology and subscriber.
+/// Where a join is made from. To find it out runs a user's topology and subscriber.
 pub(crate) struct CallContext {
     domain: Domain,
-    /// The flight whose work makes the join, if one of this coalescer's does (G12).
-    pub(crate) origin: Option<FlightRef>,
+    /// The flight whose work polls the join, of whichever coalescer.
+    pub(crate) current: Option<Current>,
     /// The caller's span, if anyone listens.
     pub(crate) span: Option<Span>,
 }
@@ -92,8 +91,7 @@ pub(crate) struct Place {
 impl<K: Key, V: Value, S> Router<K, V, S> {
     pub(crate) fn call_context(&self) -> CallContext {
         let domain = Domain(self.domains.as_ref().map_or(0, Domains::current));
-        let current = current::get().filter(|current| current.coalescer == self.engine.identity());
-        CallContext { domain, origin: current.map(|current| current.flight), span: trace::caller() }
+        CallContext { domain, current: current::get(), span: trace::caller() }
     }
 
     /// Where a key that is to be joined belongs. If it is too late for that, or the user's `Hash` panics, key and work are

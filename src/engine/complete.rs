@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     error::JoinError,
-    shard::{Completion, Ended, FlightRef, Left, Slot},
+    shard::{Completion, Ended, FlightRef, Leaves, Left, Slot},
     task::current::Current,
     unwind::drop_contained,
 };
@@ -168,7 +168,7 @@ impl<K: Key, V: Value> HeldSlot<K, V> {
 impl<K: Key, V: Value> Drop for HeldSlot<K, V> {
     fn drop(&mut self) {
         if let Some(record) = self.record.take() {
-            let _ = self.engine.leave(record.slot(self.number));
+            let _ = self.engine.leave(record.slot(self.number), Leaves::ByItself);
         }
     }
 }
@@ -177,20 +177,22 @@ impl<K: Key, V: Value> Drop for HeldSlot<K, V> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum After {
     GoesOn,
-    /// It was over already, or is aborted with its last caller.
+    /// It was over already.
     Over,
+    /// It is aborted with its last caller.
+    Aborted,
     /// The shard was out: it will be told.
     Unknown,
 }
 
 impl<K: Key, V: Value> Engine<K, V> {
     /// A caller gives up its slot before it has its answer.
-    pub(crate) fn leave(self: &Arc<Self>, slot: Slot) -> After {
+    pub(crate) fn leave(self: &Arc<Self>, slot: Slot, why: Leaves) -> After {
         let shard = slot.flight.id.shard();
-        match self.visit(shard, |state| state.shard.leave(slot)) {
+        match self.visit(shard, |state| state.shard.leave(slot, why)) {
             Some(left) => self.after_leaving(left),
             None => {
-                self.post(shard, Message::Cancel(slot));
+                self.post(shard, Message::Cancel(slot, why));
                 After::Unknown
             }
         }
@@ -204,8 +206,8 @@ impl<K: Key, V: Value> Engine<K, V> {
         }
     }
 
-    /// A caller that has left, or was refused, in its own poll or drop: its waker is its own to drop.
-    pub(crate) fn after_leaving(self: &Arc<Self>, left: Left<Live<K, V>>) -> After {
+    /// In its caller's own poll or drop: its waker is its own to drop.
+    fn after_leaving(self: &Arc<Self>, left: Left<Live<K, V>>) -> After {
         let Left::Departed { waker, abandoned } = left else { return After::Over };
         drop_contained(waker);
         let Some(ended) = abandoned else { return After::GoesOn };
@@ -214,6 +216,6 @@ impl<K: Key, V: Value> Engine<K, V> {
         ended.record.publish(Err(JoinError::Aborted));
         drop(respond::respond(self, ended));
         drop_contained(work);
-        After::Over
+        After::Aborted
     }
 }

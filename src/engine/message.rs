@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     error::JoinError,
-    shard::{CycleMessage, Ended, FlightRef, Join, Joined, Left, Renewed, Report, Shard, Slot, Types},
+    shard::{Ended, FlightRef, Join, Joined, Leaves, Left, Renewed, Report, Slot, Types},
     sync::oneshot,
     unwind::{Contained, contain, drop_contained},
 };
@@ -36,10 +36,6 @@ impl<K: Eq, V> Types for Live<K, V> {
     fn record(flight: FlightRef) -> Arc<Record<V>> {
         Record::new(flight)
     }
-
-    fn no_waker() -> Waker {
-        Waker::noop().clone()
-    }
 }
 
 /// The messages of one key are handled in the order in which they were sent, whether or not they found the shard out.
@@ -50,14 +46,10 @@ pub(crate) enum Message<K: Key, V: Value> {
         ending: Ending<V>,
     },
     /// A caller has left.
-    Cancel(Slot),
+    Cancel(Slot, Leaves),
     Renew {
         slot: Slot,
         waker: Waker,
-    },
-    Cycle {
-        to: FlightRef,
-        message: CycleMessage,
     },
     Ask(Question<K, V>),
 }
@@ -69,6 +61,8 @@ pub(crate) type Question<K, V> = Box<dyn FnOnce(&mut State<K, V>) + Send>;
 pub(crate) struct QueuedJoin<K: Key, V: Value> {
     pub(crate) join: Join<Live<K, V>>,
     pub(crate) wants_arc: bool,
+    /// It is polled by the work of a flight.
+    pub(crate) is_nested: bool,
     pub(crate) work: Box<dyn Launch<K, V>>,
     pub(crate) reply: Reply<K, V>,
 }
@@ -216,21 +210,20 @@ impl<K: Key, V: Value> Message<K, V> {
                 // Cut short before: a late result changes nothing.
                 state.actions.extend(unpublished.map(|late| Action::Drop(Discard::Ending(late))));
             }
-            Self::Cancel(slot) => leave(&mut state.shard, slot, &mut state.actions),
+            Self::Cancel(slot, why) => after_leaving(state.shard.leave(slot, why), &mut state.actions),
             Self::Renew { slot, waker } => state.actions.push(match state.shard.renew(slot, waker) {
                 Renewed::Replaced(older) => Action::Drop(Discard::Waker(older)),
-                // Its next poll finds out why.
-                Renewed::Over(waker) | Renewed::Refused(waker) => Action::Run(Deferred::wake(waker)),
+                // Its next poll finds the outcome.
+                Renewed::Over(waker) => Action::Run(Deferred::wake(waker)),
             }),
-            Self::Cycle { to, message } => state.shard.cycle(to, message, &mut state.effects),
             Self::Ask(question) => question(state),
         }
     }
 }
 
 /// A caller has left, whose waker is dropped elsewhere.
-fn leave<K: Key, V: Value>(shard: &mut Shard<Live<K, V>>, slot: Slot, actions: &mut Vec<Action<K, V>>) {
-    let Left::Departed { waker, abandoned } = shard.leave(slot) else { return };
+fn after_leaving<K: Key, V: Value>(left: Left<Live<K, V>>, actions: &mut Vec<Action<K, V>>) {
+    let Left::Departed { waker, abandoned } = left else { return };
     actions.push(Action::Drop(Discard::Waker(waker)));
     if let Some(ended) = abandoned {
         respond::cut_short(ended, JoinError::Aborted, true, actions);
@@ -239,7 +232,7 @@ fn leave<K: Key, V: Value>(shard: &mut Shard<Live<K, V>>, slot: Slot, actions: &
 
 impl<K: Key, V: Value> QueuedJoin<K, V> {
     fn handle(self, engine: &Arc<Engine<K, V>>, state: &mut State<K, V>, now: Instant) {
-        let Self { join, wants_arc, work, reply } = self;
+        let Self { join, wants_arc, is_nested, work, reply } = self;
         if reply.is_closed() {
             // It left before its shard saw it, and counts nowhere.
             state.actions.push(Action::Drop(Discard::Join(join, work)));
@@ -269,12 +262,16 @@ impl<K: Key, V: Value> QueuedJoin<K, V> {
         // Its waker is with the flight already; only a refusal has to wake it.
         let (spare, unheard) = reply.send(answer);
         actions.extend(waker.map(|waker| Action::Run(Deferred::wake(waker))));
-        actions.extend(spare.map(|spare| Action::Drop(Discard::Waker(spare))));
+        // A caller that makes another flight wait has to say so, in its next poll.
+        let spare_action = |spare| {
+            if is_nested { Action::Run(Deferred::wake(spare)) } else { Action::Drop(Discard::Waker(spare)) }
+        };
+        actions.extend(spare.map(spare_action));
         match unheard {
             // It left after the look above, so it has a slot, which is free from now on (G7): what it asks next comes after.
             Some(Answer::Slot { held, unused }) => {
                 let (number, record) = held.take_over();
-                leave(shard, record.slot(number), actions);
+                after_leaving(shard.leave(record.slot(number), Leaves::ByItself), actions);
                 actions.extend(unused.map(|unused| Action::Drop(Discard::Unused(unused))));
             }
             Some(Answer::Refused { unused, .. }) => {

@@ -12,7 +12,6 @@ mod complete;
 mod drain;
 mod latest_waker;
 mod message;
-mod queue;
 mod record;
 mod respond;
 mod turn;
@@ -20,9 +19,11 @@ mod turn;
 #[cfg(all(test, not(shardflight_shuttle)))]
 mod tests;
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
-use self::queue::Queue;
 pub(crate) use self::{
     ask::{Asked, Look},
     complete::{After, Completer, InPlaceEnd},
@@ -35,9 +36,14 @@ pub(crate) use self::{
 };
 use crate::{
     observer::Observer,
-    shard::Shard,
+    queue::Queue,
+    shard::{FlightRef, Shard},
     sync::{AtomicU8, AtomicWaker, Cell, Runtime, has_many_workers},
+    wait_graph::{Node, WaitGraph},
 };
+
+/// Not an address: one that is in use again would make two coalescers the same.
+static NEXT_IDENTITY: AtomicU64 = AtomicU64::new(0);
 
 /// All shards of a coalescer.
 pub(crate) struct Engine<K: Key, V: Value> {
@@ -46,6 +52,8 @@ pub(crate) struct Engine<K: Key, V: Value> {
     /// The runtime's workers keep the task that they woke last in a slot which no other worker takes from.
     many_workers: bool,
     pub(crate) observer: Option<Arc<dyn Observer>>,
+    pub(crate) waits: Arc<WaitGraph>,
+    identity: u64,
 }
 
 /// One shard, and the ways to it. Each has its cache lines to itself.
@@ -67,23 +75,34 @@ impl<K: Key, V: Value> Engine<K, V> {
             queue: Queue::new(),
             actor: Call { state: AtomicU8::new(0), waker: AtomicWaker::new() },
         };
-        let ports = shards.enumerate().map(port).collect();
-        Self { ports, many_workers: has_many_workers(&runtime), runtime, observer }
+        Self {
+            ports: shards.enumerate().map(port).collect(),
+            many_workers: has_many_workers(&runtime),
+            runtime,
+            observer,
+            waits: WaitGraph::of_the_process(),
+            identity: NEXT_IDENTITY.fetch_add(1, Ordering::Relaxed),
+        }
     }
 
     pub(crate) fn shards(&self) -> usize {
         self.ports.len()
     }
 
-    /// Tells this coalescer from all others that there are.
-    pub(crate) fn identity(self: &Arc<Self>) -> usize {
-        Arc::as_ptr(self).addr()
+    /// Tells this coalescer from all others that there are or have been.
+    pub(crate) fn identity(&self) -> u64 {
+        self.identity
     }
 
-    /// Every shard is in its cell, and no message waits for one.
+    /// A flight of this coalescer, in the wait graph.
+    pub(crate) fn node(&self, flight: FlightRef) -> Node {
+        Node { coalescer: self.identity, flight: flight.id }
+    }
+
+    /// Every shard is in its cell, no message waits for one, and no work for other work.
     #[cfg(all(test, shardflight_shuttle))]
     pub(crate) fn is_at_rest(&self) -> bool {
-        self.ports.iter().all(|port| port.shard.is_full() && port.queue.is_empty())
+        self.waits.is_empty() && self.ports.iter().all(|port| port.shard.is_full() && port.queue.is_empty())
     }
 
     /// How the actor of a shard is called to it.

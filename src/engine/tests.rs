@@ -16,7 +16,7 @@ use super::{
 use crate::{
     config::Config,
     error::JoinError,
-    shard::{Completion, FlightRef, Join, Joined, Slot},
+    shard::{Completion, FlightRef, Join, Joined, Leaves, Slot},
     sync::{now, oneshot},
     task::{self, AsyncWork, BoxedWork, Unclassified, Work},
 };
@@ -46,7 +46,16 @@ fn queued(key: u8) -> (Message<u8, u8>, oneshot::Receiver<Answer<u8, u8>>) {
     let work = AsyncWork::<_, Unclassified>::new(std::future::pending::<u8>);
     let work: Box<dyn Launch<u8, u8>> = Box::new(BoxedWork { work, span: None });
     let reply_to = Reply::new(sender, Waker::noop().clone());
-    (Message::Join(Box::new(QueuedJoin { join: join(key), wants_arc: false, work, reply: reply_to })), reply)
+    (
+        Message::Join(Box::new(QueuedJoin {
+            join: join(key),
+            wants_arc: false,
+            is_nested: false,
+            work,
+            reply: reply_to,
+        })),
+        reply,
+    )
 }
 
 fn stats(engine: &Arc<Numbers>) -> crate::Stats {
@@ -181,7 +190,7 @@ async fn a_visitor_handles_a_bounded_number_of_other_callers_messages() {
     let surplus = 10;
     while_out(&engine, || {
         for _ in 0..MOST_OF_OTHERS + BATCH + surplus {
-            engine.ports[0].queue.push(Message::Cancel(slot));
+            engine.ports[0].queue.push(Message::Cancel(slot, Leaves::ByItself));
         }
     });
     assert!(engine.visit(0, |_| ()).is_none(), "its own has to wait behind them");

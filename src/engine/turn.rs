@@ -1,16 +1,16 @@
 //! One turn of a shard: taken out, told something, put back, and looked after.
 
-use std::{collections::VecDeque, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use super::{
     Engine, Port,
     drain::Drain,
-    message::{Action, Deferred, Key, Live, Message, Value},
+    message::{Action, Key, Live, Message, Value},
     respond,
 };
 use crate::{
     observer::Observer,
-    shard::{CycleMessage, Effect, FlightRef, Join, Joined, Report, Shard},
+    shard::{Effect, Join, Joined, Report, Shard},
     sync::{bound, now},
     trace,
     unwind::catch,
@@ -24,9 +24,6 @@ pub(super) const BATCH: usize = bound(256, 2);
 
 /// The most of other callers' messages that one caller handles, about 0.2 ms of work. The actor takes what is left.
 pub(super) const MOST_OF_OTHERS: usize = bound(4096, 2);
-
-/// The most messages between shards that one caller passes on.
-const MOST_HOPS: usize = bound(1024, 1);
 
 /// What is in a shard's cell. What turns ask for is in here until the shard is back, so that one that unwinds loses
 /// nothing of it (G5).
@@ -59,8 +56,6 @@ impl<K: Key, V: Value> State<K, V> {
 
 /// What turns leave to do once the shards are back in their cells.
 struct Todo<K: Key, V: Value> {
-    /// Messages from shard to shard.
-    messages: VecDeque<(FlightRef, CycleMessage)>,
     /// What concerns this thread's own message, and may be told from here.
     reports: Vec<Report>,
     /// What concerns other callers.
@@ -69,11 +64,10 @@ struct Todo<K: Key, V: Value> {
 
 impl<K: Key, V: Value> Todo<K, V> {
     const fn new() -> Self {
-        Self { messages: VecDeque::new(), reports: Vec::new(), actions: Vec::new() }
+        Self { reports: Vec::new(), actions: Vec::new() }
     }
 
     fn append(&mut self, later: &mut Self) {
-        self.messages.append(&mut later.messages);
         self.reports.append(&mut later.reports);
         self.actions.append(&mut later.actions);
     }
@@ -85,8 +79,6 @@ impl<K: Key, V: Value> Todo<K, V> {
         for effect in state.effects.drain(..) {
             match effect {
                 Effect::End { ended, error, abort } => respond::cut_short(ended, error, abort, &mut self.actions),
-                Effect::Wake(waker) => self.actions.push(Action::Run(Deferred::wake(waker))),
-                Effect::Send { to, message } => self.messages.push_back((to, message)),
                 Effect::SetAlarm => self.actions.push(Action::CallActor { shard: state.number }),
                 Effect::Report(report) if own => self.reports.push(report),
                 Effect::Report(report) => self.actions.push(Action::Report(report)),
@@ -250,26 +242,11 @@ impl<K: Key, V: Value> Engine<K, V> {
     }
 
     /// Does what turns have asked for.
-    fn carry_out(self: &Arc<Self>, mut todo: Todo<K, V>) {
-        let mut hops = 0;
-        while let Some((to, message)) = todo.messages.pop_front() {
-            hops += 1;
-            self.pass_on(to, message, hops, &mut todo);
-        }
+    fn carry_out(self: &Arc<Self>, todo: Todo<K, V>) {
         if !todo.actions.is_empty() {
             respond::hand_over(self, todo.actions);
         }
         // Last, as it runs a subscriber, which is user code: on its own caller's time.
         todo.reports.iter().for_each(trace::report);
-    }
-
-    fn pass_on(self: &Arc<Self>, to: FlightRef, message: CycleMessage, hops: usize, todo: &mut Todo<K, V>) {
-        let shard = to.id.shard();
-        self.ports[shard].queue.push(Message::Cycle { to, message });
-        if hops > MOST_HOPS {
-            todo.actions.push(Action::CallActor { shard });
-        } else {
-            self.catch_up(shard, MOST_OF_OTHERS, todo);
-        }
     }
 }

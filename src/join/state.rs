@@ -10,8 +10,6 @@ use std::{
     time::Duration,
 };
 
-use tracing::Span;
-
 use super::timeout::WaitTimeout;
 use crate::{
     config::RunWork,
@@ -22,11 +20,15 @@ use crate::{
     error::JoinError,
     observer::WaitEnd,
     router::{self, CallContext, Router},
-    shard::{self, Joined, Renewed, Slot},
+    shard::{self, FlightRef, Joined, Leaves, Renewed, Report, Slot},
     sync::{now, oneshot},
-    task::{self, AsyncWork, BoxedWork, ErrorClassifier, Work},
+    task::{
+        self, AsyncWork, BoxedWork, ErrorClassifier, Work,
+        current::{self, Current},
+    },
     trace,
     unwind::{catch, drop_contained},
+    wait_graph::{Node, Wait, Waiting},
 };
 
 /// The state machine of every join future.
@@ -37,6 +39,8 @@ where
 {
     router: Arc<Router<K, V, S>>,
     stage: Stage<K, V, W>,
+    /// While it is polled by the work of a flight, and has joined another.
+    waiting: Option<Box<Waiting>>,
 }
 
 enum Stage<K: Key, V: Value, W> {
@@ -105,7 +109,7 @@ where
     V: Send + Sync + 'static,
 {
     pub(crate) fn new(router: Arc<Router<K, V, S>>, max_wait: Option<Duration>, key: K, work: W) -> Self {
-        Self { router, stage: Stage::Idle { key, work, wants_arc: false, max_wait } }
+        Self { router, stage: Stage::Idle { key, work, wants_arc: false, max_wait }, waiting: None }
     }
 
     /// Makes it a join that is going to ask for an `Arc`.
@@ -115,16 +119,6 @@ where
         }
         self
     }
-}
-
-/// What became of a caller's new waker.
-enum Renewal {
-    /// The flight wakes it.
-    Done,
-    /// The flight is over.
-    Over,
-    /// The wait closed a cycle (G12).
-    Rejected,
 }
 
 impl<K, V, F, C, Fut, S> Joining<K, V, AsyncWork<F, C>, S>
@@ -178,7 +172,7 @@ where
         entry: Entry<K, W>,
         cx: &mut Context<'_>,
     ) -> (Self, Poll<Delivery<V>>) {
-        let mut joining = Self { router, stage: Stage::Done };
+        let mut joining = Self { router, stage: Stage::Done, waiting: None };
         let polled = joining.enter(entry, cx);
         (joining, polled)
     }
@@ -187,14 +181,19 @@ where
     fn enter(&mut self, entry: Entry<K, W>, cx: &mut Context<'_>) -> Poll<Delivery<V>> {
         let Entry { place, key, work, wants_arc, context, timeout, waker } = entry;
         let engine = &self.router.engine;
+        let own = context.current.filter(|current| current.coalescer == engine.identity());
+        let origin = own.map(|current| current.flight.id);
         let in_place = W::IN_PLACE && self.router.run_work == RunWork::InPlace;
         let description = self.router.describe(&key);
         let now = now();
-        let join = shard::Join { hash: place.hash, description, key, waker, origin: context.origin, in_place };
+        let join = shard::Join { hash: place.hash, description, key, waker, origin, in_place };
         let mut unsent = Some(join);
         let joined = engine.visit(place.shard, |state| unsent.take().map(|join| state.join(join, wants_arc, now)));
         match joined.flatten() {
             Some(Joined::Leads { slot, record }) => {
+                // A flight that is new waits for nothing, so no cycle is closed, but one may be later.
+                self.closes_cycle(context.current, slot.flight, cx);
+                let engine = &self.router.engine;
                 let work = match if in_place { work.in_place(context.span.clone()) } else { Err(work) } {
                     Ok(work) => return self.drive(slot.number, record, timeout, work, true, cx),
                     Err(work) => work,
@@ -212,7 +211,7 @@ where
                 // Never called, and of no use any more.
                 drop_contained(work);
                 drop_contained(key);
-                Poll::Pending
+                if self.closes_cycle(context.current, slot.flight, cx) { self.reject(cx) } else { Poll::Pending }
             }
             Some(Joined::Refused { error, key, waker }) => {
                 self.router.waited(WaitTimeout::since(timeout.as_deref()), WaitEnd::Answered);
@@ -222,7 +221,7 @@ where
                 Poll::Ready(Err(error))
             }
             None => match unsent {
-                Some(join) => self.queue(place.shard, join, wants_arc, work, context.span, timeout),
+                Some(join) => self.queue(place.shard, join, wants_arc, work, context, timeout),
                 None => Poll::Pending,
             },
         }
@@ -235,7 +234,7 @@ where
         mut join: shard::Join<Live<K, V>>,
         wants_arc: bool,
         work: W,
-        span: Option<Span>,
+        context: CallContext,
         timeout: Option<Box<WaitTimeout>>,
     ) -> Poll<Delivery<V>> {
         let waker = match catch(|| LatestWaker::new(&join.waker)) {
@@ -252,9 +251,12 @@ where
         join.in_place = false;
         let (sender, reply) = oneshot::channel();
         let reply_to = Reply::new(sender, Arc::clone(&waker).into());
-        let work: Box<dyn Launch<K, V>> = Box::new(BoxedWork { work, span });
+        let is_nested = context.current.is_some();
+        let work: Box<dyn Launch<K, V>> = Box::new(BoxedWork { work, span: context.span });
         self.stage = Stage::Queued { reply, waker, timeout };
-        self.router.engine.post(shard, Message::Join(Box::new(QueuedJoin { join, wants_arc, work, reply: reply_to })));
+        self.router
+            .engine
+            .post(shard, Message::Join(Box::new(QueuedJoin { join, wants_arc, is_nested, work, reply: reply_to })));
         Poll::Pending
     }
 }
@@ -273,8 +275,16 @@ where
     fn poll_entered(&mut self, cx: &mut Context<'_>) -> Poll<Delivery<V>> {
         match &self.stage {
             Stage::Queued { .. } => self.poll_queued(cx),
-            Stage::Waiting { in_place: true, .. } => self.poll_in_place(cx),
-            Stage::Waiting { .. } => self.poll_outcome(cx),
+            Stage::Waiting { record, in_place, .. } => {
+                let (flight, in_place) = (record.flight(), *in_place);
+                if !record.is_over() && self.closes_cycle(current::get(), flight, cx) {
+                    self.reject(cx)
+                } else if in_place {
+                    self.poll_in_place(cx)
+                } else {
+                    self.poll_outcome(cx)
+                }
+            }
             Stage::Bypassing { .. } => self.poll_bypassed(cx),
             Stage::Idle { .. } | Stage::Done => panic!("a join was polled after it had given its answer"),
         }
@@ -295,6 +305,7 @@ where
         let since = WaitTimeout::since(timeout.as_deref());
         let end = if matches!(self.stage, Stage::Bypassing { .. }) { WaitEnd::Bypassed } else { WaitEnd::Answered };
         self.stage = Stage::Done;
+        self.waiting = None;
         self.router.waited(since, end);
         polled
     }
@@ -312,7 +323,7 @@ where
                 let (number, record) = held.take_over();
                 self.stage = Stage::Waiting { number, record, in_place: false, timeout: timeout.take() };
                 drop(unused);
-                self.poll_outcome(cx)
+                self.poll_entered(cx)
             }
             Ok(Answer::Refused { error, unused }) => {
                 drop(unused);
@@ -327,13 +338,9 @@ where
     fn poll_outcome(&mut self, cx: &mut Context<'_>) -> Poll<Delivery<V>> {
         let Stage::Waiting { number, record, .. } = &self.stage else { return Poll::Pending };
         let slot = record.slot(*number);
-        if !record.is_over() {
-            match self.renew(slot, cx.waker()) {
-                Renewal::Done => return Poll::Pending,
-                Renewal::Rejected => return Poll::Ready(Err(JoinError::Reentrant)),
-                // Published in the turn that unmapped the flight.
-                Renewal::Over => {}
-            }
+        // If it is over, its outcome was published in the turn that unmapped it.
+        if !record.is_over() && self.renew(slot, cx.waker()) {
+            return Poll::Pending;
         }
         let Stage::Waiting { record, timeout, .. } = mem::replace(&mut self.stage, Stage::Done) else {
             return Poll::Pending;
@@ -345,29 +352,57 @@ where
         Poll::Ready(Ok(Delivered::Recorded(record)))
     }
 
-    /// Has the flight wake this waker from now on.
-    fn renew(&self, slot: Slot, waker: &Waker) -> Renewal {
+    /// Has the flight wake this waker from now on. False if it is over.
+    fn renew(&self, slot: Slot, waker: &Waker) -> bool {
         let engine = &self.router.engine;
         // Cloning and dropping wakers runs user code: before and after the turn.
         let mut unsent = Some(waker.clone());
-        let renewed = engine.visit(slot.flight.id.shard(), |state| {
-            Some(match state.shard.renew(slot, unsent.take()?) {
-                Renewed::Replaced(older) => (Renewal::Done, older, None),
-                Renewed::Over(waker) => (Renewal::Over, waker, None),
-                Renewed::Refused(waker) => (Renewal::Rejected, waker, Some(state.shard.reject(slot))),
-            })
-        });
-        if let Some((renewal, spare, rejected)) = renewed.flatten() {
-            drop_contained(spare);
-            if let Some(left) = rejected {
-                engine.after_leaving(left);
+        let renewed = engine.visit(slot.flight.id.shard(), |state| Some(state.shard.renew(slot, unsent.take()?)));
+        match (renewed.flatten(), unsent) {
+            (Some(Renewed::Replaced(older)), _) => drop_contained(older),
+            (Some(Renewed::Over(waker)), _) => {
+                drop_contained(waker);
+                return false;
             }
-            return renewal;
+            (None, Some(waker)) => engine.post(slot.flight.id.shard(), Message::Renew { slot, waker }),
+            (None, None) => {}
         }
-        if let Some(waker) = unsent {
-            engine.post(slot.flight.id.shard(), Message::Renew { slot, waker });
+        true
+    }
+
+    /// Tells the wait graph whose work polls this join now, if any, and so waits for the flight that it has joined. True if
+    /// that closes a cycle (G12).
+    #[inline]
+    fn closes_cycle(&mut self, waiting: Option<Current>, awaited: FlightRef, cx: &Context<'_>) -> bool {
+        // Nearly always.
+        if waiting.is_none() && self.waiting.is_none() {
+            return false;
         }
-        Renewal::Done
+        self.update_waiting(waiting.map(Current::node), awaited, cx.waker())
+    }
+
+    #[cold]
+    fn update_waiting(&mut self, waiting: Option<Node>, awaited: FlightRef, waker: &Waker) -> bool {
+        let engine = &self.router.engine;
+        if self.waiting.as_ref().map(|before| before.waiting()) != waiting {
+            let begin =
+                |waiting| Box::new(Waiting::begin(&engine.waits, Wait { waiting, awaited: engine.node(awaited) }));
+            self.waiting = waiting.map(begin);
+        }
+        self.waiting.as_ref().is_some_and(|waiting| waiting.closes_cycle(waker))
+    }
+
+    /// Ends a join whose wait closed a cycle, unless its flight has ended meanwhile.
+    fn reject(&mut self, cx: &mut Context<'_>) -> Poll<Delivery<V>> {
+        let Stage::Waiting { number, record, in_place, .. } = &self.stage else { return Poll::Pending };
+        let (slot, record, in_place) = (record.slot(*number), Arc::clone(record), *in_place);
+        self.waiting = None;
+        if self.leave_flight(slot, &record, in_place, Leaves::Rejected) == After::Over {
+            return self.poll_outcome(cx);
+        }
+        let error = JoinError::Reentrant;
+        trace::report(&Report::Rejected { reason: error.kind() });
+        Poll::Ready(Err(error))
     }
 
     /// The leader's poll of its own work.
@@ -436,6 +471,7 @@ where
 
     /// Leaves, in whichever stage the join is.
     pub(super) fn leave(&mut self) {
+        self.waiting = None;
         let timeout = match mem::replace(&mut self.stage, Stage::Done) {
             Stage::Idle { key, work, .. } => {
                 drop_contained(key);
@@ -450,7 +486,7 @@ where
             }
             Stage::Waiting { number, record, in_place, timeout } => {
                 if !record.is_over() {
-                    self.leave_flight(record.slot(number), &record, in_place);
+                    self.leave_flight(record.slot(number), &record, in_place, Leaves::ByItself);
                 }
                 timeout
             }
@@ -463,18 +499,19 @@ where
         self.router.waited(WaitTimeout::since(timeout.as_deref()), WaitEnd::Left);
     }
 
-    fn leave_flight(&self, slot: Slot, record: &Arc<Record<V>>, in_place: bool) {
+    fn leave_flight(&self, slot: Slot, record: &Arc<Record<V>>, in_place: bool, why: Leaves) -> After {
         let engine = &self.router.engine;
-        let after = engine.leave(slot);
+        let after = engine.leave(slot, why);
         if !in_place {
-            return;
+            return after;
         }
-        if after == After::Over {
+        if matches!(after, After::Over | After::Aborted) {
             drop_contained(record.unpark());
         } else if let Some(work) = record.share() {
             // The flight outlives its leader's polling.
             work.launch(Completer::new(Arc::clone(engine), Arc::clone(record)));
         }
+        after
     }
 }
 

@@ -15,18 +15,12 @@ impl Types for Numbers {
     fn record(_: FlightRef) -> u64 {
         NEXT_RECORD.replace(NEXT_RECORD.get() + 1)
     }
-
-    fn no_waker() -> u64 {
-        NO_WAKER
-    }
 }
 
 thread_local! {
     /// The record of the next flight that a shard of this thread starts.
     pub(super) static NEXT_RECORD: Cell<u64> = const { Cell::new(0) };
 }
-
-pub(super) const NO_WAKER: u64 = u64::MAX;
 
 /// A key, one value of which panics when it is compared.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +37,7 @@ impl PartialEq for Name {
 
 impl Eq for Name {}
 
-/// A caller's join, made by the work of `origin` if there is one.
-pub(super) fn join_of(hash: u64, key: Name, waker: u64, origin: Option<FlightRef>) -> Join<Numbers> {
-    Join { hash, key, waker, origin, description: None, in_place: false }
+/// A caller's join.
+pub(super) fn join_of(hash: u64, key: Name, waker: u64) -> Join<Numbers> {
+    Join { hash, key, waker, origin: None, description: None, in_place: false }
 }

@@ -3,8 +3,10 @@
 use std::time::Instant;
 
 use super::{
-    Effect, Join, Joined, Phase, Report, Shard, Slot, Types, Wait, cycle, flight::Flight, limits::Limits,
-    message::FlightRef,
+    Effect, Join, Joined, Phase, Report, Shard, Slot, Types,
+    flight::Flight,
+    limits::Limits,
+    message::{FlightId, FlightRef},
 };
 use crate::error::JoinError;
 
@@ -28,18 +30,14 @@ impl<T: Types> Shard<T> {
         if let Err(error) = admit(flight, join.origin, &self.limits) {
             return self.refuse(join, error, effects);
         }
-        let Join { key, waker, origin, .. } = join;
-        let slot = Slot { flight: flight.itself, number: flight.add(waker, origin) };
+        let Join { key, waker, .. } = join;
+        let slot = Slot { flight: flight.itself, number: flight.waiters.push(waker) };
         let detaches = std::mem::replace(&mut flight.in_place, false);
         let record = flight.record.clone();
         report_crowd(flight, self.limits.crowd, effects);
         self.waiters += 1;
         self.counters.joins += 1;
         self.counters.coalesced += 1;
-        if let Some(waiting) = origin {
-            self.probes = self.probes.next();
-            effects.push(cycle::suspect(Wait { waiting, awaited: slot.flight }, self.probes));
-        }
         Joined::Follows { slot, record, key, detaches }
     }
 
@@ -48,10 +46,10 @@ impl<T: Types> Shard<T> {
             let limit = self.limits.permits.limit();
             return self.refuse(join, JoinError::TooManyFlights { limit }, effects);
         }
-        let Join { hash, key, waker, origin, description, in_place } = join;
+        let Join { hash, key, waker, description, in_place, origin: _ } = join;
         let itself = FlightRef { hash, id: self.next_id };
         self.next_id = self.next_id.next();
-        let mut flight = Flight::<T>::new(itself, key, waker, origin, description, in_place, now);
+        let mut flight = Flight::<T>::new(itself, key, waker, description, in_place, now);
         let record = flight.record.clone();
         report_crowd(&mut flight, self.limits.crowd, effects);
         self.flights.insert(Box::new(flight));
@@ -92,8 +90,9 @@ fn is_past_its_deadline<T: Types>(flight: &Flight<T>, limits: &Limits, now: Inst
 }
 
 /// Whether a flight takes one more caller. Its waiters are all live, so the cap is exact without a look at them (G7).
-fn admit<T: Types>(flight: &Flight<T>, origin: Option<FlightRef>, limits: &Limits) -> Result<(), JoinError> {
-    if origin == Some(flight.itself) {
+fn admit<T: Types>(flight: &Flight<T>, origin: Option<FlightId>, limits: &Limits) -> Result<(), JoinError> {
+    // Before the cap: whoever joins its own flight has to hear of that. Longer cycles are found after the turn (G12).
+    if origin == Some(flight.itself.id) {
         return Err(JoinError::Reentrant);
     }
     let limit = limits.max_waiters;

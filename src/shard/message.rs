@@ -16,16 +16,13 @@ pub(crate) trait Types {
 
     /// For the flight of this identity.
     fn record(flight: FlightRef) -> Self::Record;
-
-    /// A waker that wakes nothing, to take the place of one that was taken out.
-    fn no_waker() -> Self::Waker;
 }
 
 /// Tells one flight from all others of its coalescer, for good.
 ///
 /// A completion names its flight by this, never by key alone: the key may belong to a newer flight by then (G9). The
 /// lowest 12 bits are the shard's number, the rest counts its flights, from one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct FlightId(NonZeroU64);
 
 impl FlightId {
@@ -81,8 +78,8 @@ pub(crate) struct Join<T: Types> {
     pub(crate) hash: u64,
     pub(crate) key: T::Key,
     pub(crate) waker: T::Waker,
-    /// The flight whose work makes this join, if one's does (G12).
-    pub(crate) origin: Option<FlightRef>,
+    /// The flight whose work makes this join, if one of this coalescer's does.
+    pub(crate) origin: Option<FlightId>,
     /// What `inspect` is to say of the key, where the builder was given a `describe`.
     pub(crate) description: Option<Box<str>>,
     /// The leader will poll its work itself, until a second caller joins or it leaves.
@@ -121,6 +118,14 @@ pub(crate) enum Completion {
     Aborted,
 }
 
+/// Why a caller gives up its slot before it has its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leaves {
+    ByItself,
+    /// Its wait closed a cycle (G12).
+    Rejected,
+}
+
 /// What became of a caller's departure.
 pub(crate) enum Left<T: Types> {
     /// The flight was over already.
@@ -135,41 +140,10 @@ pub(crate) enum Renewed<T: Types> {
     Replaced(T::Waker),
     /// The flight is over: the outcome is published, or just about to be.
     Over(T::Waker),
-    /// The caller's wait closed a cycle (G12): it has to be told by [`reject`](super::Shard::reject).
-    Refused(T::Waker),
 }
 
 /// A flight that is over: no longer in the map, its outcome about to be published to its callers.
 pub(crate) type Ended<T> = Box<Flight<T>>;
-
-/// The work of one flight waits for another flight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Wait {
-    pub(crate) waiting: FlightRef,
-    pub(crate) awaited: FlightRef,
-}
-
-/// Goes from a flight to those that wait for it, against the direction of their waiting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Probe {
-    /// What may have closed a wait cycle.
-    pub(crate) suspect: Wait,
-    /// How many flights it may still be passed on to.
-    pub(crate) hops: u8,
-    /// The same in all copies of one probe, so that a flight that is reached by several ways is looked at once.
-    pub(crate) id: ProbeId,
-}
-
-/// Numbered as flights are, by the awaited flight's shard.
-pub(crate) type ProbeId = FlightId;
-
-/// What one shard tells another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CycleMessage {
-    Probe(Probe),
-    /// The probe came back: the wait closed a cycle (G12).
-    Found(Wait),
-}
 
 /// What has to be done outside the shard, once it is back in its cell.
 pub(crate) enum Effect<T: Types> {
@@ -178,13 +152,6 @@ pub(crate) enum Effect<T: Types> {
         ended: Ended<T>,
         error: JoinError,
         abort: bool,
-    },
-    /// Wake a caller: its next poll finds out why.
-    Wake(T::Waker),
-    /// Hand a message to another shard, or to this one again.
-    Send {
-        to: FlightRef,
-        message: CycleMessage,
     },
     /// A flight has a deadline and no alarm is set: the actor has to set one.
     SetAlarm,

@@ -8,14 +8,12 @@
 //! | [`join`](Shard::join) | leads, or refused at the cap | follows, or refused at the cap | (not found: leads) |
 //! | [`complete`](Shard::complete) | late: nothing | unmap | unmap |
 //! | [`leave`](Shard::leave) | late: nothing | free the slot; last one and `Abort`: unmap | the same |
-//! | [`renew`](Shard::renew) | over | exchange the waker, or tell it `Reentrant` | the same |
-//! | [`cycle`](Shard::cycle) | – | pass the probe on, or refuse the waiter | the same |
+//! | [`renew`](Shard::renew) | over | exchange the waker | the same |
 //! | [`forget`](Shard::forget) | false | detach, true | (not found: false) |
 //! | [`tick`](Shard::tick) | – | past its deadline: `Fail` unmaps, `Detach` detaches | the same |
 //! | draining | refused | refused; otherwise as above | as above |
 //! | [`close`](Shard::close) | refused from now on | unmap | unmap |
 
-mod cycle;
 mod deadlines;
 // Not under Shuttle, whose atomics work in its own tasks alone.
 #[cfg(all(any(test, fuzzing), not(shardflight_shuttle)))]
@@ -35,13 +33,12 @@ mod tests;
 
 use std::time::Instant;
 
-use self::{deadlines::Deadlines, flights::Flights, message::ProbeId};
+use self::{deadlines::Deadlines, flights::Flights};
 pub(crate) use self::{
     flight::Flight,
     limits::{Limits, Permits},
     message::{
-        Completion, CycleMessage, Effect, Ended, FlightId, FlightRef, Join, Joined, Left, Renewed, Report, Slot, Types,
-        Wait,
+        Completion, Effect, Ended, FlightId, FlightRef, Join, Joined, Leaves, Left, Renewed, Report, Slot, Types,
     },
     snapshot::FlightSnapshot,
     waiters::Present,
@@ -69,8 +66,6 @@ pub(crate) struct Shard<T: Types> {
     next_expiry: Option<Instant>,
     /// The actor knows that there is a deadline to wait for.
     alarm_set: bool,
-    /// The last probe that was sent.
-    probes: ProbeId,
     phase: Phase,
     /// Counters only; the gauges are filled in by [`stats`](Self::stats).
     counters: Stats,
@@ -98,7 +93,6 @@ impl<T: Types> Shard<T> {
             overdue: Deadlines::default(),
             next_expiry: None,
             alarm_set: false,
-            probes: FlightId::first_of(number),
             phase: Phase::Open,
             counters: Stats::default(),
             before: Stats::default(),
@@ -119,12 +113,21 @@ impl<T: Types> Shard<T> {
 
     /// A caller gives up its slot, which is free from now on (G7). If it was the last one, the flight is unmapped in the
     /// same step where the policy is to abort, so that no join ever meets a dying flight (G10).
-    pub(crate) fn leave(&mut self, slot: Slot) -> Left<T> {
-        let Some(waker) = self.flights.find(slot.flight).and_then(|flight| flight.remove(slot.number)) else {
+    pub(crate) fn leave(&mut self, slot: Slot, why: Leaves) -> Left<T> {
+        let Some(waker) = self.flights.find(slot.flight).and_then(|flight| flight.waiters.remove(slot.number)) else {
             return Left::NotFound;
         };
         self.waiters -= 1;
-        self.counters.departures += 1;
+        match why {
+            Leaves::Rejected if !slot.is_leader() => {
+                // It had been counted as coalesced, and turns out not to be; unless the counters were reset in between.
+                let recounted = self.counters.coalesced.min(1);
+                self.counters.coalesced -= recounted;
+                self.counters.rejections += recounted;
+            }
+            // A leader's work was run, whatever became of the leader.
+            Leaves::ByItself | Leaves::Rejected => self.counters.departures += 1,
+        }
         Left::Departed { waker, abandoned: self.abandon_if_empty(slot.flight) }
     }
 
@@ -140,26 +143,10 @@ impl<T: Types> Shard<T> {
     /// A waiting caller is to be woken by `waker` from now on.
     pub(crate) fn renew(&mut self, slot: Slot, waker: T::Waker) -> Renewed<T> {
         let Some(flight) = self.flights.find(slot.flight) else { return Renewed::Over(waker) };
-        if flight.is_refused(slot.number) {
-            return Renewed::Refused(waker);
-        }
         match flight.waiters.replace(slot.number, waker) {
             Ok(older) => Renewed::Replaced(older),
             Err(waker) => Renewed::Over(waker),
         }
-    }
-
-    /// A caller whose wait closed a cycle learns of it, and gives up its slot (G12).
-    pub(crate) fn reject(&mut self, slot: Slot) -> Left<T> {
-        let Some(waker) = self.flights.find(slot.flight).and_then(|flight| flight.remove(slot.number)) else {
-            return Left::NotFound;
-        };
-        self.waiters -= 1;
-        // It had been counted as coalesced, and turns out not to be; unless the counters were reset in between.
-        let recounted = self.counters.coalesced.min(1);
-        self.counters.coalesced -= recounted;
-        self.counters.rejections += recounted;
-        Left::Departed { waker, abandoned: self.abandon_if_empty(slot.flight) }
     }
 
     /// Takes a flight out of the map, by its identity: the same key may have a newer one (G9).

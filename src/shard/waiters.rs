@@ -67,10 +67,6 @@ impl<T> Slots<T> {
         self.live
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (u64, &mut T)> {
-        self.slots.iter_mut().filter_map(|(number, item)| Some((*number, item.as_mut()?)))
-    }
-
     #[cfg(all(any(test, fuzzing), not(shardflight_shuttle)))]
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &T)> {
         self.slots.iter().filter_map(|(number, item)| Some((*number, item.as_ref()?)))

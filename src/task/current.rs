@@ -2,13 +2,20 @@
 
 use std::cell::Cell;
 
-use crate::{shard::FlightRef, sync::thread_local};
+use crate::{shard::FlightRef, sync::thread_local, wait_graph::Node};
 
 /// A flight of some coalescer; the first part tells coalescers apart.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Current {
-    pub(crate) coalescer: usize,
+    pub(crate) coalescer: u64,
     pub(crate) flight: FlightRef,
+}
+
+impl Current {
+    /// In the wait graph.
+    pub(crate) fn node(self) -> Node {
+        Node { coalescer: self.coalescer, flight: self.flight.id }
+    }
 }
 
 thread_local! {

@@ -37,6 +37,7 @@ atomic!(AtomicBool of bool {
 });
 
 atomic!(AtomicU8 of u8 {
+    store(value) -> ();
     swap(value) -> u8;
     fetch_or(value) -> u8;
 });

@@ -16,6 +16,11 @@ impl AtomicWaker {
         self.0.register(waker);
     }
 
+    pub(crate) fn take(&self) -> Option<Waker> {
+        point();
+        self.0.take()
+    }
+
     pub(crate) fn wake(&self) {
         point();
         // Taken in one step and woken in another: a waker may be anything, and take steps of its own.

@@ -1,9 +1,9 @@
 //! What callers do: join, be polled, leave.
 
 use super::{
-    super::{Join, Joined, Left, Renewed},
+    super::{Join, Joined, Leaves, Left, Renewed},
     Flight, Judgement, Place, Sent, Stage, Trial, Waiter, Work,
-    judge::{Decision, Departure},
+    judge::Decision,
     possible::Way,
 };
 use crate::shard::fake::{Name, join_of};
@@ -11,13 +11,13 @@ use crate::shard::fake::{Name, join_of};
 impl Trial<'_> {
     /// A join reaches the shard. A queued one has its answer sent back.
     pub(super) fn join(&mut self, caller: usize, way: Way) -> Judgement {
-        let origin = self.callers[caller].inside.map(|flight| self.flights[flight].itself);
         let (key, waker) = (self.callers[caller].key, self.callers[caller].waker(caller));
         let in_place = self.setting.in_place && way == Way::Direct;
-        let join = Join { in_place, ..join_of(self.setting.hash_of(key), Name(key.into()), waker, origin) };
+        let origin = self.callers[caller].inside.map(|flight| self.flights[flight].itself.id);
+        let join = Join { origin, in_place, ..join_of(self.setting.hash_of(key), Name(key.into()), waker) };
         let (joined, events) = self.turn(|shard, now, effects| shard.join(join, now, effects))?;
         let stage = |place| if way == Way::Direct { Stage::Waiting(place) } else { Stage::Replied(place) };
-        let waiter = |number| Waiter { caller, number, waker, refused: false };
+        let waiter = |number| Waiter { caller, number, waker };
         match (self.judge_join(caller, &joined, &events)?, joined) {
             (Decision::Leads, Joined::Leads { slot, .. }) => {
                 let place = Place { flight: self.flights.len(), number: 0 };
@@ -52,6 +52,23 @@ impl Trial<'_> {
             }
             _ => self.callers[caller].stage = Stage::Done,
         }
+        // It has to tell the wait graph, so it is woken for its slot.
+        let nested = &mut self.callers[caller];
+        nested.woken |= nested.inside.is_some() && matches!(nested.stage, Stage::Replied(_));
+        self.tell_graph(caller)
+    }
+
+    /// What a nested caller does when it knows its slot: it leaves if its wait closes a cycle.
+    fn tell_graph(&mut self, caller: usize) -> Judgement {
+        let Stage::Waiting(place) = self.callers[caller].stage else { return Ok(()) };
+        if !self.waits_in_a_cycle(caller) {
+            return Ok(());
+        }
+        self.callers[caller].stage = Stage::Done;
+        if self.is_free() {
+            return self.free(place, Leaves::Rejected).map(drop);
+        }
+        self.queue.push_back(Sent::Cancel(place, Leaves::Rejected));
         Ok(())
     }
 
@@ -63,7 +80,8 @@ impl Trial<'_> {
         if matches!(self.callers[caller].stage, Stage::Replied(_)) {
             // Its waker is with the flight since the join was handled.
             self.callers[caller].stage = Stage::Waiting(place);
-            return Ok(());
+            self.callers[caller].woken = false;
+            return self.tell_graph(caller);
         }
         let woken = self.callers[caller].woken;
         if !woken || way == Way::Queued {
@@ -104,7 +122,6 @@ impl Trial<'_> {
                 self.callers[caller].woken = true;
                 Ok(())
             }
-            Renewed::Refused(_) => self.reject(caller, place),
         }
     }
 
@@ -114,19 +131,9 @@ impl Trial<'_> {
         events.are_none()?;
         match self.judge_renewal(place, waker, &renewed)? {
             Renewed::Replaced(_) => {}
-            // Its next poll finds out why.
-            Renewed::Over(waker) | Renewed::Refused(waker) => self.wake(*waker),
+            Renewed::Over(waker) => self.wake(*waker),
         }
         Ok(())
-    }
-
-    /// A caller is told that its wait closed a cycle.
-    fn reject(&mut self, caller: usize, place: Place) -> Judgement {
-        self.callers[caller].stage = Stage::Done;
-        let slot = self.slot(place);
-        let (left, events) = self.turn(|shard, _, _| shard.reject(slot))?;
-        events.are_none()?;
-        self.left(place, left, Departure::Rejected).map(drop)
     }
 
     pub(super) fn leave(&mut self, caller: usize, way: Way) -> Judgement {
@@ -142,13 +149,13 @@ impl Trial<'_> {
         let leads = self.flights[place.flight].leader == caller;
         match way {
             Way::Queued => {
-                self.queue.push_back(Sent::Cancel(place));
+                self.queue.push_back(Sent::Cancel(place, Leaves::ByItself));
                 if leads {
                     self.share(place.flight);
                 }
             }
             Way::Direct => {
-                let over = self.free(place)?;
+                let over = self.free(place, Leaves::ByItself)?;
                 if leads && over && self.flights[place.flight].work == Work::Parked {
                     self.drop_work(place.flight);
                 } else if leads {
@@ -160,15 +167,11 @@ impl Trial<'_> {
     }
 
     /// A departure reaches the shard. True if the flight is over.
-    pub(super) fn free(&mut self, place: Place) -> Judgement<bool> {
+    pub(super) fn free(&mut self, place: Place, why: Leaves) -> Judgement<bool> {
         let slot = self.slot(place);
-        let (left, events) = self.turn(|shard, _, _| shard.leave(slot))?;
+        let (left, events) = self.turn(|shard, _, _| shard.leave(slot, why))?;
         events.are_none()?;
-        self.left(place, left, Departure::Left)
-    }
-
-    fn left(&mut self, place: Place, left: Left<super::Numbers>, departure: Departure) -> Judgement<bool> {
-        self.judge_departure(place, &left, departure)?;
+        self.judge_departure(place, &left, why)?;
         let Left::Departed { abandoned, .. } = left else { return Ok(true) };
         self.flights[place.flight].waiters.retain(|waiter| waiter.number != place.number);
         let Some(ended) = abandoned else { return Ok(false) };

@@ -2,7 +2,7 @@
 
 use super::{
     super::{Effect, Ended, FlightId, Report},
-    CycleMessage, FlightRef, Judgement, Numbers, Outcome, Trial,
+    Judgement, Numbers, Outcome, Trial,
 };
 use crate::error::JoinError;
 
@@ -12,8 +12,6 @@ pub(super) struct Events {
     pub(super) due: Vec<usize>,
     pub(super) overdue: Vec<usize>,
     pub(super) cut_short: Vec<CutShort>,
-    pub(super) woken: Vec<u64>,
-    pub(super) sent: Vec<(FlightRef, CycleMessage)>,
     pub(super) rejected: Vec<&'static str>,
 }
 
@@ -29,12 +27,6 @@ impl Events {
     pub(super) fn are_none(&self) -> Judgement {
         let none = Self { due: Vec::new(), ..Self::default() };
         holds!(Self { due: self.due.clone(), ..none } == *self, "a turn does more than it was asked: {self:?}");
-        Ok(())
-    }
-
-    pub(super) fn are_of_a_cycle(&self) -> Judgement {
-        let nothing_ends = self.overdue.is_empty() && self.cut_short.is_empty() && self.rejected.is_empty();
-        holds!(nothing_ends, "a cycle message ends something: {self:?}");
         Ok(())
     }
 }
@@ -54,13 +46,6 @@ impl Trial<'_> {
         for effect in effects {
             match effect {
                 Effect::End { ended, error, abort } => self.cut_short(ended, &error, abort, &mut events)?,
-                Effect::Wake(waker) => events.woken.push(waker),
-                Effect::Send { to, message } => {
-                    events.sent.push((to, message));
-                    if !self.in_transit.iter().any(|sent| is_same(*sent, (to, message))) {
-                        self.in_transit.push((to, message));
-                    }
-                }
                 Effect::SetAlarm => {
                     holds!(!self.called && self.alarm.is_none(), "an alarm is asked for, and one is set");
                     self.called = true;
@@ -97,15 +82,4 @@ impl Trial<'_> {
         self.unmapped(flight, outcome, ended.waiters.into_iter().collect());
         Ok(())
     }
-}
-
-/// However far a probe may still go.
-fn is_same((to, message): (FlightRef, CycleMessage), (other_to, other): (FlightRef, CycleMessage)) -> bool {
-    to == other_to
-        && match (message, other) {
-            (CycleMessage::Probe(probe), CycleMessage::Probe(other)) => {
-                (probe.suspect, probe.id) == (other.suspect, other.id)
-            }
-            (message, other) => message == other,
-        }
 }

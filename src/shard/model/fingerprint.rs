@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{
-    super::{CycleMessage, FlightId, flight},
+    super::{FlightId, flight},
     Caller, Flight, Numbers, Outcome, Sent, Stage, Trial, Work, at,
 };
 
@@ -12,12 +12,11 @@ const END: u8 = 250;
 /// A flight that is over and forgotten, which none can be told from another.
 const GONE: u8 = 251;
 
-/// The names of flights and probes: their ranks among those that still matter. How many there have been before makes no
+/// The names of flights: their ranks among those that still matter. How many there have been before makes no
 /// difference to what can happen.
 struct Names<'a> {
     trial: &'a Trial<'a>,
     flights: Vec<Option<u8>>,
-    probes: Vec<FlightId>,
 }
 
 impl Trial<'_> {
@@ -33,10 +32,6 @@ impl Trial<'_> {
         for sent in &self.queue {
             names.print_sent(*sent, &mut print);
         }
-        print.push(END);
-        let mut in_transit: Vec<_> = self.in_transit.iter().map(|&(to, message)| names.cycle(to.id, message)).collect();
-        in_transit.sort_unstable();
-        print.extend(in_transit.into_iter().flatten());
         print.push(END);
         for (flight, name) in self.flights.iter().zip(&names.flights) {
             if name.is_some() {
@@ -100,15 +95,7 @@ impl<'a> Names<'a> {
             })
         };
         let flights = trial.flights.iter().enumerate().map(rank).collect();
-        let probe = |(_, message): &(_, CycleMessage)| match message {
-            CycleMessage::Probe(probe) => Some(probe.id),
-            CycleMessage::Found(_) => None,
-        };
-        // In the order in which they were sent first.
-        let mut probes: Vec<_> = trial.in_transit.iter().filter_map(probe).collect();
-        probes.sort_unstable_by_key(|id| id.number());
-        probes.dedup();
-        Self { trial, flights, probes }
+        Self { trial, flights }
     }
 
     fn flight(&self, id: FlightId) -> u8 {
@@ -117,11 +104,6 @@ impl<'a> Names<'a> {
 
     fn number(&self, number: usize) -> u8 {
         self.flights[number].unwrap_or(GONE)
-    }
-
-    /// One that is no longer on its way never comes again.
-    fn probe(&self, id: FlightId) -> u8 {
-        self.probes.iter().position(|&probe| probe == id).map_or(GONE, byte)
     }
 
     fn print_caller(&self, caller: &Caller, print: &mut Vec<u8>) {
@@ -141,23 +123,12 @@ impl<'a> Names<'a> {
     fn print_sent(&self, sent: Sent, print: &mut Vec<u8>) {
         match sent {
             Sent::Join(caller) => print.extend([0, byte(caller)]),
-            Sent::Cancel(place) => print.extend([1, self.number(place.flight), byte(place.number)]),
+            Sent::Cancel(place, why) => {
+                print.extend([1, self.number(place.flight), byte(place.number), why as u8]);
+            }
             Sent::Complete(flight, completion) => print.extend([2, self.number(flight), completion as u8]),
             Sent::Renew(place, waker) => {
                 print.extend([3, self.number(place.flight), byte(place.number), byte(waker % 256)]);
-            }
-        }
-    }
-
-    /// Without the hops that are left: no world is so large that they run out.
-    fn cycle(&self, to: FlightId, message: CycleMessage) -> [u8; 5] {
-        match message {
-            CycleMessage::Probe(probe) => {
-                let (waiting, awaited) = (probe.suspect.waiting.id, probe.suspect.awaited.id);
-                [0, self.flight(to), self.flight(waiting), self.flight(awaited), self.probe(probe.id)]
-            }
-            CycleMessage::Found(wait) => {
-                [1, self.flight(to), self.flight(wait.waiting.id), self.flight(wait.awaited.id), 0]
             }
         }
     }
@@ -168,14 +139,10 @@ impl<'a> Names<'a> {
         let age = trial.setting.deadline.map_or(0, |deadline| age.min(deadline.into()));
         let joinable = trial.shard.flights.is_joinable(flight.itself);
         print.extend([self.flight(flight.itself.id), byte(flight.key.0), byte(age)]);
-        print.extend([joinable.into(), flight.in_place.into(), flight.probed().map_or(END, |id| self.probe(id))]);
+        print.extend([u8::from(joinable), flight.in_place.into()]);
         for (number, waker) in flight.waiters.iter() {
             print.push(byte(number));
             print.extend(waker.to_le_bytes().into_iter().take(2));
-        }
-        print.push(END);
-        for (number, origin, refused) in flight.nested_slots() {
-            print.extend([byte(number), self.flight(origin.id), refused.into()]);
         }
         print.push(END);
     }
@@ -186,7 +153,7 @@ impl Trial<'_> {
     fn matters(&self, number: usize, flight: &Flight) -> bool {
         let in_queue = |sent: &Sent| match *sent {
             Sent::Complete(flight, _) => flight == number,
-            Sent::Cancel(place) | Sent::Renew(place, _) => place.flight == number,
+            Sent::Cancel(place, _) | Sent::Renew(place, _) => place.flight == number,
             Sent::Join(_) => false,
         };
         let of_caller = |caller: &Caller| {

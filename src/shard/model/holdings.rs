@@ -50,11 +50,6 @@ impl Trial<'_> {
         holds!(flight.waiters.len() == slots.len(), "G7: {} instead of {slots:?}", flight.waiters.len());
         let gone = books.waiters.iter().find(|waiter| !self.holds_its_slot(number, waiter));
         holds!(gone.is_none(), "G6, G7: {gone:?} has left flight {number}, and its slot is not given up");
-        let nested = books.waiters.iter().filter_map(|waiter| {
-            let origin = self.callers[waiter.caller].inside?;
-            Some((waiter.number, self.flights[origin].itself, waiter.refused))
-        });
-        holds!(flight.nested_slots().eq(nested), "G12: the work that waits for flight {number} is other than known");
         let (waiters, limit) = (slots.len(), self.setting.max_waiters);
         holds!(waiters <= limit, "G7: {waiters} wait for flight {number}");
         let abandoned = waiters == 0 && self.setting.on_abandon == OnAbandon::Abort;
@@ -67,13 +62,15 @@ impl Trial<'_> {
     /// Its caller is there, or the shard is about to hear that it has left.
     fn holds_its_slot(&self, flight: usize, waiter: &Waiter) -> bool {
         let place = Place { flight, number: waiter.number };
-        let leaves = |sent: &Sent| matches!(*sent, Sent::Cancel(left) if left == place);
+        let leaves = |sent: &Sent| matches!(*sent, Sent::Cancel(left, _) if left == place);
         self.callers[waiter.caller].place() == Some(place) || self.queue.iter().any(leaves)
     }
 
     /// G5: each caller has a slot, or an answer that it knows of.
     fn judge_caller(&self, number: usize, caller: &Caller) -> Judgement {
         let Some(place) = caller.place() else { return Ok(()) };
+        let knows_its_slot = matches!(caller.stage, Stage::Waiting(_));
+        holds!(!knows_its_slot || !self.waits_in_a_cycle(number), "G12: caller {number} waits for itself");
         let flight = &self.flights[place.flight];
         if flight.mapped {
             let has_slot = flight.waiters.iter().any(|waiter| (waiter.caller, waiter.number) == (number, place.number));
@@ -137,7 +134,6 @@ impl Trial<'_> {
         let published = |flight: &Flight| flight.outcome.is_none() || flight.published;
         let rests = |caller: &Caller| !caller.woken && !matches!(caller.stage, Stage::Queued | Stage::Withdrawn);
         self.queue.is_empty()
-            && self.in_transit.is_empty()
             && self.flights.iter().all(published)
             && self.callers.iter().all(|caller| caller.stage == Stage::Done || rests(caller))
     }

@@ -1,12 +1,10 @@
 //! What the shard has to do in a step, according to the judge's books.
 
 use super::{
-    super::{Ended, Joined, Left, Renewed, Wait, message::Probe},
-    Caller, Completion, CycleMessage, FlightRef, Judgement, Numbers, OnAbandon, OnExpiry, Outcome, Place, Stage, Trial,
-    Work, at,
+    super::{Ended, Joined, Left, Renewed},
+    Caller, Completion, Judgement, Leaves, Numbers, OnAbandon, OnExpiry, Outcome, Place, Stage, Trial, Work, at,
     events::{CutShort, Events},
 };
-use crate::shard::fake::NO_WAKER;
 
 /// What becomes of a join.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,13 +12,6 @@ pub(super) enum Decision {
     Leads,
     Follows(usize),
     Refused(&'static str),
-}
-
-/// Why a slot is given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Departure {
-    Left,
-    Rejected,
 }
 
 impl Trial<'_> {
@@ -51,11 +42,9 @@ impl Trial<'_> {
         self.judge_expiry(events)?;
         let stage = self.callers[caller].stage;
         holds!(stage == Stage::Queued, "G14: the join of caller {caller}, which is {stage:?}, is handled");
-        holds!(events.woken.is_empty(), "a join wakes {:?}", events.woken);
         self.counts.joins += 1;
         let decision = self.decide(caller);
         let (key, waker) = (u64::from(self.callers[caller].key), self.callers[caller].waker(caller));
-        let mut probe = None;
         let mut reason = None;
         match (decision, joined) {
             (Decision::Refused(due), Joined::Refused { error, key: back, waker: unused }) => {
@@ -77,8 +66,6 @@ impl Trial<'_> {
                 holds!(*detaches || !lonely, "G2: caller {caller} depends on the polls of another");
                 let dying = matches!(followed.work, Work::Aborted | Work::Polled { aborted: true, .. });
                 holds!(!dying, "G10: caller {caller} joins flight {flight}, whose work is aborted");
-                let origin = self.callers[caller].inside.map(|flight| self.flights[flight].itself);
-                probe = origin.map(|waiting| Wait { waiting, awaited: slot.flight });
                 self.counts.coalesced += 1;
             }
             (Decision::Leads, Joined::Leads { slot, record }) => {
@@ -92,7 +79,6 @@ impl Trial<'_> {
             }
         }
         holds!(events.rejected.iter().copied().eq(reason), "refused: {reason:?}, reported: {:?}", events.rejected);
-        holds!(suspects(&events.sent).eq(probe), "G12: of {probe:?}, the shard sends {:?}", events.sent);
         Ok(decision)
     }
 
@@ -145,7 +131,7 @@ impl Trial<'_> {
         Ok(())
     }
 
-    pub(super) fn judge_departure(&mut self, place: Place, left: &Left<Numbers>, departure: Departure) -> Judgement {
+    pub(super) fn judge_departure(&mut self, place: Place, left: &Left<Numbers>, why: Leaves) -> Judgement {
         let aborts = self.setting.on_abandon == OnAbandon::Abort;
         let last = self.flights[place.flight].waiters.len() == 1;
         let waiter = self.waiter(place).copied();
@@ -154,17 +140,16 @@ impl Trial<'_> {
             (Some(waiter), Left::Departed { waker, abandoned }) => {
                 holds!(waiter.waker == *waker, "G2: {place:?} is another's slot");
                 holds!(abandoned.is_some() == (aborts && last), "G2, G10: abandoned with callers, or not without");
-                holds!(departure == Departure::Left || waiter.refused, "G12: {place:?} is rejected for nothing");
             }
             (None, Left::Departed { .. }) => return Err(format!("G6: {place:?} is freed twice")),
             (Some(_), Left::NotFound) => return Err(format!("G2, G6: {place:?} can't be freed")),
         }
-        match departure {
-            Departure::Left => self.counts.departures += 1,
-            Departure::Rejected => {
-                self.counts.coalesced -= 1;
-                self.counts.rejections += 1;
-            }
+        // A leader was no follower, and its work was run.
+        if why == Leaves::Rejected && place.number != 0 {
+            self.counts.coalesced -= 1;
+            self.counts.rejections += 1;
+        } else {
+            self.counts.departures += 1;
         }
         Ok(())
     }
@@ -177,54 +162,14 @@ impl Trial<'_> {
     ) -> Judgement<&'a Renewed<Numbers>> {
         match (self.waiter(place), renewed) {
             (None, Renewed::Over(unused)) => holds!(*unused == waker, "{place:?} gets another waker back"),
-            (Some(waiter), Renewed::Refused(unused)) if waiter.refused => {
-                holds!(*unused == waker, "{place:?} gets another waker back");
-            }
-            (Some(waiter), Renewed::Replaced(older)) if !waiter.refused => {
+            (Some(waiter), Renewed::Replaced(older)) => {
                 holds!(waiter.waker == *older, "G5: {place:?} exchanges another's waker");
                 waiter.waker = waker;
             }
-            (waiter, _) => return Err(format!("G5, G12: the renewal of {waiter:?} comes to something else")),
+            (waiter, _) => return Err(format!("G5: the renewal of {waiter:?} comes to something else")),
         }
         Ok(renewed)
     }
-
-    /// The waiters that close a cycle are woken, to be told when they are polled (G12).
-    pub(super) fn judge_refusal(&mut self, wait: Wait, events: &Events) -> Judgement {
-        let (waiting, awaited) = (self.known(wait.waiting.id)?, self.known(wait.awaited.id)?);
-        let mut expected = Vec::new();
-        for waiter in &mut self.flights[awaited].waiters {
-            if waiter.number != 0 && !waiter.refused && self.callers[waiter.caller].inside == Some(waiting) {
-                expected.push(std::mem::replace(&mut waiter.waker, NO_WAKER));
-                waiter.refused = true;
-            }
-        }
-        holds!(events.woken == expected, "G12: {wait:?} is refused to {expected:?}, and {:?} are told", events.woken);
-        holds!(expected.is_empty() || self.has_waited_for(awaited, waiting), "G12: {wait:?} closes no cycle");
-        Ok(())
-    }
-
-    /// Whether work of one flight has waited for the other, directly or by way of others. Waits that were given up count:
-    /// a probe may have seen them.
-    fn has_waited_for(&self, waiting: usize, awaited: usize) -> bool {
-        let (mut reached, mut seen) = (vec![waiting], Vec::new());
-        while let Some(flight) = reached.pop() {
-            if flight == awaited {
-                return true;
-            }
-            seen.push(flight);
-            let inside = self.callers.iter().filter(|caller| caller.inside == Some(flight));
-            reached.extend(inside.filter_map(|caller| caller.joined).filter(|next| !seen.contains(next)));
-        }
-        false
-    }
-}
-
-fn suspects(sent: &[(FlightRef, CycleMessage)]) -> impl Iterator<Item = Wait> {
-    sent.iter().filter_map(|&(to, message)| match message {
-        CycleMessage::Probe(Probe { suspect, .. }) if to == suspect.waiting => Some(suspect),
-        _ => None,
-    })
 }
 
 fn name(joined: &Joined<Numbers>) -> String {

@@ -42,7 +42,7 @@ use std::{
 #[cfg(fuzzing)]
 pub(crate) use self::walk::play;
 use self::{possible::Move, setting::Setting};
-use super::{Completion, CycleMessage, FlightRef, Shard, Slot, fake::Numbers};
+use super::{Completion, FlightRef, Leaves, Shard, Slot, fake::Numbers};
 use crate::config::{OnAbandon, OnExpiry};
 
 /// A step that the shard must not have taken, and what it broke.
@@ -60,9 +60,6 @@ struct Trial<'a> {
     setting: &'a Setting,
     shard: Shard<Numbers>,
     queue: VecDeque<Sent>,
-    /// Cycle messages on their way from flight to flight. They may overtake one another. A message that is on its way
-    /// already is not sent again, which bounds how many there are.
-    in_transit: Vec<(FlightRef, CycleMessage)>,
     callers: Vec<Caller>,
     flights: Vec<Flight>,
     now: u32,
@@ -81,7 +78,7 @@ struct Trial<'a> {
 #[derive(Clone, Copy, Debug)]
 enum Sent {
     Join(usize),
-    Cancel(Place),
+    Cancel(Place, Leaves),
     Complete(usize, Completion),
     Renew(Place, u64),
 }
@@ -145,8 +142,6 @@ struct Waiter {
     caller: usize,
     number: u64,
     waker: u64,
-    /// Its wait closed a cycle, and it has not been told.
-    refused: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,7 +191,6 @@ impl<'a> Trial<'a> {
             setting,
             shard: Shard::new(0, setting.limits()),
             queue: VecDeque::new(),
-            in_transit: Vec::new(),
             callers: Vec::new(),
             flights: Vec::new(),
             now: 0,
@@ -222,6 +216,32 @@ impl<'a> Trial<'a> {
     fn nested_in(&self, flight: usize) -> impl Iterator<Item = usize> {
         let waits = move |caller: &Caller| caller.inside == Some(flight) && !caller.has_left();
         self.callers.iter().enumerate().filter(move |(_, caller)| waits(caller)).map(|(number, _)| number)
+    }
+
+    /// What the wait graph has: each wait from the flight whose work polls a caller to the flight that it has joined.
+    fn waits(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.callers.iter().filter_map(|caller| match (caller.inside, caller.stage) {
+            (Some(waiting), Stage::Waiting(place)) => Some((waiting, place.flight)),
+            _ => None,
+        })
+    }
+
+    /// Whether a caller waits for work that waits for the caller (G12).
+    fn waits_in_a_cycle(&self, caller: usize) -> bool {
+        let (Some(waiting), Some(place)) = (self.callers[caller].inside, self.callers[caller].place()) else {
+            return false;
+        };
+        let (mut next, mut seen) = (vec![place.flight], Vec::new());
+        while let Some(flight) = next.pop() {
+            if flight == waiting {
+                return true;
+            }
+            if !seen.contains(&flight) {
+                seen.push(flight);
+                next.extend(self.waits().filter(|&(from, _)| from == flight).map(|(_, to)| to));
+            }
+        }
+        false
     }
 
     /// A flight's deadline is past, and it has not expired yet.

@@ -2,7 +2,7 @@
 
 use super::{
     super::{Effect, Shard, fake::NEXT_RECORD},
-    Caller, CycleMessage, Judgement, Numbers, Outcome, Place, Sent, Stage, Trial, at,
+    Caller, Judgement, Numbers, Outcome, Place, Sent, Stage, Trial, at,
     events::Events,
     possible::{Move, Way},
 };
@@ -24,7 +24,6 @@ impl Trial<'_> {
             Move::Poll(caller, way) => self.poll(caller, way)?,
             Move::Leave(caller, way) => self.leave(caller, way)?,
             Move::Deliver => self.deliver()?,
-            Move::Pass(message) => self.pass(message)?,
             Move::End(flight, completion, way) => self.end(flight, completion, way)?,
             Move::Resume(flight) => self.resume(flight),
             Move::Park(flight) => self.park(flight),
@@ -43,23 +42,11 @@ impl Trial<'_> {
                 Ok(())
             }
             Some(Sent::Join(caller)) => self.join(caller, Way::Queued),
-            Some(Sent::Cancel(place)) => self.free(place).map(drop),
+            Some(Sent::Cancel(place, why)) => self.free(place, why).map(drop),
             Some(Sent::Complete(flight, completion)) => self.complete(flight, completion),
             Some(Sent::Renew(place, waker)) => self.renew_queued(place, waker),
             None => Ok(()),
         }
-    }
-
-    fn pass(&mut self, message: usize) -> Judgement {
-        let (to, message) = self.in_transit.remove(message);
-        let ((), events) = self.turn(|shard, _, effects| shard.cycle(to, message, effects))?;
-        match message {
-            CycleMessage::Probe(_) => holds!(events.woken.is_empty(), "a probe wakes a caller"),
-            CycleMessage::Found(wait) => self.judge_refusal(wait, &events)?,
-        }
-        events.are_of_a_cycle()?;
-        self.wake_all(&events.woken);
-        Ok(())
     }
 
     fn control(&mut self, chosen: Move) -> Judgement {

@@ -15,8 +15,6 @@ pub(super) enum Move {
     Leave(usize, Way),
     /// The shard handles the message that has waited longest in the queue.
     Deliver,
-    /// A cycle message reaches its flight.
-    Pass(usize),
     /// A flight's work ends.
     End(usize, Completion, Way),
     /// The leader begins to poll its flight's work.
@@ -56,7 +54,6 @@ impl Trial<'_> {
             }
         }
         moves.extend((!self.is_free()).then_some(Move::Deliver));
-        moves.extend((0..self.in_transit.len()).map(Move::Pass));
         if self.now < self.setting.ticks {
             moves.push(Move::Tick);
         }

@@ -89,7 +89,7 @@ impl Trial<'_> {
         }
         let moves = self.moves();
         let brings_on = |chosen: &&Move| match **chosen {
-            Move::Pass(_) | Move::Publish(_) => true,
+            Move::Publish(_) => true,
             // One that is over and not published would be polled for ever.
             Move::Poll(caller, way) => {
                 let caller = &self.callers[caller];

@@ -1,6 +1,6 @@
 //! What work does, in a task or in its leader's hands.
 
-use super::{Completion, Judgement, Outcome, Sent, Stage, Trial, Work, possible::Way};
+use super::{Completion, Judgement, Leaves, Outcome, Sent, Stage, Trial, Work, possible::Way};
 
 impl Trial<'_> {
     /// A flight's work ends. What it still waits for, it drops.
@@ -89,7 +89,7 @@ impl Trial<'_> {
         for caller in nested {
             let place = self.callers[caller].place();
             self.callers[caller].stage = if place.is_some() { Stage::Done } else { Stage::Withdrawn };
-            self.queue.extend(place.map(Sent::Cancel));
+            self.queue.extend(place.map(|place| Sent::Cancel(place, Leaves::ByItself)));
             if let Some(place) = place
                 && self.flights[place.flight].leader == caller
             {

@@ -1,13 +1,13 @@
 //! A shard alone, and what comes out of it in a form to compare. Callers are numbered from 1; their wakers are their numbers.
 
-use std::{collections::VecDeque, time::Instant};
+use std::time::Instant;
 
 use crate::{
     config::{OnAbandon, OnExpiry},
     error::JoinError,
     shard::{
-        Completion, CycleMessage, Effect, Ended, FlightId, FlightRef, Join, Joined, Left, Limits, Permits, Report,
-        Shard, Slot,
+        Completion, Effect, Ended, FlightId, FlightRef, Join, Joined, Leaves, Left, Limits, Permits, Report, Shard,
+        Slot,
         fake::{NEXT_RECORD, Name, Numbers, join_of},
     },
     stats::Stats,
@@ -33,7 +33,6 @@ pub(super) enum Gone {
 pub(super) enum Seen {
     /// The flight, its callers, and whether its work is aborted.
     CutShort(FlightId, Vec<u64>, &'static str, bool),
-    Woken(u64),
     Alarm,
     Crowded(FlightId, usize),
     Overdue(FlightId, usize),
@@ -55,8 +54,6 @@ pub(super) fn limits(on_abandon: OnAbandon) -> Limits {
 pub(super) struct Bench {
     pub(super) shard: Shard<Numbers>,
     effects: Vec<Effect<Numbers>>,
-    /// Cycle messages on their way between shards of which this is the only one.
-    pub(super) in_transit: VecDeque<(FlightRef, CycleMessage)>,
     pub(super) now: Instant,
     callers: u64,
 }
@@ -70,7 +67,7 @@ impl Bench {
     pub(super) fn under(limits: Limits) -> Self {
         NEXT_RECORD.set(0);
         let shard = Shard::new(0, limits);
-        Self { shard, effects: Vec::new(), in_transit: VecDeque::new(), now: Instant::now(), callers: 0 }
+        Self { shard, effects: Vec::new(), now: Instant::now(), callers: 0 }
     }
 
     /// The next caller's join of key `name`, whose hash is the name itself.
@@ -85,13 +82,7 @@ impl Bench {
     }
 
     pub(super) fn join_hashed(&mut self, hash: u64, name: Name) -> Became {
-        let join = join_of(hash, name, self.callers + 1, None);
-        became(&self.join_as(join))
-    }
-
-    /// A join that the work of a flight makes.
-    pub(super) fn join_from(&mut self, origin: FlightRef, name: u64) -> Became {
-        let join = join_of(name, Name(name), self.callers + 1, Some(origin));
+        let join = join_of(hash, name, self.callers + 1);
         became(&self.join_as(join))
     }
 
@@ -106,11 +97,11 @@ impl Bench {
     }
 
     pub(super) fn leave(&mut self, slot: Slot) -> Gone {
-        gone(self.shard.leave(slot))
+        gone(self.shard.leave(slot, Leaves::ByItself))
     }
 
     pub(super) fn reject(&mut self, slot: Slot) -> Gone {
-        gone(self.shard.reject(slot))
+        gone(self.shard.leave(slot, Leaves::Rejected))
     }
 
     pub(super) fn tick(&mut self) -> Option<Instant> {
@@ -121,31 +112,8 @@ impl Bench {
         self.shard.close(abort, &mut self.effects);
     }
 
-    /// Has every cycle message handled, and says how many there were.
-    pub(super) fn pass_all(&mut self) -> usize {
-        let mut passed = 0;
-        self.sort();
-        while let Some((to, message)) = self.in_transit.pop_front() {
-            self.shard.cycle(to, message, &mut self.effects);
-            passed += 1;
-            assert!(passed < 10_000, "a probe goes round and round");
-            self.sort();
-        }
-        passed
-    }
-
-    fn sort(&mut self) {
-        for effect in std::mem::take(&mut self.effects) {
-            match effect {
-                Effect::Send { to, message } => self.in_transit.push_back((to, message)),
-                effect => self.effects.push(effect),
-            }
-        }
-    }
-
-    /// What the shard has asked for since this was called last, cycle messages apart.
+    /// What the shard has asked for since this was called last.
     pub(super) fn seen(&mut self) -> Vec<Seen> {
-        self.sort();
         self.effects.drain(..).map(seen).collect()
     }
 
@@ -189,8 +157,6 @@ fn gone(left: Left<Numbers>) -> Gone {
 fn seen(effect: Effect<Numbers>) -> Seen {
     match effect {
         Effect::End { ended, error, abort } => Seen::CutShort(ended.itself.id, callers(ended), error.kind(), abort),
-        Effect::Wake(waker) => Seen::Woken(waker),
-        Effect::Send { .. } => unreachable!("sorted out before"),
         Effect::SetAlarm => Seen::Alarm,
         Effect::Report(Report::Crowded { flight, waiters }) => Seen::Crowded(flight, waiters),
         Effect::Report(Report::Overdue { flight, waiters, .. }) => Seen::Overdue(flight, waiters),

@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::bench::*;
 use crate::{
     config::OnAbandon,
+    error::JoinError,
     shard::{
-        Completion, Joined, Limits, Permits,
+        Completion, Join, Joined, Limits, Permits,
         fake::{Name, UNCOMPARABLE, join_of},
     },
 };
@@ -45,7 +46,7 @@ fn a_cap_of_one_leaves_the_leader_alone() {
 fn a_refused_caller_gets_back_what_it_came_with() {
     let mut bench = waiters(1);
     bench.join(7);
-    let Joined::Refused { error, key, waker } = bench.join_as(join_of(7, Name(7), 20, None)) else {
+    let Joined::Refused { error, key, waker } = bench.join_as(join_of(7, Name(7), 20)) else {
         panic!("the flight is full");
     };
     assert_eq!((kind(&error), key, waker), ("too_many_waiters", Name(7), 20));
@@ -138,4 +139,13 @@ fn a_leader_alone_may_be_a_crowd() {
     let mut bench = Bench::under(Limits { crowd: 1, ..limits(OnAbandon::Finish) });
     bench.join(7);
     assert_eq!(bench.seen(), [Seen::Crowded(FIRST, 1)]);
+}
+
+#[test]
+fn work_that_joins_its_own_key_is_refused_at_once_even_if_its_flight_is_full() {
+    let mut bench = waiters(1);
+    bench.join(7);
+    let own = Join { origin: Some(flight(7, 0).id), ..join_of(7, Name(7), 2) };
+    assert!(matches!(bench.join_as(own), Joined::Refused { error: JoinError::Reentrant, .. }));
+    assert_eq!((bench.joins(), bench.gauges()), ([2, 1, 0, 1], (1, 1)));
 }

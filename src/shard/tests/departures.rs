@@ -138,3 +138,21 @@ fn slots_of_callers_that_left_are_given_back_while_the_flight_goes_on() {
     }
     assert_eq!(bench.complete(flight(7, 0), Completion::Value), Some(vec![108, 308, 508, 708, 908]));
 }
+
+#[test]
+fn a_follower_whose_wait_closed_a_cycle_counts_as_refused_and_not_as_coalesced() {
+    let mut bench = Bench::new(OnAbandon::Finish);
+    bench.join_all([7, 7]);
+    assert_eq!(bench.reject(slot(flight(7, 0), 1)), Departed(2));
+    assert_eq!((bench.joins(), bench.gauges()), ([2, 1, 0, 1], (1, 1)));
+    assert_eq!(bench.stats().departures, 0);
+    assert_eq!(bench.reject(slot(flight(7, 0), 1)), NotFound, "it is counted once");
+}
+
+#[test]
+fn a_leader_whose_wait_closed_a_cycle_counts_as_departed() {
+    let mut bench = Bench::new(OnAbandon::Finish);
+    bench.join(7);
+    assert_eq!(bench.reject(slot(flight(7, 0), 0)), Departed(1));
+    assert_eq!((bench.joins(), bench.stats().departures), ([1, 1, 0, 0], 1), "its work was run");
+}

@@ -36,7 +36,7 @@ fn a_follower_gets_the_record_of_its_flight_and_its_own_key_back() {
     let mut bench = bench();
     bench.join(8);
     bench.join(7);
-    let Joined::Follows { record, key, .. } = bench.join_as(join_of(7, Name(7), 3, None)) else {
+    let Joined::Follows { record, key, .. } = bench.join_as(join_of(7, Name(7), 3)) else {
         panic!("the key is in flight");
     };
     assert_eq!((record, key), (1, Name(7)));
@@ -180,9 +180,9 @@ fn a_key_that_panics_when_forgotten_forgets_nothing() {
 #[test]
 fn the_first_follower_of_a_leader_that_polls_its_work_detaches_it() {
     let mut bench = bench();
-    bench.join_as(Join { in_place: true, ..join_of(7, Name(7), 1, None) });
+    bench.join_as(Join { in_place: true, ..join_of(7, Name(7), 1) });
     let detaches: Vec<_> = (2..4)
-        .map(|waker| match bench.join_as(Join { in_place: true, ..join_of(7, Name(7), waker, None) }) {
+        .map(|waker| match bench.join_as(Join { in_place: true, ..join_of(7, Name(7), waker) }) {
             Joined::Follows { detaches, .. } => detaches,
             _ => panic!("the key is in flight"),
         })
@@ -194,7 +194,7 @@ fn the_first_follower_of_a_leader_that_polls_its_work_detaches_it() {
 fn a_follower_of_work_in_a_task_detaches_nothing() {
     let mut bench = bench();
     bench.join(7);
-    let joined = bench.join_as(Join { in_place: true, ..join_of(7, Name(7), 2, None) });
+    let joined = bench.join_as(Join { in_place: true, ..join_of(7, Name(7), 2) });
     assert!(matches!(joined, Joined::Follows { detaches: false, .. }));
 }
 

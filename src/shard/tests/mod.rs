@@ -2,7 +2,6 @@
 
 mod bench;
 mod caps;
-mod cycles;
 mod departures;
 mod ends;
 mod expiry;

@@ -92,8 +92,8 @@ fn inspection_shows_detached_flights_and_callers_that_are_there() {
 #[test]
 fn a_flight_is_described_as_its_leader_said() {
     let mut bench = bench();
-    bench.join_as(Join { description: Some("one".into()), ..join_of(1, Name(1), 1, None) });
-    bench.join_as(Join { description: Some("another".into()), ..join_of(1, Name(1), 2, None) });
+    bench.join_as(Join { description: Some("one".into()), ..join_of(1, Name(1), 1) });
+    bench.join_as(Join { description: Some("another".into()), ..join_of(1, Name(1), 2) });
     bench.join(2);
     let (_, oldest) = bench.shard.inspect(9, bench.now);
     let descriptions: Vec<_> = oldest.iter().map(|flight| flight.description.as_deref()).collect();

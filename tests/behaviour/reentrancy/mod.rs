@@ -4,6 +4,7 @@
 
 mod callers;
 mod cycles;
+mod graphs;
 
 use futures::future::{BoxFuture, FutureExt};
 use shardflight::{Coalescer, Handle, JoinError};

@@ -1,4 +1,4 @@
-//! The messages that found their shard out: one FIFO per shard.
+//! Messages for a value that is out of its cell, first in, first out: each shard has such a queue, and so has the wait graph.
 //!
 //! A flume queue carries them. Around it stands a count, so that a look at an empty queue costs one load.
 
@@ -9,7 +9,7 @@ use crate::sync::{AtomicUsize, bound, flume};
 /// Above this many queued messages the queue's memory is given back once it has run empty.
 const BURST: usize = bound(4096, 1);
 
-pub(super) struct Queue<T> {
+pub(crate) struct Queue<T> {
     sender: flume::Sender<T>,
     receiver: flume::Receiver<T>,
     /// At least as many as can be taken. Orders nothing by itself: `Out::put_back` in the turns has the argument.
@@ -19,12 +19,12 @@ pub(super) struct Queue<T> {
 }
 
 impl<T> Queue<T> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (sender, receiver) = flume::unbounded();
         Self { sender, receiver, len: AtomicUsize::new(0), longest: AtomicUsize::new(0) }
     }
 
-    pub(super) fn push(&self, message: T) {
+    pub(crate) fn push(&self, message: T) {
         // First the count, so that it is never less than there is to take.
         let len = self.len.fetch_add(1, Ordering::Relaxed) + 1;
         if len > BURST {
@@ -35,25 +35,25 @@ impl<T> Queue<T> {
         }
     }
 
-    pub(super) fn pop(&self) -> Option<T> {
+    pub(crate) fn pop(&self) -> Option<T> {
         let message = self.receiver.try_recv().ok()?;
         self.len.fetch_sub(1, Ordering::Relaxed);
         Some(message)
     }
 
     /// Whether nothing is counted. If it is not, a message may be about to be sent.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len.load(Ordering::Relaxed) == 0
     }
 
     /// Whether there is one to take. Exact, unlike the count, and takes flume's lock.
-    pub(super) fn has_message(&self) -> bool {
+    pub(crate) fn has_message(&self) -> bool {
         !self.receiver.is_empty()
     }
 
     /// Gives the memory of a past burst back (G6): a queue that flume drains starts again from nothing. What came in
-    /// meanwhile is handed over. To be called where it has run empty, by the owner of the shard.
-    pub(super) fn shrink(&self) -> Vec<T> {
+    /// meanwhile is handed over. To be called where it has run empty, by the owner of the value.
+    pub(crate) fn shrink(&self) -> Vec<T> {
         if self.longest.load(Ordering::Relaxed) <= BURST {
             return Vec::new();
         }

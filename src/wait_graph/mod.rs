@@ -1,0 +1,189 @@
+//! Which flights wait for which, so that work that would wait for itself is told (G12).
+//!
+//! A join that is polled by the work of a flight makes that flight wait for the one that it joined, in whichever coalescer
+//! that is. All such waits of the process are in one [`Graph`], which is owned by moving it, as a shard is: each change goes
+//! into a queue, and the thread that finds the graph in its cell makes all that is queued. A join that no work polls has
+//! nothing to do with it.
+//!
+//! A join's answer never depends on the graph. If another thread has it, the join learns later whether it closed a cycle.
+
+mod graph;
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    task::Waker,
+};
+
+use self::graph::Graph;
+pub(crate) use self::graph::{Node, Wait};
+use crate::{
+    queue::Queue,
+    sync::{AtomicU8, AtomicWaker, Cell, bound, off_the_workers, run_on_its_own_thread},
+    unwind::contain,
+};
+
+/// The most changes that are made between taking the graph out and putting it back.
+const BATCH: usize = bound(256, 2);
+
+/// The most changes that a join makes, of others for the most part. A thread of the crate's own makes the rest.
+const MOST_OF_OTHERS: usize = bound(4096, 4);
+
+/// The graph of a process; in tests under Shuttle, of one execution.
+pub(crate) struct WaitGraph {
+    graph: Cell<Graph>,
+    queue: Queue<Change>,
+}
+
+enum Change {
+    Begin(Wait, Arc<Verdict>),
+    /// With the verdict of its beginning, as a wait that closed a cycle was never added.
+    End(Wait, Arc<Verdict>),
+}
+
+/// What became of one wait.
+struct Verdict {
+    state: AtomicU8,
+    /// Its join's, for where another thread finds the cycle.
+    waker: AtomicWaker,
+}
+
+/// Not in the graph yet.
+const QUEUED: u8 = 0;
+const ADDED: u8 = 1;
+const CLOSES_CYCLE: u8 = 2;
+
+/// The graph, out of its cell. Back in it when this is dropped, so that a change that unwinds doesn't lose it.
+struct Taken<'a> {
+    from: &'a WaitGraph,
+    graph: Option<Box<Graph>>,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if let Some(graph) = self.graph.take() {
+            self.from.graph.put(graph);
+        }
+    }
+}
+
+impl WaitGraph {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { graph: Cell::full(Box::default()), queue: Queue::new() })
+    }
+
+    /// The one of this process.
+    #[cfg(not(shardflight_shuttle))]
+    pub(crate) fn of_the_process() -> Arc<Self> {
+        static GRAPH: std::sync::LazyLock<Arc<WaitGraph>> = std::sync::LazyLock::new(WaitGraph::new);
+        Arc::clone(&GRAPH)
+    }
+
+    /// The one of this execution, which has one coalescer.
+    #[cfg(shardflight_shuttle)]
+    pub(crate) fn of_the_process() -> Arc<Self> {
+        Self::new()
+    }
+
+    /// No flight's work waits for another flight.
+    #[cfg(all(test, shardflight_shuttle))]
+    pub(crate) fn is_empty(&self) -> bool {
+        let taken = Taken { from: self, graph: self.graph.take() };
+        taken.graph.as_ref().is_some_and(|graph| graph.is_empty()) && self.queue.is_empty()
+    }
+
+    fn post(self: &Arc<Self>, change: Change) {
+        self.queue.push(change);
+        self.catch_up(MOST_OF_OTHERS);
+    }
+
+    /// Makes what is queued, for as long as no other thread takes the graph. Whoever has it looks at the queue after putting it
+    /// back: why that suffices is said where shards are put back, in the engine's turns.
+    fn catch_up(self: &Arc<Self>, most: usize) {
+        let mut handled = 0;
+        loop {
+            let mut closed = Vec::new();
+            {
+                let mut taken = Taken { from: self, graph: self.graph.take() };
+                let Some(graph) = &mut taken.graph else { return };
+                let changes: Vec<_> = (0..BATCH).map_while(|_| self.queue.pop()).collect();
+                handled += changes.len();
+                let rest = if changes.len() < BATCH { self.queue.shrink() } else { Vec::new() };
+                closed.extend(changes.into_iter().chain(rest).filter_map(|change| change.make(graph)));
+            }
+            closed.iter().for_each(|verdict| verdict.tell());
+            if self.queue.is_empty() || !self.queue.has_message() {
+                return;
+            }
+            if handled >= most {
+                let graph = Arc::clone(self);
+                off_the_workers(move || graph.catch_up(usize::MAX));
+                return;
+            }
+        }
+    }
+}
+
+impl Change {
+    /// The verdict comes back if a cycle is to be told of.
+    fn make(self, graph: &mut Graph) -> Option<Arc<Verdict>> {
+        match self {
+            Self::Begin(wait, verdict) => {
+                let state = if graph.add(wait).is_ok() { ADDED } else { CLOSES_CYCLE };
+                // Relaxed: other changes read it with the graph in hand, and a join after `AtomicWaker` has ordered the two.
+                verdict.state.store(state, Ordering::Relaxed);
+                (state == CLOSES_CYCLE).then_some(verdict)
+            }
+            Self::End(wait, verdict) => {
+                if verdict.state.load(Ordering::Relaxed) == ADDED {
+                    graph.remove(wait);
+                }
+                None
+            }
+        }
+    }
+}
+
+impl Verdict {
+    /// A waker is user code, and concerns another caller than this thread's: nearly always the cycle is found by the thread
+    /// that closes it, which finds no waker here.
+    fn tell(&self) {
+        if let Some(waker) = self.waker.take() {
+            run_on_its_own_thread(move || contain(|| waker.wake()));
+        }
+    }
+}
+
+/// A join by which one flight waits for another. Once it is dropped, it does not.
+pub(crate) struct Waiting {
+    graph: Arc<WaitGraph>,
+    wait: Wait,
+    verdict: Arc<Verdict>,
+}
+
+impl Waiting {
+    pub(crate) fn begin(graph: &Arc<WaitGraph>, wait: Wait) -> Self {
+        let verdict = Arc::new(Verdict { state: AtomicU8::new(QUEUED), waker: AtomicWaker::new() });
+        graph.post(Change::Begin(wait, Arc::clone(&verdict)));
+        Self { graph: Arc::clone(graph), wait, verdict }
+    }
+
+    /// The flight that waits.
+    pub(crate) fn waiting(&self) -> Node {
+        self.wait.waiting
+    }
+
+    /// Whether it closed a cycle, as far as is known. If it turns out to, this waker is woken.
+    pub(crate) fn closes_cycle(&self, waker: &Waker) -> bool {
+        let state = || self.verdict.state.load(Ordering::Relaxed);
+        if state() == QUEUED {
+            self.verdict.waker.register(waker);
+        }
+        state() == CLOSES_CYCLE
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.graph.post(Change::End(self.wait, Arc::clone(&self.verdict)));
+    }
+}

@@ -1,0 +1,145 @@
+//! Cycles that are hard to see, and waits that only look like one.
+
+use futures::future::{BoxFuture, FutureExt, join_all, pending};
+use shardflight::{Coalescer, Handle};
+
+use super::{chain, joiner, reentrant};
+use crate::support::{Gate, assert_pending, at_rest, limited, settle};
+
+type Numbers = Handle<u64, u64>;
+
+fn numbers(shards: usize) -> Numbers {
+    Coalescer::builder().shards(shards).no_flight_deadline().build().unwrap().handle()
+}
+
+/// Joins the two numbers before at once, so that there are exponentially many ways from a number to the first.
+fn fibonacci(handle: Numbers, n: u64) -> BoxFuture<'static, u64> {
+    async move {
+        if n < 2 {
+            return n;
+        }
+        let (inner, again) = (handle.clone(), handle.clone());
+        let one = handle.join(n - 1, move || fibonacci(inner, n - 1)).boxed();
+        let two = handle.join(n - 2, move || fibonacci(again, n - 2)).boxed();
+        let (one, two) = tokio::join!(one, two);
+        one.unwrap().wrapping_add(two.unwrap())
+    }
+    .boxed()
+}
+
+#[tokio::test]
+async fn exponentially_many_ways_take_no_longer_than_the_waits_that_they_are_made_of() {
+    limited(async {
+        let handle = numbers(2);
+        let inner = handle.clone();
+        assert_eq!(handle.join(90_u64, move || fibonacci(inner, 90)).await.unwrap(), 2_880_067_194_370_816_120);
+        let inner = handle.clone();
+        assert!(handle.join(2_000_u64, move || fibonacci(inner, 2_000)).await.is_ok());
+        assert_eq!(at_rest(&handle).await.rejections, 0);
+    })
+    .await;
+}
+
+/// Each key of a layer joins all keys of the next.
+fn layer(handle: Numbers, layers: u64) -> BoxFuture<'static, u64> {
+    const WIDTH: u64 = 20;
+    async move {
+        if layers == 0 {
+            return 1;
+        }
+        let mut joins = Vec::new();
+        for key in 0..WIDTH {
+            let inner = handle.clone();
+            joins.push(handle.join(layers * WIDTH + key, move || layer(inner, layers - 1)).boxed());
+        }
+        join_all(joins).await.into_iter().map(|answer| answer.unwrap() % 1_000).sum()
+    }
+    .boxed()
+}
+
+#[tokio::test]
+async fn layers_that_join_all_of_the_next_are_no_cycle() {
+    limited(async {
+        for shards in [1, 2, 16] {
+            let handle = numbers(shards);
+            layer(handle.clone(), 5).await;
+            let stats = at_rest(&handle).await;
+            assert_eq!((stats.executions, stats.rejections), (100, 0));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_cycle_of_a_thousand_flights_is_found() {
+    limited(async {
+        let handle = joiner(8);
+        let keys: Vec<_> = (0..1_000).chain([0]).collect();
+        assert_eq!(chain(handle, keys).await, reentrant());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_cycle_across_two_coalescers_is_found() {
+    limited(async {
+        let (one, two) = (joiner(1), joiner(2));
+        let (again, inner) = (one.clone(), two.clone());
+        let work = move || async move { inner.join(2, move || chain(again, vec![1])).await.unwrap() };
+        assert_eq!(one.join(1, work).await.unwrap(), reentrant());
+        assert_eq!((at_rest(&one).await.rejections, at_rest(&two).await.rejections), (1, 0));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_cycle_through_a_join_that_was_polled_before_its_work_is_found() {
+    limited(async {
+        let handle = joiner(2);
+        let (gate, inner) = (Gate::new(), handle.clone());
+        let passed = gate.pass();
+        let mut early = handle.join(2, move || async move {
+            passed.await;
+            chain(inner, vec![1]).await
+        });
+        assert_pending(&mut early);
+        let mut first = handle.join(1, move || async move { early.await.unwrap() });
+        assert_pending(&mut first);
+        settle().await;
+        gate.open();
+        assert_eq!(first.await.unwrap(), reentrant());
+        at_rest(&handle).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_join_that_work_hands_to_a_task_is_no_longer_the_works() {
+    limited(async {
+        let handle = joiner(2);
+        let (gate, inner) = (Gate::new(), handle.clone());
+        let passed = gate.pass();
+        let mut second = handle.join(2, {
+            let inner = handle.clone();
+            move || async move {
+                passed.await;
+                chain(inner, vec![1]).await
+            }
+        });
+        assert_pending(&mut second);
+        let first = handle.join(1, move || async move {
+            let mut late = inner.join(2, pending);
+            assert_pending(&mut late);
+            // As after a timeout: the work goes on without it.
+            let late = tokio::spawn(late);
+            settle().await;
+            gate.open();
+            settle().await;
+            drop(late);
+            Ok(7)
+        });
+        assert_eq!((first.await.unwrap(), second.await.unwrap()), (Ok(7), Ok(7)));
+        assert_eq!(at_rest(&handle).await.rejections, 0);
+    })
+    .await;
+}

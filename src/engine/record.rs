@@ -62,7 +62,12 @@ pub(crate) struct Record<V> {
     task: AtomicWaker,
     /// Work that its leader polls, while it is not being polled.
     in_place: Cell<InPlaceWork<V>>,
+    /// Blocking work that waits for a thread.
+    unbegun: Cell<Unbegun>,
 }
+
+/// Blocking work that no thread has begun. Run or dropped, it completes its flight.
+pub(crate) type Unbegun = Box<dyn FnOnce() + Send>;
 
 impl<V> Record<V> {
     pub(crate) fn new(flight: FlightRef) -> Arc<Self> {
@@ -72,6 +77,7 @@ impl<V> Record<V> {
             flags: AtomicU8::new(0),
             task: AtomicWaker::new(),
             in_place: Cell::empty(),
+            unbegun: Cell::empty(),
         })
     }
 
@@ -152,6 +158,16 @@ impl<V> Record<V> {
         self.task.register(task);
         // `AtomicWaker` orders the two: either `abort` finds this waker, or its flag, set before, is seen here.
         self.is_aborted()
+    }
+
+    /// Leaves blocking work for the thread that begins it.
+    pub(crate) fn offer(&self, work: Unbegun) {
+        drop_contained(self.unbegun.put(Box::new(work)));
+    }
+
+    /// For the thread that is to run it: one of all that ask gets it.
+    pub(crate) fn claim(&self) -> Option<Unbegun> {
+        self.unbegun.take().map(|work| *work)
     }
 
     /// Has the work dropped by its task. Work that its leader polls comes back, for the caller to drop.

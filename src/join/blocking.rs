@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
     task::{Context, Poll, Wake, Waker},
     thread::{self, Thread},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -16,7 +16,7 @@ use crate::{
     error::JoinError,
     handle::Handle,
     observer::WaitEnd,
-    task::BlockingWork,
+    task::{BlockingWork, current},
     unwind::{catch, drop_contained},
 };
 
@@ -33,8 +33,10 @@ where
     /// short answers its callers, and leaves the thread to end by itself. A join that is bypassed runs its work on the
     /// calling thread, for as long as it takes: a [`max_wait`](Self::with_max_wait) can't interrupt it.
     ///
-    /// Callers on the blocking pool take threads that the work needs too: if as many of them wait as the pool has
-    /// threads, the work gets a thread only when their deadline ends their wait.
+    /// A caller that is blocking work itself runs what it waits for on its own thread, if no other thread has begun it: all
+    /// threads of the pool may be such callers. It then waits for as long as that work takes, whatever its limits. Other
+    /// callers on the blocking pool, in a `spawn_blocking` of their own, take threads that the work needs too: if as many
+    /// of them wait as the pool has threads, the work gets a thread only when their deadline ends their wait.
     ///
     /// # Errors
     ///
@@ -96,11 +98,18 @@ where
 
     fn wait<W>(&self, mut joining: Joining<K, V, W, S>, cx: &mut Context<'_>) -> Result<Delivered<V>, JoinError> {
         let (began, limit) = (Instant::now(), self.max_wait());
+        // This thread may be one of the pool, and all others may wait as it does: work that they wait for runs on one of them.
+        let is_nested = current::get().is_some();
+        let longest = if is_nested { LOOK_AGAIN } else { Duration::MAX };
         loop {
+            if is_nested {
+                joining.run_unbegun();
+            }
             // Either may return for no reason.
             match limit.map(|limit| (limit, limit.saturating_sub(began.elapsed()))) {
-                None => thread::park(),
-                Some((_, left)) if !left.is_zero() => thread::park_timeout(left),
+                None if !is_nested => thread::park(),
+                None => thread::park_timeout(longest),
+                Some((_, left)) if !left.is_zero() => thread::park_timeout(left.min(longest)),
                 Some((limit, _)) => {
                     joining.leave();
                     return Err(JoinError::TimedOut { after: limit });
@@ -112,6 +121,10 @@ where
         }
     }
 }
+
+/// How long a caller that is work itself waits before it looks again for work that no thread has begun. At its first look,
+/// the leader's thread may have been about to offer it.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Wakes the thread that waits.
 struct Unpark(Thread);

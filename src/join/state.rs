@@ -272,6 +272,15 @@ where
         self.conclude(polled, cx)
     }
 
+    /// Runs the flight's blocking work here, if no thread has begun it.
+    pub(super) fn run_unbegun(&self) {
+        if let Stage::Waiting { record, .. } = &self.stage
+            && let Some(work) = record.claim()
+        {
+            work();
+        }
+    }
+
     fn poll_entered(&mut self, cx: &mut Context<'_>) -> Poll<Delivery<V>> {
         match &self.stage {
             Stage::Queued { .. } => self.poll_queued(cx),

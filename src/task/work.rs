@@ -12,7 +12,7 @@ use tracing::Span;
 
 use super::{current, execution};
 use crate::{
-    engine::{Completer, Ending, InPlaceWork, Key, Output, Value},
+    engine::{Completer, Ending, InPlaceWork, Key, Output, Record, Value},
     error::JoinError,
     sync::Runtime,
     trace,
@@ -145,12 +145,33 @@ where
     const IN_PLACE: bool = false;
 
     fn launch<K: Key>(self, span: Option<Span>, completer: Completer<K, V>, runtime: &Runtime) {
+        let record = completer.share_record();
         let execution = BlockingExecution { completer, work: Some(self.0) };
-        drop(runtime.spawn_blocking(move || execution.run(span)));
+        record.offer(Box::new(move || execution.run(span)));
+        let offered = Offered(record);
+        drop(runtime.spawn_blocking(move || offered.run()));
     }
 
     fn in_place(self, _: Option<Span>) -> Result<InPlaceWork<V>, Self> {
         Err(self)
+    }
+}
+
+/// Blocking work for a thread of the pool, unless a caller that waits for it has begun it meanwhile.
+struct Offered<V>(Arc<Record<V>>);
+
+impl<V> Offered<V> {
+    fn run(self) {
+        if let Some(work) = self.0.claim() {
+            work();
+        }
+    }
+}
+
+/// The runtime has dropped it. Left in its record, the work would keep itself alive, as it completes that record's flight.
+impl<V> Drop for Offered<V> {
+    fn drop(&mut self) {
+        drop_contained(self.0.claim());
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod callers;
 mod contexts;
+mod nested;
 mod work;
 
 use shardflight::{Coalescer, Handle};

@@ -1,0 +1,77 @@
+//! Blocking work that joins: the pool has fewer threads than wait for it.
+
+use std::thread;
+
+use shardflight::{Coalescer, Handle};
+use tokio::runtime::{self, Runtime};
+
+use crate::support::{Wall, at_rest, inside, until, watched};
+
+/// A runtime with so many threads for blocking work, and a coalescer without deadlines on it.
+fn small_pool(threads: usize) -> (Runtime, Handle<u32, u32>) {
+    let runtime = runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(threads)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let handle = inside(&runtime, || Coalescer::builder().no_flight_deadline().build().unwrap().handle());
+    (runtime, handle)
+}
+
+/// Joins the key with work that joins the next one, so many deep.
+fn nest(handle: &Handle<u32, u32>, key: u32, depth: u32) -> u32 {
+    let inner = handle.clone();
+    let work = move || if depth == 0 { 7 } else { nest(&inner, key + 1, depth - 1) };
+    handle.blocking_join(key, work).unwrap()
+}
+
+#[test]
+fn work_may_nest_deeper_than_the_pool_has_threads() {
+    watched(|| {
+        for threads in [1, 4] {
+            let (runtime, handle) = small_pool(threads);
+            assert_eq!(nest(&handle, 0, 5), 7);
+            assert_eq!(runtime.block_on(at_rest(&handle)).executions, 6);
+        }
+    });
+}
+
+#[test]
+fn more_nested_works_than_the_pool_has_threads_all_end() {
+    watched(|| {
+        let (runtime, handle) = small_pool(4);
+        let callers: Vec<_> = (0..32)
+            .map(|caller| {
+                let handle = handle.clone();
+                thread::spawn(move || nest(&handle, 10 * caller, 3))
+            })
+            .collect();
+        callers.into_iter().for_each(|caller| assert_eq!(caller.join().unwrap(), 7));
+        assert_eq!(runtime.block_on(at_rest(&handle)).executions, 4 * 32);
+    });
+}
+
+#[test]
+fn work_that_waits_for_a_thread_runs_on_that_of_work_that_waits_for_it() {
+    watched(|| {
+        let (runtime, handle) = small_pool(1);
+        let (wall, opener) = Wall::new();
+        let (outer, inner) = (handle.clone(), handle.clone());
+        // It has the one thread that there is.
+        let first = thread::spawn(move || {
+            outer.blocking_join(1_u32, move || {
+                wall.block();
+                inner.blocking_join(2_u32, || 0).unwrap()
+            })
+        });
+        runtime.block_on(until(&handle, |stats| stats.flights == 1));
+        let second = {
+            let handle = handle.clone();
+            thread::spawn(move || handle.blocking_join(2_u32, || 7))
+        };
+        runtime.block_on(until(&handle, |stats| stats.flights == 2));
+        drop(opener);
+        assert_eq!((first.join().unwrap().unwrap(), second.join().unwrap().unwrap()), (7, 7));
+    });
+}

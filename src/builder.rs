@@ -93,11 +93,13 @@ impl<K, V, S> Builder<K, V, S> {
         self
     }
 
-    /// The most flights that may be under way in the whole coalescer, forgotten and abandoned ones included; a join
-    /// that would start one more gets [`TooManyFlights`](crate::JoinError::TooManyFlights) at once (G7).
+    /// The most executions that may be under way in the whole coalescer; a join that would start one more gets
+    /// [`TooManyFlights`](crate::JoinError::TooManyFlights) at once (G7).
     ///
-    /// Exact over all shards, at the price of one shared count that starting and ending a flight touch. Followers
-    /// don't.
+    /// An execution counts until its work has ended and is dropped: forgotten and abandoned flights do, and so does work
+    /// that outlives its flight ([`Stats::lingering`](crate::Stats::lingering)), as it still holds its thread or its
+    /// connection. Exact over all shards, at the price of one shared count that starting and ending an execution touch.
+    /// Followers don't.
     ///
     /// # Default
     ///

@@ -39,6 +39,10 @@ pub struct Stats {
     pub flights: usize,
     /// Gauge: live callers awaiting an answer, leaders included.
     pub waiters: usize,
+    /// Gauge: executions that outlive their flights: work that was told to end, by its flight's deadline or as its last
+    /// caller left, and has not ended. Each counts towards [`max_flights`](crate::Builder::max_flights). Blocking work
+    /// cannot be told; async work ends between two polls.
+    pub lingering: usize,
     /// Gauge: the age of the oldest flight under way.
     pub oldest_flight: Option<Duration>,
     shards: Vec<Stats>,
@@ -66,6 +70,7 @@ impl Stats {
         self.bypasses += shard.bypasses;
         self.flights += shard.flights;
         self.waiters += shard.waiters;
+        self.lingering += shard.lingering;
         self.oldest_flight = self.oldest_flight.max(shard.oldest_flight);
         self
     }

@@ -47,6 +47,12 @@ impl<K: Key, V: Value> Completer<K, V> {
         Arc::clone(self.record.as_ref().expect("the duty is not done yet"))
     }
 
+    /// Drops the work of a flight that is over, and says that its execution has ended.
+    pub(crate) fn drop_first<W>(self, work: W) {
+        drop_contained(work);
+        drop(self);
+    }
+
     /// The duty goes on elsewhere.
     pub(crate) fn disarm(mut self) -> Arc<Record<V>> {
         self.record.take().expect("the duty is not done yet")
@@ -214,8 +220,11 @@ impl<K: Key, V: Value> Engine<K, V> {
         // No caller is left to wake: what remains is the key's to drop, and the work's task to be told.
         let work = ended.record.abort();
         ended.record.publish(Err(JoinError::Aborted));
+        let record = Arc::clone(&ended.record);
         drop(respond::respond(self, ended));
-        drop_contained(work);
+        if let Some(work) = work {
+            Completer::new(Arc::clone(self), record).drop_first(work);
+        }
         After::Aborted
     }
 }

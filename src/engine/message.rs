@@ -142,6 +142,8 @@ pub(crate) enum Action<K: Key, V: Value> {
     Respond(Ended<Live<K, V>>),
     Run(Deferred),
     Drop(Discard<K, V>),
+    /// Work that a leader polled, whose flight is over.
+    DropWork(Box<InPlaceWork<V>>, Arc<Record<V>>),
     Report(Report),
     /// There are messages left in the queue of this shard, or there is a new deadline, or nothing left to wait for.
     CallActor {
@@ -154,7 +156,8 @@ pub(crate) enum Action<K: Key, V: Value> {
 pub(crate) enum Discard<K: Key, V: Value> {
     Waker(Waker),
     Ending(Ending<V>),
-    InPlace(Box<InPlaceWork<V>>),
+    /// The work first: its execution has ended when it is gone.
+    Execution(Box<InPlaceWork<V>>, Completer<K, V>),
     Join(Join<Live<K, V>>, Box<dyn Launch<K, V>>),
     Unused(Unused<K, V>),
 }
@@ -164,7 +167,7 @@ impl<K: Key, V: Value> Discard<K, V> {
         match self {
             Self::Waker(waker) => drop_contained(waker),
             Self::Ending(ending) => drop_contained(ending),
-            Self::InPlace(work) => drop_contained(work),
+            Self::Execution(work, completer) => completer.drop_first(work),
             Self::Join(join, work) => {
                 drop_contained(work);
                 drop_contained(join.key);

@@ -170,7 +170,7 @@ impl<V> Record<V> {
         self.unbegun.take().map(|work| *work)
     }
 
-    /// Has the work dropped by its task. Work that its leader polls comes back, for the caller to drop.
+    /// Has the work dropped by its task. Work that its leader polls comes back, for the caller to drop, and then to complete.
     #[must_use = "dropping work runs user code"]
     pub(super) fn abort(&self) -> Option<Box<InPlaceWork<V>>> {
         self.flags.fetch_or(ABORTED, Ordering::Relaxed);

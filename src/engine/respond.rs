@@ -37,7 +37,7 @@ pub(super) fn cut_short<K: Key, V: Value>(
     actions: &mut Vec<Action<K, V>>,
 ) {
     if abort && let Some(work) = ended.record.abort() {
-        actions.push(Action::Drop(Discard::InPlace(work)));
+        actions.push(Action::DropWork(work, Arc::clone(&ended.record)));
     }
     ended.record.publish(Err(error));
     actions.push(Action::Respond(ended));
@@ -102,6 +102,9 @@ pub(super) fn hand_over<K: Key, V: Value>(engine: &Arc<Engine<K, V>>, actions: V
             Action::Launch(work, completer) => tasks.launches.push((work, completer)),
             Action::Run(deferred) => tasks.deferred.push(deferred),
             Action::Drop(discard) => tasks.discards.push(discard),
+            Action::DropWork(work, record) => {
+                tasks.discards.push(Discard::Execution(work, Completer::new(Arc::clone(engine), record)));
+            }
             Action::Report(report) => tasks.reports.push(report),
             Action::CallActor { shard } => tasks.calls.push(shard),
         }

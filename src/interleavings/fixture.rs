@@ -117,7 +117,7 @@ impl Fixture {
     pub(super) async fn finish(self) {
         self.at_rest().await;
         let stats = self.handle.stats().await.expect("the shards are there");
-        assert_eq!((stats.flights, stats.waiters), (0, 0), "G6: {stats:?}");
+        assert_eq!((stats.flights, stats.waiters, stats.lingering), (0, 0, 0), "G6: {stats:?}");
         assert_eq!(stats.joins, stats.executions + stats.coalesced + stats.rejections, "G14: {stats:?}");
         let begun = self.history.executions() as u64;
         // Work that is dropped before its first poll is one that never began.

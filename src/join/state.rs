@@ -14,8 +14,8 @@ use super::timeout::WaitTimeout;
 use crate::{
     config::RunWork,
     engine::{
-        After, Answer, Completer, Ending, InPlaceEnd, InPlaceWork, Key, LatestWaker, Launch, Live, Message, Needed,
-        QueuedJoin, Record, Reply, Value,
+        After, Answer, Completer, Ending, Engine, InPlaceEnd, InPlaceWork, Key, LatestWaker, Launch, Live, Message,
+        Needed, QueuedJoin, Record, Reply, Value,
     },
     error::JoinError,
     observer::WaitEnd,
@@ -417,8 +417,10 @@ where
     /// The leader's poll of its own work.
     fn poll_in_place(&mut self, cx: &mut Context<'_>) -> Poll<Delivery<V>> {
         let Stage::Waiting { number, record, timeout, in_place } = &mut self.stage else { return Poll::Pending };
-        let work = if record.is_over() { None } else { record.unpark() };
-        let Some(work) = work else {
+        if record.is_over() {
+            drop_parked(&self.router.engine, record);
+        }
+        let Some(work) = record.unpark() else {
             // It has become a task, or the flight was cut short.
             *in_place = false;
             return self.poll_outcome(cx);
@@ -462,8 +464,9 @@ where
                 record
             }
             Some((work, Needed::Dropped)) => {
-                drop_contained(work);
-                completer.disarm()
+                let record = completer.share_record();
+                completer.drop_first(work);
+                record
             }
             None => completer.disarm(),
         };
@@ -496,6 +499,8 @@ where
             Stage::Waiting { number, record, in_place, timeout } => {
                 if !record.is_over() {
                     self.leave_flight(record.slot(number), &record, in_place, Leaves::ByItself);
+                } else if in_place {
+                    drop_parked(&self.router.engine, &record);
                 }
                 timeout
             }
@@ -515,12 +520,23 @@ where
             return after;
         }
         if matches!(after, After::Over | After::Aborted) {
-            drop_contained(record.unpark());
+            drop_parked(engine, record);
         } else if let Some(work) = record.share() {
             // The flight outlives its leader's polling.
             work.launch(Completer::new(Arc::clone(engine), Arc::clone(record)));
         }
         after
+    }
+}
+
+/// Drops work of a leader whose flight is over.
+fn drop_parked<K, V>(engine: &Arc<Engine<K, V>>, record: &Arc<Record<V>>)
+where
+    K: Eq + Send + 'static,
+    V: Send + Sync + 'static,
+{
+    if let Some(work) = record.unpark() {
+        Completer::new(Arc::clone(engine), Arc::clone(record)).drop_first(work);
     }
 }
 

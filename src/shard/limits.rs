@@ -22,9 +22,9 @@ pub(crate) struct Limits {
     pub(crate) crowd: usize,
 }
 
-/// How many flights may still start in the whole coalescer (G7).
+/// How many executions may still start in the whole coalescer (G7).
 ///
-/// The one value that all shards share, which makes the cap exact. A flight's start and its end change it; followers
+/// The one value that all shards share, which makes the cap exact. The start and the end of an execution change it; followers
 /// don't touch it.
 #[derive(Clone, Debug)]
 pub(crate) struct Permits {
@@ -41,7 +41,7 @@ impl Permits {
         self.limit
     }
 
-    /// How many flights there may still be.
+    /// How many executions there may still be.
     #[cfg(all(any(test, fuzzing), not(shardflight_shuttle)))]
     pub(super) fn left(&self) -> usize {
         self.left.load(Ordering::Relaxed)

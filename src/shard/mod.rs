@@ -58,6 +58,8 @@ pub(crate) struct Shard<T: Types> {
     next_id: FlightId,
     /// Live callers, leaders included.
     waiters: usize,
+    /// Executions that have not ended, though their flights are over.
+    lingering: usize,
     /// Flights that have their deadline before them, in its order.
     deadlines: Deadlines,
     /// Flights past their deadline that go on all the same, under [`OnExpiry::Detach`].
@@ -89,6 +91,7 @@ impl<T: Types> Shard<T> {
             limits,
             next_id: FlightId::first_of(number),
             waiters: 0,
+            lingering: 0,
             deadlines: Deadlines::default(),
             overdue: Deadlines::default(),
             next_expiry: None,
@@ -99,9 +102,14 @@ impl<T: Types> Shard<T> {
         }
     }
 
-    /// The flight's work has ended. `None` if the flight was cut short before: a late result changes nothing.
+    /// The flight's work has ended, and is gone: told exactly once of each flight. `None` if the flight was cut short before.
+    /// A late result changes nothing, but only now is there room for another execution (G7).
     pub(crate) fn complete(&mut self, flight: FlightRef, completion: Completion) -> Option<Ended<T>> {
-        let ended = self.unmap(flight)?;
+        self.limits.permits.give_back();
+        let Some(ended) = self.unmap(flight) else {
+            self.lingering -= 1;
+            return None;
+        };
         match completion {
             Completion::Value => {}
             Completion::Error => self.counters.errors += 1,
@@ -137,7 +145,7 @@ impl<T: Types> Shard<T> {
             return None;
         }
         self.counters.aborts += 1;
-        self.unmap(flight)
+        self.cut_short(flight)
     }
 
     /// A waiting caller is to be woken by `waker` from now on.
@@ -154,8 +162,14 @@ impl<T: Types> Shard<T> {
         let flight = self.flights.remove(flight)?;
         self.deadlines.ended(flight.itself);
         self.waiters -= flight.waiters.len();
-        self.limits.permits.give_back();
         Some(flight)
+    }
+
+    /// The same before its work has ended.
+    fn cut_short(&mut self, flight: FlightRef) -> Option<Ended<T>> {
+        let ended = self.unmap(flight)?;
+        self.lingering += 1;
+        Some(ended)
     }
 
     /// Detaches the key's flight, if it has one: its callers still get its result, the next join starts anew (G9).
@@ -213,7 +227,7 @@ impl<T: Types> Shard<T> {
         match self.limits.on_expiry {
             OnExpiry::Fail => {
                 let after = self.limits.max_flight_duration.unwrap_or(age);
-                if let Some(ended) = self.unmap(flight) {
+                if let Some(ended) = self.cut_short(flight) {
                     effects.push(Effect::End { ended, error: JoinError::TimedOut { after }, abort: true });
                 }
             }
@@ -250,7 +264,7 @@ impl<T: Types> Shard<T> {
     pub(crate) fn close(&mut self, abort: bool, effects: &mut Vec<Effect<T>>) {
         self.phase = Phase::Closed;
         for flight in self.flights.take_all() {
-            self.limits.permits.give_back();
+            self.lingering += 1;
             self.counters.aborts += u64::from(abort);
             effects.push(Effect::End { ended: flight, error: JoinError::Closed, abort });
         }

@@ -24,6 +24,7 @@ impl<T: Types> Shard<T> {
         let mut stats = self.counters.clone();
         stats.flights = self.flights.len();
         stats.waiters = self.waiters;
+        stats.lingering = self.lingering;
         let flights = &self.flights;
         let started = |flight| flights.get(flight).map(|flight| flight.started);
         let oldest = self.overdue.oldest(started).or_else(|| self.deadlines.oldest(started));

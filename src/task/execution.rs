@@ -19,7 +19,7 @@ use crate::{
     error::JoinError,
     sync::Runtime,
     trace,
-    unwind::{catch, drop_contained},
+    unwind::{catch, contain, drop_contained},
 };
 
 /// Has work run as a task of its own, below the span that was current when its leader first polled its join.
@@ -135,6 +135,7 @@ where
         // Work is aborted between its polls, as a Tokio task is. Most work never suspends, so only what does registers to
         // hear of it.
         if completer.record().is_aborted() {
+            drop_aborted(this.work);
             return Poll::Ready(());
         }
         let polled = {
@@ -142,6 +143,7 @@ where
             poll_contained(this.work.as_mut(), cx)
         };
         if polled.is_pending() && completer.record().register(cx.waker()) {
+            drop_aborted(this.work);
             return Poll::Ready(());
         }
         let output = ready!(polled);
@@ -154,4 +156,10 @@ where
         }
         Poll::Ready(())
     }
+}
+
+/// Here the work goes before the completer: its callers were answered when it was aborted, and its execution has ended only
+/// when it is gone (G7).
+fn drop_aborted<W>(mut work: Pin<&mut Option<W>>) {
+    contain(|| work.set(None));
 }

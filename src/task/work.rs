@@ -187,8 +187,8 @@ impl<K: Key, V: Value, F: FnOnce() -> V> BlockingExecution<K, V, F> {
         let Self { completer, work } = self;
         // Work that has not begun when its flight is cut short never begins.
         if completer.record().is_aborted() {
-            drop(completer);
-            drop_contained(work);
+            // Its callers were answered when it was cut short.
+            completer.drop_first(work);
             return;
         }
         let Some(work) = work else { return };

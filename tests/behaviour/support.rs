@@ -223,7 +223,8 @@ where
             step();
             return stats;
         }
-        let now = Some((stats.joins, stats.executions, stats.departures, stats.waiters, stats.flights));
+        let gauges = (stats.waiters, stats.flights, stats.lingering);
+        let now = Some((stats.joins, stats.executions, stats.departures, gauges));
         if seen != now {
             step();
             (seen, deadline) = (now, Instant::now() + LIMIT);
@@ -239,7 +240,7 @@ where
     K: Hash + Eq + Send + 'static,
     V: Send + Sync + 'static,
 {
-    let stats = until(handle, |stats| stats.flights == 0 && stats.waiters == 0).await;
+    let stats = until(handle, |stats| stats.flights == 0 && stats.waiters == 0 && stats.lingering == 0).await;
     assert_eq!(stats.joins, stats.executions + stats.coalesced + stats.rejections + stats.bypasses, "{stats:?}");
     assert_eq!(stats.oldest_flight, None);
     stats

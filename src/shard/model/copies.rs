@@ -20,6 +20,7 @@ impl Clone for Trial<'_> {
             alarm: self.alarm,
             draining: self.draining,
             closed: self.closed,
+            lingering: self.lingering,
             counts: self.counts,
         }
     }
@@ -29,14 +30,15 @@ impl Clone for Trial<'_> {
 fn copy(shard: &Shard<Numbers>, setting: &Setting) -> Shard<Numbers> {
     let mut limits = shard.limits.clone();
     limits.permits = Permits::new(setting.max_flights);
-    for _ in 0..shard.flights.len() {
-        assert!(limits.permits.take(), "the flights there are have their permits");
+    for _ in 0..shard.flights.len() + shard.lingering {
+        assert!(limits.permits.take(), "the executions there are have their permits");
     }
     Shard {
         flights: shard.flights.clone(),
         limits,
         next_id: shard.next_id,
         waiters: shard.waiters,
+        lingering: shard.lingering,
         deadlines: shard.deadlines.clone(),
         overdue: shard.overdue.clone(),
         next_expiry: shard.next_expiry,

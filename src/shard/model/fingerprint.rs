@@ -24,6 +24,7 @@ impl Trial<'_> {
     pub(super) fn fingerprint(&self) -> Box<[u8]> {
         let names = Names::new(self);
         let mut print = vec![byte(self.setting.ticks - self.now), self.forgets, self.renewals];
+        print.push(byte(self.lingering));
         print.extend([self.called.into(), self.until(self.alarm), self.draining.into(), self.closed.into()]);
         for caller in &self.callers {
             names.print_caller(caller, &mut print);

@@ -9,8 +9,9 @@ impl Trial<'_> {
     pub(super) fn judge_holdings(&self) -> Judgement {
         let mapped = self.mapped().count();
         holds!(self.shard.flights.len() == mapped, "{} flights are mapped, not {mapped}", self.shard.flights.len());
-        let (left, expected) = (self.shard.limits.permits.left(), self.setting.max_flights - mapped);
+        let (left, expected) = (self.shard.limits.permits.left(), self.setting.max_flights - mapped - self.lingering);
         holds!(left == expected, "G7: {left} flights may start, not {expected}");
+        holds!(self.shard.lingering == self.lingering, "{} executions linger", self.shard.lingering);
         let mut waiters = 0;
         for flight in self.mapped() {
             waiters += self.judge_flight(flight)?;
@@ -147,7 +148,8 @@ impl Trial<'_> {
         let goes_on: Vec<_> =
             (0..self.flights.len()).filter(|&flight| self.flights[flight].work != Work::Over).collect();
         if goes_on.is_empty() {
-            holds!(self.shard.flights.len() == 0 && self.shard.waiters == 0, "G6: something is left");
+            let left = self.shard.flights.len() + self.shard.waiters + self.lingering;
+            holds!(left == 0, "G6, G7: something is left");
             let waiting = self.callers.iter().position(|caller| caller.stage != Stage::Done);
             holds!(waiting.is_none(), "G5: caller {waiting:?} waits for ever");
             return Ok(());

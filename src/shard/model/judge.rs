@@ -27,7 +27,9 @@ impl Trial<'_> {
                 Decision::Refused("too_many_waiters")
             }
             Some(flight) => Decision::Follows(flight),
-            None if self.mapped().count() >= self.setting.max_flights => Decision::Refused("too_many_flights"),
+            None if self.mapped().count() + self.lingering >= self.setting.max_flights => {
+                Decision::Refused("too_many_flights")
+            }
             None => Decision::Leads,
         }
     }

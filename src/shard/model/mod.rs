@@ -71,6 +71,8 @@ struct Trial<'a> {
     alarm: Option<Instant>,
     draining: bool,
     closed: bool,
+    /// Flights that were cut short, and of whose work's end the shard has not heard.
+    lingering: usize,
     counts: Counts,
 }
 
@@ -200,6 +202,7 @@ impl<'a> Trial<'a> {
             alarm: None,
             draining: false,
             closed: false,
+            lingering: 0,
             counts: Counts::default(),
         }
     }

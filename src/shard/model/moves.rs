@@ -123,6 +123,8 @@ impl Trial<'_> {
         over.outcome = Some(outcome);
         over.waiters.clear();
         over.to_wake = wakers;
+        // Its work goes on, or has yet to be dropped.
+        self.lingering += usize::from(!matches!(outcome, Outcome::Ended(_)));
         if !self.setting.delays {
             self.publish(flight);
         }

@@ -48,6 +48,7 @@ impl Trial<'_> {
         let (ended, events) = self.turn(|shard, _, _| shard.complete(itself, completion))?;
         events.are_none()?;
         self.judge_completion(flight, completion, ended.as_ref())?;
+        self.lingering -= usize::from(ended.is_none());
         Ok(ended.map(|ended| ended.waiters.into_iter().collect()))
     }
 
@@ -82,9 +83,11 @@ impl Trial<'_> {
         }
     }
 
-    /// Work that was its leader's to poll is dropped by its leader. The shard hears by the queue of what it waited for.
+    /// Work that was its leader's to poll is dropped by its leader. The shard hears by the queue that it has ended, and of what it waited
+    /// for.
     pub(super) fn drop_work(&mut self, flight: usize) {
         self.flights[flight].work = Work::Over;
+        self.queue.push_back(Sent::Complete(flight, Completion::Aborted));
         let nested: Vec<_> = self.nested_in(flight).collect();
         for caller in nested {
             let place = self.callers[caller].place();

@@ -71,6 +71,8 @@ fn shards_share_their_permits() {
     one.join(7);
     assert_eq!(other.join(8), Refused("too_many_flights"));
     one.leave(slot(flight(7, 0), 0));
+    assert_eq!(other.join(8), Refused("too_many_flights"), "its work has not ended");
+    one.complete(flight(7, 0), Completion::Aborted);
     assert_eq!(other.join(8), Leads(FIRST));
 }
 
@@ -96,26 +98,27 @@ fn a_refused_join_takes_no_permit() {
 }
 
 #[test]
-fn each_flight_gives_its_permit_back_once_however_it_ends() {
+fn each_execution_gives_its_permit_back_when_it_has_ended_however_its_flight_did() {
     let second = Duration::from_secs(1);
-    let limits = Limits { max_flight_duration: Some(second), on_abandon: OnAbandon::Abort, ..permits(4) };
+    let limits = Limits { max_flight_duration: Some(second), on_abandon: OnAbandon::Abort, ..permits(5) };
     let mut bench = Bench::under(limits);
+    let left = |bench: &mut Bench| (bench.shard.limits.permits.left(), bench.stats().lingering);
     bench.join_all([1, 2, 3]);
     bench.complete(flight(1, 0), Completion::Value);
+    assert_eq!(left(&mut bench), (3, 0));
     bench.leave(slot(flight(2, 1), 0));
-    assert_eq!(bench.shard.limits.permits.left(), 3);
     bench.now += second;
     bench.tick();
-    assert_eq!(bench.shard.limits.permits.left(), 4);
+    assert_eq!(left(&mut bench), (3, 2), "abandoned, and expired");
     bench.join_all([1, 2]);
     bench.shard.forget(1, &Name(1)).unwrap();
     bench.close(true);
-    assert_eq!(bench.shard.limits.permits.left(), 4);
-    for late in [flight(1, 0), flight(2, 1), flight(3, 2), flight(1, 3), flight(2, 4)] {
-        bench.complete(late, Completion::Aborted);
+    assert_eq!(left(&mut bench), (1, 4));
+    for (ended, late) in [flight(2, 1), flight(3, 2), flight(1, 3), flight(2, 4)].into_iter().enumerate() {
         bench.leave(slot(late, 0));
+        assert_eq!(bench.complete(late, Completion::Aborted), None);
+        assert_eq!(left(&mut bench), (2 + ended, 3 - ended));
     }
-    assert_eq!(bench.shard.limits.permits.left(), 4);
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! The cap on flights, over all shards.
 
-use std::future::pending;
+use std::{future::pending, time::Duration};
 
-use shardflight::JoinError;
+use shardflight::{Coalescer, JoinError};
 
 use super::{flight_cap, has_too_many_flights};
-use crate::support::{assert_pending, limited, panic_quietly, settle, until};
+use crate::support::{
+    Wall, assert_pending, at_rest, inside, limited, panic_quietly, settle, two_workers, until, watched,
+};
 
 #[tokio::test]
 async fn flights_are_counted_over_all_shards() {
@@ -45,7 +47,7 @@ async fn every_end_of_a_flight_makes_room() {
                     handle.forget(1).await.unwrap();
                 }
             }
-            until(&handle, |stats| stats.flights == 0).await;
+            at_rest(&handle).await;
         }
         assert_eq!(handle.join(1, || async { 7 }).await.unwrap(), 7);
     })
@@ -61,7 +63,32 @@ async fn a_forgotten_flight_counts_until_it_ends() {
         handle.forget(1).await.unwrap();
         assert!(has_too_many_flights(&handle.join(1, pending).await));
         drop(old);
+        at_rest(&handle).await;
         assert_eq!(handle.join(1, || async { 7 }).await.unwrap(), 7);
     })
     .await;
+}
+
+#[test]
+fn expired_work_that_holds_its_thread_keeps_its_place_in_the_budget() {
+    watched(|| {
+        let runtime = two_workers();
+        let builder = Coalescer::<i32, i32>::builder().max_flights(2).max_flight_duration(Duration::from_millis(1));
+        let handle = inside(&runtime, || builder.build().unwrap().handle());
+        let (walls, openers): (Vec<_>, Vec<_>) = (0..2).map(|_| Wall::new()).unzip();
+        for (key, wall) in (0..).zip(walls) {
+            let hung = handle.blocking_join(key, move || {
+                wall.block();
+                7
+            });
+            assert!(matches!(hung, Err(JoinError::TimedOut { .. })));
+        }
+        let healthy = handle.blocking_join(9, || 7);
+        assert!(matches!(healthy, Err(JoinError::TooManyFlights { limit: 2 })), "{healthy:?}");
+        let stats = runtime.block_on(handle.stats()).unwrap();
+        assert_eq!((stats.flights, stats.lingering), (0, 2));
+        drop(openers);
+        runtime.block_on(at_rest(&handle));
+        assert!(runtime.block_on(handle.join(9, || async { 7 })).is_ok());
+    });
 }

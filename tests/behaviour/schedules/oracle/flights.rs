@@ -23,7 +23,9 @@ impl Oracle {
                 self.flights[flight].waiters.push(call);
                 self.calls[call].state = State::Waiting(flight);
             }
-            None if self.live().count() >= self.options.max_flights => self.refuse(call, Answer::TooManyFlights),
+            None if self.live().count() + self.lingering >= self.options.max_flights => {
+                self.refuse(call, Answer::TooManyFlights);
+            }
             None => self.launch(call),
         }
     }
@@ -132,6 +134,7 @@ impl Oracle {
 
     /// Work that is dropped leaves what it waited for.
     pub(super) fn drop_work(&mut self, flight: usize) {
+        self.lingering += 1;
         if let Some(call) = self.flights[flight].awaits {
             self.leave(call);
         }

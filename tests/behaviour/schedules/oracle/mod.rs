@@ -74,6 +74,8 @@ pub(crate) struct Oracle {
     pub(crate) calls: Vec<Call>,
     pub(crate) flights: Vec<Flight>,
     pub(crate) counters: Counters,
+    /// Executions told to end, and not polled since.
+    pub(crate) lingering: usize,
     /// Calls whose work was begun.
     pub(crate) begun: Vec<CallId>,
     /// The answers of joins made by work.
@@ -92,6 +94,7 @@ impl Oracle {
             calls: Vec::new(),
             flights: Vec::new(),
             counters: Counters::default(),
+            lingering: 0,
             begun: Vec::new(),
             nested: Vec::new(),
             is_enabled: true,

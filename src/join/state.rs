@@ -142,7 +142,8 @@ where
         if !self.router.coalesces(place.hash) {
             self.router.count_bypass(place);
             drop_contained(key);
-            self.stage = Stage::Bypassing { work: Some(Box::pin(work.into_future())), timeout };
+            let work = work.in_place(None).ok().map(|InPlaceWork(work)| work);
+            self.stage = Stage::Bypassing { work, timeout };
             return self.poll_bypassed(cx);
         }
         self.enter(Entry { place, key, work, wants_arc, context, timeout, waker }, cx)

@@ -68,6 +68,13 @@ impl<F, C> AsyncWork<F, C> {
 }
 
 impl<F, C> AsyncWork<F, C> {
+    fn into_boxing_future<Fut>(self) -> BoxingWorkFuture<C, F, Fut>
+    where
+        F: FnOnce() -> Fut,
+    {
+        BoxingWorkFuture { work: Some(self.work), future: None, classifier: PhantomData }
+    }
+
     pub(crate) fn into_future<Fut>(self) -> WorkFuture<C, F, Fut>
     where
         F: FnOnce() -> Fut,
@@ -86,12 +93,86 @@ where
     const IN_PLACE: bool = true;
 
     fn launch<K: Key>(self, span: Option<Span>, completer: Completer<K, V>, runtime: &Runtime) {
-        execution::launch(self.into_future(), span, completer, runtime);
+        if size_of::<Fut>() > LARGE {
+            execution::launch(self.into_boxing_future(), span, completer, runtime);
+        } else {
+            launch_unboxed(self, span, completer, runtime);
+        }
     }
 
     fn in_place(self, span: Option<Span>) -> Result<InPlaceWork<V>, Self> {
-        Ok(execution::in_place(self.into_future(), span))
+        Ok(if size_of::<Fut>() > LARGE {
+            execution::in_place(self.into_boxing_future(), span)
+        } else {
+            in_place_unboxed(self, span)
+        })
     }
+}
+
+// In functions of their own: unoptimised, a frame has room for what is in branches not taken.
+
+fn launch_unboxed<K, V, F, C, Fut>(
+    work: AsyncWork<F, C>,
+    span: Option<Span>,
+    completer: Completer<K, V>,
+    runtime: &Runtime,
+) where
+    K: Key,
+    V: Value,
+    C: ErrorClassifier<V>,
+    F: FnOnce() -> Fut + Send + 'static,
+    Fut: Future<Output = V> + Send + 'static,
+{
+    execution::launch(work.into_future(), span, completer, runtime);
+}
+
+fn in_place_unboxed<V, F, C, Fut>(work: AsyncWork<F, C>, span: Option<Span>) -> InPlaceWork<V>
+where
+    V: Value,
+    C: ErrorClassifier<V>,
+    F: FnOnce() -> Fut + Send + 'static,
+    Fut: Future<Output = V> + Send + 'static,
+{
+    execution::in_place(work.into_future(), span)
+}
+
+/// A future of more bytes is moved into a box of its own when its closure has made it. Inside of its task's future it would
+/// be moved from call to call until that is spawned, each time over the stack, where a large one may not fit.
+const LARGE: usize = 2048;
+
+/// The closure until the first poll, the box with its future from then on.
+pub(crate) struct BoxingWorkFuture<C, F, Fut> {
+    work: Option<F>,
+    future: Option<Pin<Box<Fut>>>,
+    classifier: PhantomData<fn() -> C>,
+}
+
+// The closure is not pinned, and the future is in its box.
+impl<C, F, Fut> Unpin for BoxingWorkFuture<C, F, Fut> {}
+
+impl<C, F, Fut> Future for BoxingWorkFuture<C, F, Fut>
+where
+    F: FnOnce() -> Fut,
+    Fut: Future,
+    C: ErrorClassifier<Fut::Output>,
+{
+    type Output = Result<Output<Fut::Output>, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Some(work) = self.work.take() {
+            self.future = Some(boxed(work));
+        }
+        let future = self.future.as_mut().expect("a closure that panicked is not called again: its task is over");
+        let value = ready!(future.as_mut().poll(cx));
+        let is_error = C::is_error(&value);
+        Poll::Ready(Ok(Output { value, is_error }))
+    }
+}
+
+/// On its own, so that no frame below the future's poll keeps room for it.
+#[inline(never)]
+fn boxed<Fut>(work: impl FnOnce() -> Fut) -> Pin<Box<Fut>> {
+    Box::into_pin(Box::new(work()))
 }
 
 pin_project! {

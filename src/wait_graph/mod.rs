@@ -187,3 +187,47 @@ impl Drop for Waiting {
         self.graph.post(Change::End(self.wait, Arc::clone(&self.verdict)));
     }
 }
+
+#[cfg(all(test, not(shardflight_shuttle)))]
+mod tests {
+    use super::*;
+    use crate::shard::FlightId;
+
+    fn begin(graph: &Arc<WaitGraph>, waiting: usize, awaited: usize) -> Waiting {
+        let node = |number| Node { coalescer: 0, flight: FlightId::first_of(number) };
+        Waiting::begin(graph, Wait { waiting: node(waiting), awaited: node(awaited) })
+    }
+
+    #[test]
+    fn a_wait_that_closed_a_cycle_takes_no_other_along_when_it_ends() {
+        let graph = WaitGraph::new();
+        let opposite = begin(&graph, 1, 0);
+        let refused = begin(&graph, 0, 1);
+        assert!(refused.closes_cycle(Waker::noop()));
+        drop(opposite);
+        let again = begin(&graph, 0, 1);
+        assert!(!again.closes_cycle(Waker::noop()));
+        drop(refused);
+        assert!(begin(&graph, 1, 0).closes_cycle(Waker::noop()), "the second wait is there");
+    }
+
+    #[test]
+    fn what_waits_in_the_queue_is_added_by_the_next_and_its_join_is_woken_if_it_closes_a_cycle() {
+        struct Told(std::sync::mpsc::Sender<()>);
+        impl std::task::Wake for Told {
+            fn wake(self: Arc<Self>) {
+                let _ = self.0.send(());
+            }
+        }
+        let graph = WaitGraph::new();
+        let _first = begin(&graph, 1, 0);
+        let taken = graph.graph.take().expect("no other thread has it");
+        let second = begin(&graph, 0, 1);
+        let (told, is_told) = std::sync::mpsc::channel();
+        assert!(!second.closes_cycle(&Waker::from(Arc::new(Told(told)))), "not known yet");
+        assert!(graph.graph.put(taken).is_none());
+        let _third = begin(&graph, 2, 3);
+        assert_eq!(is_told.recv_timeout(std::time::Duration::from_secs(30)), Ok(()));
+        assert!(second.closes_cycle(Waker::noop()));
+    }
+}

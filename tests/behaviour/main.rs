@@ -31,6 +31,7 @@ mod hostile_work;
 mod in_place;
 mod inspect;
 mod isolation;
+mod large_work;
 mod laziness;
 mod lifecycle;
 mod memory;

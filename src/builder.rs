@@ -16,7 +16,7 @@ use crate::{
     handle::Handle,
     observer::{Environment, WeakShard},
     rollout::Rollout,
-    router::{Bypasses, Router},
+    router::Router,
     scope::{Domains, Scope, Topology},
     shard::Shard,
     sync::{Actors, AtomicBool, Runtime, clock},
@@ -151,6 +151,22 @@ impl<K, V, S> Builder<K, V, S> {
         self
     }
 
+    /// How long a key's next flight waits for aborted work of the key to be gone, before it begins all the same.
+    ///
+    /// Work is aborted when its last caller leaves under [`OnAbandon::Abort`], and when its flight's time is up under
+    /// [`OnExpiry::Fail`](crate::OnExpiry::Fail); async work is then dropped at its next await point. A join that comes before
+    /// that leads or shares a flight whose work waits, so two executions of one key don't overlap. If the grace passes first, a
+    /// `flight overlaps` warning tells of it, and [`Stats::overlaps`](crate::Stats::overlaps) counts it: work blocks its thread,
+    /// or is blocking work, which can't be interrupted. Zero has no flight wait.
+    ///
+    /// # Default
+    ///
+    /// 1 s.
+    pub fn abort_grace(mut self, abort_grace: Duration) -> Self {
+        self.config.abort_grace = abort_grace;
+        self
+    }
+
     /// Where a flight's work runs: as a task of its own from the start, or polled by its leader until a second caller
     /// joins.
     ///
@@ -257,10 +273,9 @@ impl<K, V, S> Builder<K, V, S> {
         let shards_per_domain = self.config.shards_per_domain(domains.as_ref())?;
         let shards = domains.as_ref().map_or(1, Domains::count) * shards_per_domain;
         let limits = self.config.limits();
-        let bypasses: Arc<[_]> = (0..shards).map(|_| Bypasses::default()).collect();
         let observer = self.config.observer.as_ref().map(|observer| {
-            let (bypasses, runtime, timers) = (Arc::clone(&bypasses), runtime.clone(), timers.clone());
-            observer.observe(Environment { bypasses, runtime, timers })
+            let (runtime, timers) = (runtime.clone(), timers.clone());
+            observer.observe(Environment { shards, runtime, timers })
         });
         let all = (0..shards).map(|number| Shard::new(number, limits.clone()));
         let engine = Arc::new(Engine::new(all, runtime, observer));
@@ -276,7 +291,6 @@ impl<K, V, S> Builder<K, V, S> {
             describe: self.describe,
             run_work: self.config.run_work,
             rollout: Rollout::new(self.config.rollout),
-            bypasses,
             closing: AtomicBool::new(false),
             timers,
         })))

@@ -45,6 +45,24 @@ pub enum OnExpiry {
     Detach,
 }
 
+/// Which flights a join may share: see [`Handle::with_freshness`](crate::Handle::with_freshness).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Freshness {
+    /// The key's flight, whenever its work began.
+    #[default]
+    WithinWindow,
+    /// A flight whose work begins after the join's first poll.
+    StartedAfterCall,
+}
+
+/// What a handle asks for each of its joins.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct CallOptions {
+    pub(crate) max_wait: Option<Duration>,
+    pub(crate) freshness: Freshness,
+}
+
 /// Where a flight's work runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -84,6 +102,7 @@ pub(crate) struct Config {
     pub(crate) max_flight_duration: Option<Duration>,
     pub(crate) on_expiry: OnExpiry,
     pub(crate) on_abandon: OnAbandon,
+    pub(crate) abort_grace: Duration,
     pub(crate) run_work: RunWork,
     pub(crate) crowd_threshold: usize,
     pub(crate) rollout: f64,
@@ -101,6 +120,7 @@ impl Default for Config {
             max_flight_duration: Some(Duration::from_secs(30)),
             on_expiry: OnExpiry::default(),
             on_abandon: OnAbandon::default(),
+            abort_grace: Duration::from_secs(1),
             run_work: RunWork::default(),
             crowd_threshold: 1_000,
             rollout: 1.0,
@@ -161,6 +181,7 @@ impl Config {
             max_flight_duration: self.max_flight_duration,
             on_expiry: self.on_expiry,
             on_abandon: self.on_abandon,
+            abort_grace: self.abort_grace,
             crowd: self.crowd_threshold,
         }
     }
@@ -175,6 +196,7 @@ impl fmt::Debug for Config {
             .field("max_flight_duration", &self.max_flight_duration)
             .field("on_expiry", &self.on_expiry)
             .field("on_abandon", &self.on_abandon)
+            .field("abort_grace", &self.abort_grace)
             .field("run_work", &self.run_work)
             .field("crowd_threshold", &self.crowd_threshold)
             .field("rollout", &self.rollout)

@@ -8,11 +8,12 @@ use std::{
 };
 
 use crate::{
-    engine::Drained,
+    config::{CallOptions, Freshness},
+    engine::{Drained, State},
     error::{Closed, InvalidRollout},
     join::{Join, JoinShared, TryJoin},
     rollout,
-    router::{Bypasses, Router},
+    router::Router,
     shard::FlightSnapshot,
     stats::{Inspection, Stats},
     sync::{now, oneshot},
@@ -29,7 +30,7 @@ where
     V: Send + Sync + 'static,
 {
     router: Arc<Router<K, V, S>>,
-    max_wait: Option<Duration>,
+    options: CallOptions,
 }
 
 impl<K, V, S> Handle<K, V, S>
@@ -38,15 +39,15 @@ where
     V: Send + Sync + 'static,
 {
     pub(crate) fn new(router: Router<K, V, S>) -> Self {
-        Self { router: Arc::new(router), max_wait: None }
+        Self { router: Arc::new(router), options: CallOptions::default() }
     }
 
     pub(crate) fn router(&self) -> &Arc<Router<K, V, S>> {
         &self.router
     }
 
-    pub(crate) fn max_wait(&self) -> Option<Duration> {
-        self.max_wait
+    pub(crate) fn options(&self) -> CallOptions {
+        self.options
     }
 
     /// The same handle, but with joins that wait at most so long for their answer and then end in
@@ -62,7 +63,46 @@ where
     /// A handle from [`Coalescer::handle`](crate::Coalescer::handle) waits for as long as its flight may take.
     #[must_use = "the handle it is called on stays as it is"]
     pub fn with_max_wait(&self, max_wait: Duration) -> Self {
-        Self { router: Arc::clone(&self.router), max_wait: Some(max_wait) }
+        self.with(CallOptions { max_wait: Some(max_wait), ..self.options })
+    }
+
+    /// The same handle, but with joins that share only flights of this [`Freshness`].
+    ///
+    /// [`Freshness::StartedAfterCall`] is for reading one's own writes: what such a join gets was produced by work that
+    /// began after the join's first poll, so it has seen all that was written before. If the key has a flight under way,
+    /// the join waits for that one's work to end, and shares the next flight with all callers that came meanwhile: of a key
+    /// there is at most one flight under way and one that waits, however many callers ask. Such a caller waits for up to
+    /// two executions.
+    ///
+    /// The flight that waits counts for [`max_flights`](crate::Builder::max_flights) and has callers, a cap and a policy for
+    /// abandoned work as any other; its deadline begins with its work. Joins without the option go on sharing the flight
+    /// under way. [`forget`](Self::forget) detaches both. Where the flight under way goes on past its deadline
+    /// ([`OnExpiry::Detach`](crate::OnExpiry::Detach)), the next begins beside it.
+    ///
+    /// # Default
+    ///
+    /// [`Freshness::WithinWindow`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), shardflight::JoinError> {
+    /// use shardflight::{Coalescer, Freshness};
+    ///
+    /// let handle = Coalescer::<String, u64>::new().handle();
+    /// let fresh = handle.with_freshness(Freshness::StartedAfterCall);
+    /// // … write, and then:
+    /// let balance = fresh.join("account:7", || async { 42 }).await?;
+    /// # assert_eq!(balance, 42);
+    /// # Ok(()) }
+    /// ```
+    #[must_use = "the handle it is called on stays as it is"]
+    pub fn with_freshness(&self, freshness: Freshness) -> Self {
+        self.with(CallOptions { freshness, ..self.options })
+    }
+
+    fn with(&self, options: CallOptions) -> Self {
+        Self { router: Arc::clone(&self.router), options }
     }
 
     /// Coalesces this fraction of the keys from now on, for all handles of the coalescer. Joins of the other keys run
@@ -114,12 +154,7 @@ where
     ///
     /// [`Closed`] if a shard is.
     pub async fn stats(&self) -> Result<Stats, Closed> {
-        let mut shards = self.router.ask_all(|state| state.shard.stats(now())).await?;
-        for (shard, bypasses) in shards.iter_mut().zip(self.router.bypasses.iter()) {
-            shard.bypasses = bypasses.count();
-            shard.joins += shard.bypasses;
-        }
-        Ok(Stats::sum(shards))
+        Ok(Stats::sum(self.router.ask_all(State::stats).await?))
     }
 
     /// Sets the counters to zero, shard by shard, and leaves the gauges as they are. For rates, take the difference of
@@ -129,8 +164,7 @@ where
     ///
     /// [`Closed`] if a shard is.
     pub async fn reset_stats(&self) -> Result<(), Closed> {
-        self.router.bypasses.iter().for_each(Bypasses::reset);
-        self.router.ask_all(|state| state.shard.reset_stats()).await.map(drop)
+        self.router.ask_all(State::reset_stats).await.map(drop)
     }
 
     /// The `most` flights with the most waiters and the `most` oldest: where to look when something hangs.
@@ -229,7 +263,7 @@ where
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = V> + Send + 'static,
     {
-        Join::new(Arc::clone(&self.router), self.max_wait, key.into(), work)
+        Join::new(Arc::clone(&self.router), self.options, key.into(), work)
     }
 
     /// [`join`](Self::join) for values that can't or needn't be cloned: all callers share one `Arc`.
@@ -242,7 +276,7 @@ where
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = V> + Send + 'static,
     {
-        JoinShared::new(Arc::clone(&self.router), self.max_wait, key.into(), work)
+        JoinShared::new(Arc::clone(&self.router), self.options, key.into(), work)
     }
 
     /// Detaches the key's flight: callers that wait for it still get its result, a join made after this returns starts
@@ -324,7 +358,7 @@ where
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<T, E>> + Send + 'static,
     {
-        TryJoin::new(Arc::clone(&self.router), self.max_wait, key.into(), work)
+        TryJoin::new(Arc::clone(&self.router), self.options, key.into(), work)
     }
 }
 
@@ -334,7 +368,7 @@ where
     V: Send + Sync + 'static,
 {
     fn clone(&self) -> Self {
-        Self { router: Arc::clone(&self.router), max_wait: self.max_wait }
+        self.with(self.options)
     }
 }
 
@@ -346,7 +380,8 @@ where
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handle")
             .field("shards", &self.router.engine.shards())
-            .field("max_wait", &self.max_wait)
+            .field("max_wait", &self.options.max_wait)
+            .field("freshness", &self.options.freshness)
             .finish_non_exhaustive()
     }
 }

@@ -237,6 +237,7 @@ mod scope;
 mod shard;
 mod stats;
 mod sync;
+mod tally;
 mod task;
 #[cfg(feature = "tower")]
 pub mod tower;
@@ -248,7 +249,7 @@ mod wait_graph;
 pub use self::metrics::Metrics;
 pub use builder::Builder;
 pub use coalescer::{Coalescer, Shutdown};
-pub use config::{OnAbandon, OnExpiry, RunWork};
+pub use config::{Freshness, OnAbandon, OnExpiry, RunWork};
 pub use error::{BuildError, CaughtPanic, Closed, InvalidRollout, JoinError, TryJoinError};
 pub use handle::Handle;
 pub use join::{Join, JoinShared, TryJoin};

@@ -13,9 +13,8 @@ use std::{
 use crate::{
     engine::{Engine, Key, Value},
     error::{BuildError, Closed, JoinError},
-    router::Bypasses,
     stats::Stats,
-    sync::{Runtime, now},
+    sync::Runtime,
 };
 
 /// What a builder is given: makes one observer per coalescer.
@@ -26,8 +25,7 @@ pub(crate) trait ObserverFactory: Send + Sync {
 
 /// What there is of a coalescer before its shards.
 pub(crate) struct Environment {
-    /// One for each shard.
-    pub(crate) bypasses: Arc<[Bypasses]>,
+    pub(crate) shards: usize,
     pub(crate) runtime: Runtime,
     /// The runtime that timers are made on.
     pub(crate) timers: Runtime,
@@ -62,7 +60,7 @@ pub(crate) enum WaitEnd {
 
 /// A shard that can be asked, and that isn't kept alive by those who may ask it.
 pub(crate) trait Source: Send + Sync {
-    /// What it has counted since it is there, resets or not. Bypasses are the router's.
+    /// What it has counted since it is there, resets or not.
     fn totals(&self) -> Pin<Box<dyn Future<Output = Result<Stats, Closed>> + Send + '_>>;
 }
 
@@ -83,7 +81,7 @@ impl<K: Key, V: Value> Source for WeakShard<K, V> {
             // Held while the question is put, not until it is answered.
             let asked = {
                 let engine = self.engine.upgrade().ok_or(Closed)?;
-                engine.ask(self.shard, (), |state, ()| state.shard.totals(now()))
+                engine.ask(self.shard, (), |state, ()| state.totals())
             };
             Ok(asked.answer().await?.1)
         })

@@ -2,10 +2,7 @@
 
 use std::{
     hash::{BuildHasher, Hash},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Instant,
 };
 
@@ -36,36 +33,10 @@ pub(crate) struct Router<K: Key, V: Value, S> {
     pub(crate) describe: Option<Describe<K>>,
     pub(crate) run_work: RunWork,
     pub(crate) rollout: Rollout,
-    /// By shard, as a bypassed key would have had one.
-    pub(crate) bypasses: Arc<[Bypasses]>,
     /// A shutdown has begun: joins that begin later are refused, even where their shard does not know of it yet.
     pub(crate) closing: AtomicBool,
     /// The runtime that timers are made on.
     pub(crate) timers: Runtime,
-}
-
-/// Bypassed joins, counted where no shard sees them; each shard's on a cache line of its own.
-#[derive(Default)]
-#[repr(align(128))]
-pub(crate) struct Bypasses {
-    total: AtomicU64,
-    /// How many there were at the last reset.
-    before: AtomicU64,
-}
-
-impl Bypasses {
-    /// Since the last reset.
-    pub(crate) fn count(&self) -> u64 {
-        self.total().saturating_sub(self.before.load(Ordering::Relaxed))
-    }
-
-    pub(crate) fn total(&self) -> u64 {
-        self.total.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn reset(&self) {
-        self.before.store(self.total(), Ordering::Relaxed);
-    }
 }
 
 /// Whose shards a caller's keys go to.
@@ -155,7 +126,7 @@ impl<K: Key, V: Value, S> Router<K, V, S> {
     }
 
     pub(crate) fn count_bypass(&self, place: Place) {
-        self.bypasses[place.shard].total.fetch_add(1, Ordering::Relaxed);
+        self.engine.tallies[place.shard].bypass();
     }
 
     /// Now, if an observer wants to know how long a caller that begins now is going to wait.

@@ -6,15 +6,16 @@ use crate::shard::FlightSnapshot;
 
 /// Counters and gauges of a coalescer, or of one of its shards (G14).
 ///
-/// Counters only grow until [`Handle::reset_stats`](crate::Handle::reset_stats). At quiescence
+/// Counters only grow until [`Handle::reset_stats`](crate::Handle::reset_stats), but for `joins`: see there. At quiescence
 /// `joins == executions + coalesced + rejections + bypasses`; a caller that left before its shard saw it is in none of
 /// them. Each shard's part is exact at the moment when the shard answers; the shards answer one after the other.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Joins that a shard handled, and [`bypasses`](Self::bypasses).
+    /// Joins that a shard handled, and [`bypasses`](Self::bypasses). A leader whose work is dropped before it was called, as
+    /// its flight is cut short first, is taken out again.
     pub joins: u64,
-    /// Flights started, each of which runs its work.
+    /// Works that were called for a flight. Each counts when it is first polled, or called on a blocking thread.
     pub executions: u64,
     /// Joins that shared a flight that another caller led. A leader is never one of them.
     pub coalesced: u64,
@@ -33,10 +34,15 @@ pub struct Stats {
     pub aborts: u64,
     /// Flights detached by [`forget`](crate::Handle::forget) or [`forget_all`](crate::Handle::forget_all).
     pub forgets: u64,
+    /// Works that were called while aborted work of their key was not gone, after
+    /// [`Builder::abort_grace`](crate::Builder::abort_grace).
+    pub overlaps: u64,
     /// Joins that ran their own work without a shard. No counter tells how that work ended.
     pub bypasses: u64,
     /// Gauge: flights under way, detached ones included.
     pub flights: usize,
+    /// Gauge: flights whose work has not been called yet: it is about to be, or waits for another execution of its key to end.
+    pub pending: usize,
     /// Gauge: live callers awaiting an answer, leaders included.
     pub waiters: usize,
     /// Gauge: executions that outlive their flights: work that was told to end, by its flight's deadline or as its last
@@ -67,7 +73,9 @@ impl Stats {
         self.departures += shard.departures;
         self.aborts += shard.aborts;
         self.forgets += shard.forgets;
+        self.overlaps += shard.overlaps;
         self.bypasses += shard.bypasses;
+        self.pending += shard.pending;
         self.flights += shard.flights;
         self.waiters += shard.waiters;
         self.lingering += shard.lingering;

@@ -73,6 +73,10 @@ pub(crate) fn report(report: &Report) {
         Report::Overdue { flight, age, waiters } => contained(|| {
             warn!(target: TARGET, flight = flight.number(), age = age.as_secs_f64(), waiters, "flight overdue");
         }),
+        Report::Overlapping { flight, aborted, grace } => contained(|| {
+            let (flight, aborted, grace) = (flight.number(), aborted.number(), grace.as_secs_f64());
+            warn!(target: TARGET, flight, aborted, grace, "flight overlaps");
+        }),
         Report::Rejected { reason } => contained(|| debug!(target: TARGET, reason, "join rejected")),
         Report::Recovered { shard, ref panic } => contained(|| {
             error!(target: TARGET, shard, panic = panic.message(), "shard recovered from a panic");

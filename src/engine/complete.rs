@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Engine,
-    message::{Action, Key, Live, Message, Value},
+    message::{Action, Deferred, Key, Live, Message, Value},
     record::{Ending, Record},
     respond::{self, Responding},
     turn::State,
@@ -38,6 +38,15 @@ impl<K: Key, V: Value> Completer<K, V> {
         self.record.as_deref().expect("it is taken where the duty is done, which ends this")
     }
 
+    /// The work is about to be polled. Its first poll calls it, which counts as an execution.
+    pub(crate) fn call(&self) {
+        let record = self.record();
+        if record.call() {
+            let flight = record.flight().id;
+            self.engine.tallies[flight.shard()].call(flight);
+        }
+    }
+
     /// Whose work it is that runs, as long as it runs.
     pub(crate) fn current(&self) -> Current {
         Current { coalescer: self.engine.identity(), flight: self.record().flight() }
@@ -65,14 +74,15 @@ impl<K: Key, V: Value> Completer<K, V> {
     }
 
     fn publish(&mut self, ending: Ending<V>) -> Option<Box<Responding<K, V>>> {
-        let (engine, flight) = (&self.engine, self.record.as_ref()?.flight());
+        let engine = &self.engine;
+        let (flight, was_called) = self.record.as_ref().map(|record| (record.flight(), record.was_called()))?;
         // Let go of before any caller is woken, so that the last one finds that the value is its own.
         self.record = None;
         let mut unpublished = Some(ending);
-        let ended = engine.visit(flight.id.shard(), |state| end(state, flight, &mut unpublished));
+        let ended = engine.visit(flight.id.shard(), |state| end(state, flight, &mut unpublished, was_called));
         match (ended, unpublished) {
             (Some(Some(ended)), _) => return respond::respond(engine, ended),
-            (None, Some(ending)) => engine.post(flight.id.shard(), Message::Complete { flight, ending }),
+            (None, Some(ending)) => engine.post(flight.id.shard(), Message::Complete { flight, ending, was_called }),
             // Cut short before: a late result changes nothing.
             (_, late) => drop_contained(late),
         }
@@ -85,7 +95,7 @@ impl<K: Key, V: Value> Completer<K, V> {
         let (engine, flight) = (&self.engine, record.flight());
         let mut unpublished = Some(ending);
         let ended = engine.visit(flight.id.shard(), |state| {
-            let mut ended = state.shard.complete(flight, completion_of(unpublished.as_ref()?))?;
+            let mut ended = state.complete(flight, completion_of(unpublished.as_ref()?, true))?;
             let (waiters, leader) = (ended.waiters.len(), ended.waiters.take_leader());
             if waiters > 1 {
                 unpublished.take().into_iter().for_each(|ending| ended.record.publish(ending));
@@ -107,7 +117,7 @@ impl<K: Key, V: Value> Completer<K, V> {
                 InPlaceEnd::Elsewhere(record)
             }
             (None, Some(ending)) => {
-                engine.post(flight.id.shard(), Message::Complete { flight, ending });
+                engine.post(flight.id.shard(), Message::Complete { flight, ending, was_called: true });
                 InPlaceEnd::Elsewhere(record)
             }
             // Cut short before: a late result changes nothing.
@@ -124,8 +134,9 @@ pub(super) fn end<K: Key, V: Value>(
     state: &mut State<K, V>,
     flight: FlightRef,
     ending: &mut Option<Ending<V>>,
+    was_called: bool,
 ) -> Option<Ended<Live<K, V>>> {
-    let ended = state.shard.complete(flight, completion_of(ending.as_ref()?))?;
+    let ended = state.complete(flight, completion_of(ending.as_ref()?, was_called))?;
     ending.take().into_iter().for_each(|ending| ended.record.publish(ending));
     Some(ended)
 }
@@ -137,8 +148,9 @@ pub(crate) enum InPlaceEnd<V> {
     Elsewhere(Arc<Record<V>>),
 }
 
-fn completion_of<V>(ending: &Ending<V>) -> Completion {
+fn completion_of<V>(ending: &Ending<V>, was_called: bool) -> Completion {
     match ending {
+        _ if !was_called => Completion::Uncalled,
         Ok(output) if output.is_error => Completion::Error,
         Ok(_) => Completion::Value,
         Err(JoinError::Panicked(_)) => Completion::Panicked,
@@ -195,7 +207,7 @@ impl<K: Key, V: Value> Engine<K, V> {
     /// A caller gives up its slot before it has its answer.
     pub(crate) fn leave(self: &Arc<Self>, slot: Slot, why: Leaves) -> After {
         let shard = slot.flight.id.shard();
-        match self.visit(shard, |state| state.shard.leave(slot, why)) {
+        match self.visit(shard, |state| state.leave(slot, why)) {
             Some(left) => self.after_leaving(left),
             None => {
                 self.post(shard, Message::Cancel(slot, why));
@@ -216,15 +228,17 @@ impl<K: Key, V: Value> Engine<K, V> {
     fn after_leaving(self: &Arc<Self>, left: Left<Live<K, V>>) -> After {
         let Left::Departed { waker, abandoned } = left else { return After::Over };
         drop_contained(waker);
-        let Some(ended) = abandoned else { return After::GoesOn };
+        let Some(cut) = abandoned else { return After::GoesOn };
         // No caller is left to wake: what remains is the key's to drop, and the work's task to be told.
-        let work = ended.record.abort();
-        ended.record.publish(Err(JoinError::Aborted));
-        let record = Arc::clone(&ended.record);
-        drop(respond::respond(self, ended));
+        let (work, unbegun) = (cut.record.abort(), cut.record.claim());
+        cut.record.publish(Err(JoinError::Aborted));
+        respond::tell(self, cut.itself.id, cut.started, cut.record.error(), 0);
+        drop_contained(cut.key);
         if let Some(work) = work {
-            Completer::new(Arc::clone(self), record).drop_first(work);
+            Completer::new(Arc::clone(self), cut.record).drop_first(work);
         }
+        // No thread has begun it: now it only drops what it came with.
+        drop(unbegun.map(Deferred::new));
         After::Aborted
     }
 }

@@ -54,7 +54,7 @@ impl<K: Key, V: Value> State<K, V> {
         }
         let cut = self.shard.flights();
         self.shard.close(abort || self.drain.is_some(), &mut self.effects);
-        let totals = self.shard.totals(now());
+        let totals = self.totals();
         let (shard, observer, drain) = (self.number, self.observer.take(), self.drain.take());
         self.actions.push(Action::Run(Deferred::new(move || {
             if let Some(observer) = observer {

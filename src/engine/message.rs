@@ -5,12 +5,12 @@ use std::{marker::PhantomData, sync::Arc, task::Waker, time::Instant};
 use super::{
     Engine, State,
     complete::{self, Completer, HeldSlot},
-    record::{Ending, InPlaceWork, Record},
-    respond,
+    record::{Ending, ParkedWork, Record},
+    respond::{self, Responding},
 };
 use crate::{
     error::JoinError,
-    shard::{Ended, FlightRef, Join, Joined, Leaves, Left, Renewed, Report, Slot, Types},
+    shard::{Begins, Flight, FlightRef, Join, Joined, Leaves, Left, Renewed, Report, Slot, Types},
     sync::oneshot,
     unwind::{Contained, contain, drop_contained},
 };
@@ -33,8 +33,8 @@ impl<K: Eq, V> Types for Live<K, V> {
     type Waker = Waker;
     type Record = Arc<Record<V>>;
 
-    fn record(flight: FlightRef) -> Arc<Record<V>> {
-        Record::new(flight)
+    fn record(flight: FlightRef, begins: Begins) -> Arc<Record<V>> {
+        Record::new(flight, begins)
     }
 }
 
@@ -44,6 +44,7 @@ pub(crate) enum Message<K: Key, V: Value> {
     Complete {
         flight: FlightRef,
         ending: Ending<V>,
+        was_called: bool,
     },
     /// A caller has left.
     Cancel(Slot, Leaves),
@@ -133,17 +134,22 @@ impl<K: Key, V: Value> Drop for Reply<K, V> {
 /// Work that is to run as a task.
 pub(crate) trait Launch<K: Key, V: Value>: Send {
     fn launch(self: Box<Self>, completer: Completer<K, V>);
+
+    /// For a flight that begins later.
+    fn park(self: Box<Self>) -> ParkedWork<V>;
 }
 
 /// What turns leave to be done outside the shard for other callers than the one on whose thread they run.
 pub(crate) enum Action<K: Key, V: Value> {
     Launch(Box<dyn Launch<K, V>>, Completer<K, V>),
     /// The outcome is published: wake the callers.
-    Respond(Ended<Live<K, V>>),
+    Respond(Box<Responding<K, V>>),
     Run(Deferred),
     Drop(Discard<K, V>),
-    /// Work that a leader polled, whose flight is over.
-    DropWork(Box<InPlaceWork<V>>, Arc<Record<V>>),
+    /// Work that is in no task, whose flight is over.
+    DropWork(Box<ParkedWork<V>>, Arc<Record<V>>),
+    /// Work that is in no task is to be one.
+    RunWork(Arc<Record<V>>),
     Report(Report),
     /// There are messages left in the queue of this shard, or there is a new deadline, or nothing left to wait for.
     CallActor {
@@ -157,9 +163,10 @@ pub(crate) enum Discard<K: Key, V: Value> {
     Waker(Waker),
     Ending(Ending<V>),
     /// The work first: its execution has ended when it is gone.
-    Execution(Box<InPlaceWork<V>>, Completer<K, V>),
+    Execution(Box<ParkedWork<V>>, Completer<K, V>),
     Join(Join<Live<K, V>>, Box<dyn Launch<K, V>>),
     Unused(Unused<K, V>),
+    Flight(Box<Flight<Live<K, V>>>),
 }
 
 impl<K: Key, V: Value> Discard<K, V> {
@@ -174,6 +181,7 @@ impl<K: Key, V: Value> Discard<K, V> {
                 drop_contained(join.waker);
             }
             Self::Unused(unused) => drop(unused),
+            Self::Flight(flight) => drop_contained(flight.key),
         }
     }
 }
@@ -206,14 +214,15 @@ impl<K: Key, V: Value> Message<K, V> {
     pub(super) fn handle(self, engine: &Arc<Engine<K, V>>, state: &mut State<K, V>, now: Instant) {
         match self {
             Self::Join(queued) => queued.handle(engine, state, now),
-            Self::Complete { flight, ending } => {
+            Self::Complete { flight, ending, was_called } => {
                 let mut unpublished = Some(ending);
-                let ended = complete::end(state, flight, &mut unpublished);
-                state.actions.extend(ended.map(Action::Respond));
+                let ended = complete::end(state, flight, &mut unpublished, was_called);
+                let respond = |ended| Action::Respond(Responding::to_ended(engine, ended));
+                state.actions.extend(ended.map(respond));
                 // Cut short before: a late result changes nothing.
                 state.actions.extend(unpublished.map(|late| Action::Drop(Discard::Ending(late))));
             }
-            Self::Cancel(slot, why) => after_leaving(state.shard.leave(slot, why), &mut state.actions),
+            Self::Cancel(slot, why) => state.leave_for_another(engine, slot, why),
             Self::Renew { slot, waker } => state.actions.push(match state.shard.renew(slot, waker) {
                 Renewed::Replaced(older) => Action::Drop(Discard::Waker(older)),
                 // Its next poll finds the outcome.
@@ -224,12 +233,14 @@ impl<K: Key, V: Value> Message<K, V> {
     }
 }
 
-/// A caller has left, whose waker is dropped elsewhere.
-fn after_leaving<K: Key, V: Value>(left: Left<Live<K, V>>, actions: &mut Vec<Action<K, V>>) {
-    let Left::Departed { waker, abandoned } = left else { return };
-    actions.push(Action::Drop(Discard::Waker(waker)));
-    if let Some(ended) = abandoned {
-        respond::cut_short(ended, JoinError::Aborted, true, actions);
+impl<K: Key, V: Value> State<K, V> {
+    /// A caller has left, whose waker is dropped elsewhere.
+    fn leave_for_another(&mut self, engine: &Arc<Engine<K, V>>, slot: Slot, why: Leaves) {
+        let Left::Departed { waker, abandoned } = self.leave(slot, why) else { return };
+        self.actions.push(Action::Drop(Discard::Waker(waker)));
+        if let Some(cut) = abandoned {
+            respond::cut_short(engine, cut, JoinError::Aborted, true, &mut self.actions);
+        }
     }
 }
 
@@ -242,11 +253,17 @@ impl<K: Key, V: Value> QueuedJoin<K, V> {
             return;
         }
         let joined = state.join(join, wants_arc, now);
-        let State { shard, actions, .. } = state;
+        let actions = &mut state.actions;
         let (answer, waker) = match joined {
             Joined::Leads { slot, record } => {
-                let completer = Completer::new(Arc::clone(engine), Arc::clone(&record));
-                actions.push(Action::Launch(work, completer));
+                if record.begins_later() {
+                    // Not needed already, as no other turn has seen the record yet.
+                    let needed = record.park(work.park());
+                    debug_assert!(needed.is_none(), "it was parked in the turn that made it");
+                } else {
+                    let completer = Completer::new(Arc::clone(engine), Arc::clone(&record));
+                    actions.push(Action::Launch(work, completer));
+                }
                 let held = HeldSlot::new(Arc::clone(engine), slot.number, record);
                 (Answer::Slot { held, unused: None }, None)
             }
@@ -274,11 +291,11 @@ impl<K: Key, V: Value> QueuedJoin<K, V> {
             // It left after the look above, so it has a slot, which is free from now on (G7): what it asks next comes after.
             Some(Answer::Slot { held, unused }) => {
                 let (number, record) = held.take_over();
-                after_leaving(shard.leave(record.slot(number), Leaves::ByItself), actions);
-                actions.extend(unused.map(|unused| Action::Drop(Discard::Unused(unused))));
+                state.leave_for_another(engine, record.slot(number), Leaves::ByItself);
+                state.actions.extend(unused.map(|unused| Action::Drop(Discard::Unused(unused))));
             }
             Some(Answer::Refused { unused, .. }) => {
-                actions.extend(unused.map(|unused| Action::Drop(Discard::Unused(unused))));
+                state.actions.extend(unused.map(|unused| Action::Drop(Discard::Unused(unused))));
             }
             None => {}
         }

@@ -30,7 +30,7 @@ pub(crate) use self::{
     drain::Drained,
     latest_waker::LatestWaker,
     message::{Answer, Key, Launch, Live, Message, QueuedJoin, Reply, Value},
-    record::{Ending, InPlaceWork, Needed, Output, Record},
+    record::{BoxedFuture, Ending, Needed, Output, ParkedWork, Record},
     respond::Responding,
     turn::State,
 };
@@ -39,6 +39,7 @@ use crate::{
     queue::Queue,
     shard::{FlightRef, Shard},
     sync::{AtomicU8, AtomicWaker, Cell, Runtime, has_many_workers},
+    tally::Tally,
     wait_graph::{Node, WaitGraph},
 };
 
@@ -48,6 +49,8 @@ static NEXT_IDENTITY: AtomicU64 = AtomicU64::new(0);
 /// All shards of a coalescer.
 pub(crate) struct Engine<K: Key, V: Value> {
     ports: Box<[Port<K, V>]>,
+    /// One for each shard.
+    pub(crate) tallies: Arc<[Tally]>,
     pub(crate) runtime: Runtime,
     /// The runtime's workers keep the task that they woke last in a slot which no other worker takes from.
     many_workers: bool,
@@ -66,17 +69,19 @@ struct Port<K: Key, V: Value> {
 
 impl<K: Key, V: Value> Engine<K, V> {
     pub(crate) fn new(
-        shards: impl Iterator<Item = Shard<Live<K, V>>>,
+        shards: impl ExactSizeIterator<Item = Shard<Live<K, V>>>,
         runtime: Runtime,
         observer: Option<Arc<dyn Observer>>,
     ) -> Self {
+        let tallies: Arc<[_]> = (0..shards.len()).map(|_| Tally::default()).collect();
         let port = |(number, shard)| Port {
-            shard: Cell::full(Box::new(State::new(number, shard, observer.clone()))),
+            shard: Cell::full(Box::new(State::new(number, shard, Arc::clone(&tallies), observer.clone()))),
             queue: Queue::new(),
             actor: Call { state: AtomicU8::new(0), waker: AtomicWaker::new() },
         };
         Self {
             ports: shards.enumerate().map(port).collect(),
+            tallies,
             many_workers: has_many_workers(&runtime),
             runtime,
             observer,

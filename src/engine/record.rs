@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     error::JoinError,
-    shard::{FlightRef, Slot},
+    shard::{Begins, FlightId, FlightRef, Slot},
     sync::{AtomicU8, AtomicWaker, Cell, OnceLock},
     unwind::{catch, drop_contained},
 };
@@ -43,25 +43,37 @@ pub(crate) struct Output<V> {
 /// What work came to: its output, or why there is none.
 pub(crate) type Ending<V> = Result<Output<V>, JoinError>;
 
-/// Work that its leader polls: boxed, so that it can be moved to a task between two polls.
-pub(crate) struct InPlaceWork<V>(pub(crate) Pin<Box<dyn Future<Output = Ending<V>> + Send>>);
+/// Work that runs in no task, as its leader polls it or as it is not to begin yet. Boxed, so that it can be moved to a task.
+pub(crate) enum ParkedWork<V> {
+    Async(BoxedFuture<V>),
+    /// A closure that blocks.
+    Blocking(Box<dyn FnOnce() -> V + Send>),
+}
+
+pub(crate) type BoxedFuture<V> = Pin<Box<dyn Future<Output = Ending<V>> + Send>>;
 
 /// The flight is over and its work has to be dropped.
 const ABORTED: u8 = 1;
-/// A second caller waits for work that the leader polls: it has to become a task.
+/// Work that the leader polls has to become a task, as a second caller waits for it; or pending work has to begin.
 const SHARED: u8 = 2;
 /// A caller wants the value in an `Arc`.
 const ARC_WANTED: u8 = 4;
+/// The work was called.
+const CALLED: u8 = 8;
+/// The work waits until aborted work of its key is gone. Said at the beginning, and never changed.
+const AFTER_ABORTED: u8 = 16;
 
 pub(crate) struct Record<V> {
     flight: FlightRef,
+    /// The flight under way that the work of this one waits for.
+    predecessor: Option<FlightId>,
     /// Set once, in the turn that unmapped the flight.
     outcome: OnceLock<Outcome<V>>,
     flags: AtomicU8,
     /// The work's task, which has to be woken to learn that it is aborted.
     task: AtomicWaker,
-    /// Work that its leader polls, while it is not being polled.
-    in_place: Cell<InPlaceWork<V>>,
+    /// Work that its leader polls, while it is not being polled; or work that has not begun.
+    parked: Cell<ParkedWork<V>>,
     /// Blocking work that waits for a thread.
     unbegun: Cell<Unbegun>,
 }
@@ -70,19 +82,41 @@ pub(crate) struct Record<V> {
 pub(crate) type Unbegun = Box<dyn FnOnce() + Send>;
 
 impl<V> Record<V> {
-    pub(crate) fn new(flight: FlightRef) -> Arc<Self> {
+    pub(crate) fn new(flight: FlightRef, begins: Begins) -> Arc<Self> {
         Arc::new(Self {
             flight,
+            predecessor: if let Begins::After(predecessor) = begins { Some(predecessor) } else { None },
             outcome: OnceLock::new(),
-            flags: AtomicU8::new(0),
+            flags: AtomicU8::new(if begins == Begins::AfterAborted { AFTER_ABORTED } else { 0 }),
             task: AtomicWaker::new(),
-            in_place: Cell::empty(),
+            parked: Cell::empty(),
             unbegun: Cell::empty(),
         })
     }
 
     pub(crate) fn flight(&self) -> FlightRef {
         self.flight
+    }
+
+    /// The flight under way that it waited for at its beginning, if it did.
+    pub(crate) fn predecessor(&self) -> Option<FlightRef> {
+        self.predecessor.map(|id| FlightRef { hash: self.flight.hash, id })
+    }
+
+    /// Whether its work waits at its beginning. When it no longer does, its shard has it begin.
+    pub(crate) fn begins_later(&self) -> bool {
+        // Relaxed: it is said before the record is anywhere else.
+        self.predecessor.is_some() || self.flags.load(Ordering::Relaxed) & AFTER_ABORTED != 0
+    }
+
+    /// The work is about to be called. Tells the first time from others.
+    pub(crate) fn call(&self) -> bool {
+        // Relaxed: only what has the work does this, and the flag says no more. Read first, as it is asked at each poll.
+        !self.was_called() && self.flags.fetch_or(CALLED, Ordering::Relaxed) & CALLED == 0
+    }
+
+    pub(crate) fn was_called(&self) -> bool {
+        self.flags.load(Ordering::Relaxed) & CALLED != 0
     }
 
     /// A caller's slot, by its number.
@@ -170,29 +204,29 @@ impl<V> Record<V> {
         self.unbegun.take().map(|work| *work)
     }
 
-    /// Has the work dropped by its task. Work that its leader polls comes back, for the caller to drop, and then to complete.
+    /// Has the work dropped by its task. Work that is in none comes back, for the caller to drop, and then to complete.
     #[must_use = "dropping work runs user code"]
-    pub(super) fn abort(&self) -> Option<Box<InPlaceWork<V>>> {
+    pub(super) fn abort(&self) -> Option<Box<ParkedWork<V>>> {
         self.flags.fetch_or(ABORTED, Ordering::Relaxed);
         self.task.wake();
-        self.in_place.take()
+        self.parked.take()
     }
 
-    /// A second caller has come, or the leader has left: the work is to be a task. It comes back unless it is being
-    /// polled just now, in which case [`park`](Self::park) gives it to the leader again.
-    pub(crate) fn share(&self) -> Option<Box<InPlaceWork<V>>> {
+    /// The work is to be a task: a second caller has come, the leader has left, or it is to begin. It comes back unless its
+    /// leader has it just now, in which case [`park`](Self::park) gives it to the leader again.
+    pub(crate) fn share(&self) -> Option<Box<ParkedWork<V>>> {
         self.flags.fetch_or(SHARED, Ordering::Relaxed);
-        self.in_place.take()
+        self.parked.take()
     }
 
     /// The leader's work, to be polled. `None` if it is no longer the leader's to poll.
-    pub(crate) fn unpark(&self) -> Option<InPlaceWork<V>> {
-        self.in_place.take().map(|work| *work)
+    pub(crate) fn unpark(&self) -> Option<ParkedWork<V>> {
+        self.parked.take().map(|work| *work)
     }
 
-    /// Leaves the work for the leader's next poll, or for the caller that needs it before. It comes back if it is needed already.
-    pub(crate) fn park(&self, work: InPlaceWork<V>) -> Option<(Box<InPlaceWork<V>>, Needed)> {
-        drop_contained(self.in_place.put(Box::new(work)));
+    /// Leaves the work for the leader's next poll, or for the thread that needs it before. It comes back if it is needed already.
+    pub(crate) fn park(&self, work: ParkedWork<V>) -> Option<(Box<ParkedWork<V>>, Needed)> {
+        drop_contained(self.parked.put(Box::new(work)));
         // `share` and `abort` set their flag and then swap the cell. A swap of theirs that found it empty came before ours
         // in the cell's order, ours acquires what theirs released, and so we see the flag.
         let needed = match self.flags.load(Ordering::Relaxed) {
@@ -200,11 +234,11 @@ impl<V> Record<V> {
             flags if flags & SHARED != 0 => Needed::AsTask,
             _ => return None,
         };
-        self.in_place.take().map(|work| (work, needed))
+        self.parked.take().map(|work| (work, needed))
     }
 }
 
-/// What is to become of work that its leader has just polled.
+/// What is to become of work that its leader has just had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Needed {
     AsTask,
@@ -215,6 +249,6 @@ pub(crate) enum Needed {
 impl<V> Drop for Record<V> {
     fn drop(&mut self) {
         drop_contained(self.outcome.take());
-        drop_contained(mem::replace(&mut self.in_place, Cell::empty()).into_inner());
+        drop_contained(mem::replace(&mut self.parked, Cell::empty()).into_inner());
     }
 }

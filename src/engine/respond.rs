@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     error::JoinError,
-    shard::{Ended, Flight, FlightId, Present, Report},
+    shard::{Cut, Ended, Flight, FlightId, Present, Report},
     sync::{bound, is_inside, now, off_the_workers, run_on_its_own_thread},
     trace,
     unwind::{contain, drop_contained},
@@ -31,16 +31,21 @@ const BATCH: usize = bound(256, 1);
 
 /// A flight that was cut short: its work is dropped, and its callers get this error.
 pub(super) fn cut_short<K: Key, V: Value>(
-    ended: Ended<Live<K, V>>,
+    engine: &Arc<Engine<K, V>>,
+    cut: Cut<Live<K, V>>,
     error: JoinError,
     abort: bool,
     actions: &mut Vec<Action<K, V>>,
 ) {
-    if abort && let Some(work) = ended.record.abort() {
-        actions.push(Action::DropWork(work, Arc::clone(&ended.record)));
+    if abort {
+        if let Some(work) = cut.record.abort() {
+            actions.push(Action::DropWork(work, Arc::clone(&cut.record)));
+        }
+        // Blocking work that no thread has begun: now it only drops what it came with, and its execution has ended.
+        actions.extend(cut.record.claim().map(|unbegun| Action::Run(Deferred::new(unbegun))));
     }
-    ended.record.publish(Err(error));
-    actions.push(Action::Respond(ended));
+    cut.record.publish(Err(error));
+    actions.push(Action::Respond(Responding::to_cut(engine, cut)));
 }
 
 /// For a flight whose outcome is published, in the task or the caller that ran its work: wakes a batch of its callers. What
@@ -98,7 +103,12 @@ pub(super) fn hand_over<K: Key, V: Value>(engine: &Arc<Engine<K, V>>, actions: V
     let mut tasks = Tasks::new(engine);
     for action in actions {
         match action {
-            Action::Respond(ended) => tasks.responding.push(Box::new(Responding::new(engine, ended))),
+            Action::Respond(responding) => tasks.responding.push(responding),
+            Action::RunWork(record) => {
+                if let Some(work) = record.share() {
+                    tasks.launches.push((work, Completer::new(Arc::clone(engine), record)));
+                }
+            }
             Action::Launch(work, completer) => tasks.launches.push((work, completer)),
             Action::Run(deferred) => tasks.deferred.push(deferred),
             Action::Drop(discard) => tasks.discards.push(discard),
@@ -221,12 +231,16 @@ struct Untold<K: Key, V: Value> {
 }
 
 impl<K: Key, V: Value> Responding<K, V> {
-    #[expect(clippy::boxed_local, reason = "as it comes out of the map")]
-    fn new(engine: &Arc<Engine<K, V>>, ended: Ended<Live<K, V>>) -> Self {
-        let Flight { itself, started, key, record, waiters, .. } = *ended;
+    pub(super) fn to_ended(engine: &Arc<Engine<K, V>>, ended: Ended<Live<K, V>>) -> Box<Self> {
+        Self::to_cut(engine, ended.into_cut())
+    }
+
+    /// To the callers of a flight that was cut short.
+    pub(super) fn to_cut(engine: &Arc<Engine<K, V>>, cut: Cut<Live<K, V>>) -> Box<Self> {
+        let Cut { itself, key, started, record, waiters } = cut;
         let error = record.error().cloned();
         let untold = Untold { engine: Arc::clone(engine), flight: itself.id, started, waiters: waiters.len(), error };
-        Self { untold: Some(untold), waiters: waiters.into_iter(), key: Some(key) }
+        Box::new(Self { untold: Some(untold), waiters: waiters.into_iter(), key })
     }
 
     fn tell(&mut self) {

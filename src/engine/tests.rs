@@ -16,9 +16,9 @@ use super::{
 use crate::{
     config::Config,
     error::JoinError,
-    shard::{Completion, FlightRef, Join, Joined, Leaves, Slot},
+    shard::{Begins, Completion, FlightRef, Join, Joined, Leaves, Slot},
     sync::{now, oneshot},
-    task::{self, AsyncWork, BoxedWork, Unclassified, Work},
+    task::{self, AsyncWork, BoxedWork, Unclassified},
 };
 
 type Numbers = Engine<u8, u8>;
@@ -30,7 +30,7 @@ fn engine() -> Arc<Numbers> {
 
 fn join(key: u8) -> Join<Live<u8, u8>> {
     let waker = Waker::noop().clone();
-    Join { hash: key.into(), key, waker, origin: None, description: None, in_place: false }
+    Join { hash: key.into(), key, waker, origin: None, description: None, in_place: false, fresh: false }
 }
 
 fn lead(engine: &Arc<Numbers>, key: u8) -> (FlightRef, Arc<Record<u8>>) {
@@ -59,7 +59,7 @@ fn queued(key: u8) -> (Message<u8, u8>, oneshot::Receiver<Answer<u8, u8>>) {
 }
 
 fn stats(engine: &Arc<Numbers>) -> crate::Stats {
-    engine.visit(0, |state| state.shard.stats(now())).expect("the shard is in")
+    engine.visit(0, |state| state.stats()).expect("the shard is in")
 }
 
 /// The shard is out for as long as `meanwhile` takes, as if another thread had it.
@@ -125,7 +125,7 @@ async fn a_turn_that_panics_loses_neither_the_shard_nor_what_waits_for_it() {
     engine.post(0, message);
     assert!(matches!(reply.try_recv(), Ok(Answer::Refused { error: JoinError::Closed, .. })));
     assert!(matches!(record.error(), Some(JoinError::Closed)), "what the turn left to do is done");
-    assert!(engine.visit(0, |state| state.shard.complete(flight, Completion::Value).is_none()).unwrap());
+    assert!(engine.visit(0, |state| state.complete(flight, Completion::Value).is_none()).unwrap());
 }
 
 #[tokio::test]
@@ -239,14 +239,14 @@ async fn a_waker_that_comes_too_late_by_the_queue_is_woken() {
 #[tokio::test]
 async fn work_that_its_leader_polls_is_needed_from_the_moment_a_second_caller_shares_it() {
     let flight = lead(&engine(), 1).0;
-    let record = Record::<u8>::new(flight);
-    let work = || Work::<u8>::in_place(AsyncWork::<_, Unclassified>::new(|| async { 7 }), None).ok().unwrap();
+    let record = Record::<u8>::new(flight, Begins::AtOnce);
+    let work = || ParkedWork::Async(AsyncWork::<_, Unclassified>::new(|| async { 7 }).into_boxed(None));
     assert!(record.park(work()).is_none());
     assert!(record.unpark().is_some());
     // While it is being polled.
     assert!(record.share().is_none());
     assert!(matches!(record.park(work()), Some((_, Needed::AsTask))));
-    let record = Record::<u8>::new(flight);
+    let record = Record::<u8>::new(flight, Begins::AtOnce);
     assert!(record.park(work()).is_none());
     assert!(record.share().is_some(), "between two polls");
     assert!(record.abort().is_none());

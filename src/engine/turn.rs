@@ -5,13 +5,15 @@ use std::{sync::Arc, time::Instant};
 use super::{
     Engine, Port,
     drain::Drain,
-    message::{Action, Key, Live, Message, Value},
+    message::{Action, Discard, Key, Live, Message, Value},
     respond,
 };
 use crate::{
     observer::Observer,
-    shard::{Effect, Join, Joined, Report, Shard},
+    shard::{Completion, Effect, Ended, FlightRef, Join, Joined, Leaves, Left, Report, Shard, Slot},
+    stats::Stats,
     sync::{bound, now},
+    tally::Tally,
     trace,
     unwind::catch,
 };
@@ -30,6 +32,7 @@ pub(super) const MOST_OF_OTHERS: usize = bound(4096, 2);
 pub(crate) struct State<K: Key, V: Value> {
     pub(super) number: usize,
     pub(crate) shard: Shard<Live<K, V>>,
+    tallies: Arc<[Tally]>,
     /// What the shard asks for.
     pub(crate) effects: Vec<Effect<Live<K, V>>>,
     /// What else is to be done outside.
@@ -41,8 +44,13 @@ pub(crate) struct State<K: Key, V: Value> {
 }
 
 impl<K: Key, V: Value> State<K, V> {
-    pub(super) fn new(number: usize, shard: Shard<Live<K, V>>, observer: Option<Arc<dyn Observer>>) -> Self {
-        Self { number, shard, effects: Vec::new(), actions: Vec::new(), drain: None, observer }
+    pub(super) fn new(
+        number: usize,
+        shard: Shard<Live<K, V>>,
+        tallies: Arc<[Tally]>,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> Self {
+        Self { number, shard, tallies, effects: Vec::new(), actions: Vec::new(), drain: None, observer }
     }
 
     pub(crate) fn join(&mut self, join: Join<Live<K, V>>, wants_arc: bool, now: Instant) -> Joined<Live<K, V>> {
@@ -51,6 +59,27 @@ impl<K: Key, V: Value> State<K, V> {
             record.want_arc();
         }
         joined
+    }
+
+    pub(crate) fn stats(&mut self) -> Stats {
+        self.tallies[self.number].complete(self.shard.stats(now()), self.shard.led())
+    }
+
+    pub(crate) fn totals(&mut self) -> Stats {
+        self.tallies[self.number].complete_totals(self.shard.totals(now()))
+    }
+
+    pub(crate) fn reset_stats(&mut self) {
+        self.shard.reset_stats();
+        self.tallies[self.number].reset(self.shard.led());
+    }
+
+    pub(crate) fn complete(&mut self, flight: FlightRef, completion: Completion) -> Option<Ended<Live<K, V>>> {
+        self.shard.complete(flight, completion, now, &mut self.effects)
+    }
+
+    pub(crate) fn leave(&mut self, slot: Slot, why: Leaves) -> Left<Live<K, V>> {
+        self.shard.leave(slot, why, now, &mut self.effects)
     }
 }
 
@@ -74,11 +103,13 @@ impl<K: Key, V: Value> Todo<K, V> {
 
     /// Takes out of a shard's state what is to be done. `own`: it is about this thread's own message.
     #[cold]
-    fn take_from(&mut self, state: &mut State<K, V>, own: bool) {
+    fn take_from(&mut self, engine: &Arc<Engine<K, V>>, state: &mut State<K, V>, own: bool) {
         self.actions.append(&mut state.actions);
         for effect in state.effects.drain(..) {
             match effect {
-                Effect::End { ended, error, abort } => respond::cut_short(ended, error, abort, &mut self.actions),
+                Effect::End { cut, error, abort } => respond::cut_short(engine, cut, error, abort, &mut self.actions),
+                Effect::Run(record) => self.actions.push(Action::RunWork(record)),
+                Effect::Discard(flight) => self.actions.push(Action::Drop(Discard::Flight(flight))),
                 Effect::SetAlarm => self.actions.push(Action::CallActor { shard: state.number }),
                 Effect::Report(report) if own => self.reports.push(report),
                 Effect::Report(report) => self.actions.push(Action::Report(report)),
@@ -130,13 +161,13 @@ impl<'a, K: Key, V: Value> Out<'a, K, V> {
     /// sender's: the message is in the queue when we look. If the sender's swap came later, it found the shard, and handles
     /// its message itself.
     #[inline]
-    fn put_back(mut self, own: bool, todo: &mut Option<Todo<K, V>>) {
+    fn put_back(mut self, engine: &Arc<Engine<K, V>>, own: bool, todo: &mut Option<Todo<K, V>>) {
         let state = self.state();
         if state.drain.is_some() {
             state.end_drain(now);
         }
         if !state.effects.is_empty() || !state.actions.is_empty() {
-            todo.get_or_insert_with(Todo::new).take_from(state, own);
+            todo.get_or_insert_with(Todo::new).take_from(engine, state, own);
         }
         if let Some(state) = self.state.take() {
             let second = self.port.shard.put(state);
@@ -180,7 +211,7 @@ impl<K: Key, V: Value> Engine<K, V> {
         let is_next = port.queue.is_empty() || out.handle_queued(self) < BATCH;
         let answer = is_next.then(|| turn(out.state()));
         let mut todo = None;
-        out.put_back(true, &mut todo);
+        out.put_back(self, true, &mut todo);
         if !port.queue.is_empty() {
             self.catch_up(shard, MOST_OF_OTHERS, todo.get_or_insert_with(Todo::new));
         }
@@ -225,7 +256,7 @@ impl<K: Key, V: Value> Engine<K, V> {
         while let Some(mut out) = Out::take(port) {
             handled += out.handle_queued(self);
             let mut more = None;
-            out.put_back(false, &mut more);
+            out.put_back(self, false, &mut more);
             if let Some(mut more) = more {
                 todo.append(&mut more);
             }

@@ -13,6 +13,7 @@ use super::{
     timeout::WaitTimeout,
 };
 use crate::{
+    config::Freshness,
     error::JoinError,
     handle::Handle,
     observer::WaitEnd,
@@ -84,10 +85,19 @@ where
             return value;
         }
         let timeout = WaitTimeout::new(None, &router.timers, since);
+        let fresh = self.options().freshness == Freshness::StartedAfterCall;
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         let mut cx = Context::from_waker(&waker);
-        let entry =
-            Entry { place, key, work: BlockingWork(work), wants_arc: false, context, timeout, waker: waker.clone() };
+        let entry = Entry {
+            place,
+            key,
+            work: BlockingWork(work),
+            wants_arc: false,
+            fresh,
+            context,
+            timeout,
+            waker: waker.clone(),
+        };
         let (joining, polled) = Joining::entered(Arc::clone(router), entry, &mut cx);
         let delivered = match polled {
             Poll::Ready(delivered) => delivered?,
@@ -97,7 +107,7 @@ where
     }
 
     fn wait<W>(&self, mut joining: Joining<K, V, W, S>, cx: &mut Context<'_>) -> Result<Delivered<V>, JoinError> {
-        let (began, limit) = (Instant::now(), self.max_wait());
+        let (began, limit) = (Instant::now(), self.options().max_wait);
         // This thread may be one of the pool, and all others may wait as it does: work that they wait for runs on one of them.
         let is_nested = current::get().is_some();
         let longest = if is_nested { LOOK_AGAIN } else { Duration::MAX };

@@ -10,11 +10,11 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use self::state::Joining;
 use crate::{
+    config::CallOptions,
     error::{JoinError, TryJoinError},
     router::Router,
     task::{AsyncWork, ByResult, Unclassified},
@@ -111,8 +111,8 @@ macro_rules! joining {
             $key: Eq + Send + 'static,
             $($types: Send + Sync + 'static),+
         {
-            pub(crate) fn new(router: Arc<Router<$key, $value, S>>, max_wait: Option<Duration>, key: $key, work: F) -> Self {
-                let $joining = Joining::new(router, max_wait, key, AsyncWork::new(work));
+            pub(crate) fn new(router: Arc<Router<$key, $value, S>>, options: CallOptions, key: $key, work: F) -> Self {
+                let $joining = Joining::new(router, options, key, AsyncWork::new(work));
                 Self { joining: $made }
             }
         }

@@ -7,20 +7,19 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker, ready},
-    time::Duration,
 };
 
 use super::timeout::WaitTimeout;
 use crate::{
-    config::RunWork,
+    config::{CallOptions, Freshness, RunWork},
     engine::{
-        After, Answer, Completer, Ending, Engine, InPlaceEnd, InPlaceWork, Key, LatestWaker, Launch, Live, Message,
-        Needed, QueuedJoin, Record, Reply, Value,
+        After, Answer, BoxedFuture, Completer, Engine, InPlaceEnd, Key, LatestWaker, Launch, Live, Message, Needed,
+        ParkedWork, QueuedJoin, Record, Reply, Value,
     },
     error::JoinError,
     observer::WaitEnd,
     router::{self, CallContext, Router},
-    shard::{self, FlightRef, Joined, Leaves, Renewed, Report, Slot},
+    shard::{self, Joined, Leaves, Renewed, Report, Slot},
     sync::{now, oneshot},
     task::{
         self, AsyncWork, BoxedWork, ErrorClassifier, Work,
@@ -28,7 +27,7 @@ use crate::{
     },
     trace,
     unwind::{catch, drop_contained},
-    wait_graph::{Node, Wait, Waiting},
+    wait_graph::{Node, Waiting},
 };
 
 /// The state machine of every join future.
@@ -49,7 +48,7 @@ enum Stage<K: Key, V: Value, W> {
         key: K,
         work: W,
         wants_arc: bool,
-        max_wait: Option<Duration>,
+        options: CallOptions,
     },
     /// The shard was out: the join waits in its queue, and its work with it.
     Queued {
@@ -68,13 +67,11 @@ enum Stage<K: Key, V: Value, W> {
     },
     /// The key is outside the rollout: its work is polled here, for this caller alone.
     Bypassing {
-        work: Option<BypassedWork<V>>,
+        work: Option<BoxedFuture<V>>,
         timeout: Option<Box<WaitTimeout>>,
     },
     Done,
 }
-
-type BypassedWork<V> = Pin<Box<dyn Future<Output = Ending<V>> + Send>>;
 
 /// Where a caller's value is.
 pub(crate) enum Delivered<V> {
@@ -108,8 +105,8 @@ where
     K: Eq + Send + 'static,
     V: Send + Sync + 'static,
 {
-    pub(crate) fn new(router: Arc<Router<K, V, S>>, max_wait: Option<Duration>, key: K, work: W) -> Self {
-        Self { router, stage: Stage::Idle { key, work, wants_arc: false, max_wait }, waiting: None }
+    pub(crate) fn new(router: Arc<Router<K, V, S>>, options: CallOptions, key: K, work: W) -> Self {
+        Self { router, stage: Stage::Idle { key, work, wants_arc: false, options }, waiting: None }
     }
 
     /// Makes it a join that is going to ask for an `Arc`.
@@ -134,19 +131,19 @@ where
     fn begin(&mut self, cx: &mut Context<'_>) -> Poll<Delivery<V>> {
         // All of this may be user code and panic, so it comes before key and work are in hand.
         let (context, waker) = (self.router.call_context(), cx.waker().clone());
-        let Stage::Idle { key, work, wants_arc, max_wait } = mem::replace(&mut self.stage, Stage::Done) else {
+        let Stage::Idle { key, work, wants_arc, options } = mem::replace(&mut self.stage, Stage::Done) else {
             return Poll::Pending;
         };
         let (place, key, work) = self.router.admit(key, work, &context)?;
-        let timeout = WaitTimeout::new(max_wait, &self.router.timers, self.router.since());
+        let timeout = WaitTimeout::new(options.max_wait, &self.router.timers, self.router.since());
         if !self.router.coalesces(place.hash) {
             self.router.count_bypass(place);
             drop_contained(key);
-            let work = work.in_place(None).ok().map(|InPlaceWork(work)| work);
-            self.stage = Stage::Bypassing { work, timeout };
+            self.stage = Stage::Bypassing { work: Some(work.into_boxed(None)), timeout };
             return self.poll_bypassed(cx);
         }
-        self.enter(Entry { place, key, work, wants_arc, context, timeout, waker }, cx)
+        let fresh = options.freshness == Freshness::StartedAfterCall;
+        self.enter(Entry { place, key, work, wants_arc, fresh, context, timeout, waker }, cx)
     }
 }
 
@@ -156,6 +153,7 @@ pub(super) struct Entry<K, W> {
     pub(super) key: K,
     pub(super) work: W,
     pub(super) wants_arc: bool,
+    pub(super) fresh: bool,
     pub(super) context: CallContext,
     pub(super) timeout: Option<Box<WaitTimeout>>,
     pub(super) waker: Waker,
@@ -180,25 +178,27 @@ where
 
     /// Gives the join to its shard, or to the shard's queue.
     fn enter(&mut self, entry: Entry<K, W>, cx: &mut Context<'_>) -> Poll<Delivery<V>> {
-        let Entry { place, key, work, wants_arc, context, timeout, waker } = entry;
+        let Entry { place, key, work, wants_arc, fresh, context, timeout, waker } = entry;
         let engine = &self.router.engine;
         let own = context.current.filter(|current| current.coalescer == engine.identity());
         let origin = own.map(|current| current.flight.id);
         let in_place = W::IN_PLACE && self.router.run_work == RunWork::InPlace;
         let description = self.router.describe(&key);
         let now = now();
-        let join = shard::Join { hash: place.hash, description, key, waker, origin, in_place };
+        let join = shard::Join { hash: place.hash, description, key, waker, origin, in_place, fresh };
         let mut unsent = Some(join);
         let joined = engine.visit(place.shard, |state| unsent.take().map(|join| state.join(join, wants_arc, now)));
         match joined.flatten() {
             Some(Joined::Leads { slot, record }) => {
+                if record.begins_later() {
+                    return self.begin_later(slot.number, record, work, context, timeout, cx);
+                }
                 // A flight that is new waits for nothing, so no cycle is closed, but one may be later.
-                self.closes_cycle(context.current, slot.flight, cx);
+                self.closes_cycle(context.current, &record, cx);
+                if in_place {
+                    return self.drive(slot.number, record, timeout, work.park(context.span), true, cx);
+                }
                 let engine = &self.router.engine;
-                let work = match if in_place { work.in_place(context.span.clone()) } else { Err(work) } {
-                    Ok(work) => return self.drive(slot.number, record, timeout, work, true, cx),
-                    Err(work) => work,
-                };
                 let completer = Completer::new(Arc::clone(engine), Arc::clone(&record));
                 work.launch(context.span, completer, &engine.runtime);
                 self.stage = Stage::Waiting { number: slot.number, record, in_place: false, timeout };
@@ -208,11 +208,12 @@ where
                 if detaches {
                     engine.detach(&record);
                 }
+                let closes_cycle = self.closes_cycle(context.current, &record, cx);
                 self.stage = Stage::Waiting { number: slot.number, record, in_place: false, timeout };
                 // Never called, and of no use any more.
                 drop_contained(work);
                 drop_contained(key);
-                if self.closes_cycle(context.current, slot.flight, cx) { self.reject(cx) } else { Poll::Pending }
+                if closes_cycle { self.reject(cx) } else { Poll::Pending }
             }
             Some(Joined::Refused { error, key, waker }) => {
                 self.router.waited(WaitTimeout::since(timeout.as_deref()), WaitEnd::Answered);
@@ -226,6 +227,29 @@ where
                 None => Poll::Pending,
             },
         }
+    }
+
+    /// The leader of a flight whose work is not to begin yet: it waits in the record, for the thread that finds that it may.
+    #[cold]
+    fn begin_later(
+        &mut self,
+        number: u64,
+        record: Arc<Record<V>>,
+        work: W,
+        context: CallContext,
+        timeout: Option<Box<WaitTimeout>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Delivery<V>> {
+        let closes_cycle = self.closes_cycle(context.current, &record, cx);
+        if let Some((work, needed)) = record.park(work.park(context.span)) {
+            let completer = Completer::new(Arc::clone(&self.router.engine), Arc::clone(&record));
+            match needed {
+                Needed::AsTask => work.launch(completer),
+                Needed::Dropped => completer.drop_first(work),
+            }
+        }
+        self.stage = Stage::Waiting { number, record, in_place: false, timeout };
+        if closes_cycle { self.reject(cx) } else { Poll::Pending }
     }
 
     #[cold]
@@ -286,8 +310,12 @@ where
         match &self.stage {
             Stage::Queued { .. } => self.poll_queued(cx),
             Stage::Waiting { record, in_place, .. } => {
-                let (flight, in_place) = (record.flight(), *in_place);
-                if !record.is_over() && self.closes_cycle(current::get(), flight, cx) {
+                let in_place = *in_place;
+                let current = current::get();
+                // Nearly always neither.
+                let is_nested = current.is_some() || self.waiting.is_some();
+                let record = (is_nested && !record.is_over()).then(|| Arc::clone(record));
+                if record.is_some_and(|record| self.closes_cycle(current, &record, cx)) {
                     self.reject(cx)
                 } else if in_place {
                     self.poll_in_place(cx)
@@ -383,7 +411,7 @@ where
     /// Tells the wait graph whose work polls this join now, if any, and so waits for the flight that it has joined. True if
     /// that closes a cycle (G12).
     #[inline]
-    fn closes_cycle(&mut self, waiting: Option<Current>, awaited: FlightRef, cx: &Context<'_>) -> bool {
+    fn closes_cycle(&mut self, waiting: Option<Current>, awaited: &Record<V>, cx: &Context<'_>) -> bool {
         // Nearly always.
         if waiting.is_none() && self.waiting.is_none() {
             return false;
@@ -392,11 +420,13 @@ where
     }
 
     #[cold]
-    fn update_waiting(&mut self, waiting: Option<Node>, awaited: FlightRef, waker: &Waker) -> bool {
+    fn update_waiting(&mut self, waiting: Option<Node>, awaited: &Record<V>, waker: &Waker) -> bool {
         let engine = &self.router.engine;
         if self.waiting.as_ref().map(|before| before.waiting()) != waiting {
-            let begin =
-                |waiting| Box::new(Waiting::begin(&engine.waits, Wait { waiting, awaited: engine.node(awaited) }));
+            let begin = |waiting| {
+                let beyond = awaited.predecessor().map(|flight| engine.node(flight));
+                Box::new(Waiting::begin(&engine.waits, waiting, engine.node(awaited.flight()), beyond))
+            };
             self.waiting = waiting.map(begin);
         }
         self.waiting.as_ref().is_some_and(|waiting| waiting.closes_cycle(waker))
@@ -436,7 +466,7 @@ where
         number: u64,
         record: Arc<Record<V>>,
         timeout: Option<Box<WaitTimeout>>,
-        work: InPlaceWork<V>,
+        work: ParkedWork<V>,
         first: bool,
         cx: &mut Context<'_>,
     ) -> Poll<Delivery<V>> {

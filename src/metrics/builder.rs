@@ -153,8 +153,8 @@ impl ObserverFactory for Metrics {
     }
 
     fn observe(&self, environment: Environment) -> Arc<dyn Observer> {
-        let Environment { bypasses, runtime, timers } = environment;
-        let instruments = Arc::new(Instruments::register(&self.name, bypasses));
+        let Environment { shards, runtime, timers } = environment;
+        let instruments = Arc::new(Instruments::register(&self.name, shards));
         Arc::new(Reporter { instruments, every: self.every, runtime, timers })
     }
 }

@@ -32,11 +32,9 @@ pub(super) struct HistogramSpec {
     description: &'static str,
 }
 
-pub(super) const COUNTERS: [CounterSpec; 11] = [
+pub(super) const COUNTERS: [CounterSpec; 12] = [
     counter("shardflight_joins_total", "Joins that a shard counted, and bypasses.", |stats| stats.joins),
-    counter("shardflight_executions_total", "Flights started: how often work ran in a flight.", |stats| {
-        stats.executions
-    }),
+    counter("shardflight_executions_total", "Works that were called for a flight.", |stats| stats.executions),
     counter("shardflight_coalesced_total", "Joins that followed another caller's flight.", |stats| stats.coalesced),
     counter("shardflight_errors_total", "Flights led by try_join whose work returned an error.", |stats| stats.errors),
     counter("shardflight_panics_total", "Flights whose work panicked.", |stats| stats.panics),
@@ -45,6 +43,11 @@ pub(super) const COUNTERS: [CounterSpec; 11] = [
     counter("shardflight_departures_total", "Callers that left before their answer.", |stats| stats.departures),
     counter("shardflight_aborts_total", "Flights whose work was dropped before it ended.", |stats| stats.aborts),
     counter("shardflight_forgets_total", "Flights detached by forget or forget_all.", |stats| stats.forgets),
+    counter(
+        "shardflight_overlaps_total",
+        "Works that were called while aborted work of their key was not gone.",
+        |stats| stats.overlaps,
+    ),
     counter("shardflight_bypasses_total", "Joins that bypassed the shards and ran their own work.", |stats| {
         stats.bypasses
     }),

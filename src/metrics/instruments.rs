@@ -4,7 +4,7 @@
 //! others.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -16,7 +16,6 @@ use super::catalogue::{
 use crate::{
     error::JoinError,
     observer::WaitEnd,
-    router::Bypasses,
     stats::Stats,
     unwind::{catch, contain},
 };
@@ -32,7 +31,6 @@ const WAIT_ENDS: [(WaitEnd, &str); 3] =
 pub(super) struct Instruments {
     shards: Box<[ShardInstruments]>,
     /// By shard. The router counts them, as bypasses never reach a shard.
-    bypasses: Arc<[Bypasses]>,
     /// In the order of [`OUTCOMES`].
     flight_durations: [Histogram; OUTCOMES.len()],
     flight_waiters: Histogram,
@@ -56,15 +54,14 @@ struct Reported {
 
 impl Instruments {
     /// Registers all metrics with the recorder that is current on this thread.
-    pub(super) fn register(name: &str, bypasses: Arc<[Bypasses]>) -> Self {
+    pub(super) fn register(name: &str, shards: usize) -> Self {
         contain(catalogue::describe);
         let duration = |metric: &'static str, outcome: &'static str| {
             let register = || histogram!(metric, COALESCER => name.to_owned(), OUTCOME => outcome);
             catch(register).unwrap_or_else(|_| Histogram::noop())
         };
         Self {
-            shards: (0..bypasses.len()).map(|shard| ShardInstruments::register(name, shard)).collect(),
-            bypasses,
+            shards: (0..shards).map(|shard| ShardInstruments::register(name, shard)).collect(),
             flight_durations: OUTCOMES.map(|outcome| duration(FLIGHT_DURATION.name, outcome)),
             flight_waiters: catch(|| histogram!(FLIGHT_WAITERS.name, COALESCER => name.to_owned()))
                 .unwrap_or_else(|_| Histogram::noop()),
@@ -74,18 +71,12 @@ impl Instruments {
 
     /// Reports a shard's counters and gauges.
     pub(super) fn report(&self, shard: usize, totals: Stats) {
-        self.report_totals(shard, totals, false);
+        self.shards[shard].report(&totals, false);
     }
 
     /// Reports them for the last time: later reports of this shard are ignored.
     pub(super) fn report_last(&self, shard: usize, totals: Stats) {
-        self.report_totals(shard, totals, true);
-    }
-
-    fn report_totals(&self, shard: usize, mut totals: Stats, is_final: bool) {
-        totals.bypasses = self.bypasses[shard].total();
-        totals.joins += totals.bypasses;
-        self.shards[shard].report(&totals, is_final);
+        self.shards[shard].report(&totals, true);
     }
 
     pub(super) fn completed(&self, latency: Duration, outcome: Option<&JoinError>, waiters: usize) {
@@ -149,8 +140,7 @@ mod tests {
 
     fn instruments() -> (Instruments, PrometheusHandle) {
         let recorder = PrometheusBuilder::new().build_recorder();
-        let bypasses: Arc<[_]> = Arc::new([Bypasses::default()]);
-        (with_local_recorder(&recorder, || Instruments::register("users", bypasses)), recorder.handle())
+        (with_local_recorder(&recorder, || Instruments::register("users", 1)), recorder.handle())
     }
 
     fn exported(exporter: &PrometheusHandle, name: &str) -> String {

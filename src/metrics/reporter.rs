@@ -65,7 +65,6 @@ mod tests {
     };
 
     use super::*;
-    use crate::router::Bypasses;
 
     fn totals(joins: u64, flights: usize) -> Stats {
         let mut totals = Stats::default();
@@ -90,8 +89,7 @@ mod tests {
     async fn a_late_report_does_not_overwrite_the_final_one() {
         let test = async {
             let recorder = PrometheusBuilder::new().build_recorder();
-            let bypasses: Arc<[_]> = Arc::new([Bypasses::default()]);
-            let instruments = Arc::new(with_local_recorder(&recorder, || Instruments::register("users", bypasses)));
+            let instruments = Arc::new(with_local_recorder(&recorder, || Instruments::register("users", 1)));
             let (runtime, every) = (Runtime::current(), Duration::from_secs(1));
             let reporter = Reporter { instruments, every, timers: runtime.clone(), runtime };
             let (release, released) = watch::channel(false);

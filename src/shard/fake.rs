@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use super::{FlightRef, Join, Types};
+use super::{Begins, FlightRef, Join, Types};
 
 #[derive(Clone)]
 pub(super) struct Numbers;
@@ -12,7 +12,7 @@ impl Types for Numbers {
     type Waker = u64;
     type Record = u64;
 
-    fn record(_: FlightRef) -> u64 {
+    fn record(_: FlightRef, _: Begins) -> u64 {
         NEXT_RECORD.replace(NEXT_RECORD.get() + 1)
     }
 }
@@ -39,5 +39,5 @@ impl Eq for Name {}
 
 /// A caller's join.
 pub(super) fn join_of(hash: u64, key: Name, waker: u64) -> Join<Numbers> {
-    Join { hash, key, waker, origin: None, description: None, in_place: false }
+    Join { hash, key, waker, origin: None, description: None, in_place: false, fresh: false }
 }

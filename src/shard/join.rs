@@ -4,9 +4,10 @@ use std::time::Instant;
 
 use super::{
     Effect, Join, Joined, Phase, Report, Shard, Slot, Types,
-    flight::Flight,
+    flight::{Flight, Stage},
+    flights::Table,
     limits::Limits,
-    message::{FlightId, FlightRef},
+    message::{Begins, FlightId, FlightRef},
 };
 use crate::error::JoinError;
 
@@ -16,77 +17,133 @@ impl<T: Types> Shard<T> {
         if self.phase != Phase::Open {
             return self.refuse(join, JoinError::Closed, effects);
         }
-        let flight = match self.flights.joinable(join.hash, &join.key) {
-            Ok(Some(flight)) => flight,
-            Ok(None) => return self.lead(join, now, effects),
-            Err(panic) => return self.refuse(join, JoinError::Panicked(panic), effects),
-        };
-        if is_past_its_deadline(flight, &self.limits, now) {
-            // More were due than one turn expires. New callers must start a new flight all the same (G11).
-            let overdue = flight.itself;
-            self.flights.detach(overdue);
-            return self.lead(join, now, effects);
-        }
-        if let Err(error) = admit(flight, join.origin, &self.limits) {
-            return self.refuse(join, error, effects);
-        }
-        let Join { key, waker, .. } = join;
-        let slot = Slot { flight: flight.itself, number: flight.waiters.push(waker) };
-        let detaches = std::mem::replace(&mut flight.in_place, false);
-        let record = flight.record.clone();
-        report_crowd(flight, self.limits.crowd, effects);
-        self.waiters += 1;
-        self.counters.joins += 1;
-        self.counters.coalesced += 1;
-        Joined::Follows { slot, record, key, detaches }
+        self.look_up(join, now, effects)
     }
 
-    fn lead(&mut self, join: Join<T>, now: Instant, effects: &mut Vec<Effect<T>>) -> Joined<T> {
+    #[inline]
+    pub(super) fn look_up(&mut self, join: Join<T>, now: Instant, effects: &mut Vec<Effect<T>>) -> Joined<T> {
+        let flight = match self.flights.first(join.hash, &join.key) {
+            Ok(Some(flight)) => flight,
+            Ok(None) => return self.lead(join, None, now, effects),
+            Err(panic) => return self.refuse(join, JoinError::Panicked(panic), effects),
+        };
+        if join.fresh || !flight.is_under_way() || is_past_its_deadline(flight, &self.limits, now) {
+            let first = flight.itself;
+            return self.join_behind(first, join, now, effects);
+        }
+        match share(flight, join, &self.limits, effects) {
+            Ok(follows) => self.count_follower(follows),
+            Err((join, error)) => self.refuse(join, error, effects),
+        }
+    }
+
+    /// Shares a flight that was found already.
+    pub(super) fn follow(&mut self, flight: FlightRef, join: Join<T>, effects: &mut Vec<Effect<T>>) -> Joined<T> {
+        let shared = match self.flights.find(flight) {
+            Some(flight) => share(flight, join, &self.limits, effects),
+            None => Err((join, JoinError::Aborted)),
+        };
+        match shared {
+            Ok(follows) => self.count_follower(follows),
+            Err((join, error)) => self.refuse(join, error, effects),
+        }
+    }
+
+    fn count_follower(&mut self, follows: Joined<T>) -> Joined<T> {
+        self.waiters += 1;
+        self.counters.coalesced += 1;
+        follows
+    }
+
+    /// Starts a flight; with a flight before it, it begins when that one's execution has ended.
+    pub(super) fn lead(
+        &mut self,
+        join: Join<T>,
+        after: Option<FlightRef>,
+        now: Instant,
+        effects: &mut Vec<Effect<T>>,
+    ) -> Joined<T> {
         if !self.limits.permits.take() {
             let limit = self.limits.permits.limit();
             return self.refuse(join, JoinError::TooManyFlights { limit }, effects);
         }
-        let Join { hash, key, waker, description, in_place, origin: _ } = join;
+        let Join { hash, key, waker, description, in_place, .. } = join;
         let itself = FlightRef { hash, id: self.next_id };
         self.next_id = self.next_id.next();
-        let mut flight = Flight::<T>::new(itself, key, waker, description, in_place, now);
-        let record = flight.record.clone();
+        let (begins, stage, table) = match after {
+            None if in_place => (Begins::AtOnce, Stage::InPlace, Table::ByKey),
+            None => (Begins::AtOnce, Stage::Running, Table::ByKey),
+            Some(first) if self.flights.ending(first).is_some() => (Begins::AfterAborted, Stage::Pending, Table::ById),
+            Some(first) => (Begins::After(first.id), Stage::Pending, Table::ById),
+        };
+        let record = T::record(itself, begins);
+        let mut flight = Flight::<T>::new(itself, key, waker, description, record.clone(), stage, now);
         report_crowd(&mut flight, self.limits.crowd, effects);
-        self.flights.insert(Box::new(flight));
+        self.flights.insert(table, Box::new(flight));
         self.waiters += 1;
-        self.counters.joins += 1;
-        self.counters.executions += 1;
-        self.note_deadline(itself, now, effects);
+        self.led += 1;
+        match after {
+            None => self.note_deadline(itself, now, effects),
+            Some(first) => self.succeed(first, itself, now, effects),
+        }
         Joined::Leads { slot: Slot { flight: itself, number: 0 }, record }
     }
 
     /// The queue is kept without a limit, too: it tells which flight is the oldest.
-    fn note_deadline(&mut self, flight: FlightRef, now: Instant, effects: &mut Vec<Effect<T>>) {
+    pub(super) fn note_deadline(&mut self, flight: FlightRef, now: Instant, effects: &mut Vec<Effect<T>>) {
         let flights = &self.flights;
-        self.deadlines.push(flight, flights.len(), |flight| flights.get(flight).is_some());
+        self.deadlines.push(flight, flights.len(), |flight| flights.under_way(flight).is_some());
         let Some(limit) = self.limits.max_flight_duration else { return };
-        if self.next_expiry.is_none() {
-            self.next_expiry = now.checked_add(limit);
-        }
-        if !self.alarm_set && self.next_expiry.is_some() {
-            self.alarm_set = true;
-            effects.push(Effect::SetAlarm);
+        // A limit beyond what the clock can express is none.
+        if let Some(deadline) = now.checked_add(limit) {
+            self.look_by(deadline, effects);
         }
     }
 
-    fn refuse(&mut self, join: Join<T>, error: JoinError, effects: &mut Vec<Effect<T>>) -> Joined<T> {
-        self.counters.joins += 1;
+    /// There is something to do then that no message asks for.
+    #[inline]
+    pub(super) fn look_by(&mut self, moment: Instant, effects: &mut Vec<Effect<T>>) {
+        if self.next_expiry.is_none_or(|next| moment < next) {
+            self.next_expiry = Some(moment);
+            if self.alarm.is_none_or(|alarm| moment < alarm) {
+                self.alarm = Some(moment);
+                effects.push(Effect::SetAlarm);
+            }
+        }
+    }
+
+    pub(super) fn refuse(&mut self, join: Join<T>, error: JoinError, effects: &mut Vec<Effect<T>>) -> Joined<T> {
         self.counters.rejections += 1;
         effects.push(Effect::Report(Report::Rejected { reason: error.kind() }));
         Joined::Refused { error, key: join.key, waker: join.waker }
     }
 }
 
-fn is_past_its_deadline<T: Types>(flight: &Flight<T>, limits: &Limits, now: Instant) -> bool {
+pub(super) fn is_past_its_deadline<T: Types>(flight: &Flight<T>, limits: &Limits, now: Instant) -> bool {
     limits
         .max_flight_duration
         .and_then(|limit| flight.started.checked_add(limit))
         .is_some_and(|deadline| deadline <= now)
+}
+
+fn share<T: Types>(
+    flight: &mut Flight<T>,
+    join: Join<T>,
+    limits: &Limits,
+    effects: &mut Vec<Effect<T>>,
+) -> Result<Joined<T>, (Join<T>, JoinError)> {
+    if let Err(error) = admit(flight, join.origin, limits) {
+        return Err((join, error));
+    }
+    let Join { key, waker, .. } = join;
+    let slot = Slot { flight: flight.itself, number: flight.waiters.push(waker) };
+    let detaches = flight.stage == Stage::InPlace;
+    if detaches {
+        flight.stage = Stage::Running;
+    }
+    let record = flight.record.clone();
+    report_crowd(flight, limits.crowd, effects);
+    Ok(Joined::Follows { slot, record, key, detaches })
 }
 
 /// Whether a flight takes one more caller. Its waiters are all live, so the cap is exact without a look at them (G7).

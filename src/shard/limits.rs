@@ -18,6 +18,8 @@ pub(crate) struct Limits {
     pub(crate) max_flight_duration: Option<Duration>,
     pub(crate) on_expiry: OnExpiry,
     pub(crate) on_abandon: OnAbandon,
+    /// How long a key's next flight waits for aborted work to be gone.
+    pub(crate) abort_grace: Duration,
     /// A flight that comes to have so many callers is reported, once.
     pub(crate) crowd: usize,
 }

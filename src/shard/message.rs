@@ -1,8 +1,12 @@
 //! What goes into a shard, and what comes out.
 
-use std::{fmt, num::NonZeroU64, time::Duration};
+use std::{
+    fmt,
+    num::NonZeroU64,
+    time::{Duration, Instant},
+};
 
-use super::flight::Flight;
+use super::{flight::Flight, waiters::Waiters};
 use crate::error::{CaughtPanic, JoinError};
 
 /// The types that a shard moves about without looking inside, apart from comparing keys. A test's are numbers.
@@ -15,7 +19,17 @@ pub(crate) trait Types {
     type Record: Clone;
 
     /// For the flight of this identity.
-    fn record(flight: FlightRef) -> Self::Record;
+    fn record(flight: FlightRef, begins: Begins) -> Self::Record;
+}
+
+/// When the work of a new flight begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begins {
+    AtOnce,
+    /// When this flight, which is under way, has ended.
+    After(FlightId),
+    /// When the work of a flight that was cut short is gone.
+    AfterAborted,
 }
 
 /// Tells one flight from all others of its coalescer, for good.
@@ -84,6 +98,8 @@ pub(crate) struct Join<T: Types> {
     pub(crate) description: Option<Box<str>>,
     /// The leader will poll its work itself, until a second caller joins or it leaves.
     pub(crate) in_place: bool,
+    /// Only a flight whose work begins after this join will do.
+    pub(crate) fresh: bool,
 }
 
 /// What becomes of a join. All that is the user's and not kept comes back, to be dropped by its caller.
@@ -116,6 +132,8 @@ pub(crate) enum Completion {
     Error,
     Panicked,
     Aborted,
+    /// Dropped before it was called.
+    Uncalled,
 }
 
 /// Why a caller gives up its slot before it has its answer.
@@ -131,7 +149,7 @@ pub(crate) enum Left<T: Types> {
     /// The flight was over already.
     NotFound,
     /// The caller's waker, to be dropped outside.
-    Departed { waker: T::Waker, abandoned: Option<Ended<T>> },
+    Departed { waker: T::Waker, abandoned: Option<Cut<T>> },
 }
 
 /// What became of a waker that takes the place of an older one.
@@ -142,18 +160,32 @@ pub(crate) enum Renewed<T: Types> {
     Over(T::Waker),
 }
 
-/// A flight that is over: no longer in the map, its outcome about to be published to its callers.
+/// A flight whose work has ended: no longer in the map, its outcome about to be published to its callers.
 pub(crate) type Ended<T> = Box<Flight<T>>;
+
+/// A flight that is over before its work has ended: its callers are about to get an error.
+pub(crate) struct Cut<T: Types> {
+    pub(crate) itself: FlightRef,
+    /// Unless the shard keeps it, for the flight that comes next.
+    pub(crate) key: Option<T::Key>,
+    pub(crate) started: Instant,
+    pub(crate) record: T::Record,
+    pub(crate) waiters: Waiters<T::Waker>,
+}
 
 /// What has to be done outside the shard, once it is back in its cell.
 pub(crate) enum Effect<T: Types> {
     /// Publish this error to the flight's callers; abort its work if `abort` says so.
     End {
-        ended: Ended<T>,
+        cut: Cut<T>,
         error: JoinError,
         abort: bool,
     },
-    /// A flight has a deadline and no alarm is set: the actor has to set one.
+    /// The work that waits in this record is to run as a task.
+    Run(T::Record),
+    /// Nothing is left of this flight but what is the user's to drop.
+    Discard(Box<Flight<T>>),
+    /// The actor has to look at the time earlier than it was told to.
     SetAlarm,
     Report(Report),
 }
@@ -165,6 +197,8 @@ pub(crate) enum Report {
     Crowded { flight: FlightId, waiters: usize },
     /// A flight has outlived its deadline.
     Overdue { flight: FlightId, age: Duration, waiters: usize },
+    /// A flight has begun while aborted work of its key was not gone, which had been given this long to go.
+    Overlapping { flight: FlightId, aborted: FlightId, grace: Duration },
     /// A join was refused.
     Rejected { reason: &'static str },
     /// A turn panicked; the shard goes on.

@@ -5,14 +5,17 @@
 //!
 //! | | no flight for the key | a flight that can be joined | a detached flight |
 //! | --- | --- | --- | --- |
-//! | [`join`](Shard::join) | leads, or refused at the cap | follows, or refused at the cap | (not found: leads) |
-//! | [`complete`](Shard::complete) | late: nothing | unmap | unmap |
-//! | [`leave`](Shard::leave) | late: nothing | free the slot; last one and `Abort`: unmap | the same |
+//! | [`join`](Shard::join) | leads, or refused at the cap | follows, or refused at the cap; a fresh one gets behind it | (not found: leads) |
+//! | [`complete`](Shard::complete) | late: nothing | unmap; its successor begins | the same |
+//! | [`leave`](Shard::leave) | late: nothing | free the slot; last one and `Abort`: cut short | the same |
 //! | [`renew`](Shard::renew) | over | exchange the waker | the same |
-//! | [`forget`](Shard::forget) | false | detach, true | (not found: false) |
-//! | [`tick`](Shard::tick) | – | past its deadline: `Fail` unmaps, `Detach` detaches | the same |
+//! | [`forget`](Shard::forget) | false | detach, with its successor; true | (not found: false) |
+//! | [`tick`](Shard::tick) | – | past its deadline: `Fail` cuts short, `Detach` detaches, and its successor begins | the same |
 //! | draining | refused | refused; otherwise as above | as above |
 //! | [`close`](Shard::close) | refused from now on | unmap | unmap |
+//!
+//! A flight that is cut short has no callers any more, but a join of its key gets behind it until its work is gone: see
+//! `succession`.
 
 mod deadlines;
 // Not under Shuttle, whose atomics work in its own tasks alone.
@@ -24,6 +27,7 @@ mod join;
 mod limits;
 mod message;
 mod snapshot;
+mod succession;
 mod waiters;
 
 #[cfg(all(any(test, fuzzing), not(shardflight_shuttle)))]
@@ -33,12 +37,13 @@ mod tests;
 
 use std::time::Instant;
 
-use self::{deadlines::Deadlines, flights::Flights};
+use self::{deadlines::Deadlines, flight::Stage, flights::Flights};
 pub(crate) use self::{
     flight::Flight,
     limits::{Limits, Permits},
     message::{
-        Completion, Effect, Ended, FlightId, FlightRef, Join, Joined, Leaves, Left, Renewed, Report, Slot, Types,
+        Begins, Completion, Cut, Effect, Ended, FlightId, FlightRef, Join, Joined, Leaves, Left, Renewed, Report, Slot,
+        Types,
     },
     snapshot::FlightSnapshot,
     waiters::Present,
@@ -64,11 +69,17 @@ pub(crate) struct Shard<T: Types> {
     deadlines: Deadlines,
     /// Flights past their deadline that go on all the same, under [`OnExpiry::Detach`].
     overdue: Deadlines,
-    /// No flight expires before this. `None` where none was started since the last look.
+    /// Flights that were cut short and whose work another flight waits for, in the order in which that began.
+    endings: Deadlines,
+    /// No flight expires, and no grace ends, before this. `None` where none was started since the last look.
     next_expiry: Option<Instant>,
-    /// The actor knows that there is a deadline to wait for.
-    alarm_set: bool,
+    /// The actor knows that it has to look by then, at the latest.
+    alarm: Option<Instant>,
     phase: Phase,
+    /// Flights that were ever started.
+    led: u64,
+    /// Those of them whose work was dropped before it was called.
+    uncalled: u64,
     /// Counters only; the gauges are filled in by [`stats`](Self::stats).
     counters: Stats,
     /// What was counted before the last reset.
@@ -94,34 +105,62 @@ impl<T: Types> Shard<T> {
             lingering: 0,
             deadlines: Deadlines::default(),
             overdue: Deadlines::default(),
+            endings: Deadlines::default(),
             next_expiry: None,
-            alarm_set: false,
+            alarm: None,
             phase: Phase::Open,
+            led: 0,
+            uncalled: 0,
             counters: Stats::default(),
             before: Stats::default(),
         }
     }
 
     /// The flight's work has ended, and is gone: told exactly once of each flight. `None` if the flight was cut short before.
-    /// A late result changes nothing, but only now is there room for another execution (G7).
-    pub(crate) fn complete(&mut self, flight: FlightRef, completion: Completion) -> Option<Ended<T>> {
+    /// A late result changes nothing, but only now is there room for another execution (G7), and may the next one of its key
+    /// begin (G1).
+    pub(crate) fn complete(
+        &mut self,
+        flight: FlightRef,
+        completion: Completion,
+        now: impl FnOnce() -> Instant,
+        effects: &mut Vec<Effect<T>>,
+    ) -> Option<Ended<T>> {
         self.limits.permits.give_back();
-        let Some(ended) = self.unmap(flight) else {
+        self.uncalled += u64::from(completion == Completion::Uncalled);
+        let Some((ended, table)) = self.flights.remove(flight) else {
             self.lingering -= 1;
             return None;
         };
+        if let Some(successor) = ended.successor() {
+            self.begin(successor, table, now(), effects);
+        }
+        if ended.stage == Stage::Ending {
+            self.lingering -= 1;
+            self.endings.ended(flight);
+            effects.push(Effect::Discard(ended));
+            return None;
+        }
+        self.deadlines.ended(flight);
+        self.waiters -= ended.waiters.len();
         match completion {
             Completion::Value => {}
             Completion::Error => self.counters.errors += 1,
             Completion::Panicked => self.counters.panics += 1,
-            Completion::Aborted => self.counters.aborts += 1,
+            Completion::Aborted | Completion::Uncalled => self.counters.aborts += 1,
         }
         Some(ended)
     }
 
     /// A caller gives up its slot, which is free from now on (G7). If it was the last one, the flight is unmapped in the
     /// same step where the policy is to abort, so that no join ever meets a dying flight (G10).
-    pub(crate) fn leave(&mut self, slot: Slot, why: Leaves) -> Left<T> {
+    pub(crate) fn leave(
+        &mut self,
+        slot: Slot,
+        why: Leaves,
+        now: impl FnOnce() -> Instant,
+        effects: &mut Vec<Effect<T>>,
+    ) -> Left<T> {
         let Some(waker) = self.flights.find(slot.flight).and_then(|flight| flight.waiters.remove(slot.number)) else {
             return Left::NotFound;
         };
@@ -136,16 +175,24 @@ impl<T: Types> Shard<T> {
             // A leader's work was run, whatever became of the leader.
             Leaves::ByItself | Leaves::Rejected => self.counters.departures += 1,
         }
-        Left::Departed { waker, abandoned: self.abandon_if_empty(slot.flight) }
+        Left::Departed { waker, abandoned: self.abandon_if_empty(slot.flight, why, now, effects) }
     }
 
-    fn abandon_if_empty(&mut self, flight: FlightRef) -> Option<Ended<T>> {
-        let aborts = self.limits.on_abandon == OnAbandon::Abort;
-        if !aborts || self.flights.get(flight)?.waiters.len() > 0 {
+    fn abandon_if_empty(
+        &mut self,
+        abandoned: FlightRef,
+        why: Leaves,
+        now: impl FnOnce() -> Instant,
+        effects: &mut Vec<Effect<T>>,
+    ) -> Option<Cut<T>> {
+        let flight = self.flights.get(abandoned)?;
+        // Work of a join that was refused after all is not to run.
+        let aborts = self.aborts_abandoned() || (why == Leaves::Rejected && flight.stage == Stage::Pending);
+        if !aborts || flight.waiters.len() > 0 {
             return None;
         }
         self.counters.aborts += 1;
-        self.cut_short(flight)
+        self.cut_short(abandoned, now(), effects)
     }
 
     /// A waiting caller is to be woken by `waker` from now on.
@@ -157,26 +204,13 @@ impl<T: Types> Shard<T> {
         }
     }
 
-    /// Takes a flight out of the map, by its identity: the same key may have a newer one (G9).
-    fn unmap(&mut self, flight: FlightRef) -> Option<Ended<T>> {
-        let flight = self.flights.remove(flight)?;
-        self.deadlines.ended(flight.itself);
-        self.waiters -= flight.waiters.len();
-        Some(flight)
-    }
-
-    /// The same before its work has ended.
-    fn cut_short(&mut self, flight: FlightRef) -> Option<Ended<T>> {
-        let ended = self.unmap(flight)?;
-        self.lingering += 1;
-        Some(ended)
-    }
-
-    /// Detaches the key's flight, if it has one: its callers still get its result, the next join starts anew (G9).
+    /// Detaches the key's flight, if it has one, and the one that waits for it: their callers still get their results, the next
+    /// join starts anew (G9).
     pub(crate) fn forget(&mut self, hash: u64, key: &T::Key) -> Result<bool, CaughtPanic> {
-        let Some(flight) = self.flights.joinable(hash, key)?.map(|flight| flight.itself) else { return Ok(false) };
-        self.counters.forgets += 1;
-        Ok(self.flights.detach(flight))
+        let Some(flight) = self.flights.first(hash, key)?.map(|flight| flight.itself) else { return Ok(false) };
+        let forgotten = self.flights.detach(flight);
+        self.counters.forgets += forgotten as u64;
+        Ok(forgotten > 0)
     }
 
     /// Detaches every flight, and says how many there were to detach.
@@ -189,8 +223,8 @@ impl<T: Types> Shard<T> {
     /// The actor's look at the time: expires what is due, and says when to look again, if ever.
     pub(crate) fn tick(&mut self, now: Instant, effects: &mut Vec<Effect<T>>) -> Option<Instant> {
         self.expire(now, effects);
-        self.next_expiry = self.next_deadline();
-        self.alarm_set = self.next_expiry.is_some();
+        self.next_expiry = self.next_time();
+        self.alarm = self.next_expiry;
         self.next_expiry
     }
 
@@ -206,44 +240,50 @@ impl<T: Types> Shard<T> {
     #[cold]
     fn expire_some(&mut self, now: Instant, effects: &mut Vec<Effect<T>>) {
         for _ in 0..EXPIRIES {
-            if self.next_expiry.is_none_or(|expiry| expiry > now) {
+            if self.next_expiry.is_none_or(|next| next > now) {
                 return;
             }
-            self.next_expiry = self.next_deadline();
-            if self.next_expiry.is_some_and(|expiry| expiry <= now)
-                && let Some(oldest) = self.deadlines.remove_oldest()
-            {
-                self.expire_one(oldest, now, effects);
-                self.next_expiry = self.next_deadline();
+            if self.next_deadline().is_some_and(|deadline| deadline <= now) {
+                if let Some(oldest) = self.deadlines.remove_oldest() {
+                    self.expire_one(oldest, now, effects);
+                }
+            } else if self.next_grace().is_some_and(|over| over <= now) {
+                self.end_oldest_grace(now, effects);
             }
+            self.next_expiry = self.next_time();
         }
     }
 
     fn expire_one(&mut self, flight: FlightRef, now: Instant, effects: &mut Vec<Effect<T>>) {
-        let Some(overdue) = self.flights.get(flight) else { return };
+        let Some(overdue) = self.flights.under_way(flight) else { return };
         let (age, waiters) = (now.saturating_duration_since(overdue.started), overdue.waiters.len());
         effects.push(Effect::Report(Report::Overdue { flight: flight.id, age, waiters }));
         self.counters.timeouts += 1;
         match self.limits.on_expiry {
             OnExpiry::Fail => {
                 let after = self.limits.max_flight_duration.unwrap_or(age);
-                if let Some(ended) = self.cut_short(flight) {
-                    effects.push(Effect::End { ended, error: JoinError::TimedOut { after }, abort: true });
+                if let Some(cut) = self.cut_short(flight, now, effects) {
+                    effects.push(Effect::End { cut, error: JoinError::TimedOut { after }, abort: true });
                 }
             }
             OnExpiry::Detach => {
-                self.flights.detach(flight);
+                self.pass_over(flight, now, effects);
                 let flights = &self.flights;
-                self.overdue.push(flight, flights.len(), |flight| flights.get(flight).is_some());
+                self.overdue.push(flight, flights.len(), |flight| flights.under_way(flight).is_some());
             }
         }
+    }
+
+    /// When there is something to do that no message asks for.
+    fn next_time(&mut self) -> Option<Instant> {
+        [self.next_deadline(), self.next_grace()].into_iter().flatten().min()
     }
 
     /// When the next flight's time is up, if one's ever is.
     fn next_deadline(&mut self) -> Option<Instant> {
         let limit = self.limits.max_flight_duration?;
         let flights = &self.flights;
-        let started = self.deadlines.oldest(|flight| flights.get(flight).map(|flight| flight.started))?;
+        let started = self.deadlines.oldest(|flight| flights.under_way(flight).map(|flight| flight.started))?;
         // A limit beyond what the clock can express is none.
         started.checked_add(limit)
     }
@@ -260,13 +300,18 @@ impl<T: Types> Shard<T> {
     }
 
     /// Ends every flight: its callers get `Closed` (G5), and so does every later join. The work is aborted if `abort`
-    /// says so, and otherwise goes on unobserved.
+    /// says so, and otherwise goes on unobserved. Work that has not begun never begins.
     pub(crate) fn close(&mut self, abort: bool, effects: &mut Vec<Effect<T>>) {
         self.phase = Phase::Closed;
         for flight in self.flights.take_all() {
+            if flight.stage == Stage::Ending {
+                effects.push(Effect::Discard(flight));
+                continue;
+            }
+            let abort = abort || flight.stage == Stage::Pending;
             self.lingering += 1;
             self.counters.aborts += u64::from(abort);
-            effects.push(Effect::End { ended: flight, error: JoinError::Closed, abort });
+            effects.push(Effect::End { cut: flight.into_cut(), error: JoinError::Closed, abort });
         }
         self.waiters = 0;
     }

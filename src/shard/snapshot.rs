@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{FlightId, Shard, Types, flight::Flight};
-use crate::stats::Stats;
+use crate::{stats::Stats, tally::Led};
 
 /// A flight, as seen from outside.
 #[derive(Clone, Debug)]
@@ -19,6 +19,11 @@ pub(crate) struct FlightSnapshot {
 }
 
 impl<T: Types> Shard<T> {
+    /// How many works were called is not counted here.
+    pub(crate) fn led(&self) -> Led {
+        Led { flights: self.led - self.uncalled, next: self.next_id }
+    }
+
     /// Counters and gauges as of now.
     pub(crate) fn stats(&mut self, now: Instant) -> Stats {
         let mut stats = self.counters.clone();
@@ -26,7 +31,7 @@ impl<T: Types> Shard<T> {
         stats.waiters = self.waiters;
         stats.lingering = self.lingering;
         let flights = &self.flights;
-        let started = |flight| flights.get(flight).map(|flight| flight.started);
+        let started = |flight| flights.under_way(flight).map(|flight| flight.started);
         let oldest = self.overdue.oldest(started).or_else(|| self.deadlines.oldest(started));
         stats.oldest_flight = oldest.map(|started| now.saturating_duration_since(started));
         stats
@@ -57,7 +62,7 @@ impl<T: Types> Shard<T> {
         crowded.truncate(most);
         crowded.sort_by_key(|flight| Reverse(flight.waiters.len()));
         let by_age = self.overdue.iter().chain(self.deadlines.iter());
-        let oldest = by_age.filter_map(|flight| self.flights.get(flight));
+        let oldest = by_age.filter_map(|flight| self.flights.under_way(flight));
         (crowded.into_iter().map(snapshot).collect(), oldest.take(most).map(snapshot).collect())
     }
 }

@@ -87,6 +87,13 @@ pub(crate) struct Waiters<W> {
     next: u64,
 }
 
+impl<W> Default for Waiters<W> {
+    /// None.
+    fn default() -> Self {
+        Self { leader: None, followers: Slots::new(), next: 1 }
+    }
+}
+
 impl<W> Waiters<W> {
     pub(super) fn led_by(leader: W) -> Self {
         Self { leader: Some(leader), followers: Slots::new(), next: 1 }

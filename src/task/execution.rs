@@ -12,10 +12,10 @@ use tracing::{Instrument, Span};
 
 use super::{
     current,
-    work::{Work, poll_contained},
+    work::{BlockingWork, Work, poll_contained},
 };
 use crate::{
-    engine::{Completer, Ending, InPlaceWork, Key, Launch, Responding, Value},
+    engine::{BoxedFuture, Completer, Ending, Key, Launch, ParkedWork, Responding, Value},
     error::JoinError,
     sync::Runtime,
     trace,
@@ -38,24 +38,25 @@ pub(crate) fn launch<K: Key, V: Value>(
     }
 }
 
-/// Work that its leader is to poll.
-pub(crate) fn in_place<V: Value>(
+/// Work that is in no task, yet or at all.
+pub(crate) fn boxed<V: Value>(
     work: impl Future<Output = Ending<V>> + Send + 'static,
     span: Option<Span>,
-) -> InPlaceWork<V> {
-    InPlaceWork(match span {
+) -> BoxedFuture<V> {
+    match span {
         None => Box::pin(work),
         Some(span) => Box::pin(async move { work.instrument(trace::flight_span(&span, current::get())).await }),
-    })
+    }
 }
 
 /// Polls work in its leader's task, on the coalescer's runtime. Once it has ended, it is gone.
 pub(crate) fn poll_in_place<K: Key, V: Value>(
-    work: &mut Option<InPlaceWork<V>>,
+    work: &mut Option<ParkedWork<V>>,
     completer: &Completer<K, V>,
     cx: &mut Context<'_>,
 ) -> Poll<Ending<V>> {
-    let Some(InPlaceWork(future)) = work.as_mut() else { return Poll::Ready(Err(JoinError::Aborted)) };
+    let Some(ParkedWork::Async(future)) = work.as_mut() else { return Poll::Ready(Err(JoinError::Aborted)) };
+    completer.call();
     let polled = {
         let _runtime = completer.engine().runtime.enter();
         let _current = current::enter(Some(completer.current()));
@@ -82,13 +83,25 @@ impl<K: Key, V: Value, W: Work<V>> Launch<K, V> for BoxedWork<W> {
         let engine = Arc::clone(completer.engine());
         work.launch(span, completer, &engine.runtime);
     }
+
+    fn park(self: Box<Self>) -> ParkedWork<V> {
+        let Self { work, span } = *self;
+        work.park(span)
+    }
 }
 
-/// Work that its leader has polled so far.
-impl<K: Key, V: Value> Launch<K, V> for InPlaceWork<V> {
+/// Work that its leader has polled so far, or that has not begun.
+impl<K: Key, V: Value> Launch<K, V> for ParkedWork<V> {
     fn launch(self: Box<Self>, completer: Completer<K, V>) {
         let engine = Arc::clone(completer.engine());
-        launch(self.0, None, completer, &engine.runtime);
+        match *self {
+            Self::Async(work) => launch(work, None, completer, &engine.runtime),
+            Self::Blocking(work) => BlockingWork(work).launch(None, completer, &engine.runtime),
+        }
+    }
+
+    fn park(self: Box<Self>) -> Self {
+        *self
     }
 }
 
@@ -138,6 +151,7 @@ where
             drop_aborted(this.work);
             return Poll::Ready(());
         }
+        completer.call();
         let polled = {
             let _current = current::enter(Some(completer.current()));
             poll_contained(this.work.as_mut(), cx)

@@ -12,7 +12,7 @@ use tracing::Span;
 
 use super::{current, execution};
 use crate::{
-    engine::{Completer, Ending, InPlaceWork, Key, Output, Record, Value},
+    engine::{BoxedFuture, Completer, Ending, Key, Output, ParkedWork, Record, Value},
     error::JoinError,
     sync::Runtime,
     trace,
@@ -27,8 +27,8 @@ pub(crate) trait Work<V: Value>: Sized + Send + 'static {
     /// Has it run by itself, below the span that was current when its leader first polled its join.
     fn launch<K: Key>(self, span: Option<Span>, completer: Completer<K, V>, runtime: &Runtime);
 
-    /// For its leader to poll. It comes back if that can't be.
-    fn in_place(self, span: Option<Span>) -> Result<InPlaceWork<V>, Self>;
+    /// For its leader to poll, or for later.
+    fn park(self, span: Option<Span>) -> ParkedWork<V>;
 }
 
 /// Tells whether a value is the work's own error. A type and not a function, as a function would take up room in every
@@ -75,6 +75,21 @@ impl<F, C> AsyncWork<F, C> {
         BoxingWorkFuture { work: Some(self.work), future: None, classifier: PhantomData }
     }
 
+    /// As it is moved about between its polls.
+    pub(crate) fn into_boxed<V, Fut>(self, span: Option<Span>) -> BoxedFuture<V>
+    where
+        V: Value,
+        C: ErrorClassifier<V>,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = V> + Send + 'static,
+    {
+        if size_of::<Fut>() > LARGE {
+            execution::boxed(self.into_boxing_future(), span)
+        } else {
+            boxed_at_once(self, span)
+        }
+    }
+
     pub(crate) fn into_future<Fut>(self) -> WorkFuture<C, F, Fut>
     where
         F: FnOnce() -> Fut,
@@ -100,12 +115,8 @@ where
         }
     }
 
-    fn in_place(self, span: Option<Span>) -> Result<InPlaceWork<V>, Self> {
-        Ok(if size_of::<Fut>() > LARGE {
-            execution::in_place(self.into_boxing_future(), span)
-        } else {
-            in_place_unboxed(self, span)
-        })
+    fn park(self, span: Option<Span>) -> ParkedWork<V> {
+        ParkedWork::Async(self.into_boxed(span))
     }
 }
 
@@ -126,14 +137,14 @@ fn launch_unboxed<K, V, F, C, Fut>(
     execution::launch(work.into_future(), span, completer, runtime);
 }
 
-fn in_place_unboxed<V, F, C, Fut>(work: AsyncWork<F, C>, span: Option<Span>) -> InPlaceWork<V>
+fn boxed_at_once<V, F, C, Fut>(work: AsyncWork<F, C>, span: Option<Span>) -> BoxedFuture<V>
 where
     V: Value,
     C: ErrorClassifier<V>,
     F: FnOnce() -> Fut + Send + 'static,
     Fut: Future<Output = V> + Send + 'static,
 {
-    execution::in_place(work.into_future(), span)
+    execution::boxed(work.into_future(), span)
 }
 
 /// A future of more bytes is moved into a box of its own when its closure has made it. Inside of its task's future it would
@@ -233,8 +244,15 @@ where
         drop(runtime.spawn_blocking(move || offered.run()));
     }
 
-    fn in_place(self, _: Option<Span>) -> Result<InPlaceWork<V>, Self> {
-        Err(self)
+    fn park(self, span: Option<Span>) -> ParkedWork<V> {
+        let Self(work) = self;
+        ParkedWork::Blocking(match span {
+            None => Box::new(work),
+            Some(span) => Box::new(move || {
+                let _span = trace::flight_span(&span, current::get()).entered();
+                work()
+            }),
+        })
     }
 }
 
@@ -273,6 +291,7 @@ impl<K: Key, V: Value, F: FnOnce() -> V> BlockingExecution<K, V, F> {
             return;
         }
         let Some(work) = work else { return };
+        completer.call();
         let output = {
             let current = Some(completer.current());
             let _current = current::enter(current);

@@ -14,8 +14,8 @@ use std::{
     task::Waker,
 };
 
-use self::graph::Graph;
-pub(crate) use self::graph::{Node, Wait};
+pub(crate) use self::graph::Node;
+use self::graph::{Graph, Wait};
 use crate::{
     queue::Queue,
     sync::{AtomicU8, AtomicWaker, Cell, bound, off_the_workers, run_on_its_own_thread},
@@ -156,35 +156,54 @@ impl Verdict {
 /// A join by which one flight waits for another. Once it is dropped, it does not.
 pub(crate) struct Waiting {
     graph: Arc<WaitGraph>,
-    wait: Wait,
+    waiting: Node,
+    awaited: Awaited,
+    /// What the flight that was joined waits for itself, as its work has not begun.
+    beyond: Option<Awaited>,
+}
+
+struct Awaited {
+    flight: Node,
     verdict: Arc<Verdict>,
 }
 
 impl Waiting {
-    pub(crate) fn begin(graph: &Arc<WaitGraph>, wait: Wait) -> Self {
-        let verdict = Arc::new(Verdict { state: AtomicU8::new(QUEUED), waker: AtomicWaker::new() });
-        graph.post(Change::Begin(wait, Arc::clone(&verdict)));
-        Self { graph: Arc::clone(graph), wait, verdict }
+    pub(crate) fn begin(graph: &Arc<WaitGraph>, waiting: Node, awaited: Node, beyond: Option<Node>) -> Self {
+        let wait = |awaited| {
+            let verdict = Arc::new(Verdict { state: AtomicU8::new(QUEUED), waker: AtomicWaker::new() });
+            graph.post(Change::Begin(Wait { waiting, awaited }, Arc::clone(&verdict)));
+            Awaited { flight: awaited, verdict }
+        };
+        Self { graph: Arc::clone(graph), waiting, awaited: wait(awaited), beyond: beyond.map(wait) }
+    }
+
+    fn awaited(&self) -> impl Iterator<Item = &Awaited> {
+        [&self.awaited].into_iter().chain(&self.beyond)
     }
 
     /// The flight that waits.
     pub(crate) fn waiting(&self) -> Node {
-        self.wait.waiting
+        self.waiting
     }
 
     /// Whether it closed a cycle, as far as is known. If it turns out to, this waker is woken.
     pub(crate) fn closes_cycle(&self, waker: &Waker) -> bool {
-        let state = || self.verdict.state.load(Ordering::Relaxed);
-        if state() == QUEUED {
-            self.verdict.waker.register(waker);
-        }
-        state() == CLOSES_CYCLE
+        self.awaited().any(|Awaited { verdict, .. }| {
+            let state = || verdict.state.load(Ordering::Relaxed);
+            if state() == QUEUED {
+                verdict.waker.register(waker);
+            }
+            state() == CLOSES_CYCLE
+        })
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.graph.post(Change::End(self.wait, Arc::clone(&self.verdict)));
+        for Awaited { flight, verdict } in self.awaited() {
+            let wait = Wait { waiting: self.waiting, awaited: *flight };
+            self.graph.post(Change::End(wait, Arc::clone(verdict)));
+        }
     }
 }
 
@@ -195,7 +214,7 @@ mod tests {
 
     fn begin(graph: &Arc<WaitGraph>, waiting: usize, awaited: usize) -> Waiting {
         let node = |number| Node { coalescer: 0, flight: FlightId::first_of(number) };
-        Waiting::begin(graph, Wait { waiting: node(waiting), awaited: node(awaited) })
+        Waiting::begin(graph, node(waiting), node(awaited), None)
     }
 
     #[test]

@@ -125,7 +125,7 @@ async fn abort_unmaps_the_flight_so_that_the_next_join_starts_anew() {
             assert_eq!(handle.join(1, move || async move { round }).await.unwrap(), round);
         }
         eventually(|| dropped.get() == 100).await;
-        assert_eq!(at_rest(&handle).await.executions, 200);
+        assert_eq!(at_rest(&handle).await.executions, 100, "the others were dropped before they were called");
     })
     .await;
 }

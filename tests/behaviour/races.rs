@@ -191,7 +191,7 @@ async fn stats_beside_departures_add_up() {
                         yield_now().await;
                     }
                     let stats = handle.stats().await.unwrap();
-                    assert_eq!(stats.joins, stats.executions + stats.coalesced);
+                    assert_eq!(stats.joins, stats.executions + stats.coalesced + stats.pending as u64);
                     assert!(stats.waiters <= 8);
                     caller.abort();
                     assert!(caller.await.unwrap_err().is_cancelled());
@@ -200,8 +200,9 @@ async fn stats_beside_departures_add_up() {
         }));
         assert!(storm.await.into_iter().all(|caller| caller.is_ok()));
         let stats = at_rest(&handle).await;
-        assert_eq!(stats.departures, stats.joins);
-        assert_eq!(stats.aborts, stats.executions);
+        assert_eq!(stats.joins, stats.executions + stats.coalesced);
+        // Work that was dropped before it was called is no execution, and its leader no join.
+        assert!(stats.departures >= stats.joins && stats.aborts >= stats.executions, "{stats:?}");
     })
     .await;
 }

@@ -219,6 +219,7 @@ async fn the_sum_is_the_sum_of_the_shards() {
         let mut waiting: Vec<_> = (0..100).map(|key| handle.join(key, pending)).collect();
         waiting.iter_mut().for_each(assert_pending);
         handle.forget(0).await.unwrap();
+        settle().await;
         let stats = handle.stats().await.unwrap();
         let shards = stats.per_shard();
         assert_eq!(shards.len(), 8);

@@ -14,23 +14,39 @@ impl Trial<'_> {
         let (key, waker) = (self.callers[caller].key, self.callers[caller].waker(caller));
         let in_place = self.setting.in_place && way == Way::Direct;
         let origin = self.callers[caller].inside.map(|flight| self.flights[flight].itself.id);
-        let join = Join { origin, in_place, ..join_of(self.setting.hash_of(key), Name(key.into()), waker) };
+        let fresh = self.callers[caller].fresh;
+        let join = Join { origin, in_place, fresh, ..join_of(self.setting.hash_of(key), Name(key.into()), waker) };
         let (joined, events) = self.turn(|shard, now, effects| shard.join(join, now, effects))?;
         let stage = |place| if way == Way::Direct { Stage::Waiting(place) } else { Stage::Replied(place) };
         let waiter = |number| Waiter { caller, number, waker };
         match (self.judge_join(caller, &joined, &events)?, joined) {
-            (Decision::Leads, Joined::Leads { slot, .. }) => {
+            (Decision::Leads { after }, Joined::Leads { slot, .. }) => {
                 let place = Place { flight: self.flights.len(), number: 0 };
                 self.callers[caller].stage = stage(place);
                 self.callers[caller].joined = Some(place.flight);
-                let work = if in_place { Work::Polled { shared: false, aborted: false } } else { Work::Running };
+                if let Some(first) = after.map(|first| &mut self.flights[first])
+                    && first.kept
+                {
+                    first.grace.get_or_insert(self.now);
+                }
+                let work = match after {
+                    Some(_) => Work::Pending,
+                    None if in_place => Work::Polled { shared: false, aborted: false },
+                    None => Work::Running,
+                };
                 self.flights.push(Flight {
                     itself: slot.flight,
                     key,
                     started: self.now,
+                    after,
+                    predecessor: after.filter(|&first| self.flights[first].mapped),
                     mapped: true,
                     joinable: true,
                     expired: false,
+                    kept: false,
+                    grace: None,
+                    overlaps: false,
+                    gone: false,
                     leader: caller,
                     work,
                     waiters: vec![waiter(0)],
@@ -169,14 +185,14 @@ impl Trial<'_> {
     /// A departure reaches the shard. True if the flight is over.
     pub(super) fn free(&mut self, place: Place, why: Leaves) -> Judgement<bool> {
         let slot = self.slot(place);
-        let (left, events) = self.turn(|shard, _, _| shard.leave(slot, why))?;
+        let (left, events) = self.turn(|shard, now, effects| shard.leave(slot, why, || now, effects))?;
         events.are_none()?;
         self.judge_departure(place, &left, why)?;
         let Left::Departed { abandoned, .. } = left else { return Ok(true) };
         self.flights[place.flight].waiters.retain(|waiter| waiter.number != place.number);
-        let Some(ended) = abandoned else { return Ok(false) };
+        let Some(cut) = abandoned else { return Ok(false) };
         self.abort(place.flight);
-        self.judge_ended(place.flight, &ended)?;
+        self.judge_cut(place.flight, &cut)?;
         self.counts.aborts += 1;
         self.unmapped(place.flight, super::Outcome::Abandoned, Vec::new());
         Ok(true)

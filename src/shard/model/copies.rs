@@ -41,9 +41,12 @@ fn copy(shard: &Shard<Numbers>, setting: &Setting) -> Shard<Numbers> {
         lingering: shard.lingering,
         deadlines: shard.deadlines.clone(),
         overdue: shard.overdue.clone(),
+        endings: shard.endings.clone(),
         next_expiry: shard.next_expiry,
-        alarm_set: shard.alarm_set,
+        alarm: shard.alarm,
         phase: shard.phase,
+        led: shard.led,
+        uncalled: shard.uncalled,
         counters: shard.counters.clone(),
         before: shard.before.clone(),
     }

@@ -1,14 +1,14 @@
 //! What a shard asks for in one turn.
 
 use super::{
-    super::{Effect, Ended, FlightId, Report},
+    super::{Cut, Effect, FlightId, Report},
     Judgement, Numbers, Outcome, Trial,
 };
-use crate::error::JoinError;
+use crate::{config::OnExpiry, error::JoinError};
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Events {
-    /// The flights that were due when the turn began, in the order in which they started.
+    /// The flights that were due when the turn began, in the order of their numbers.
     pub(super) due: Vec<usize>,
     pub(super) overdue: Vec<usize>,
     pub(super) cut_short: Vec<CutShort>,
@@ -45,9 +45,25 @@ impl Trial<'_> {
         let mut events = Events { due, ..Events::default() };
         for effect in effects {
             match effect {
-                Effect::End { ended, error, abort } => self.cut_short(ended, &error, abort, &mut events)?,
+                Effect::End { cut, error, abort } => self.cut_short(cut, &error, abort, &mut events)?,
+                Effect::Run(record) => self.run(usize::try_from(record).expect("as many as flights"))?,
+                Effect::Discard(flight) => {
+                    let number = self.known(flight.itself.id)?;
+                    let (books, own) = (&mut self.flights[number], flight.key.0);
+                    let may_go = books.gone || books.overlaps || self.closed;
+                    holds!(
+                        std::mem::take(&mut books.kept) && may_go,
+                        "G1, G10: flight {number} is no longer waited for"
+                    );
+                    holds!(own == u64::from(books.key) && flight.waiters.len() == 0, "flight {number} has changed");
+                }
+                Effect::Report(Report::Overlapping { aborted, .. }) => {
+                    let aborted = self.known(aborted)?;
+                    holds!(self.grace_is_over(aborted), "G10: the grace of flight {aborted} is not over");
+                    self.flights[aborted].overlaps = true;
+                    self.counts.overlaps += 1;
+                }
                 Effect::SetAlarm => {
-                    holds!(!self.called && self.alarm.is_none(), "an alarm is asked for, and one is set");
                     self.called = true;
                 }
                 Effect::Report(Report::Overdue { flight, waiters, .. }) => {
@@ -55,7 +71,10 @@ impl Trial<'_> {
                     let books = &mut self.flights[flight];
                     holds!(waiters == books.waiters.len(), "{waiters} waiters of flight {flight} are reported");
                     books.expired = true;
-                    books.joinable = false;
+                    if self.setting.on_expiry == OnExpiry::Detach {
+                        books.joinable = false;
+                        books.overlaps = true;
+                    }
                     self.counts.timeouts += 1;
                     events.overdue.push(flight);
                 }
@@ -67,9 +86,9 @@ impl Trial<'_> {
     }
 
     /// The flight ends before its work does.
-    fn cut_short(&mut self, ended: Ended<Numbers>, error: &JoinError, abort: bool, events: &mut Events) -> Judgement {
-        let flight = self.known(ended.itself.id)?;
-        self.judge_ended(flight, &ended)?;
+    fn cut_short(&mut self, cut: Cut<Numbers>, error: &JoinError, abort: bool, events: &mut Events) -> Judgement {
+        let flight = self.known(cut.itself.id)?;
+        self.judge_cut(flight, &cut)?;
         let outcome = match error {
             JoinError::TimedOut { after } if Some(*after) == self.shard.limits.max_flight_duration => Outcome::TimedOut,
             JoinError::Closed => Outcome::Closed,
@@ -79,7 +98,7 @@ impl Trial<'_> {
         if abort {
             self.abort(flight);
         }
-        self.unmapped(flight, outcome, ended.waiters.into_iter().collect());
+        self.unmapped(flight, outcome, cut.waiters.into_iter().collect());
         Ok(())
     }
 }

@@ -72,11 +72,16 @@ fn worlds() -> Vec<Setting> {
         Setting { max_waiters: 1, max_flights: 1, forgets: 1, ..world("caps of one", 3, 2) },
         Setting { max_waiters: 2, queues: true, on_abandon: Abort, ..world("two waiters at most, abort", 3, 1) },
         Setting { delays: true, queues: true, name: "deadline", ..late.clone() },
-        Setting { on_expiry: Detach, on_abandon: Abort, name: "deadline, detach, abort", ..late },
+        Setting { on_expiry: Detach, on_abandon: Abort, name: "deadline, detach, abort", ..late.clone() },
         Setting { renewals: 1, delays: true, queues: true, ..world("renewals", 2, 1) },
         Setting { in_place: true, queues: true, on_abandon: Abort, ..world("in place, abort", 2, 1) },
         Setting { nested: true, on_abandon: Abort, ..world("work that joins, abort", 4, 3) },
         Setting { on_abandon: Abort, ..world("slots that are moved", 7, 1) },
+        Setting { fresh: true, on_abandon: Abort, ..world("fresh, abort", 3, 1) },
+        Setting { fresh: true, deadline: Some(1), ticks: 3, name: "fresh, deadline", ..late.clone() },
+        Setting { fresh: true, on_expiry: Detach, name: "fresh, detach", ..late.clone() },
+        Setting { grace: 2, ticks: 3, on_abandon: Abort, forgets: 1, ..world("grace, abort, forgetting", 3, 1) },
+        Setting { grace: 0, on_abandon: Abort, fresh: true, name: "no grace", ..late },
     ]
 }
 
@@ -93,16 +98,35 @@ fn wide_worlds() -> Vec<Setting> {
         Setting { renewals: 2, name: "both ways, renewals", ..both.clone() },
         Setting { callers: 4, on_abandon: Abort, name: "both ways, four callers, abort", ..both.clone() },
         Setting { fails: true, ends: true, on_abandon: Abort, name: "both ways, ends, abort", ..both.clone() },
-        Setting { in_place: true, on_abandon: Abort, name: "both ways, in place, abort", ..both },
+        Setting { in_place: true, on_abandon: Abort, name: "both ways, in place, abort", ..both.clone() },
         Setting { queues: true, fails: false, name: "everything, capped", ..capped },
         Setting { on_abandon: Abort, delays: true, name: "everything, abort", ..everything },
         Setting { name: "deadline", ..late.clone() },
         Setting { on_expiry: Detach, name: "deadline, detach", ..late.clone() },
         Setting { on_expiry: Detach, delays: false, keys: 2, name: "deadline, detach, two keys", ..late.clone() },
-        Setting { in_place: true, ends: true, delays: false, name: "deadline, in place", ..late },
+        Setting { in_place: true, ends: true, delays: false, name: "deadline, in place", ..late.clone() },
         Setting { queues: true, name: "work that joins, both ways, abort", ..nested.clone() },
         Setting { queues: true, in_place: true, name: "work that joins, in place, abort", ..nested.clone() },
-        Setting { callers: 5, keys: 3, name: "work that joins, five callers, abort", ..nested },
+        Setting { callers: 5, keys: 3, name: "work that joins, five callers, abort", ..nested.clone() },
+        Setting { fresh: true, name: "work that joins, fresh, abort", ..nested },
+        Setting {
+            fresh: true,
+            forgets: 1,
+            on_abandon: Abort,
+            name: "fresh, both ways, abort, forgetting",
+            ..both.clone()
+        },
+        Setting { fresh: true, in_place: true, name: "fresh, both ways, in place", ..both.clone() },
+        Setting { fresh: true, ends: true, fails: true, delays: false, name: "fresh, both ways, ends", ..both.clone() },
+        Setting {
+            fresh: true,
+            ticks: 3,
+            delays: false,
+            on_abandon: Abort,
+            name: "fresh, deadline, abort",
+            ..late.clone()
+        },
+        Setting { fresh: true, delays: false, on_expiry: Detach, name: "fresh, deadline, detach", ..late.clone() },
     ]
 }
 

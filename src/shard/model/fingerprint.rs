@@ -37,6 +37,9 @@ impl Trial<'_> {
         for (flight, name) in self.flights.iter().zip(&names.flights) {
             if name.is_some() {
                 print_flight(flight, &mut print);
+                let named = |flight: Option<usize>| flight.map_or(END, |flight| names.number(flight));
+                print.extend([named(flight.after), named(flight.predecessor)]);
+                print.push(flight.grace.map_or(END, |began| byte(self.setting.grace.min(self.now - began))));
             }
         }
         print.push(END);
@@ -46,7 +49,7 @@ impl Trial<'_> {
 
     fn print_shard(&self, names: &Names<'_>, print: &mut Vec<u8>) {
         let shard = &self.shard;
-        print.extend([byte(shard.waiters), shard.phase as u8, self.until(shard.next_expiry), shard.alarm_set.into()]);
+        print.extend([byte(shard.waiters), shard.phase as u8, self.until(shard.next_expiry), self.until(shard.alarm)]);
         let mut mapped: Vec<_> = shard.flights.iter().collect();
         mapped.sort_by_key(|flight| flight.itself.id.number());
         for flight in mapped {
@@ -55,6 +58,9 @@ impl Trial<'_> {
         print.push(END);
         // Those that are over have entries left behind; they are skipped, whatever they are.
         let listed = |id: &FlightId| self.flight_of(*id).is_some_and(|flight| self.flights[flight].mapped);
+        let kept = |id: &FlightId| self.flight_of(*id).is_some_and(|flight| self.flights[flight].kept);
+        print.extend(shard.endings.iter().map(|flight| flight.id).filter(kept).map(|id| names.flight(id)));
+        print.push(END);
         for deadlines in [&shard.deadlines, &shard.overdue] {
             print.extend(deadlines.iter().map(|flight| flight.id).filter(listed).map(|id| names.flight(id)));
             print.push(END);
@@ -80,8 +86,10 @@ fn print_flight(flight: &Flight, print: &mut Vec<u8>) {
         Work::Running => 5,
         Work::Aborted => 6,
         Work::Over => 7,
+        Work::Pending => 8,
     };
     print.extend([outcome, work, flight.published.into(), flight.expired.into(), byte(flight.leader)]);
+    print.extend([flight.overlaps, flight.gone, flight.joinable, flight.kept].map(u8::from));
     print.extend(flight.to_wake.iter().flat_map(|waker| waker.to_le_bytes().into_iter().take(2)));
     print.push(END);
 }
@@ -117,7 +125,7 @@ impl<'a> Names<'a> {
             Stage::Waiting(place) => (4, Some(place)),
         };
         let inside = caller.inside.map_or(END, |flight| self.number(flight));
-        print.extend([stage, caller.key, inside, caller.generation, caller.woken.into()]);
+        print.extend([stage, caller.key, caller.fresh.into(), inside, caller.generation, caller.woken.into()]);
         print.extend(place.into_iter().flat_map(|place| [self.number(place.flight), byte(place.number)]));
     }
 
@@ -140,7 +148,7 @@ impl<'a> Names<'a> {
         let age = trial.setting.deadline.map_or(0, |deadline| age.min(deadline.into()));
         let joinable = trial.shard.flights.is_joinable(flight.itself);
         print.extend([self.flight(flight.itself.id), byte(flight.key.0), byte(age)]);
-        print.extend([u8::from(joinable), flight.in_place.into()]);
+        print.extend([u8::from(joinable), flight.stage as u8, flight.successor.map_or(END, |id| self.flight(id))]);
         for (number, waker) in flight.waiters.iter() {
             print.push(byte(number));
             print.extend(waker.to_le_bytes().into_iter().take(2));
@@ -163,6 +171,7 @@ impl Trial<'_> {
         };
         flight.mapped
             || flight.work != Work::Over
+            || flight.kept
             || (flight.outcome.is_some() && !flight.published)
             || self.queue.iter().any(in_queue)
             || self.callers.iter().any(of_caller)

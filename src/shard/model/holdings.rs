@@ -18,9 +18,7 @@ impl Trial<'_> {
         }
         holds!(self.shard.waiters == waiters, "G7: the gauge has {} waiters of {waiters}", self.shard.waiters);
         for key in 0..self.setting.keys {
-            let joinable = self.shard.flights.iter().filter(|flight| flight.key.0 == u64::from(key));
-            let joinable = joinable.filter(|flight| self.shard.flights.is_joinable(flight.itself)).count();
-            holds!(joinable <= 1, "G1: {joinable} flights of key {key} can be joined");
+            self.judge_executions(key)?;
         }
         for (number, caller) in self.callers.iter().enumerate() {
             self.judge_caller(number, caller)?;
@@ -28,6 +26,21 @@ impl Trial<'_> {
         self.judge_alarm()?;
         self.judge_counters()?;
         if self.is_at_rest() { self.judge_rest() } else { Ok(()) }
+    }
+
+    /// G1, G10, G11: one execution of a key at a time, but for those that may overlap.
+    fn judge_executions(&self, key: u8) -> Judgement {
+        let of_key = || self.flights.iter().filter(|flight| flight.key == key);
+        // Without a grace, the next doesn't wait for what was cut short.
+        let alone = self.setting.grace > 0;
+        let runs =
+            |flight: &&Flight| flight.has_begun() && !flight.gone && !flight.overlaps && (alone || flight.mapped);
+        let running = of_key().filter(runs).count();
+        holds!(running <= 1, "G1: {running} executions of key {key} at once");
+        let joinable = self.mapped().filter(|&flight| self.flights[flight].joinable && self.flights[flight].key == key);
+        let (begun, pending): (Vec<_>, Vec<_>) = joinable.partition(|&flight| self.flights[flight].has_begun());
+        holds!(begun.len() <= 1 && pending.len() <= 1, "G1: {begun:?} and {pending:?} of key {key} can be joined");
+        Ok(())
     }
 
     /// A flight in the map against the one in the books. Returns how many wait for it.
@@ -38,6 +51,10 @@ impl Trial<'_> {
         };
         let same = flight.key.0 == u64::from(books.key) && flight.started == at(books.started);
         holds!(same && flight.record == number as u64, "flight {number} has changed");
+        if let Some(first) = books.after.map(|first| &self.flights[first]) {
+            let is_waited_for = (first.mapped && !first.expired) || first.kept;
+            holds!(is_waited_for && !first.gone, "G5: flight {number} waits for nothing");
+        }
         let joinable = self.shard.flights.is_joinable(books.itself);
         holds!(joinable == books.joinable, "G9, G11: flight {number} can be joined: {joinable}");
         holds!(!books.published, "G3: flight {number} is published, and a join finds it");
@@ -100,8 +117,15 @@ impl Trial<'_> {
 
     /// Whatever has its deadline before it, the actor looks by then.
     fn judge_alarm(&self) -> Judgement {
+        for number in self.mapped() {
+            let grace = self.flights[number].after.and_then(|first| self.flights[first].grace);
+            let over = grace.map(|began| at(began + self.setting.grace));
+            let is_set = |over| self.called || self.alarm.is_some_and(|alarm| alarm <= over);
+            holds!(over.is_none_or(is_set), "G10: no alarm is set for flight {number}, which is to begin at {over:?}");
+        }
         let Some(deadline) = self.setting.deadline else { return Ok(()) };
-        for number in self.mapped().filter(|&flight| !self.flights[flight].expired) {
+        let waits = |flight: &usize| self.flights[*flight].has_begun() && !self.flights[*flight].expired;
+        for number in self.mapped().filter(waits) {
             let due = at(self.flights[number].started + deadline);
             let is_set = self.called || self.alarm.is_some_and(|alarm| alarm <= due);
             holds!(is_set || self.closed, "G11: no alarm is set for flight {number}");
@@ -113,8 +137,6 @@ impl Trial<'_> {
     fn judge_counters(&self) -> Judgement {
         let (expected, counters) = (self.counts, &self.shard.counters);
         let counted = Counts {
-            joins: counters.joins,
-            executions: counters.executions,
             coalesced: counters.coalesced,
             errors: counters.errors,
             rejections: counters.rejections,
@@ -123,10 +145,12 @@ impl Trial<'_> {
             departures: counters.departures,
             aborts: counters.aborts,
             forgets: counters.forgets,
+            overlaps: counters.overlaps,
         };
         holds!(counted == expected, "G14: {counted:?} counted, {expected:?} happened");
-        let sum = expected.executions + expected.coalesced + expected.rejections;
-        holds!(expected.joins == sum, "G14: {expected:?}");
+        holds!(self.shard.led == self.flights.len() as u64, "G14: {} flights were started", self.shard.led);
+        let uncalled = self.flights.iter().filter(|flight| flight.gone && !flight.has_begun()).count();
+        holds!(self.shard.uncalled == uncalled as u64, "G14: {} works were dropped uncalled", self.shard.uncalled);
         Ok(())
     }
 
@@ -143,7 +167,8 @@ impl Trial<'_> {
     fn judge_rest(&self) -> Judgement {
         let now = at(self.now);
         let stats = self.clone().shard.stats(now);
-        let oldest = self.mapped().map(|flight| now.saturating_duration_since(at(self.flights[flight].started))).max();
+        let begun = self.mapped().filter(|&flight| self.flights[flight].has_begun());
+        let oldest = begun.map(|flight| now.saturating_duration_since(at(self.flights[flight].started))).max();
         holds!(stats.oldest_flight == oldest, "the oldest flight is {oldest:?} old, not {:?}", stats.oldest_flight);
         let goes_on: Vec<_> =
             (0..self.flights.len()).filter(|&flight| self.flights[flight].work != Work::Over).collect();
@@ -154,45 +179,62 @@ impl Trial<'_> {
             holds!(waiting.is_none(), "G5: caller {waiting:?} waits for ever");
             return Ok(());
         }
-        let stuck =
-            |&flight: &usize| self.flights[flight].work != Work::Aborted && self.nested_in(flight).next().is_some();
+        let stuck = |&flight: &usize| match self.flights[flight].work {
+            Work::Aborted => false,
+            Work::Pending => true,
+            _ => self.nested_in(flight).next().is_some(),
+        };
         holds!(!goes_on.iter().all(stuck), "G12: all work waits for other work");
         Ok(())
     }
 
     pub(super) fn judge_forget(&mut self, key: u8, was_live: bool) -> Judgement {
-        let found = self.mapped().find(|&flight| self.flights[flight].joinable && self.flights[flight].key == key);
-        holds!(found.is_some() == was_live, "G9: forget says {was_live} of {found:?}");
-        if let Some(flight) = found {
-            self.flights[flight].joinable = false;
-            self.counts.forgets += 1;
-        }
+        let is_found = |flight: &usize| self.flights[*flight].joinable && self.flights[*flight].key == key;
+        let found: Vec<_> = self.mapped().filter(is_found).collect();
+        holds!(found.is_empty() != was_live, "G9: forget says {was_live} of {found:?}");
+        self.forgotten(&found);
         Ok(())
+    }
+
+    fn forgotten(&mut self, flights: &[usize]) {
+        self.counts.forgets += flights.len() as u64;
+        for &flight in flights {
+            self.flights[flight].joinable = false;
+            self.flights[flight].overlaps = true;
+            // What the next flight would have waited for.
+            if let Some(first) = self.flights[flight].after {
+                self.flights[first].overlaps = true;
+            }
+        }
     }
 
     pub(super) fn judge_forget_all(&mut self, forgotten: usize) -> Judgement {
         let joinable: Vec<_> = self.mapped().filter(|&flight| self.flights[flight].joinable).collect();
         holds!(joinable.len() == forgotten, "G9: {forgotten} forgotten of {joinable:?}");
-        joinable.into_iter().for_each(|flight| self.flights[flight].joinable = false);
-        self.counts.forgets += forgotten as u64;
+        self.forgotten(&joinable);
         Ok(())
     }
 
     /// The actor looks again at the next deadline, neither before nor later.
-    pub(super) fn judge_look(&self, events: &Events) -> Judgement {
+    pub(super) fn judge_look(&mut self, events: &Events) -> Judgement {
         self.judge_expiry(events)?;
-        let unexpired = self.mapped().map(|flight| &self.flights[flight]).filter(|flight| !flight.expired);
-        let next =
+        let unexpired =
+            self.mapped().map(|flight| &self.flights[flight]).filter(|flight| flight.has_begun() && !flight.expired);
+        let deadline =
             self.setting.deadline.and_then(|deadline| unexpired.map(|flight| at(flight.started + deadline)).min());
+        let graces = self.flights.iter().filter(|flight| flight.kept).filter_map(|flight| flight.grace);
+        let next = [deadline, graces.map(|began| at(began + self.setting.grace)).min()].into_iter().flatten().min();
         holds!(self.alarm == next, "G11: the actor looks again at {:?}, not at {next:?}", self.alarm);
         Ok(())
     }
 
     pub(super) fn judge_close(&mut self, events: &Events, abort: bool) -> Judgement {
-        let closed = |cut: &super::events::CutShort| cut.outcome == super::Outcome::Closed && cut.abort == abort;
+        let aborts = |flight: usize| abort || !self.flights[flight].has_begun();
+        let closed =
+            |cut: &super::events::CutShort| cut.outcome == super::Outcome::Closed && cut.abort == aborts(cut.flight);
         holds!(events.cut_short.iter().all(closed), "G10: work at the end neither finished nor aborted");
         holds!(self.mapped().next().is_none(), "G5: a flight outlives its shard");
-        self.counts.aborts += if abort { events.cut_short.len() as u64 } else { 0 };
+        self.counts.aborts += events.cut_short.iter().filter(|cut| cut.abort).count() as u64;
         Ok(())
     }
 }

@@ -1,7 +1,9 @@
 //! What the shard has to do in a step, according to the judge's books.
 
+use std::time::Instant;
+
 use super::{
-    super::{Ended, Joined, Left, Renewed},
+    super::{Cut, Ended, FlightRef, Joined, Left, Renewed, waiters::Waiters},
     Caller, Completion, Judgement, Leaves, Numbers, OnAbandon, OnExpiry, Outcome, Place, Stage, Trial, Work, at,
     events::{CutShort, Events},
 };
@@ -9,7 +11,7 @@ use super::{
 /// What becomes of a join.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
-    Leads,
+    Leads { after: Option<usize> },
     Follows(usize),
     Refused(&'static str),
 }
@@ -19,10 +21,13 @@ impl Trial<'_> {
         if self.draining || self.closed {
             return Decision::Refused("closed");
         }
-        let Caller { key, inside, .. } = self.callers[caller];
-        let found = self.mapped().find(|&flight| self.flights[flight].joinable && self.flights[flight].key == key);
-        match found {
-            Some(flight) if inside == Some(flight) => Decision::Refused("reentrant"),
+        let Caller { key, inside, fresh, .. } = self.callers[caller];
+        let joinable: Vec<_> =
+            self.mapped().filter(|&flight| self.flights[flight].joinable && self.flights[flight].key == key).collect();
+        let find = |begun| joinable.iter().copied().find(|&flight| self.flights[flight].has_begun() == begun);
+        let (under_way, pending) = (find(true), find(false));
+        match if fresh { pending } else { under_way.or(pending) } {
+            _ if under_way.is_some() && under_way == inside => Decision::Refused("reentrant"),
             Some(flight) if self.flights[flight].waiters.len() >= self.setting.max_waiters => {
                 Decision::Refused("too_many_waiters")
             }
@@ -30,8 +35,13 @@ impl Trial<'_> {
             None if self.mapped().count() + self.lingering >= self.setting.max_flights => {
                 Decision::Refused("too_many_flights")
             }
-            None => Decision::Leads,
+            None => Decision::Leads { after: under_way.or(self.ending(key)) },
         }
+    }
+
+    /// The flight of a key whose aborted work the next one has to wait for.
+    fn ending(&self, key: u8) -> Option<usize> {
+        self.flights.iter().position(|flight| flight.kept && flight.key == key && !flight.overlaps)
     }
 
     pub(super) fn judge_join(
@@ -44,7 +54,6 @@ impl Trial<'_> {
         self.judge_expiry(events)?;
         let stage = self.callers[caller].stage;
         holds!(stage == Stage::Queued, "G14: the join of caller {caller}, which is {stage:?}, is handled");
-        self.counts.joins += 1;
         let decision = self.decide(caller);
         let (key, waker) = (u64::from(self.callers[caller].key), self.callers[caller].waker(caller));
         let mut reason = None;
@@ -70,11 +79,10 @@ impl Trial<'_> {
                 holds!(!dying, "G10: caller {caller} joins flight {flight}, whose work is aborted");
                 self.counts.coalesced += 1;
             }
-            (Decision::Leads, Joined::Leads { slot, record }) => {
+            (Decision::Leads { .. }, Joined::Leads { slot, record }) => {
                 holds!(slot.number == 0, "a leader in slot {}", slot.number);
                 holds!(self.flight_of(slot.flight.id).is_none(), "{:?} has been before", slot.flight);
                 holds!(*record == self.flights.len() as u64, "a flight with another's record");
-                self.counts.executions += 1;
             }
             (due, joined) => {
                 return Err(format!("G1, G7, G9, G11: {due:?} was due, and caller {caller} {}", name(joined)));
@@ -84,32 +92,63 @@ impl Trial<'_> {
         Ok(decision)
     }
 
-    pub(super) fn judge_expiry(&self, events: &Events) -> Judgement {
-        holds!(events.overdue == events.due, "G11: {:?} are due, and {:?} expire", events.due, events.overdue);
+    pub(super) fn judge_expiry(&mut self, events: &Events) -> Judgement {
+        let started = |&flight: &usize| self.flights[flight].started;
+        let mut expired = events.overdue.clone();
+        expired.sort_unstable();
+        let in_order = events.overdue.is_sorted_by_key(started);
+        holds!(in_order && expired == events.due, "G11: {:?} are due, and {:?} expire", events.due, events.overdue);
         let cut_short = |&flight| CutShort { flight, outcome: Outcome::TimedOut, abort: true };
         let expected: Vec<_> = match self.setting.on_expiry {
             OnExpiry::Fail => events.overdue.iter().map(cut_short).collect(),
             OnExpiry::Detach => Vec::new(),
         };
         holds!(events.cut_short == expected, "G11: {events:?}");
+        let late =
+            self.mapped().find(|&flight| self.flights[flight].after.is_some_and(|first| self.grace_is_over(first)));
+        holds!(late.is_none(), "G10: flight {late:?} waits longer than the grace");
+        // The flights that waited are over themselves.
+        for flight in 0..self.flights.len() {
+            if self.grace_is_over(flight) {
+                self.flights[flight].grace = None;
+            }
+        }
         Ok(())
     }
 
     /// What comes out of the map is what the books have, so each caller is woken by its last waker.
-    pub(super) fn judge_ended(&self, flight: usize, ended: &Ended<Numbers>) -> Judgement {
+    fn judge_ended(&self, flight: usize, ended: &Ended<Numbers>) -> Judgement {
+        holds!(ended.key.0 == u64::from(self.flights[flight].key), "flight {flight} ends with another's key");
+        self.judge_end(flight, ended.itself, ended.started, ended.record, &ended.waiters)
+    }
+
+    /// The same, and whether the shard keeps the flight for the next one of its key: if that may have to wait.
+    pub(super) fn judge_cut(&mut self, flight: usize, cut: &Cut<Numbers>) -> Judgement {
+        self.judge_end(flight, cut.itself, cut.started, cut.record, &cut.waiters)?;
+        let books = &self.flights[flight];
+        let may_be_waited_for = books.has_begun() && (books.joinable || self.successor(flight).is_some());
+        let keeps = may_be_waited_for && self.setting.grace > 0 && !self.closed;
+        let key = cut.key.map(|key| key.0);
+        holds!(key == (!keeps).then_some(books.key.into()), "G1, G10: flight {flight} is kept: {keeps}, {key:?}");
+        self.flights[flight].kept = keeps;
+        self.flights[flight].grace = (keeps && self.successor(flight).is_some()).then_some(self.now);
+        Ok(())
+    }
+
+    fn judge_end(
+        &self,
+        flight: usize,
+        itself: FlightRef,
+        started: Instant,
+        record: u64,
+        waiters: &Waiters<u64>,
+    ) -> Judgement {
         let books = &self.flights[flight];
         holds!(books.mapped, "flight {flight} ends twice");
-        holds!(
-            ended.itself.id == books.itself.id && ended.started == at(books.started),
-            "G9: another flight than {flight} ends"
-        );
-        let own = (u64::from(books.key), flight as u64);
-        holds!((ended.key.0, ended.record) == own, "flight {flight} ends with another's key or record");
+        holds!(itself == books.itself && started == at(books.started), "G9: another flight than {flight} ends");
+        holds!(record == flight as u64, "flight {flight} ends with another's record");
         let expected = books.waiters.iter().map(|waiter| (waiter.number, waiter.waker));
-        holds!(
-            ended.waiters.iter().map(|(n, w)| (n, *w)).eq(expected),
-            "G5: not all callers of flight {flight} are woken"
-        );
+        holds!(waiters.iter().map(|(n, w)| (n, *w)).eq(expected), "G5: not all callers of flight {flight} are woken");
         Ok(())
     }
 
@@ -128,7 +167,7 @@ impl Trial<'_> {
             Completion::Value => {}
             Completion::Error => self.counts.errors += 1,
             Completion::Panicked => self.counts.panics += 1,
-            Completion::Aborted => self.counts.aborts += 1,
+            Completion::Aborted | Completion::Uncalled => self.counts.aborts += 1,
         }
         Ok(())
     }
@@ -141,7 +180,9 @@ impl Trial<'_> {
             (None, Left::NotFound) => return Ok(()),
             (Some(waiter), Left::Departed { waker, abandoned }) => {
                 holds!(waiter.waker == *waker, "G2: {place:?} is another's slot");
-                holds!(abandoned.is_some() == (aborts && last), "G2, G10: abandoned with callers, or not without");
+                let refused = why == Leaves::Rejected && !self.flights[place.flight].has_begun();
+                let due = last && (aborts || refused);
+                holds!(abandoned.is_some() == due, "G2, G10: abandoned with callers, or not without");
             }
             (None, Left::Departed { .. }) => return Err(format!("G6: {place:?} is freed twice")),
             (Some(_), Left::NotFound) => return Err(format!("G2, G6: {place:?} can't be freed")),

@@ -95,6 +95,7 @@ struct Place {
 #[derive(Clone, Debug)]
 struct Caller {
     key: u8,
+    fresh: bool,
     /// The flight whose work it is.
     inside: Option<usize>,
     stage: Stage,
@@ -124,10 +125,23 @@ enum Stage {
 struct Flight {
     itself: FlightRef,
     key: u8,
+    /// When its work began, or is to begin.
     started: u32,
+    /// The flight whose execution has to end before its work begins.
+    after: Option<usize>,
+    /// The same where that one was under way: what it waits for itself.
+    predecessor: Option<usize>,
     mapped: bool,
     joinable: bool,
     expired: bool,
+    /// It was cut short, and the shard keeps it until its work is gone.
+    kept: bool,
+    /// When another flight began to wait for that.
+    grace: Option<u32>,
+    /// Its execution may overlap the key's next: it was forgotten or is overdue, or the grace was over.
+    overlaps: bool,
+    /// The shard was told that its execution has ended.
+    gone: bool,
     leader: usize,
     work: Work,
     waiters: Vec<Waiter>,
@@ -148,6 +162,8 @@ struct Waiter {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Work {
+    /// It waits in its record to begin.
+    Pending,
     /// Its leader's to poll.
     Parked,
     /// In its leader's hands.
@@ -175,8 +191,6 @@ enum Outcome {
 /// The judge's own count of what the shard has to count (G14).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Counts {
-    joins: u64,
-    executions: u64,
     coalesced: u64,
     errors: u64,
     rejections: u64,
@@ -185,6 +199,7 @@ struct Counts {
     departures: u64,
     aborts: u64,
     forgets: u64,
+    overlaps: u64,
 }
 
 impl<'a> Trial<'a> {
@@ -223,10 +238,14 @@ impl<'a> Trial<'a> {
 
     /// What the wait graph has: each wait from the flight whose work polls a caller to the flight that it has joined.
     fn waits(&self) -> impl Iterator<Item = (usize, usize)> {
-        self.callers.iter().filter_map(|caller| match (caller.inside, caller.stage) {
-            (Some(waiting), Stage::Waiting(place)) => Some((waiting, place.flight)),
-            _ => None,
-        })
+        let waits = |caller: &Caller| match (caller.inside, caller.stage) {
+            (Some(waiting), Stage::Waiting(place)) => {
+                let beyond = self.flights[place.flight].predecessor;
+                [Some(place.flight), beyond].map(|awaited| Some((waiting, awaited?)))
+            }
+            _ => [None, None],
+        };
+        self.callers.iter().flat_map(waits).flatten()
     }
 
     /// Whether a caller waits for work that waits for the caller (G12).
@@ -235,6 +254,7 @@ impl<'a> Trial<'a> {
             return false;
         };
         let (mut next, mut seen) = (vec![place.flight], Vec::new());
+        next.extend(self.flights[place.flight].predecessor);
         while let Some(flight) = next.pop() {
             if flight == waiting {
                 return true;
@@ -251,13 +271,28 @@ impl<'a> Trial<'a> {
     fn is_due(&self, flight: usize) -> bool {
         let flight = &self.flights[flight];
         let past = self.setting.deadline.is_some_and(|deadline| flight.started + deadline <= self.now);
-        flight.mapped && !flight.expired && past
+        flight.mapped && flight.has_begun() && !flight.expired && past
+    }
+
+    /// The flight that waits for this one's execution to end.
+    fn successor(&self, flight: usize) -> Option<usize> {
+        self.mapped().find(|&next| self.flights[next].after == Some(flight))
+    }
+
+    fn grace_is_over(&self, flight: usize) -> bool {
+        self.flights[flight].grace.is_some_and(|began| began + self.setting.grace <= self.now)
     }
 
     /// A message finds the shard there only if none waits before it: a direct turn handles the queue first, and those are
     /// steps of their own here.
     fn is_free(&self) -> bool {
         self.queue.is_empty()
+    }
+}
+
+impl Flight {
+    fn has_begun(&self) -> bool {
+        self.after.is_none()
     }
 }
 

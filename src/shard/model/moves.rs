@@ -12,10 +12,10 @@ impl Trial<'_> {
     /// Makes a move, and has it judged.
     pub(super) fn make(&mut self, chosen: Move) -> Judgement {
         match chosen {
-            Move::Begin { key, inside, way } => {
+            Move::Begin { key, fresh, inside, way } => {
                 let caller = self.callers.len();
                 let (stage, generation, woken, joined) = (Stage::Queued, 0, false, None);
-                self.callers.push(Caller { key, inside, stage, generation, woken, joined });
+                self.callers.push(Caller { key, fresh, inside, stage, generation, woken, joined });
                 match way {
                     Way::Direct => self.join(caller, Way::Direct)?,
                     Way::Queued => self.queue.push_back(Sent::Join(caller)),

@@ -7,6 +7,7 @@ pub(super) enum Move {
     /// A caller's first poll, inside a flight's work if it says so.
     Begin {
         key: u8,
+        fresh: bool,
         inside: Option<usize>,
         way: Way,
     },
@@ -76,8 +77,10 @@ impl Trial<'_> {
         let keys = if self.callers.is_empty() { 1 } else { self.setting.keys };
         let inside = (0..self.flights.len()).filter(|&flight| self.setting.nested && self.is_polled(flight)).map(Some);
         for inside in [None].into_iter().chain(inside) {
-            for key in 0..keys {
-                moves.extend(self.ways().map(|way| Move::Begin { key, inside, way }));
+            for (key, fresh) in (0..keys).flat_map(|key| [(key, false), (key, true)]) {
+                if self.setting.fresh || !fresh {
+                    moves.extend(self.ways().map(|way| Move::Begin { key, fresh, inside, way }));
+                }
             }
         }
     }
@@ -131,8 +134,9 @@ impl Trial<'_> {
     pub(super) fn can_end(&self, number: usize, work: Work, completion: Completion) -> bool {
         let possible = match (work, completion) {
             // Only a task is dropped without its leader.
-            (Work::Over | Work::Parked, _) | (Work::Polled { .. }, Completion::Aborted) => false,
-            (Work::Aborted, Completion::Aborted) | (_, Completion::Value) => true,
+            (Work::Over | Work::Parked | Work::Pending, _) | (Work::Polled { .. }, Completion::Aborted) => false,
+            (Work::Aborted, Completion::Aborted) => true,
+            (_, Completion::Value) => self.flights[number].has_begun(),
             (Work::Aborted, _) => false,
             (Work::Running | Work::Polled { .. }, _) => self.setting.fails,
         };
@@ -176,5 +180,6 @@ impl Trial<'_> {
 }
 
 impl Completion {
+    /// In which work that was called can end.
     pub(super) const ALL: [Self; 4] = [Self::Value, Self::Error, Self::Panicked, Self::Aborted];
 }

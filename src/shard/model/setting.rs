@@ -24,6 +24,10 @@ pub(super) struct Setting {
     pub(super) ticks: u32,
     pub(super) on_expiry: OnExpiry,
     pub(super) on_abandon: OnAbandon,
+    /// In ticks. With none, no flight waits for aborted work.
+    pub(super) grace: u32,
+    /// Joins may ask for a flight that begins after them.
+    pub(super) fresh: bool,
     pub(super) forgets: u8,
     /// How often a caller is polled that was not woken.
     pub(super) renewals: u8,
@@ -52,6 +56,8 @@ impl Setting {
             ticks: 0,
             on_expiry: OnExpiry::Fail,
             on_abandon: OnAbandon::Finish,
+            grace: 1,
+            fresh: false,
             forgets: 0,
             renewals: 0,
             in_place: false,
@@ -72,6 +78,7 @@ impl Setting {
             max_flight_duration: self.deadline.map(|ticks| Duration::from_secs(ticks.into())),
             on_expiry: self.on_expiry,
             on_abandon: self.on_abandon,
+            abort_grace: Duration::from_secs(self.grace.into()),
             crowd: usize::MAX,
         }
     }

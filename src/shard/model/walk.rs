@@ -59,6 +59,8 @@ fn setting([size, caps, time, policy]: [u8; 4]) -> Setting {
         deadline: (time & 3 != 0).then_some(u32::from(time & 3)),
         in_place: time & 4 != 0,
         renewals: if time & 8 != 0 { 16 } else { 0 },
+        fresh: caps & 8 != 0 && time & 4 != 0,
+        grace: u32::from(size & 3),
         ticks: u32::from(time >> 4),
         ..Setting::new("walk", 1 + (size & 31) % MOST_CALLERS, 1 + (size >> 5) % 4)
     }

@@ -45,7 +45,9 @@ impl Trial<'_> {
     /// The wakers of the flight's callers, if it was not over before.
     fn completed(&mut self, flight: usize, completion: Completion) -> Judgement<Option<Vec<u64>>> {
         let itself = self.flights[flight].itself;
-        let (ended, events) = self.turn(|shard, _, _| shard.complete(itself, completion))?;
+        let completion = if self.flights[flight].has_begun() { completion } else { Completion::Uncalled };
+        self.flights[flight].gone = true;
+        let (ended, events) = self.turn(|shard, now, effects| shard.complete(itself, completion, || now, effects))?;
         events.are_none()?;
         self.judge_completion(flight, completion, ended.as_ref())?;
         self.lingering -= usize::from(ended.is_none());
@@ -70,7 +72,7 @@ impl Trial<'_> {
         match &mut self.flights[flight].work {
             work @ Work::Parked => *work = Work::Running,
             Work::Polled { shared, .. } => *shared = true,
-            Work::Running | Work::Aborted | Work::Over => {}
+            Work::Pending | Work::Running | Work::Aborted | Work::Over => {}
         }
     }
 
@@ -78,9 +80,21 @@ impl Trial<'_> {
     pub(super) fn abort(&mut self, flight: usize) {
         match &mut self.flights[flight].work {
             Work::Polled { aborted, .. } => *aborted = true,
-            work @ (Work::Parked | Work::Running) => *work = Work::Aborted,
+            work @ (Work::Parked | Work::Pending | Work::Running) => *work = Work::Aborted,
             Work::Aborted | Work::Over => {}
         }
+    }
+
+    /// The shard says that a flight's work is to run as a task.
+    pub(super) fn run(&mut self, flight: usize) -> Judgement {
+        let books = &mut self.flights[flight];
+        holds!(books.mapped, "G10: the work of flight {flight} is to begin, which is over");
+        if books.after.take().is_some() {
+            books.started = self.now;
+            books.work = Work::Running;
+        }
+        self.share(flight);
+        Ok(())
     }
 
     /// Work that was its leader's to poll is dropped by its leader. The shard hears by the queue that it has ended, and of what it waited

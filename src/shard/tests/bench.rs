@@ -1,6 +1,6 @@
 //! A shard alone, and what comes out of it in a form to compare. Callers are numbered from 1; their wakers are their numbers.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::{
     config::{OnAbandon, OnExpiry},
@@ -33,11 +33,20 @@ pub(super) enum Gone {
 pub(super) enum Seen {
     /// The flight, its callers, and whether its work is aborted.
     CutShort(FlightId, Vec<u64>, &'static str, bool),
+    /// The work in this record.
+    Begins(u64),
+    /// What is left of this flight.
+    Discarded(FlightId),
+    /// The flight, and the one whose aborted work is not gone.
+    Overlaps(FlightId, FlightId),
     Alarm,
     Crowded(FlightId, usize),
     Overdue(FlightId, usize),
     Rejected(&'static str),
 }
+
+/// How long aborted work has before the next begins beside it.
+pub(super) const GRACE: Duration = Duration::from_secs(2);
 
 /// Everything allowed, nothing limited.
 pub(super) fn limits(on_abandon: OnAbandon) -> Limits {
@@ -47,6 +56,7 @@ pub(super) fn limits(on_abandon: OnAbandon) -> Limits {
         max_flight_duration: None,
         on_expiry: OnExpiry::Fail,
         on_abandon,
+        abort_grace: GRACE,
         crowd: usize::MAX,
     }
 }
@@ -93,15 +103,25 @@ impl Bench {
 
     /// The callers of the flight, if it was not over before.
     pub(super) fn complete(&mut self, flight: FlightRef, completion: Completion) -> Option<Vec<u64>> {
-        self.shard.complete(flight, completion).map(callers)
+        self.end(flight, completion).map(callers)
+    }
+
+    pub(super) fn end(&mut self, flight: FlightRef, completion: Completion) -> Option<Ended<Numbers>> {
+        let now = self.now;
+        self.shard.complete(flight, completion, || now, &mut self.effects)
     }
 
     pub(super) fn leave(&mut self, slot: Slot) -> Gone {
-        gone(self.shard.leave(slot, Leaves::ByItself))
+        self.leave_as(slot, Leaves::ByItself)
     }
 
     pub(super) fn reject(&mut self, slot: Slot) -> Gone {
-        gone(self.shard.leave(slot, Leaves::Rejected))
+        self.leave_as(slot, Leaves::Rejected)
+    }
+
+    fn leave_as(&mut self, slot: Slot, why: Leaves) -> Gone {
+        let now = self.now;
+        gone(self.shard.leave(slot, why, || now, &mut self.effects))
     }
 
     pub(super) fn tick(&mut self) -> Option<Instant> {
@@ -121,10 +141,10 @@ impl Bench {
         self.shard.stats(self.now)
     }
 
-    /// Joins, executions, coalesced and rejections.
-    pub(super) fn joins(&mut self) -> [u64; 4] {
+    /// Flights started, coalesced joins and rejections.
+    pub(super) fn joins(&mut self) -> [u64; 3] {
         let stats = self.stats();
-        [stats.joins, stats.executions, stats.coalesced, stats.rejections]
+        [self.shard.led().flights, stats.coalesced, stats.rejections]
     }
 
     /// Flights and waiters.
@@ -146,17 +166,21 @@ fn gone(left: Left<Numbers>) -> Gone {
     match left {
         Left::NotFound => Gone::NotFound,
         Left::Departed { waker, abandoned: None } => Gone::Departed(waker),
-        Left::Departed { waker, abandoned: Some(ended) } => {
-            let flight = ended.itself.id;
-            assert_eq!(callers(ended), [], "the last one has left");
-            Gone::Abandoned(waker, flight)
+        Left::Departed { waker, abandoned: Some(cut) } => {
+            assert_eq!(cut.waiters.len(), 0, "the last one has left");
+            Gone::Abandoned(waker, cut.itself.id)
         }
     }
 }
 
 fn seen(effect: Effect<Numbers>) -> Seen {
     match effect {
-        Effect::End { ended, error, abort } => Seen::CutShort(ended.itself.id, callers(ended), error.kind(), abort),
+        Effect::End { cut, error, abort } => {
+            Seen::CutShort(cut.itself.id, cut.waiters.into_iter().collect(), error.kind(), abort)
+        }
+        Effect::Run(record) => Seen::Begins(record),
+        Effect::Discard(flight) => Seen::Discarded(flight.itself.id),
+        Effect::Report(Report::Overlapping { flight, aborted, .. }) => Seen::Overlaps(flight, aborted),
         Effect::SetAlarm => Seen::Alarm,
         Effect::Report(Report::Crowded { flight, waiters }) => Seen::Crowded(flight, waiters),
         Effect::Report(Report::Overdue { flight, waiters, .. }) => Seen::Overdue(flight, waiters),

@@ -6,7 +6,7 @@ use shardflight::{Coalescer, JoinError};
 
 use super::{flight_cap, has_too_many_flights};
 use crate::support::{
-    Wall, assert_pending, at_rest, inside, limited, panic_quietly, settle, two_workers, until, watched,
+    Count, Wall, assert_pending, at_rest, inside, limited, panic_quietly, settle, two_workers, until, watched,
 };
 
 #[tokio::test]
@@ -75,13 +75,20 @@ fn expired_work_that_holds_its_thread_keeps_its_place_in_the_budget() {
         let runtime = two_workers();
         let builder = Coalescer::<i32, i32>::builder().max_flights(2).max_flight_duration(Duration::from_millis(1));
         let handle = inside(&runtime, || builder.build().unwrap().handle());
-        let (walls, openers): (Vec<_>, Vec<_>) = (0..2).map(|_| Wall::new()).unzip();
-        for (key, wall) in (0..).zip(walls) {
-            let hung = handle.blocking_join(key, move || {
-                wall.block();
-                7
-            });
-            assert!(matches!(hung, Err(JoinError::TimedOut { .. })));
+        let mut openers = Vec::new();
+        for key in 0..2 {
+            let begun = Count::default();
+            // Work that no thread has begun by then is dropped, and holds nothing.
+            while begun.get() == 0 {
+                let ((wall, opener), begun) = (Wall::new(), begun.clone());
+                openers.push(opener);
+                let hung = handle.blocking_join(key, move || {
+                    begun.up();
+                    wall.block();
+                    7
+                });
+                assert!(matches!(hung, Err(JoinError::TimedOut { .. })));
+            }
         }
         let healthy = handle.blocking_join(9, || 7);
         assert!(matches!(healthy, Err(JoinError::TooManyFlights { limit: 2 })), "{healthy:?}");

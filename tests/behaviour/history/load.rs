@@ -82,7 +82,7 @@ async fn until_quiet(handle: &Flights) -> Option<Stats> {
     let mut joins = None;
     loop {
         let stats = handle.stats().await.ok()?;
-        let quiet = stats.flights == 0 && stats.waiters == 0;
+        let quiet = stats.flights == 0 && stats.lingering == 0;
         if quiet && joins == Some(stats.joins) {
             return Some(stats);
         }

@@ -83,7 +83,7 @@ impl Player {
     async fn settle(&mut self) {
         settle().await;
         self.oracle.settle();
-        self.oracle.lingering = 0;
+        self.oracle.polled();
         let mut begun = self.log.begun.lock().unwrap().clone();
         begun.sort_unstable();
         self.oracle.begun.sort_unstable();

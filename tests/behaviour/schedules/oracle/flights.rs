@@ -8,7 +8,6 @@ use crate::schedules::{
 
 impl Oracle {
     pub(super) fn admit(&mut self, call: usize) {
-        self.counters.joins += 1;
         let (key, origin) = (self.calls[call].key, self.calls[call].origin);
         match self.joinable(key) {
             Some(flight) if origin == Some(flight) => self.refuse(call, Answer::Reentrant),
@@ -19,11 +18,12 @@ impl Oracle {
                 if origin.is_some_and(|origin| self.waits_for(flight, origin)) {
                     return self.refuse(call, Answer::Reentrant);
                 }
+                self.counters.joins += 1;
                 self.counters.coalesced += 1;
                 self.flights[flight].waiters.push(call);
                 self.calls[call].state = State::Waiting(flight);
             }
-            None if self.live().count() + self.lingering >= self.options.max_flights => {
+            None if self.live().count() + self.lingering() >= self.options.max_flights => {
                 self.refuse(call, Answer::TooManyFlights);
             }
             None => self.launch(call),
@@ -31,21 +31,27 @@ impl Oracle {
     }
 
     fn refuse(&mut self, call: usize, answer: Answer) {
+        self.counters.joins += 1;
         self.counters.rejections += 1;
         self.calls[call].state = State::Answered(answer);
     }
 
     fn launch(&mut self, call: usize) {
-        self.counters.executions += 1;
         self.calls[call].state = State::Waiting(self.flights.len());
+        let key = self.calls[call].key;
+        let blocks = |flight: &Flight| flight.key == key && flight.lingers && flight.blocks;
+        let after = self.flights.iter().position(blocks);
         self.flights.push(Flight {
             leader: call,
-            key: self.calls[call].key,
+            key,
             joinable: true,
             started: self.now,
             over: false,
             begun: false,
             overdue: false,
+            lingers: false,
+            blocks: false,
+            after,
             waiters: vec![call],
             passed: self.gates,
             awaits: None,
@@ -58,6 +64,9 @@ impl Oracle {
         let Call { id, ref plan, .. } = self.calls[leader];
         let plan = plan.clone();
         self.begun.push(id);
+        // A leader counts with its work, and not at all if that is dropped before.
+        self.counters.joins += 1;
+        self.counters.executions += 1;
         (self.flights[flight].begun, self.flights[flight].passed) = (true, self.gates);
         let When::Joined { key, plan: nested } = plan.ends else { return };
         if plan.by == How::PanicInTheClosure {
@@ -123,7 +132,7 @@ impl Oracle {
 
     pub(super) fn end(&mut self, flight: usize, answer: &Answer) {
         let flight = &mut self.flights[flight];
-        (flight.over, flight.joinable) = (true, false);
+        (flight.over, flight.joinable, flight.blocks) = (true, false, flight.joinable);
         for call in flight.waiters.drain(..) {
             match self.calls[call].state {
                 State::Left => self.counters.departures += 1,
@@ -134,7 +143,8 @@ impl Oracle {
 
     /// Work that is dropped leaves what it waited for.
     pub(super) fn drop_work(&mut self, flight: usize) {
-        self.lingering += 1;
+        // Work that waits for other work of its key is in no task, and dropped at once.
+        self.flights[flight].lingers = self.flights[flight].begun || self.flights[flight].after.is_none();
         if let Some(call) = self.flights[flight].awaits {
             self.leave(call);
         }

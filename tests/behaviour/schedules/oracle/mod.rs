@@ -46,6 +46,12 @@ pub(crate) struct Flight {
     /// Its task has been polled.
     begun: bool,
     overdue: bool,
+    /// It was told to end, and has not been polled since.
+    lingers: bool,
+    /// It could be joined until it was told to end.
+    blocks: bool,
+    /// The flight whose work has to be gone before its own begins.
+    after: Option<usize>,
     waiters: Vec<usize>,
     passed: [u64; GATES],
     /// The join that its work waits for.
@@ -74,8 +80,6 @@ pub(crate) struct Oracle {
     pub(crate) calls: Vec<Call>,
     pub(crate) flights: Vec<Flight>,
     pub(crate) counters: Counters,
-    /// Executions told to end, and not polled since.
-    pub(crate) lingering: usize,
     /// Calls whose work was begun.
     pub(crate) begun: Vec<CallId>,
     /// The answers of joins made by work.
@@ -94,7 +98,6 @@ impl Oracle {
             calls: Vec::new(),
             flights: Vec::new(),
             counters: Counters::default(),
-            lingering: 0,
             begun: Vec::new(),
             nested: Vec::new(),
             is_enabled: true,
@@ -222,8 +225,20 @@ impl Oracle {
         self.flights.iter().filter(|flight| !flight.over)
     }
 
+    pub(crate) fn polled(&mut self) {
+        self.flights.iter_mut().for_each(|flight| flight.lingers = false);
+    }
+
+    pub(super) fn lingering(&self) -> usize {
+        self.flights.iter().filter(|flight| flight.lingers).count()
+    }
+
     pub(crate) fn forget(&mut self, flight: usize) {
         self.flights[flight].joinable = false;
+        // The next flight doesn't wait for what this one waits for.
+        if let Some(first) = self.flights[flight].after {
+            self.flights[first].blocks = false;
+        }
         self.counters.forgets += 1;
     }
 

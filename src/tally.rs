@@ -1,0 +1,80 @@
+//! What is counted where no shard's turn is: calls of work, and joins that bypass the shards.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::{shard::FlightId, stats::Stats};
+
+/// One shard's, on a cache line of its own.
+#[derive(Default)]
+#[repr(align(128))]
+pub(crate) struct Tally {
+    /// Works that were called for flights which started since the last reset.
+    called: AtomicU64,
+    /// The same for flights of before.
+    called_of_before: AtomicU64,
+    /// All that were called until the last reset.
+    called_before: AtomicU64,
+    /// The first flight since the last reset.
+    first_flight: AtomicU64,
+    /// Flights that had started until the last reset.
+    led_before: AtomicU64,
+    bypasses: AtomicU64,
+    bypasses_before: AtomicU64,
+}
+
+/// What a shard knows of the flights that it started.
+pub(crate) struct Led {
+    /// All of them, but for those whose work was dropped before it was called.
+    pub(crate) flights: u64,
+    pub(crate) next: FlightId,
+}
+
+fn get(count: &AtomicU64) -> u64 {
+    count.load(Ordering::Relaxed)
+}
+
+// Relaxed: the counts order nothing but themselves.
+impl Tally {
+    pub(crate) fn call(&self, flight: FlightId) {
+        let count = if flight.number() < get(&self.first_flight) { &self.called_of_before } else { &self.called };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// By shard, as the key would have had one.
+    pub(crate) fn bypass(&self) {
+        self.bypasses.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn all_called(&self) -> u64 {
+        get(&self.called_before) + get(&self.called_of_before) + get(&self.called)
+    }
+
+    /// In a turn of the shard. Works of flights of before are not counted when they are called afterwards.
+    pub(crate) fn reset(&self, led: Led) {
+        let called = self.called.swap(0, Ordering::Relaxed) + self.called_of_before.swap(0, Ordering::Relaxed);
+        self.called_before.fetch_add(called, Ordering::Relaxed);
+        self.first_flight.store(led.next.number(), Ordering::Relaxed);
+        self.led_before.store(led.flights, Ordering::Relaxed);
+        self.bypasses_before.store(get(&self.bypasses), Ordering::Relaxed);
+    }
+
+    /// Completes a shard's statistics since the last reset.
+    pub(crate) fn complete(&self, mut stats: Stats, led: Led) -> Stats {
+        // A flight that is over is not pending, though its work may still be there, uncalled.
+        let pending = led.flights.saturating_sub(self.all_called()).min(stats.flights as u64);
+        stats.pending = usize::try_from(pending).unwrap_or(usize::MAX);
+        stats.executions = get(&self.called);
+        stats.bypasses = get(&self.bypasses).saturating_sub(get(&self.bypasses_before));
+        let led = led.flights.saturating_sub(get(&self.led_before));
+        let waits_for_its_call = pending.min(led.saturating_sub(stats.executions));
+        stats.joins = stats.executions + waits_for_its_call + stats.coalesced + stats.rejections + stats.bypasses;
+        stats
+    }
+
+    /// Completes a shard's totals, resets or not. A leader counts when its work is called, so that they only grow.
+    pub(crate) fn complete_totals(&self, mut totals: Stats) -> Stats {
+        (totals.executions, totals.bypasses) = (self.all_called(), get(&self.bypasses));
+        totals.joins = totals.executions + totals.coalesced + totals.rejections + totals.bypasses;
+        totals
+    }
+}

@@ -194,8 +194,8 @@ where
     ///
     /// Lazy: before the first poll nothing happens but the key's conversion. `work` is called if this join starts the
     /// flight. Otherwise this future drops it uncalled, in its first poll, or in a later one if the shard was taken.
-    /// Work runs as a task of its own on the coalescer's runtime, or as [`RunWork`](crate::RunWork) says, under a span
-    /// below the one that is current at the first poll.
+    /// Work runs as a task of its own on the coalescer's runtime, or as [`RunWork`](crate::RunWork) says, in a span that
+    /// follows from the one that is current at the first poll.
     ///
     /// The value is cloned in the caller's own task; the last caller to take it gets it without a clone.
     ///

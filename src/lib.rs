@@ -171,8 +171,12 @@
 //! | error | `shard recovered from a panic` | `shard`, `panic` |
 //!
 //! `outcome` and `reason` are among `value`, `panicked`, `too_many_waiters`, `too_many_flights`, `timed_out`,
-//! `aborted`, `reentrant` and `closed`. Work runs inside a debug span `flight` with the field `flight`, below the span
-//! that was current when its leader first polled its join.
+//! `aborted`, `reentrant` and `closed`.
+//!
+//! Work runs inside a debug span `flight` with the field `flight`. It is a root: it *follows from* the span in which its
+//! leader first polled its join, and from the spans of followers that join while its work runs
+//! ([`Span::follows_from`](tracing::Span::follows_from)). It keeps none of them open, so a caller's span ends with the
+//! caller, however long the flight goes on. If the subscriber doesn't want this span, a task that runs work is in none.
 //!
 //! With the feature `metrics`, `Builder::metrics` exports counters, gauges and histograms to the recorder of the
 //! `metrics` facade that is installed.

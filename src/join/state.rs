@@ -23,7 +23,7 @@ use crate::{
     shard::{self, FlightRef, Joined, Leaves, Renewed, Report, Slot},
     sync::{now, oneshot},
     task::{
-        self, AsyncWork, BoxedWork, ErrorClassifier, Work,
+        self, AsyncWork, BoxedWork, ErrorClassifier, FlightSpan, Work,
         current::{self, Current},
     },
     trace,
@@ -195,12 +195,13 @@ where
                 // A flight that is new waits for nothing, so no cycle is closed, but one may be later.
                 self.closes_cycle(context.current, slot.flight, cx);
                 let engine = &self.router.engine;
-                let work = match if in_place { work.in_place(context.span.clone()) } else { Err(work) } {
+                let span = FlightSpan::open(context.span.as_ref(), &record);
+                let (work, span) = match if in_place { work.in_place(span) } else { Err((work, span)) } {
                     Ok(work) => return self.drive(slot.number, record, timeout, work, true, cx),
-                    Err(work) => work,
+                    Err(as_task) => as_task,
                 };
                 let completer = Completer::new(Arc::clone(engine), Arc::clone(&record));
-                work.launch(context.span, completer, &engine.runtime);
+                work.launch(span, completer, &engine.runtime);
                 self.stage = Stage::Waiting { number: slot.number, record, in_place: false, timeout };
                 Poll::Pending
             }
@@ -208,6 +209,7 @@ where
                 if detaches {
                     engine.detach(&record);
                 }
+                task::follow(&record);
                 self.stage = Stage::Waiting { number: slot.number, record, in_place: false, timeout };
                 // Never called, and of no use any more.
                 drop_contained(work);
@@ -253,7 +255,7 @@ where
         let (sender, reply) = oneshot::channel();
         let reply_to = Reply::new(sender, Arc::clone(&waker).into());
         let is_nested = context.current.is_some();
-        let work: Box<dyn Launch<K, V>> = Box::new(BoxedWork { work, span: context.span });
+        let work: Box<dyn Launch<K, V>> = Box::new(BoxedWork { work, leader: context.span });
         self.stage = Stage::Queued { reply, waker, timeout };
         self.router
             .engine
@@ -331,6 +333,9 @@ where
         match answer {
             Ok(Answer::Slot { held, unused }) => {
                 let (number, record) = held.take_over();
+                if !record.slot(number).is_leader() {
+                    task::follow(&record);
+                }
                 self.stage = Stage::Waiting { number, record, in_place: false, timeout: timeout.take() };
                 drop(unused);
                 self.poll_entered(cx)

@@ -8,44 +8,41 @@ use std::{
 };
 
 use pin_project_lite::pin_project;
-use tracing::{Instrument, Span};
+use tracing::Span;
 
 use super::{
     current,
+    span::{FlightSpan, Spanned},
     work::{Work, poll_contained},
 };
 use crate::{
     engine::{Completer, Ending, InPlaceWork, Key, Launch, Responding, Value},
     error::JoinError,
     sync::Runtime,
-    trace,
     unwind::{catch, contain, drop_contained},
 };
 
-/// Has work run as a task of its own, below the span that was current when its leader first polled its join.
+/// Has work run as a task of its own, in its flight's span.
 pub(crate) fn launch<K: Key, V: Value>(
     work: impl Future<Output = Ending<V>> + Send + 'static,
-    span: Option<Span>,
+    span: Option<FlightSpan>,
     completer: Completer<K, V>,
     runtime: &Runtime,
 ) {
     match span {
         None => drop(runtime.spawn(Execution::new(completer, work))),
-        Some(span) => {
-            let work = async move { work.instrument(trace::flight_span(&span, current::get())).await };
-            drop(runtime.spawn(Execution::new(completer, work)));
-        }
+        Some(span) => drop(runtime.spawn(Execution::new(completer, Spanned::new(work, span)))),
     }
 }
 
 /// Work that its leader is to poll.
 pub(crate) fn in_place<V: Value>(
     work: impl Future<Output = Ending<V>> + Send + 'static,
-    span: Option<Span>,
+    span: Option<FlightSpan>,
 ) -> InPlaceWork<V> {
     InPlaceWork(match span {
         None => Box::pin(work),
-        Some(span) => Box::pin(async move { work.instrument(trace::flight_span(&span, current::get())).await }),
+        Some(span) => Box::pin(Spanned::new(work, span)),
     })
 }
 
@@ -70,16 +67,20 @@ pub(crate) fn poll_in_place<K: Key, V: Value>(
     Poll::Ready(output)
 }
 
-/// Work whose type is forgotten, with the span that it is to run below.
+/// Work whose type is forgotten.
 pub(crate) struct BoxedWork<W> {
     pub(crate) work: W,
-    pub(crate) span: Option<Span>,
+    /// The one that was current when its leader first polled its join.
+    pub(crate) leader: Option<Span>,
 }
 
 impl<K: Key, V: Value, W: Work<V>> Launch<K, V> for BoxedWork<W> {
     fn launch(self: Box<Self>, completer: Completer<K, V>) {
-        let Self { work, span } = *self;
+        let Self { work, leader } = *self;
         let engine = Arc::clone(completer.engine());
+        let span = FlightSpan::open(leader.as_ref(), completer.record());
+        // Not held for as long as its caller's work runs.
+        drop_contained(leader);
         work.launch(span, completer, &engine.runtime);
     }
 }

@@ -8,14 +8,12 @@ use std::{
 };
 
 use pin_project_lite::pin_project;
-use tracing::Span;
 
-use super::{current, execution};
+use super::{FlightSpan, current, execution};
 use crate::{
     engine::{Completer, Ending, InPlaceWork, Key, Output, Record, Value},
     error::JoinError,
     sync::Runtime,
-    trace,
     unwind::{catch, contain, drop_contained},
 };
 
@@ -24,11 +22,11 @@ pub(crate) trait Work<V: Value>: Sized + Send + 'static {
     /// A leader may poll it itself, where the policy says so.
     const IN_PLACE: bool;
 
-    /// Has it run by itself, below the span that was current when its leader first polled its join.
-    fn launch<K: Key>(self, span: Option<Span>, completer: Completer<K, V>, runtime: &Runtime);
+    /// Has it run by itself, in this span.
+    fn launch<K: Key>(self, span: Option<FlightSpan>, completer: Completer<K, V>, runtime: &Runtime);
 
-    /// For its leader to poll. It comes back if that can't be.
-    fn in_place(self, span: Option<Span>) -> Result<InPlaceWork<V>, Self>;
+    /// For its leader to poll. Both come back if that can't be.
+    fn in_place(self, span: Option<FlightSpan>) -> Result<InPlaceWork<V>, (Self, Option<FlightSpan>)>;
 }
 
 /// Tells whether a value is the work's own error. A type and not a function, as a function would take up room in every
@@ -92,7 +90,7 @@ where
 {
     const IN_PLACE: bool = true;
 
-    fn launch<K: Key>(self, span: Option<Span>, completer: Completer<K, V>, runtime: &Runtime) {
+    fn launch<K: Key>(self, span: Option<FlightSpan>, completer: Completer<K, V>, runtime: &Runtime) {
         if size_of::<Fut>() > LARGE {
             execution::launch(self.into_boxing_future(), span, completer, runtime);
         } else {
@@ -100,7 +98,7 @@ where
         }
     }
 
-    fn in_place(self, span: Option<Span>) -> Result<InPlaceWork<V>, Self> {
+    fn in_place(self, span: Option<FlightSpan>) -> Result<InPlaceWork<V>, (Self, Option<FlightSpan>)> {
         Ok(if size_of::<Fut>() > LARGE {
             execution::in_place(self.into_boxing_future(), span)
         } else {
@@ -113,7 +111,7 @@ where
 
 fn launch_unboxed<K, V, F, C, Fut>(
     work: AsyncWork<F, C>,
-    span: Option<Span>,
+    span: Option<FlightSpan>,
     completer: Completer<K, V>,
     runtime: &Runtime,
 ) where
@@ -126,7 +124,7 @@ fn launch_unboxed<K, V, F, C, Fut>(
     execution::launch(work.into_future(), span, completer, runtime);
 }
 
-fn in_place_unboxed<V, F, C, Fut>(work: AsyncWork<F, C>, span: Option<Span>) -> InPlaceWork<V>
+fn in_place_unboxed<V, F, C, Fut>(work: AsyncWork<F, C>, span: Option<FlightSpan>) -> InPlaceWork<V>
 where
     V: Value,
     C: ErrorClassifier<V>,
@@ -225,7 +223,7 @@ where
 {
     const IN_PLACE: bool = false;
 
-    fn launch<K: Key>(self, span: Option<Span>, completer: Completer<K, V>, runtime: &Runtime) {
+    fn launch<K: Key>(self, span: Option<FlightSpan>, completer: Completer<K, V>, runtime: &Runtime) {
         let record = completer.share_record();
         let execution = BlockingExecution { completer, work: Some(self.0) };
         record.offer(Box::new(move || execution.run(span)));
@@ -233,8 +231,8 @@ where
         drop(runtime.spawn_blocking(move || offered.run()));
     }
 
-    fn in_place(self, _: Option<Span>) -> Result<InPlaceWork<V>, Self> {
-        Err(self)
+    fn in_place(self, span: Option<FlightSpan>) -> Result<InPlaceWork<V>, (Self, Option<FlightSpan>)> {
+        Err((self, span))
     }
 }
 
@@ -264,7 +262,7 @@ struct BlockingExecution<K: Key, V: Value, F> {
 }
 
 impl<K: Key, V: Value, F: FnOnce() -> V> BlockingExecution<K, V, F> {
-    fn run(self, span: Option<Span>) {
+    fn run(self, span: Option<FlightSpan>) {
         let Self { completer, work } = self;
         // Work that has not begun when its flight is cut short never begins.
         if completer.record().is_aborted() {
@@ -274,10 +272,12 @@ impl<K: Key, V: Value, F: FnOnce() -> V> BlockingExecution<K, V, F> {
         }
         let Some(work) = work else { return };
         let output = {
-            let current = Some(completer.current());
-            let _current = current::enter(current);
-            let _span = span.map(|span| trace::flight_span(&span, current).entered());
-            catch(work).map_err(JoinError::Panicked)
+            let _current = current::enter(Some(completer.current()));
+            let run = || match span {
+                Some(span) => span.run(work),
+                None => work(),
+            };
+            catch(run).map_err(JoinError::Panicked)
         };
         let engine = Arc::clone(completer.engine());
         if let Some(rest) = completer.complete(output.map(|value| Output { value, is_error: false })) {

@@ -278,7 +278,6 @@ impl<K, V, S> Builder<K, V, S> {
             rollout: Rollout::new(self.config.rollout),
             bypasses,
             closing: AtomicBool::new(false),
-            timers,
         })))
     }
 }

@@ -53,9 +53,15 @@ where
     /// [`TimedOut`](crate::JoinError::TimedOut).
     ///
     /// Only this caller gives up: it leaves as if it had dropped its join, and the flight goes on for the others.
-    /// [`tokio::time::timeout`] around a join is equally safe. The time runs from the first poll, on the clock of the
-    /// coalescer's runtime. A wait of zero still starts or joins the flight. The error is that of a flight's own
+    /// [`tokio::time::timeout`] around a join is equally safe. The time runs from the first poll, once the join is with
+    /// its shard or in its queue: a wait of zero still starts or joins the flight. The error is that of a flight's own
     /// deadline; its `after` tells which of the two limits was passed.
+    ///
+    /// The timer is made in the first poll, and on the runtime that polls it, so no other runtime can delay it. Outside of
+    /// any runtime, or on one without timers, a thread of the crate's own keeps the time. It is started with the first such
+    /// join. (Tokio tells whether a runtime has timers only by a panic, which is caught, and which the panic hook reports
+    /// once per thread.) Work that is polled [in place](crate::RunWork::InPlace) is on the coalescer's runtime, and so are
+    /// the timers of its joins. In the destructor of a thread-local there are no timers: a join there waits for its flight.
     ///
     /// # Default
     ///

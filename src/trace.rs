@@ -9,19 +9,19 @@ use tracing::{Level, Span, debug, debug_span, enabled, error, level_filters::Lev
 use crate::{
     error::JoinError,
     shard::{FlightId, Report},
-    unwind,
+    unwind::{self, Contained},
 };
 
 const TARGET: &str = "shardflight";
 
 /// The span that this thread is in, if a subscriber could ever see one below it. Without a subscriber, that is known at
 /// the price of a load.
-pub(crate) fn caller() -> Option<Span> {
+pub(crate) fn caller() -> Option<Contained<Span>> {
     if LevelFilter::current() == LevelFilter::OFF {
         return None;
     }
-    let span = Span::current();
-    (!span.is_none() || hears_of_flights()).then_some(span)
+    let span = Contained::new(unwind::catch(Span::current).ok()?);
+    (!span.get().is_none() || hears_of_flights()).then_some(span)
 }
 
 /// Whether anyone would see a flight's span or the events in it.

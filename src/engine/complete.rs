@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Engine,
-    message::{Action, Key, Live, Message, Value},
+    message::{Action, Deferred, Key, Live, Message, Value},
     record::{Ending, Record},
     respond::{self, Responding},
     turn::State,
@@ -202,6 +202,15 @@ impl<K: Key, V: Value> Engine<K, V> {
                 After::Unknown
             }
         }
+    }
+
+    /// The caller of a queued join gives up its answer, but not before its shard has handled the join: the slot that is in the
+    /// answer is given up where that is dropped.
+    pub(crate) fn leave_queued(self: &Arc<Self>, shard: usize, reply: impl Send + 'static) {
+        // Queues are first in, first out: this is handled after the join.
+        let leave = Deferred::new(move || drop(reply));
+        let ask = move |state: &mut State<K, V>| state.actions.push(Action::Run(leave));
+        self.post(shard, Message::Ask(Box::new(ask)));
     }
 
     /// A second caller waits for work that its leader polls: it becomes a task.

@@ -53,6 +53,7 @@ enum Stage<K: Key, V: Value, W> {
     },
     /// The shard was out: the join waits in its queue, and its work with it.
     Queued {
+        shard: usize,
         reply: oneshot::Receiver<Answer<K, V>>,
         waker: Arc<LatestWaker>,
         timeout: Option<Box<WaitTimeout>>,
@@ -138,7 +139,7 @@ where
             return Poll::Pending;
         };
         let (place, key, work) = self.router.admit(key, work, &context)?;
-        let timeout = WaitTimeout::new(max_wait, &self.router.timers, self.router.since());
+        let timeout = WaitTimeout::new(max_wait, self.router.since());
         if !self.router.coalesces(place.hash) {
             self.router.count_bypass(place);
             drop_contained(key);
@@ -256,7 +257,7 @@ where
         let reply_to = Reply::new(sender, Arc::clone(&waker).into());
         let is_nested = context.current.is_some();
         let work: Box<dyn Launch<K, V>> = Box::new(BoxedWork { work, leader: context.span });
-        self.stage = Stage::Queued { reply, waker, timeout };
+        self.stage = Stage::Queued { shard, reply, waker, timeout };
         self.router
             .engine
             .post(shard, Message::Join(Box::new(QueuedJoin { join, wants_arc, is_nested, work, reply: reply_to })));
@@ -311,7 +312,7 @@ where
         };
         if polled.is_pending() {
             let after = ready!(WaitTimeout::poll(timeout, cx));
-            self.leave();
+            self.time_out();
             return Poll::Ready(Err(JoinError::TimedOut { after }));
         }
         let since = WaitTimeout::since(timeout.as_deref());
@@ -323,7 +324,7 @@ where
     }
 
     fn poll_queued(&mut self, cx: &mut Context<'_>) -> Poll<Delivery<V>> {
-        let Stage::Queued { reply, waker, timeout } = &mut self.stage else { return Poll::Pending };
+        let Stage::Queued { reply, waker, timeout, .. } = &mut self.stage else { return Poll::Pending };
         let mut answer = reply.try_recv();
         if matches!(answer, Err(oneshot::TryRecvError::Empty)) {
             // Polled for a reason of its caller's, perhaps with another waker than before.
@@ -487,6 +488,18 @@ where
         Poll::Ready(output.map(|output| Delivered::Own(output.value)))
     }
 
+    /// Leaves because the caller's wait is over. A join that is still queued counts as begun: its shard starts or joins a
+    /// flight for it, and frees its slot after that.
+    pub(super) fn time_out(&mut self) {
+        if let Stage::Queued { shard, .. } = self.stage
+            && let Stage::Queued { reply, timeout, .. } = mem::replace(&mut self.stage, Stage::Done)
+        {
+            self.router.engine.leave_queued(shard, reply);
+            self.router.waited(WaitTimeout::since(timeout.as_deref()), WaitEnd::Left);
+        }
+        self.leave();
+    }
+
     /// Leaves, in whichever stage the join is.
     pub(super) fn leave(&mut self) {
         self.waiting = None;
@@ -497,7 +510,7 @@ where
                 None
             }
             // If the answer is in it, its slot is given up where it is dropped.
-            Stage::Queued { reply, waker, timeout } => {
+            Stage::Queued { reply, waker, timeout, .. } => {
                 drop(reply);
                 drop_contained(waker);
                 timeout

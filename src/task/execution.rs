@@ -19,7 +19,7 @@ use crate::{
     engine::{Completer, Ending, InPlaceWork, Key, Launch, Responding, Value},
     error::JoinError,
     sync::Runtime,
-    unwind::{catch, contain, drop_contained},
+    unwind::{Contained, catch, contain, drop_contained},
 };
 
 /// Has work run as a task of its own, in its flight's span.
@@ -54,7 +54,8 @@ pub(crate) fn poll_in_place<K: Key, V: Value>(
 ) -> Poll<Ending<V>> {
     let Some(InPlaceWork(future)) = work.as_mut() else { return Poll::Ready(Err(JoinError::Aborted)) };
     let polled = {
-        let _runtime = completer.engine().runtime.enter();
+        // Tokio can't be entered in the destructor of a thread-local.
+        let _runtime = catch(|| completer.engine().runtime.enter());
         let _current = current::enter(Some(completer.current()));
         catch(|| future.as_mut().poll(cx))
     };
@@ -71,7 +72,7 @@ pub(crate) fn poll_in_place<K: Key, V: Value>(
 pub(crate) struct BoxedWork<W> {
     pub(crate) work: W,
     /// The one that was current when its leader first polled its join.
-    pub(crate) leader: Option<Span>,
+    pub(crate) leader: Option<Contained<Span>>,
 }
 
 impl<K: Key, V: Value, W: Work<V>> Launch<K, V> for BoxedWork<W> {
@@ -79,8 +80,7 @@ impl<K: Key, V: Value, W: Work<V>> Launch<K, V> for BoxedWork<W> {
         let Self { work, leader } = *self;
         let engine = Arc::clone(completer.engine());
         let span = FlightSpan::open(leader.as_ref(), completer.record());
-        // Not held for as long as its caller's work runs.
-        drop_contained(leader);
+        drop(leader);
         work.launch(span, completer, &engine.runtime);
     }
 }

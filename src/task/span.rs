@@ -12,7 +12,7 @@ use tracing::{Instrument, Span, instrument::Instrumented};
 use crate::{
     engine::Record,
     trace,
-    unwind::{catch, drop_contained},
+    unwind::{Contained, catch, drop_contained},
 };
 
 /// The span of a flight. It is open for as long as this is: until the work has ended.
@@ -24,8 +24,8 @@ impl FlightSpan {
     ///
     /// Made as soon as the flight has a leader, not when its work is first polled: until it is made, the leader's span has to
     /// stay open, and work may have to wait for a thread.
-    pub(crate) fn open<V>(leader: Option<&Span>, record: &Record<V>) -> Option<Self> {
-        let span = Arc::new(trace::flight_span(leader?, record.flight().id)?);
+    pub(crate) fn open<V>(leader: Option<&Contained<Span>>, record: &Record<V>) -> Option<Self> {
+        let span = Arc::new(trace::flight_span(leader?.get(), record.flight().id)?);
         record.set_span(Arc::downgrade(&span));
         Some(Self(span))
     }

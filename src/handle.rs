@@ -2,8 +2,11 @@
 
 use std::{
     fmt,
+    future::poll_fn,
     hash::{BuildHasher, Hash, RandomState},
+    pin::pin,
     sync::Arc,
+    task::Poll,
     time::Duration,
 };
 
@@ -16,6 +19,7 @@ use crate::{
     shard::FlightSnapshot,
     stats::{Inspection, Stats},
     sync::{now, oneshot},
+    task::current,
     unwind::drop_contained,
 };
 
@@ -179,14 +183,23 @@ where
             (engine.ask(shard, (), move |state, ()| state.drain(deadline, reply)), drained)
         };
         let asked: Vec<_> = (0..engine.shards()).map(ask).collect();
-        let mut sum = Drained::default();
-        for (_, drained) in asked {
-            // A shard that is closed already has nothing left to finish or to cut.
-            let Drained { finished, cut } = drained.await.unwrap_or_default();
-            sum.finished += finished;
-            sum.cut += cut;
-        }
-        sum
+        let mut drained = pin!(async {
+            let mut sum = Drained::default();
+            for (_, drained) in asked {
+                // A shard that is closed already has nothing left to finish or to cut.
+                let Drained { finished, cut } = drained.await.unwrap_or_default();
+                sum.finished += finished;
+                sum.cut += cut;
+            }
+            sum
+        });
+        // Asked at each poll: a future that was polled elsewhere first may be the work's by now.
+        let is_own_work = || current::get().is_some_and(|current| current.coalescer == engine.identity());
+        poll_fn(|cx| match drained.as_mut().poll(cx) {
+            Poll::Pending if is_own_work() => Poll::Ready(Drained::default()),
+            polled => polled,
+        })
+        .await
     }
 }
 

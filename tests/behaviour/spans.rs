@@ -21,7 +21,8 @@ use tracing_subscriber::{
 use crate::{
     busy_shard::{BusyShard, SlowKey},
     support::{
-        Count, Gate, Wall, assert_pending, eventually, in_a_child_process, inside, one_shard, settle, two_workers, until,
+        Count, Gate, Wall, assert_pending, eventually, in_a_child_process, inside, one_shard, settle, two_workers,
+        until,
     },
 };
 

@@ -43,7 +43,7 @@ pub(crate) fn follow<V>(record: &Record<V>) {
     }
     let Some(span) = record.span() else { return };
     // The last owner of a span runs a subscriber, as all that is done with one does.
-    let _ = catch(|| span.follows_from(&Span::current()));
+    let _ = catch(|| span.follows_from(Span::current()));
     drop_contained(span);
 }
 

@@ -2,12 +2,12 @@
 
 use std::{cell::Cell, io, sync::OnceLock, thread, time::Duration};
 
-use tokio::{
-    runtime::{Builder, Handle as Runtime, Id},
-    time::{Sleep, sleep},
-};
+use tokio::runtime::{Builder, Handle as Runtime, Id};
 
-use crate::{sync::is_thread_ending, unwind};
+use crate::{
+    sync::{Sleep, is_thread_ending, sleep},
+    unwind,
+};
 
 /// A runtime that timers can be made on: the current one if it was built with its timers, and so on its clock, which
 /// tests can pause; otherwise one of our own, on a thread that all coalescers of that kind share.

@@ -114,8 +114,10 @@ impl<K, V, S> Builder<K, V, S> {
     /// runs on.
     ///
     /// Counted from the join that starts the flight. One timer per shard serves all flights, so there is neither a
-    /// sweeper task nor a cleanup interval to set. A join looks at the time, too: past the deadline it starts a new
-    /// flight, even where the timer is late.
+    /// sweeper task nor a cleanup interval to set. Joins and questions such as [`stats`](Handle::stats) look at the time,
+    /// too: they end what is due in their shard, even where the timer is late. The timer is late where its worker has
+    /// taken it and is then blocked by another task: without a join or a question meanwhile, at most for as long as that
+    /// task blocks.
     ///
     /// # Default
     ///
@@ -292,7 +294,6 @@ impl<K, V, S> Builder<K, V, S> {
             run_work: self.config.run_work,
             rollout: Rollout::new(self.config.rollout),
             closing: AtomicBool::new(false),
-            timers,
         })))
     }
 }

@@ -76,6 +76,11 @@ where
     /// Repeated calls keep the earliest deadline, and each is told of the shards that were not closed when it asked.
     /// Once the shutdown is over, a further call returns zeros at once.
     ///
+    /// The work of one of the coalescer's own flights can begin a shutdown but can't await it, as it would wait for itself:
+    /// polled by such work, this returns at once and counts no flights. The shutdown goes on, and the flight is one of those
+    /// that have until the deadline to end. A shutdown that the work has a task of its own await can't be told from any
+    /// other: if the work waits for that task, both wait until the deadline of the shutdown or of the flight.
+    ///
     /// # Cancellation
     ///
     /// Once polled it goes on even if its future is dropped.

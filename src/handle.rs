@@ -2,8 +2,11 @@
 
 use std::{
     fmt,
+    future::poll_fn,
     hash::{BuildHasher, Hash, RandomState},
+    pin::pin,
     sync::Arc,
+    task::Poll,
     time::Duration,
 };
 
@@ -17,6 +20,7 @@ use crate::{
     shard::FlightSnapshot,
     stats::{Inspection, Stats},
     sync::{now, oneshot},
+    task::current,
     unwind::drop_contained,
 };
 
@@ -54,9 +58,15 @@ where
     /// [`TimedOut`](crate::JoinError::TimedOut).
     ///
     /// Only this caller gives up: it leaves as if it had dropped its join, and the flight goes on for the others.
-    /// [`tokio::time::timeout`] around a join is equally safe. The time runs from the first poll, on the clock of the
-    /// coalescer's runtime. A wait of zero still starts or joins the flight. The error is that of a flight's own
+    /// [`tokio::time::timeout`] around a join is equally safe. The time runs from the first poll, once the join is with
+    /// its shard or in its queue: a wait of zero still starts or joins the flight. The error is that of a flight's own
     /// deadline; its `after` tells which of the two limits was passed.
+    ///
+    /// The timer is made in the first poll, and on the runtime that polls it, so no other runtime can delay it. Outside of
+    /// any runtime, or on one without timers, a thread of the crate's own keeps the time. It is started with the first such
+    /// join. (Tokio tells whether a runtime has timers only by a panic, which is caught, and which the panic hook reports
+    /// once per thread.) Work that is polled [in place](crate::RunWork::InPlace) is on the coalescer's runtime, and so are
+    /// the timers of its joins. In the destructor of a thread-local there are no timers: a join there waits for its flight.
     ///
     /// # Default
     ///
@@ -207,14 +217,23 @@ where
             (engine.ask(shard, (), move |state, ()| state.drain(deadline, reply)), drained)
         };
         let asked: Vec<_> = (0..engine.shards()).map(ask).collect();
-        let mut sum = Drained::default();
-        for (_, drained) in asked {
-            // A shard that is closed already has nothing left to finish or to cut.
-            let Drained { finished, cut } = drained.await.unwrap_or_default();
-            sum.finished += finished;
-            sum.cut += cut;
-        }
-        sum
+        let mut drained = pin!(async {
+            let mut sum = Drained::default();
+            for (_, drained) in asked {
+                // A shard that is closed already has nothing left to finish or to cut.
+                let Drained { finished, cut } = drained.await.unwrap_or_default();
+                sum.finished += finished;
+                sum.cut += cut;
+            }
+            sum
+        });
+        // Asked at each poll: a future that was polled elsewhere first may be the work's by now.
+        let is_own_work = || current::get().is_some_and(|current| current.coalescer == engine.identity());
+        poll_fn(|cx| match drained.as_mut().poll(cx) {
+            Poll::Pending if is_own_work() => Poll::Ready(Drained::default()),
+            polled => polled,
+        })
+        .await
     }
 }
 
@@ -228,8 +247,8 @@ where
     ///
     /// Lazy: before the first poll nothing happens but the key's conversion. `work` is called if this join starts the
     /// flight. Otherwise this future drops it uncalled, in its first poll, or in a later one if the shard was taken.
-    /// Work runs as a task of its own on the coalescer's runtime, or as [`RunWork`](crate::RunWork) says, under a span
-    /// below the one that is current at the first poll.
+    /// Work runs as a task of its own on the coalescer's runtime, or as [`RunWork`](crate::RunWork) says, in a span that
+    /// follows from the one that is current at the first poll.
     ///
     /// The value is cloned in the caller's own task; the last caller to take it gets it without a clone.
     ///

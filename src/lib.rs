@@ -121,7 +121,7 @@
 //! A caller that blocks its thread holds no shard, as a shard is taken for the length of a turn alone, in which no code
 //! of yours runs but the key's `Eq`. On a multi-thread runtime, what such a caller can still delay is what Tokio itself
 //! queued on its worker: at most the flights that it leads, and the deadline of a shard without traffic. (Such a
-//! deadline is noticed when the worker goes on, or by the next join that reaches the shard.)
+//! deadline is noticed when the worker goes on, or by the next join or question that reaches the shard.)
 //!
 //! # Limits and deadlines
 //!
@@ -143,9 +143,11 @@
 //! # Shutdown
 //!
 //! [`Coalescer::shutdown`] refuses joins, gives flights time to end, then answers those who still wait with
-//! [`JoinError::Closed`] and drops their work. Without it, the shards stop when the last [`Coalescer`], [`Handle`] and
-//! pending join is gone, and what still runs then is finished or dropped as [`OnAbandon`] says. If the last of them
-//! goes while a shutdown still gives time, the shutdown ends there and then, and drops what runs.
+//! [`JoinError::Closed`] and drops their work. Work can begin the shutdown of its own coalescer, but not await it.
+//!
+//! Without a shutdown, the shards stop when the last [`Coalescer`], [`Handle`] and pending join is gone, and what still
+//! runs then is finished or dropped as [`OnAbandon`] says. If the last of them goes while a shutdown still gives time,
+//! the shutdown ends there and then, and drops what runs.
 //!
 //! # Rollout
 //!
@@ -171,8 +173,12 @@
 //! | error | `shard recovered from a panic` | `shard`, `panic` |
 //!
 //! `outcome` and `reason` are among `value`, `panicked`, `too_many_waiters`, `too_many_flights`, `timed_out`,
-//! `aborted`, `reentrant` and `closed`. Work runs inside a debug span `flight` with the field `flight`, below the span
-//! that was current when its leader first polled its join.
+//! `aborted`, `reentrant` and `closed`.
+//!
+//! Work runs inside a debug span `flight` with the field `flight`. It is a root: it *follows from* the span in which its
+//! leader first polled its join, and from the spans of followers that join while its work runs
+//! ([`Span::follows_from`](tracing::Span::follows_from)). It keeps none of them open, so a caller's span ends with the
+//! caller, however long the flight goes on. If the subscriber doesn't want this span, a task that runs work is in none.
 //!
 //! With the feature `metrics`, `Builder::metrics` exports counters, gauges and histograms to the recorder of the
 //! `metrics` facade that is installed.
@@ -208,9 +214,12 @@
 //! # Runtimes
 //!
 //! Work and the shards' actors run on the Tokio runtime on which the coalescer was built. A join may be awaited
-//! anywhere, under any executor. Timers are that runtime's too; if it was built without them, a thread of the crate's
-//! own keeps the time. When that runtime shuts down, callers that still wait get [`JoinError::Closed`] or
+//! anywhere, under any executor. Flights' deadlines are timers of that runtime too, and a caller's own
+//! [`max_wait`](Handle::with_max_wait) is one of the runtime that polls its join; where there are no timers, a thread of
+//! the crate's own keeps the time. When that runtime shuts down, callers that still wait get [`JoinError::Closed`] or
 //! [`JoinError::Aborted`]; on a `current_thread` runtime that is not driven, no work runs and no caller is answered.
+//!
+#![doc = include_str!("docs/testing.md")]
 //!
 //! # In front of HTTP
 //!

@@ -15,10 +15,10 @@ use crate::{
     observer::WaitEnd,
     rollout::Rollout,
     scope::Domains,
-    sync::{Actors, AtomicBool, Runtime, now},
+    sync::{Actors, AtomicBool, now},
     task::current::{self, Current},
     trace,
-    unwind::{catch, drop_contained},
+    unwind::{Contained, catch, drop_contained},
 };
 
 pub(crate) struct Router<K: Key, V: Value, S> {
@@ -35,8 +35,6 @@ pub(crate) struct Router<K: Key, V: Value, S> {
     pub(crate) rollout: Rollout,
     /// A shutdown has begun: joins that begin later are refused, even where their shard does not know of it yet.
     pub(crate) closing: AtomicBool,
-    /// The runtime that timers are made on.
-    pub(crate) timers: Runtime,
 }
 
 /// Whose shards a caller's keys go to.
@@ -49,7 +47,7 @@ pub(crate) struct CallContext {
     /// The flight whose work polls the join, of whichever coalescer.
     pub(crate) current: Option<Current>,
     /// The caller's span, if anyone listens.
-    pub(crate) span: Option<Span>,
+    pub(crate) span: Option<Contained<Span>>,
 }
 
 /// Where a key belongs, for one caller.

@@ -27,7 +27,7 @@ mod real {
     };
 
     pub(crate) use crate::actor::{Actors, clock};
-    use crate::unwind::contain;
+    use crate::unwind::{catch, contain};
 
     /// A value that is owned by taking it out and given up by putting it back. Empty while it is owned.
     pub(crate) struct Cell<T>(AtomicCell<Option<Box<T>>>);
@@ -69,7 +69,9 @@ mod real {
 
     /// Tokio's clock, which tests can pause, in the standard library's terms, which the shard understands.
     pub(crate) fn now() -> Instant {
-        tokio::time::Instant::now().into_std()
+        // Once a clock of the process has been paused, Tokio panics where its thread-local is gone: in the destructor of
+        // another one.
+        catch(|| tokio::time::Instant::now().into_std()).unwrap_or_else(|_| Instant::now())
     }
 
     /// Whether `runtime` has workers that keep a task in a slot which no other worker takes from.
@@ -80,6 +82,12 @@ mod real {
     /// Whether this thread runs tasks of `runtime`.
     pub(crate) fn is_inside(runtime: &Runtime) -> bool {
         Runtime::try_current().is_ok_and(|current| current.id() == runtime.id())
+    }
+
+    /// Whether Tokio's thread-local is gone, as it is in the destructor of another one. Tokio's tasks can be spawned there, but
+    /// its runtimes can't be entered and its timers can't be made, by panics of its own.
+    pub(crate) fn is_thread_ending() -> bool {
+        Runtime::try_current().is_err_and(|error| error.is_thread_local_destroyed())
     }
 
     /// Runs `action` on a thread that is no runtime's worker: one of our own, which all coalescers of the process share and

@@ -9,20 +9,19 @@ use tracing::{Level, Span, debug, debug_span, enabled, error, level_filters::Lev
 use crate::{
     error::JoinError,
     shard::{FlightId, Report},
-    task::current::Current,
-    unwind,
+    unwind::{self, Contained},
 };
 
 const TARGET: &str = "shardflight";
 
 /// The span that this thread is in, if a subscriber could ever see one below it. Without a subscriber, that is known at
 /// the price of a load.
-pub(crate) fn caller() -> Option<Span> {
+pub(crate) fn caller() -> Option<Contained<Span>> {
     if LevelFilter::current() == LevelFilter::OFF {
         return None;
     }
-    let span = Span::current();
-    (!span.is_none() || hears_of_flights()).then_some(span)
+    let span = Contained::new(unwind::catch(Span::current).ok()?);
+    (!span.get().is_none() || hears_of_flights()).then_some(span)
 }
 
 /// Whether anyone would see a flight's span or the events in it.
@@ -31,16 +30,17 @@ pub(crate) fn hears_of_flights() -> bool {
         && unwind::catch(|| enabled!(target: TARGET, Level::DEBUG)).unwrap_or(false)
 }
 
-/// The span that work runs under.
-pub(crate) fn flight_span(leader: &Span, current: Option<Current>) -> Span {
-    let flight = current.map(|current| current.flight.id.number());
+/// The span that work runs under. It follows from its leader's and is no child of it: a span stays open for as long as its
+/// children do, and a leader may leave its flight long before that is over.
+pub(crate) fn flight_span(leader: &Span, flight: FlightId) -> Option<Span> {
+    let flight = flight.number();
     let span = unwind::catch(|| {
-        let span = debug_span!(target: TARGET, parent: leader, "flight", flight);
+        let span = debug_span!(target: TARGET, parent: None, "flight", flight);
+        span.follows_from(leader);
         span.in_scope(|| debug!(target: TARGET, flight, "flight started"));
         span
     });
-    // A subscriber may want the leader's span and not the flight's.
-    span.ok().filter(|span| !span.is_none()).unwrap_or_else(|| leader.clone())
+    span.ok().filter(|span| !span.is_none())
 }
 
 /// In the span of a caller that was answered by a flight that another caller led.

@@ -1,10 +1,13 @@
 //! Where timers come from.
 
-use std::{io, sync::OnceLock, thread, time::Duration};
+use std::{cell::Cell, io, sync::OnceLock, thread, time::Duration};
 
-use tokio::runtime::{Builder, Handle as Runtime};
+use tokio::runtime::{Builder, Handle as Runtime, Id};
 
-use crate::unwind;
+use crate::{
+    sync::{Sleep, is_thread_ending, sleep},
+    unwind,
+};
 
 /// A runtime that timers can be made on: the current one if it was built with its timers, and so on its clock, which
 /// tests can pause; otherwise one of our own, on a thread that all coalescers of that kind share.
@@ -14,7 +17,36 @@ pub(crate) fn find(current: &Runtime) -> io::Result<Runtime> {
 
 /// Whether the current runtime was built with its timers. Tokio tells only by panicking where one is made.
 fn has_timers() -> bool {
-    unwind::catch(|| drop(tokio::time::sleep(Duration::ZERO))).is_ok()
+    unwind::catch(|| drop(sleep(Duration::ZERO))).is_ok()
+}
+
+thread_local! {
+    /// The last runtime of this thread that was found to have no timers, so that the panic hook hears of it once.
+    static TIMERLESS: Cell<Option<Id>> = const { Cell::new(None) };
+}
+
+/// A caller's timer, which depends on no runtime but the caller's own: made on that, and so on its clock, if it has timers,
+/// and otherwise [anywhere](sleep_anywhere).
+pub(crate) fn sleep_here(duration: Duration) -> Option<Sleep> {
+    let Ok(current) = Runtime::try_current() else { return sleep_anywhere(duration) };
+    if TIMERLESS.get() == Some(current.id()) {
+        return sleep_anywhere(duration);
+    }
+    unwind::catch(|| sleep(duration)).ok().or_else(|| {
+        TIMERLESS.set(Some(current.id()));
+        sleep_anywhere(duration)
+    })
+}
+
+/// A timer on our own thread. `None` if that can't be started, and in the destructor of a thread-local, where Tokio makes no
+/// timers.
+pub(crate) fn sleep_anywhere(duration: Duration) -> Option<Sleep> {
+    if is_thread_ending() {
+        return None;
+    }
+    let timekeeper = timekeeper().ok()?;
+    let _inside = timekeeper.enter();
+    Some(sleep(duration))
 }
 
 fn timekeeper() -> io::Result<Runtime> {

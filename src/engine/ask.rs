@@ -93,6 +93,8 @@ fn answer<K: Key, V: Value, I, T>(
     state: &mut State<K, V>,
     (input, question): (Contained<I>, impl FnOnce(&mut State<K, V>, &I) -> T),
 ) -> Answered<I, T> {
+    // As a join does: a shard whose actor's thread is blocked has its flights end with whatever comes next (G11).
+    state.shard.expire(now(), &mut state.effects);
     let answer = if state.shard.is_closed() { Err(Closed) } else { Ok(question(state, input.get())) };
     (input, answer)
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{
     Engine,
-    message::{Action, Deferred, Key, Live, Message, Value},
-    record::{Ending, Record},
+    message::{Action, Deferred, Key, Launch, Live, Message, Value},
+    record::{Ending, Needed, ParkedWork, Record},
     respond::{self, Responding},
     turn::State,
 };
@@ -216,11 +216,30 @@ impl<K: Key, V: Value> Engine<K, V> {
         }
     }
 
+    /// The caller of a queued join gives up its answer, but not before its shard has handled the join: the slot that is in the
+    /// answer is given up where that is dropped.
+    pub(crate) fn leave_queued(self: &Arc<Self>, shard: usize, reply: impl Send + 'static) {
+        // Queues are first in, first out: this is handled after the join.
+        let leave = Deferred::new(move || drop(reply));
+        let ask = move |state: &mut State<K, V>| state.actions.push(Action::Run(leave));
+        self.post(shard, Message::Ask(Box::new(ask)));
+    }
+
     /// A second caller waits for work that its leader polls: it becomes a task.
     pub(crate) fn detach(self: &Arc<Self>, record: &Arc<Record<V>>) {
         if let Some(work) = record.share() {
             let completer = Completer::new(Arc::clone(self), Arc::clone(record));
             respond::hand_over(self, vec![Action::Launch(work, completer)]);
+        }
+    }
+
+    /// Leaves work that is not to begin yet in its record, for the thread that finds that it may.
+    pub(crate) fn begin_later(self: &Arc<Self>, record: &Arc<Record<V>>, work: ParkedWork<V>) {
+        let Some((work, needed)) = record.park(work) else { return };
+        let completer = Completer::new(Arc::clone(self), Arc::clone(record));
+        match needed {
+            Needed::AsTask => work.launch(completer),
+            Needed::Dropped => completer.drop_first(work),
         }
     }
 

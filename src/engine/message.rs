@@ -136,12 +136,14 @@ pub(crate) trait Launch<K: Key, V: Value>: Send {
     fn launch(self: Box<Self>, completer: Completer<K, V>);
 
     /// For a flight that begins later.
-    fn park(self: Box<Self>) -> ParkedWork<V>;
+    fn park(self: Box<Self>, record: &Record<V>) -> ParkedWork<V>;
 }
 
 /// What turns leave to be done outside the shard for other callers than the one on whose thread they run.
 pub(crate) enum Action<K: Key, V: Value> {
     Launch(Box<dyn Launch<K, V>>, Completer<K, V>),
+    /// The work is to begin later.
+    Park(Box<dyn Launch<K, V>>, Arc<Record<V>>),
     /// The outcome is published: wake the callers.
     Respond(Box<Responding<K, V>>),
     Run(Deferred),
@@ -257,9 +259,7 @@ impl<K: Key, V: Value> QueuedJoin<K, V> {
         let (answer, waker) = match joined {
             Joined::Leads { slot, record } => {
                 if record.begins_later() {
-                    // Not needed already, as no other turn has seen the record yet.
-                    let needed = record.park(work.park());
-                    debug_assert!(needed.is_none(), "it was parked in the turn that made it");
+                    actions.push(Action::Park(work, Arc::clone(&record)));
                 } else {
                     let completer = Completer::new(Arc::clone(engine), Arc::clone(&record));
                     actions.push(Action::Launch(work, completer));

@@ -3,9 +3,11 @@
 use std::{
     mem,
     pin::Pin,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, Weak, atomic::Ordering},
     task::Waker,
 };
+
+use tracing::Span;
 
 use crate::{
     error::JoinError,
@@ -76,6 +78,8 @@ pub(crate) struct Record<V> {
     parked: Cell<ParkedWork<V>>,
     /// Blocking work that waits for a thread.
     unbegun: Cell<Unbegun>,
+    /// For followers to say that it follows from theirs. Its work keeps it open, and nothing else does.
+    span: std::sync::OnceLock<Weak<Span>>,
 }
 
 /// Blocking work that no thread has begun. Run or dropped, it completes its flight.
@@ -91,6 +95,7 @@ impl<V> Record<V> {
             task: AtomicWaker::new(),
             parked: Cell::empty(),
             unbegun: Cell::empty(),
+            span: std::sync::OnceLock::new(),
         })
     }
 
@@ -122,6 +127,15 @@ impl<V> Record<V> {
     /// A caller's slot, by its number.
     pub(crate) fn slot(&self, number: u64) -> Slot {
         Slot { flight: self.flight, number }
+    }
+
+    /// Once, by its leader.
+    pub(crate) fn set_span(&self, span: Weak<Span>) {
+        let _ = self.span.set(span);
+    }
+
+    pub(crate) fn span(&self) -> Option<Arc<Span>> {
+        self.span.get()?.upgrade()
     }
 
     /// Whether the outcome is published.

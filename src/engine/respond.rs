@@ -16,6 +16,7 @@ use super::{
     Engine,
     complete::Completer,
     message::{Action, Deferred, Discard, Key, Launch, Live, Value},
+    record::Record,
 };
 use crate::{
     error::JoinError,
@@ -104,6 +105,7 @@ pub(super) fn hand_over<K: Key, V: Value>(engine: &Arc<Engine<K, V>>, actions: V
     for action in actions {
         match action {
             Action::Respond(responding) => tasks.responding.push(responding),
+            Action::Park(work, record) => tasks.parks.push((work, record)),
             Action::RunWork(record) => {
                 if let Some(work) = record.share() {
                     tasks.launches.push((work, Completer::new(Arc::clone(engine), record)));
@@ -131,6 +133,7 @@ struct Tasks<K: Key, V: Value> {
     engine: Arc<Engine<K, V>>,
     responding: Vec<Box<Responding<K, V>>>,
     launches: Vec<LaunchOf<K, V>>,
+    parks: Vec<(Box<dyn Launch<K, V>>, Arc<Record<V>>)>,
     deferred: Vec<Deferred>,
     discards: Vec<Discard<K, V>>,
     reports: Vec<Report>,
@@ -143,6 +146,7 @@ impl<K: Key, V: Value> Tasks<K, V> {
             engine: Arc::clone(engine),
             responding: Vec::new(),
             launches: Vec::new(),
+            parks: Vec::new(),
             deferred: Vec::new(),
             discards: Vec::new(),
             reports: Vec::new(),
@@ -153,6 +157,7 @@ impl<K: Key, V: Value> Tasks<K, V> {
     fn is_empty(&self) -> bool {
         self.responding.is_empty()
             && self.launches.is_empty()
+            && self.parks.is_empty()
             && self.deferred.is_empty()
             && self.discards.is_empty()
             && self.reports.is_empty()
@@ -194,6 +199,9 @@ impl<K: Key, V: Value> Drop for Tasks<K, V> {
         let runtime = &self.engine.runtime;
         for (work, completer) in self.launches.drain(..) {
             contain(|| work.launch(completer));
+        }
+        for (work, record) in self.parks.drain(..) {
+            contain(|| self.engine.begin_later(&record, work.park(&record)));
         }
         for responding in self.responding.drain(..) {
             drop(runtime.spawn(responding));

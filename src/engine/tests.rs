@@ -44,7 +44,7 @@ fn lead(engine: &Arc<Numbers>, key: u8) -> (FlightRef, Arc<Record<u8>>) {
 fn queued(key: u8) -> (Message<u8, u8>, oneshot::Receiver<Answer<u8, u8>>) {
     let (sender, reply) = oneshot::channel();
     let work = AsyncWork::<_, Unclassified>::new(std::future::pending::<u8>);
-    let work: Box<dyn Launch<u8, u8>> = Box::new(BoxedWork { work, span: None });
+    let work: Box<dyn Launch<u8, u8>> = Box::new(BoxedWork { work, leader: None });
     let reply_to = Reply::new(sender, Waker::noop().clone());
     (
         Message::Join(Box::new(QueuedJoin {

@@ -17,6 +17,7 @@ use crate::{
     error::JoinError,
     handle::Handle,
     observer::WaitEnd,
+    sync::is_thread_ending,
     task::{BlockingWork, current},
     unwind::{catch, drop_contained},
 };
@@ -84,7 +85,7 @@ where
             router.waited(since, WaitEnd::Bypassed);
             return value;
         }
-        let timeout = WaitTimeout::new(None, &router.timers, since);
+        let timeout = WaitTimeout::new(None, since);
         let fresh = self.options().freshness == Freshness::StartedAfterCall;
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         let mut cx = Context::from_waker(&waker);
@@ -121,7 +122,7 @@ where
                 None => thread::park_timeout(longest),
                 Some((_, left)) if !left.is_zero() => thread::park_timeout(left.min(longest)),
                 Some((limit, _)) => {
-                    joining.leave();
+                    joining.time_out();
                     return Err(JoinError::TimedOut { after: limit });
                 }
             }
@@ -153,6 +154,10 @@ impl Wake for Unpark {
 /// alternative, so ours follows it.
 #[track_caller]
 fn refuse_async_code() {
+    // In the destructor of a thread-local, Tokio panics whether or not it is async code that runs; and there none does.
+    if is_thread_ending() {
+        return;
+    }
     let (sender, receiver) = tokio::sync::oneshot::channel();
     // Answered already, so that it never really blocks.
     let _ = sender.send(());

@@ -22,7 +22,7 @@ use crate::{
     shard::{self, Joined, Leaves, Renewed, Report, Slot},
     sync::{now, oneshot},
     task::{
-        self, AsyncWork, BoxedWork, ErrorClassifier, Work,
+        self, AsyncWork, BoxedWork, ErrorClassifier, FlightSpan, Work,
         current::{self, Current},
     },
     trace,
@@ -52,6 +52,7 @@ enum Stage<K: Key, V: Value, W> {
     },
     /// The shard was out: the join waits in its queue, and its work with it.
     Queued {
+        shard: usize,
         reply: oneshot::Receiver<Answer<K, V>>,
         waker: Arc<LatestWaker>,
         timeout: Option<Box<WaitTimeout>>,
@@ -135,7 +136,7 @@ where
             return Poll::Pending;
         };
         let (place, key, work) = self.router.admit(key, work, &context)?;
-        let timeout = WaitTimeout::new(options.max_wait, &self.router.timers, self.router.since());
+        let timeout = WaitTimeout::new(options.max_wait, self.router.since());
         if !self.router.coalesces(place.hash) {
             self.router.count_bypass(place);
             drop_contained(key);
@@ -195,12 +196,13 @@ where
                 }
                 // A flight that is new waits for nothing, so no cycle is closed, but one may be later.
                 self.closes_cycle(context.current, &record, cx);
+                let span = FlightSpan::open(context.span.as_ref(), &record);
                 if in_place {
-                    return self.drive(slot.number, record, timeout, work.park(context.span), true, cx);
+                    return self.drive(slot.number, record, timeout, work.park(span), true, cx);
                 }
                 let engine = &self.router.engine;
                 let completer = Completer::new(Arc::clone(engine), Arc::clone(&record));
-                work.launch(context.span, completer, &engine.runtime);
+                work.launch(span, completer, &engine.runtime);
                 self.stage = Stage::Waiting { number: slot.number, record, in_place: false, timeout };
                 Poll::Pending
             }
@@ -209,6 +211,7 @@ where
                     engine.detach(&record);
                 }
                 let closes_cycle = self.closes_cycle(context.current, &record, cx);
+                task::follow(&record);
                 self.stage = Stage::Waiting { number: slot.number, record, in_place: false, timeout };
                 // Never called, and of no use any more.
                 drop_contained(work);
@@ -229,7 +232,7 @@ where
         }
     }
 
-    /// The leader of a flight whose work is not to begin yet: it waits in the record, for the thread that finds that it may.
+    /// The leader of a flight whose work is not to begin yet.
     #[cold]
     fn begin_later(
         &mut self,
@@ -241,13 +244,8 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Delivery<V>> {
         let closes_cycle = self.closes_cycle(context.current, &record, cx);
-        if let Some((work, needed)) = record.park(work.park(context.span)) {
-            let completer = Completer::new(Arc::clone(&self.router.engine), Arc::clone(&record));
-            match needed {
-                Needed::AsTask => work.launch(completer),
-                Needed::Dropped => completer.drop_first(work),
-            }
-        }
+        let span = FlightSpan::open(context.span.as_ref(), &record);
+        self.router.engine.begin_later(&record, work.park(span));
         self.stage = Stage::Waiting { number, record, in_place: false, timeout };
         if closes_cycle { self.reject(cx) } else { Poll::Pending }
     }
@@ -277,8 +275,8 @@ where
         let (sender, reply) = oneshot::channel();
         let reply_to = Reply::new(sender, Arc::clone(&waker).into());
         let is_nested = context.current.is_some();
-        let work: Box<dyn Launch<K, V>> = Box::new(BoxedWork { work, span: context.span });
-        self.stage = Stage::Queued { reply, waker, timeout };
+        let work: Box<dyn Launch<K, V>> = Box::new(BoxedWork { work, leader: context.span });
+        self.stage = Stage::Queued { shard, reply, waker, timeout };
         self.router
             .engine
             .post(shard, Message::Join(Box::new(QueuedJoin { join, wants_arc, is_nested, work, reply: reply_to })));
@@ -337,7 +335,7 @@ where
         };
         if polled.is_pending() {
             let after = ready!(WaitTimeout::poll(timeout, cx));
-            self.leave();
+            self.time_out();
             return Poll::Ready(Err(JoinError::TimedOut { after }));
         }
         let since = WaitTimeout::since(timeout.as_deref());
@@ -349,7 +347,7 @@ where
     }
 
     fn poll_queued(&mut self, cx: &mut Context<'_>) -> Poll<Delivery<V>> {
-        let Stage::Queued { reply, waker, timeout } = &mut self.stage else { return Poll::Pending };
+        let Stage::Queued { reply, waker, timeout, .. } = &mut self.stage else { return Poll::Pending };
         let mut answer = reply.try_recv();
         if matches!(answer, Err(oneshot::TryRecvError::Empty)) {
             // Polled for a reason of its caller's, perhaps with another waker than before.
@@ -359,6 +357,9 @@ where
         match answer {
             Ok(Answer::Slot { held, unused }) => {
                 let (number, record) = held.take_over();
+                if !record.slot(number).is_leader() {
+                    task::follow(&record);
+                }
                 self.stage = Stage::Waiting { number, record, in_place: false, timeout: timeout.take() };
                 drop(unused);
                 self.poll_entered(cx)
@@ -512,6 +513,18 @@ where
         Poll::Ready(output.map(|output| Delivered::Own(output.value)))
     }
 
+    /// Leaves because the caller's wait is over. A join that is still queued counts as begun: its shard starts or joins a
+    /// flight for it, and frees its slot after that.
+    pub(super) fn time_out(&mut self) {
+        if let Stage::Queued { shard, .. } = self.stage
+            && let Stage::Queued { reply, timeout, .. } = mem::replace(&mut self.stage, Stage::Done)
+        {
+            self.router.engine.leave_queued(shard, reply);
+            self.router.waited(WaitTimeout::since(timeout.as_deref()), WaitEnd::Left);
+        }
+        self.leave();
+    }
+
     /// Leaves, in whichever stage the join is.
     pub(super) fn leave(&mut self) {
         self.waiting = None;
@@ -522,7 +535,7 @@ where
                 None
             }
             // If the answer is in it, its slot is given up where it is dropped.
-            Stage::Queued { reply, waker, timeout } => {
+            Stage::Queued { reply, waker, timeout, .. } => {
                 drop(reply);
                 drop_contained(waker);
                 timeout

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    sync::{Runtime, Sleep, sleep},
+    sync::{Sleep, clock, now},
     unwind::catch,
 };
 
@@ -20,40 +20,52 @@ pub(crate) struct WaitTimeout {
 
 struct Limit {
     after: Duration,
-    timer: Pin<Box<Sleep>>,
+    /// `None` until the join is with its shard, or in its queue: only then the wait begins.
+    timer: Option<Timer>,
+}
+
+struct Timer {
+    began: Instant,
+    /// `None` where no timer is to be had. The flight's own deadline still ends the wait.
+    sleep: Option<Pin<Box<Sleep>>>,
 }
 
 impl WaitTimeout {
     /// Inlined, so that having neither costs two checks.
     #[inline]
-    pub(crate) fn new(limit: Option<Duration>, timers: &Runtime, since: Option<Instant>) -> Option<Box<Self>> {
-        if limit.is_none() && since.is_none() { None } else { Some(Box::new(Self::of_either(limit, timers, since))) }
+    pub(crate) fn new(limit: Option<Duration>, since: Option<Instant>) -> Option<Box<Self>> {
+        if limit.is_none() && since.is_none() { None } else { Some(Box::new(Self::of_either(limit, since))) }
     }
 
-    fn of_either(limit: Option<Duration>, timers: &Runtime, since: Option<Instant>) -> Self {
-        let limit = limit.map(|after| {
-            // The caller may be on another runtime, or none.
-            let _inside = timers.enter();
-            Limit { after, timer: Box::pin(sleep(after)) }
-        });
-        Self { limit, since }
+    fn of_either(limit: Option<Duration>, since: Option<Instant>) -> Self {
+        Self { limit: limit.map(|after| Limit { after, timer: None }), since }
     }
 
     pub(crate) fn since(timeout: Option<&Self>) -> Option<Instant> {
         timeout?.since
     }
 
-    /// Ready with the limit when it is over.
+    /// Ready with the limit when it is over. To be polled where the join is pending; the wait begins at the first poll.
     pub(crate) fn poll(timeout: &mut Option<Box<Self>>, cx: &mut Context<'_>) -> Poll<Duration> {
-        let Some(Self { limit, .. }) = timeout.as_deref_mut() else { return Poll::Pending };
-        let Some(Limit { after, timer }) = limit else { return Poll::Pending };
-        match catch(|| timer.as_mut().poll(cx)) {
-            Ok(polled) => polled.map(|()| *after),
-            // The timer's runtime is shutting down, and its shards answer before it is gone.
-            Err(_) => {
-                *limit = None;
-                Poll::Pending
-            }
+        let Some(Self { limit: Some(limit), .. }) = timeout.as_deref_mut() else { return Poll::Pending };
+        let after = limit.after;
+        limit.timer.get_or_insert_with(|| Timer::start(after)).poll(after, cx).map(|()| after)
+    }
+}
+
+impl Timer {
+    fn start(after: Duration) -> Self {
+        Self { began: now(), sleep: clock::sleep_here(after).map(Box::pin) }
+    }
+
+    fn poll(&mut self, after: Duration, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(sleep) = &mut self.sleep else { return Poll::Pending };
+        if let Ok(polled) = catch(|| sleep.as_mut().poll(cx)) {
+            return polled;
         }
+        // The runtime that it was made on has shut down, and the join has been moved elsewhere before.
+        let left = after.saturating_sub(now().saturating_duration_since(self.began));
+        self.sleep = clock::sleep_anywhere(left).map(Box::pin);
+        self.sleep.as_mut().map_or(Poll::Pending, |sleep| sleep.as_mut().poll(cx))
     }
 }

@@ -22,6 +22,11 @@ thread_local! {
     pub(super) static NEXT_RECORD: Cell<u64> = const { Cell::new(0) };
 }
 
+thread_local! {
+    /// How often keys were compared on this thread.
+    pub(super) static COMPARISONS: Cell<usize> = const { Cell::new(0) };
+}
+
 /// A key, one value of which panics when it is compared.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Name(pub(super) u64);
@@ -30,6 +35,7 @@ pub(super) const UNCOMPARABLE: Name = Name(666);
 
 impl PartialEq for Name {
     fn eq(&self, other: &Self) -> bool {
+        COMPARISONS.set(COMPARISONS.get() + 1);
         assert!(self.0 != UNCOMPARABLE.0 && other.0 != UNCOMPARABLE.0, "compared the uncomparable");
         self.0 == other.0
     }

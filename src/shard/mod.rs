@@ -231,7 +231,7 @@ impl<T: Types> Shard<T> {
     /// Ends or detaches flights whose time is up (G11). Whichever turn comes first does it, so a flight never waits for
     /// its actor alone.
     #[inline]
-    fn expire(&mut self, now: Instant, effects: &mut Vec<Effect<T>>) {
+    pub(crate) fn expire(&mut self, now: Instant, effects: &mut Vec<Effect<T>>) {
         if self.next_expiry.is_some_and(|expiry| expiry <= now) {
             self.expire_some(now, effects);
         }

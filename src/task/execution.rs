@@ -8,44 +8,41 @@ use std::{
 };
 
 use pin_project_lite::pin_project;
-use tracing::{Instrument, Span};
+use tracing::Span;
 
 use super::{
     current,
+    span::{FlightSpan, Spanned},
     work::{BlockingWork, Work, poll_contained},
 };
 use crate::{
-    engine::{BoxedFuture, Completer, Ending, Key, Launch, ParkedWork, Responding, Value},
+    engine::{BoxedFuture, Completer, Ending, Key, Launch, ParkedWork, Record, Responding, Value},
     error::JoinError,
     sync::Runtime,
-    trace,
-    unwind::{catch, contain, drop_contained},
+    unwind::{Contained, catch, contain, drop_contained},
 };
 
-/// Has work run as a task of its own, below the span that was current when its leader first polled its join.
+/// Has work run as a task of its own, in its flight's span.
 pub(crate) fn launch<K: Key, V: Value>(
     work: impl Future<Output = Ending<V>> + Send + 'static,
-    span: Option<Span>,
+    span: Option<FlightSpan>,
     completer: Completer<K, V>,
     runtime: &Runtime,
 ) {
     match span {
         None => drop(runtime.spawn(Execution::new(completer, work))),
-        Some(span) => {
-            let work = async move { work.instrument(trace::flight_span(&span, current::get())).await };
-            drop(runtime.spawn(Execution::new(completer, work)));
-        }
+        Some(span) => drop(runtime.spawn(Execution::new(completer, Spanned::new(work, span)))),
     }
 }
 
 /// Work that is in no task, yet or at all.
 pub(crate) fn boxed<V: Value>(
     work: impl Future<Output = Ending<V>> + Send + 'static,
-    span: Option<Span>,
+    span: Option<FlightSpan>,
 ) -> BoxedFuture<V> {
     match span {
         None => Box::pin(work),
-        Some(span) => Box::pin(async move { work.instrument(trace::flight_span(&span, current::get())).await }),
+        Some(span) => Box::pin(Spanned::new(work, span)),
     }
 }
 
@@ -58,7 +55,8 @@ pub(crate) fn poll_in_place<K: Key, V: Value>(
     let Some(ParkedWork::Async(future)) = work.as_mut() else { return Poll::Ready(Err(JoinError::Aborted)) };
     completer.call();
     let polled = {
-        let _runtime = completer.engine().runtime.enter();
+        // Tokio can't be entered in the destructor of a thread-local.
+        let _runtime = catch(|| completer.engine().runtime.enter());
         let _current = current::enter(Some(completer.current()));
         catch(|| future.as_mut().poll(cx))
     };
@@ -71,22 +69,25 @@ pub(crate) fn poll_in_place<K: Key, V: Value>(
     Poll::Ready(output)
 }
 
-/// Work whose type is forgotten, with the span that it is to run below.
+/// Work whose type is forgotten.
 pub(crate) struct BoxedWork<W> {
     pub(crate) work: W,
-    pub(crate) span: Option<Span>,
+    /// The one that was current when its leader first polled its join.
+    pub(crate) leader: Option<Contained<Span>>,
 }
 
 impl<K: Key, V: Value, W: Work<V>> Launch<K, V> for BoxedWork<W> {
     fn launch(self: Box<Self>, completer: Completer<K, V>) {
-        let Self { work, span } = *self;
+        let Self { work, leader } = *self;
         let engine = Arc::clone(completer.engine());
+        let span = FlightSpan::open(leader.as_ref(), completer.record());
+        drop(leader);
         work.launch(span, completer, &engine.runtime);
     }
 
-    fn park(self: Box<Self>) -> ParkedWork<V> {
-        let Self { work, span } = *self;
-        work.park(span)
+    fn park(self: Box<Self>, record: &Record<V>) -> ParkedWork<V> {
+        let Self { work, leader } = *self;
+        work.park(FlightSpan::open(leader.as_ref(), record))
     }
 }
 
@@ -100,7 +101,7 @@ impl<K: Key, V: Value> Launch<K, V> for ParkedWork<V> {
         }
     }
 
-    fn park(self: Box<Self>) -> Self {
+    fn park(self: Box<Self>, _: &Record<V>) -> Self {
         *self
     }
 }

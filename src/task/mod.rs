@@ -2,10 +2,12 @@
 
 pub(crate) mod current;
 mod execution;
+mod span;
 mod work;
 
 pub(crate) use self::{
     execution::{BoxedWork, poll_in_place},
+    span::{FlightSpan, follow},
     work::{AsyncWork, BlockingWork, ByResult, ErrorClassifier, Unclassified, Work, poll_contained},
 };
 

@@ -8,14 +8,12 @@ use std::{
 };
 
 use pin_project_lite::pin_project;
-use tracing::Span;
 
-use super::{current, execution};
+use super::{FlightSpan, current, execution};
 use crate::{
     engine::{BoxedFuture, Completer, Ending, Key, Output, ParkedWork, Record, Value},
     error::JoinError,
     sync::Runtime,
-    trace,
     unwind::{catch, contain, drop_contained},
 };
 
@@ -24,11 +22,11 @@ pub(crate) trait Work<V: Value>: Sized + Send + 'static {
     /// A leader may poll it itself, where the policy says so.
     const IN_PLACE: bool;
 
-    /// Has it run by itself, below the span that was current when its leader first polled its join.
-    fn launch<K: Key>(self, span: Option<Span>, completer: Completer<K, V>, runtime: &Runtime);
+    /// Has it run by itself, in this span.
+    fn launch<K: Key>(self, span: Option<FlightSpan>, completer: Completer<K, V>, runtime: &Runtime);
 
     /// For its leader to poll, or for later.
-    fn park(self, span: Option<Span>) -> ParkedWork<V>;
+    fn park(self, span: Option<FlightSpan>) -> ParkedWork<V>;
 }
 
 /// Tells whether a value is the work's own error. A type and not a function, as a function would take up room in every
@@ -76,7 +74,7 @@ impl<F, C> AsyncWork<F, C> {
     }
 
     /// As it is moved about between its polls.
-    pub(crate) fn into_boxed<V, Fut>(self, span: Option<Span>) -> BoxedFuture<V>
+    pub(crate) fn into_boxed<V, Fut>(self, span: Option<FlightSpan>) -> BoxedFuture<V>
     where
         V: Value,
         C: ErrorClassifier<V>,
@@ -107,7 +105,7 @@ where
 {
     const IN_PLACE: bool = true;
 
-    fn launch<K: Key>(self, span: Option<Span>, completer: Completer<K, V>, runtime: &Runtime) {
+    fn launch<K: Key>(self, span: Option<FlightSpan>, completer: Completer<K, V>, runtime: &Runtime) {
         if size_of::<Fut>() > LARGE {
             execution::launch(self.into_boxing_future(), span, completer, runtime);
         } else {
@@ -115,7 +113,7 @@ where
         }
     }
 
-    fn park(self, span: Option<Span>) -> ParkedWork<V> {
+    fn park(self, span: Option<FlightSpan>) -> ParkedWork<V> {
         ParkedWork::Async(self.into_boxed(span))
     }
 }
@@ -124,7 +122,7 @@ where
 
 fn launch_unboxed<K, V, F, C, Fut>(
     work: AsyncWork<F, C>,
-    span: Option<Span>,
+    span: Option<FlightSpan>,
     completer: Completer<K, V>,
     runtime: &Runtime,
 ) where
@@ -137,7 +135,7 @@ fn launch_unboxed<K, V, F, C, Fut>(
     execution::launch(work.into_future(), span, completer, runtime);
 }
 
-fn boxed_at_once<V, F, C, Fut>(work: AsyncWork<F, C>, span: Option<Span>) -> BoxedFuture<V>
+fn boxed_at_once<V, F, C, Fut>(work: AsyncWork<F, C>, span: Option<FlightSpan>) -> BoxedFuture<V>
 where
     V: Value,
     C: ErrorClassifier<V>,
@@ -236,7 +234,7 @@ where
 {
     const IN_PLACE: bool = false;
 
-    fn launch<K: Key>(self, span: Option<Span>, completer: Completer<K, V>, runtime: &Runtime) {
+    fn launch<K: Key>(self, span: Option<FlightSpan>, completer: Completer<K, V>, runtime: &Runtime) {
         let record = completer.share_record();
         let execution = BlockingExecution { completer, work: Some(self.0) };
         record.offer(Box::new(move || execution.run(span)));
@@ -244,14 +242,11 @@ where
         drop(runtime.spawn_blocking(move || offered.run()));
     }
 
-    fn park(self, span: Option<Span>) -> ParkedWork<V> {
+    fn park(self, span: Option<FlightSpan>) -> ParkedWork<V> {
         let Self(work) = self;
         ParkedWork::Blocking(match span {
             None => Box::new(work),
-            Some(span) => Box::new(move || {
-                let _span = trace::flight_span(&span, current::get()).entered();
-                work()
-            }),
+            Some(span) => Box::new(move || span.run(work)),
         })
     }
 }
@@ -282,7 +277,7 @@ struct BlockingExecution<K: Key, V: Value, F> {
 }
 
 impl<K: Key, V: Value, F: FnOnce() -> V> BlockingExecution<K, V, F> {
-    fn run(self, span: Option<Span>) {
+    fn run(self, span: Option<FlightSpan>) {
         let Self { completer, work } = self;
         // Work that has not begun when its flight is cut short never begins.
         if completer.record().is_aborted() {
@@ -293,10 +288,12 @@ impl<K: Key, V: Value, F: FnOnce() -> V> BlockingExecution<K, V, F> {
         let Some(work) = work else { return };
         completer.call();
         let output = {
-            let current = Some(completer.current());
-            let _current = current::enter(current);
-            let _span = span.map(|span| trace::flight_span(&span, current).entered());
-            catch(work).map_err(JoinError::Panicked)
+            let _current = current::enter(Some(completer.current()));
+            let run = || match span {
+                Some(span) => span.run(work),
+                None => work(),
+            };
+            catch(run).map_err(JoinError::Panicked)
         };
         let engine = Arc::clone(completer.engine());
         if let Some(rest) = completer.complete(output.map(|value| Output { value, is_error: false })) {

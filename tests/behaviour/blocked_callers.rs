@@ -11,6 +11,7 @@ use std::{
 
 use futures::executor::block_on;
 use shardflight::{Coalescer, Handle, JoinError};
+use tokio::runtime::Builder;
 
 use crate::{
     busy_shard::{BusyShard, SlowKey},
@@ -119,7 +120,7 @@ fn a_question_that_makes_its_shard_launch_blocking_work_is_answered() {
 #[test]
 fn two_callers_that_block_their_threads_one_after_the_other_stall_no_other_key() {
     watched(|| {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(3).enable_all().build().unwrap();
+        let runtime = Builder::new_multi_thread().worker_threads(3).enable_all().build().unwrap();
         let handle = handle_on(&runtime);
         let (wall, opener) = Wall::new();
         let polled = Count::default();
@@ -169,8 +170,9 @@ fn a_question_queued_beside_blocking_work_is_answered() {
 fn blocks_after(times: usize, door: impl Fn(&Handle<u8, u8>) + Send + Sync + 'static) {
     let door = Arc::new(door);
     watched(move || {
-        for _ in 0..times {
-            let runtime = two_workers();
+        for time in 0..times {
+            let workers = 2 + time % 2;
+            let runtime = Builder::new_multi_thread().worker_threads(workers).enable_all().build().unwrap();
             let handle = handle_on(&runtime);
             let (wall, opener) = Wall::new();
             let passed = Count::default();
@@ -269,6 +271,19 @@ fn a_thread_that_blocks_right_after_a_shutdown_began_keeps_no_caller_from_its_en
 
 #[test]
 fn a_flight_whose_leader_blocks_its_thread_expires_at_the_next_join_of_any_key() {
+    expires_at(|handle| assert_eq!(block_on(handle.join(2, || ready(7))).unwrap(), 7));
+}
+
+#[test]
+fn a_flight_whose_leader_blocks_its_thread_expires_at_the_next_question() {
+    expires_at(|handle| {
+        let stats = block_on(handle.stats()).unwrap();
+        assert_eq!((stats.timeouts, stats.flights, stats.waiters), (1, 0, 0));
+    });
+}
+
+/// A leader blocks its thread, and its flight's time is up: whatever comes next ends it.
+fn expires_at(visit: impl FnOnce(&Handle<u8, u8>) + Send + 'static) {
     watched(|| {
         let runtime = two_workers();
         let after = Duration::from_millis(5);
@@ -292,7 +307,7 @@ fn a_flight_whose_leader_blocks_its_thread_expires_at_the_next_join_of_any_key()
         while begun.elapsed() <= after {
             thread::yield_now();
         }
-        assert_eq!(block_on(handle.join(2, || ready(7))).unwrap(), 7);
+        visit(&handle);
         assert!(matches!(block_on(leader), Err(JoinError::TimedOut { after: limit }) if limit == after));
         drop(opener);
         block_on(blocked).unwrap();

@@ -1,9 +1,11 @@
 //! Different keys never wait for each other (G4), whatever one of them does to its thread.
 
 use std::{
-    future::poll_fn,
+    future::{pending, poll_fn},
+    hash::{Hash, Hasher},
     sync::Arc,
     task::{Context, Poll, Wake, Waker},
+    thread,
 };
 
 use futures::{
@@ -14,7 +16,8 @@ use shardflight::Handle;
 use tokio::{runtime::Runtime, task::yield_now};
 
 use crate::support::{
-    Count, Gate, Wall, assert_pending, eventually_blocking, inside, limited, one_shard, poll_once, two_workers, watched,
+    Count, Gate, Wall, assert_pending, eventually_blocking, inside, limited, one_shard, poll_once, step, two_workers,
+    watched,
 };
 
 pub(crate) fn handle_on(runtime: &Runtime) -> Handle<u8, u8> {
@@ -168,4 +171,49 @@ async fn other_tasks_have_their_turns_while_a_burst_is_answered() {
         assert!(join_all(callers).await.into_iter().all(|answer| matches!(answer, Ok(7))));
     })
     .await;
+}
+
+/// Counts how often it is compared.
+struct CountedKey(u8, Count);
+
+impl PartialEq for CountedKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.1.up();
+        self.0 == other.0
+    }
+}
+
+impl Eq for CountedKey {}
+
+impl Hash for CountedKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+#[test]
+fn callers_that_leave_thousands_of_forgotten_flights_of_one_key_hold_up_no_other() {
+    watched(|| {
+        let runtime = two_workers();
+        let handle = inside(&runtime, one_shard::<CountedKey, u8>);
+        let comparisons = Count::default();
+        let key = |id| CountedKey(id, comparisons.clone());
+        let callers: Vec<_> = (0..8_000)
+            .map(|_| {
+                let mut caller = handle.join(key(1), pending);
+                assert_pending(&mut caller);
+                assert!(block_on(handle.forget(key(1))).unwrap());
+                step();
+                caller
+            })
+            .collect();
+        let before = comparisons.get();
+        let leaving = thread::spawn(move || drop(callers));
+        while !leaving.is_finished() {
+            assert_eq!(block_on(handle.join(key(2), || ready(7))).unwrap(), 7);
+        }
+        leaving.join().unwrap();
+        assert_eq!(comparisons.get(), before, "a departure is one of its flight, whatever its key");
+        assert_eq!(block_on(handle.stats()).unwrap().waiters, 0);
+    });
 }

@@ -7,6 +7,8 @@ use std::{
 
 use shardflight::{Coalescer, RunWork};
 use tokio::{runtime, task::yield_now};
+use tracing::subscriber::set_global_default;
+use tracing_subscriber::registry;
 
 use crate::support::{in_a_child_process, limited};
 
@@ -23,6 +25,12 @@ async fn large_future() -> u8 {
     room[FUTURE / 2] = 7;
     yield_now().await;
     room[FUTURE / 2]
+}
+
+/// With the spans of flights around the work.
+fn on_a_small_stack_traced(run_work: RunWork) -> Ready<()> {
+    set_global_default(registry()).unwrap();
+    on_a_small_stack(run_work, false)
 }
 
 fn on_a_small_stack(run_work: RunWork, bypassed: bool) -> Ready<()> {
@@ -46,6 +54,20 @@ fn large_work_runs_in_its_task() {
 #[test]
 fn large_work_runs_in_place() {
     in_a_child_process("large_work::large_work_runs_in_place", || on_a_small_stack(RunWork::InPlace, false));
+}
+
+#[test]
+fn large_work_runs_in_its_task_and_span() {
+    in_a_child_process("large_work::large_work_runs_in_its_task_and_span", || {
+        on_a_small_stack_traced(RunWork::Detached)
+    });
+}
+
+#[test]
+fn large_work_runs_in_place_and_in_its_span() {
+    in_a_child_process("large_work::large_work_runs_in_place_and_in_its_span", || {
+        on_a_small_stack_traced(RunWork::InPlace)
+    });
 }
 
 #[test]

@@ -46,5 +46,7 @@ mod shutdown;
 mod spans;
 mod stats;
 mod support;
+mod thread_ends;
 mod tracing;
 mod wait_timeout;
+mod wait_timers;

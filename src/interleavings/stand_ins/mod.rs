@@ -21,18 +21,30 @@ pub(crate) use self::{
     cells::{Cell, OnceLock},
     channels::{flume, messages_queued, oneshot},
     runtime::{
-        Runtime, Sleep, has_many_workers, is_inside, now, off_the_workers, run_on_its_own_thread, sleep, sleep_until,
+        Runtime, Sleep, has_many_workers, is_inside, is_thread_ending, now, off_the_workers, run_on_its_own_thread,
+        sleep, sleep_until,
     },
     waker::AtomicWaker,
 };
 
 /// In place of the search for a runtime that has timers.
 pub(crate) mod clock {
-    use super::Runtime;
+    use std::time::Duration;
+
+    use super::{Runtime, Sleep, sleep};
 
     #[expect(clippy::unnecessary_wraps, reason = "the search that it stands in for can fail")]
     pub(crate) fn find(current: &Runtime) -> std::io::Result<Runtime> {
         Ok(current.clone())
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "as above")]
+    pub(crate) fn sleep_here(duration: Duration) -> Option<Sleep> {
+        Some(sleep(duration))
+    }
+
+    pub(crate) fn sleep_anywhere(duration: Duration) -> Option<Sleep> {
+        sleep_here(duration)
     }
 }
 

@@ -202,6 +202,11 @@ impl Drop for Alive {
     }
 }
 
+/// Scenarios make no calls from there.
+pub(crate) fn is_thread_ending() -> bool {
+    false
+}
+
 /// The time of the current runtime.
 pub(crate) fn now() -> Instant {
     CURRENT.with_borrow(|current| {

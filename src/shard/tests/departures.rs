@@ -3,7 +3,10 @@
 use super::bench::*;
 use crate::{
     config::OnAbandon,
-    shard::{Completion, fake::Name},
+    shard::{
+        Completion,
+        fake::{COMPARISONS, Name},
+    },
 };
 use Became::{Follows, Leads};
 use Gone::{Abandoned, Departed, NotFound};
@@ -155,4 +158,21 @@ fn a_leader_whose_wait_closed_a_cycle_counts_as_departed() {
     bench.join(7);
     assert_eq!(bench.reject(slot(flight(7, 0), 0)), Departed(1));
     assert_eq!((bench.joins(), bench.stats().departures), ([1, 0, 0], 1), "its work was run");
+}
+
+#[test]
+fn departures_and_completions_compare_no_keys() {
+    let mut bench = Bench::new(OnAbandon::Finish);
+    for _ in 0..100 {
+        bench.join(7);
+        bench.shard.forget(7, &Name(7)).unwrap();
+    }
+    // Of the same hash as the others, and joinable.
+    bench.join_all([7; 2]);
+    let before = COMPARISONS.get();
+    for number in 0..=100 {
+        assert!(matches!(bench.leave(slot(flight(7, number), 0)), Departed(_)));
+    }
+    assert_eq!(bench.complete(flight(7, 50), Completion::Value), Some(vec![]));
+    assert_eq!(COMPARISONS.get(), before);
 }

@@ -3,6 +3,7 @@
 mod closing;
 mod grace;
 mod load;
+mod own_work;
 mod repeated;
 
 use std::time::Duration;

@@ -36,6 +36,10 @@ pub enum JoinError {
     Reentrant,
     /// The coalescer takes no more joins: it was shut down, or the runtime it was built on was (G5).
     Closed,
+    /// The work returned an error that this caller of [`try_join_shared`](crate::Handle::try_join_shared) can't have: a caller
+    /// of [`join_shared`](crate::Handle::join_shared) joined the same flight, and the error is in the `Arc` of its `Result`.
+    /// Use one of the two methods for a key.
+    MixedJoins,
 }
 
 impl JoinError {
@@ -49,6 +53,7 @@ impl JoinError {
             Self::Aborted => "aborted",
             Self::Reentrant => "reentrant",
             Self::Closed => "closed",
+            Self::MixedJoins => "mixed_joins",
         }
     }
 }
@@ -67,6 +72,10 @@ impl fmt::Display for JoinError {
             Self::Reentrant => f.write_str("the work waits for its own flight, and neither could ever end"),
             Self::Aborted => f.write_str("the work was dropped before it ended; its runtime is shutting down"),
             Self::Closed => Closed.fmt(f),
+            Self::MixedJoins => f.write_str(
+                "the work failed, and its error is in the `Arc` of a caller of `join_shared`; for a key whose callers use \
+                 `try_join_shared`, use `try_join_shared` alone",
+            ),
         }
     }
 }

@@ -251,7 +251,7 @@ pub use coalescer::{Coalescer, Shutdown};
 pub use config::{OnAbandon, OnExpiry, RunWork};
 pub use error::{BuildError, CaughtPanic, Closed, InvalidRollout, JoinError, TryJoinError};
 pub use handle::Handle;
-pub use join::{Join, JoinShared, TryJoin};
+pub use join::{Join, JoinShared, TryJoin, TryJoinShared};
 pub use scope::{Machine, Scope, Topology};
 pub use stats::{FlightInfo, Inspection, Stats};
 

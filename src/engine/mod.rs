@@ -12,6 +12,7 @@ mod complete;
 mod drain;
 mod latest_waker;
 mod message;
+mod published;
 mod record;
 mod respond;
 mod turn;
@@ -30,6 +31,7 @@ pub(crate) use self::{
     drain::Drained,
     latest_waker::LatestWaker,
     message::{Answer, Key, Launch, Live, Message, QueuedJoin, Reply, Value},
+    published::{Takes, publish_by_error, publish_clonable},
     record::{Ending, InPlaceWork, Needed, Output, Record},
     respond::Responding,
     turn::State,

@@ -16,7 +16,7 @@ use crate::{
     error::JoinError,
     handle::Handle,
     observer::WaitEnd,
-    task::{BlockingWork, current},
+    task::{BlockingWork, ByClone, current},
     unwind::{catch, drop_contained},
 };
 
@@ -86,8 +86,8 @@ where
         let timeout = WaitTimeout::new(None, &router.timers, since);
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         let mut cx = Context::from_waker(&waker);
-        let entry =
-            Entry { place, key, work: BlockingWork(work), wants_arc: false, context, timeout, waker: waker.clone() };
+        let work = BlockingWork::<_, ByClone>::new(work);
+        let entry = Entry { place, key, work, context, timeout, waker: waker.clone() };
         let (joining, polled) = Joining::entered(Arc::clone(router), entry, &mut cx);
         let delivered = match polled {
             Poll::Ready(delivered) => delivered?,

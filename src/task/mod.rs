@@ -2,11 +2,13 @@
 
 pub(crate) mod current;
 mod execution;
+mod kind;
 mod work;
 
 pub(crate) use self::{
     execution::{BoxedWork, poll_in_place},
-    work::{AsyncWork, BlockingWork, ByResult, ErrorClassifier, Unclassified, Work, poll_contained},
+    kind::{ByArc, ByClone, ByResult, BySharedError, JoinKind},
+    work::{AsyncWork, BlockingWork, Work, poll_contained},
 };
 
 #[cfg(all(test, not(shardflight_shuttle)))]

@@ -10,9 +10,9 @@ use std::{
 use pin_project_lite::pin_project;
 use tracing::Span;
 
-use super::{current, execution};
+use super::{current, execution, kind::JoinKind};
 use crate::{
-    engine::{Completer, Ending, InPlaceWork, Key, Output, Record, Value},
+    engine::{Completer, Ending, InPlaceWork, Key, Output, Record, Takes, Value},
     error::JoinError,
     sync::Runtime,
     trace,
@@ -24,6 +24,8 @@ pub(crate) trait Work<V: Value>: Sized + Send + 'static {
     /// A leader may poll it itself, where the policy says so.
     const IN_PLACE: bool;
 
+    const TAKES: Takes<V>;
+
     /// Has it run by itself, below the span that was current when its leader first polled its join.
     fn launch<K: Key>(self, span: Option<Span>, completer: Completer<K, V>, runtime: &Runtime);
 
@@ -31,39 +33,15 @@ pub(crate) trait Work<V: Value>: Sized + Send + 'static {
     fn in_place(self, span: Option<Span>) -> Result<InPlaceWork<V>, Self>;
 }
 
-/// Tells whether a value is the work's own error. A type and not a function, as a function would take up room in every
-/// caller's future and task.
-pub(crate) trait ErrorClassifier<V>: 'static {
-    fn is_error(value: &V) -> bool;
-}
-
-/// A value is a value.
-pub(crate) struct Unclassified;
-
-impl<V> ErrorClassifier<V> for Unclassified {
-    fn is_error(_: &V) -> bool {
-        false
-    }
-}
-
-/// A value is a result.
-pub(crate) struct ByResult;
-
-impl<T, E> ErrorClassifier<Result<T, E>> for ByResult {
-    fn is_error(value: &Result<T, E>) -> bool {
-        value.is_err()
-    }
-}
-
 /// A closure that returns a future.
 pub(crate) struct AsyncWork<F, C> {
     work: F,
-    classifier: PhantomData<fn() -> C>,
+    kind: PhantomData<fn() -> C>,
 }
 
 impl<F, C> AsyncWork<F, C> {
     pub(crate) fn new(work: F) -> Self {
-        Self { work, classifier: PhantomData }
+        Self { work, kind: PhantomData }
     }
 }
 
@@ -72,25 +50,27 @@ impl<F, C> AsyncWork<F, C> {
     where
         F: FnOnce() -> Fut,
     {
-        BoxingWorkFuture { work: Some(self.work), future: None, classifier: PhantomData }
+        BoxingWorkFuture { work: Some(self.work), future: None, kind: PhantomData }
     }
 
     pub(crate) fn into_future<Fut>(self) -> WorkFuture<C, F, Fut>
     where
         F: FnOnce() -> Fut,
     {
-        WorkFuture { stage: Stage::Uncalled { work: Some(self.work) }, classifier: PhantomData }
+        WorkFuture { stage: Stage::Uncalled { work: Some(self.work) }, kind: PhantomData }
     }
 }
 
 impl<V, F, C, Fut> Work<V> for AsyncWork<F, C>
 where
-    C: ErrorClassifier<V>,
+    C: JoinKind<V>,
     V: Value,
     F: FnOnce() -> Fut + Send + 'static,
     Fut: Future<Output = V> + Send + 'static,
 {
     const IN_PLACE: bool = true;
+
+    const TAKES: Takes<V> = C::TAKES;
 
     fn launch<K: Key>(self, span: Option<Span>, completer: Completer<K, V>, runtime: &Runtime) {
         if size_of::<Fut>() > LARGE {
@@ -119,7 +99,7 @@ fn launch_unboxed<K, V, F, C, Fut>(
 ) where
     K: Key,
     V: Value,
-    C: ErrorClassifier<V>,
+    C: JoinKind<V>,
     F: FnOnce() -> Fut + Send + 'static,
     Fut: Future<Output = V> + Send + 'static,
 {
@@ -129,7 +109,7 @@ fn launch_unboxed<K, V, F, C, Fut>(
 fn in_place_unboxed<V, F, C, Fut>(work: AsyncWork<F, C>, span: Option<Span>) -> InPlaceWork<V>
 where
     V: Value,
-    C: ErrorClassifier<V>,
+    C: JoinKind<V>,
     F: FnOnce() -> Fut + Send + 'static,
     Fut: Future<Output = V> + Send + 'static,
 {
@@ -144,7 +124,7 @@ const LARGE: usize = 2048;
 pub(crate) struct BoxingWorkFuture<C, F, Fut> {
     work: Option<F>,
     future: Option<Pin<Box<Fut>>>,
-    classifier: PhantomData<fn() -> C>,
+    kind: PhantomData<fn() -> C>,
 }
 
 // The closure is not pinned, and the future is in its box.
@@ -154,7 +134,7 @@ impl<C, F, Fut> Future for BoxingWorkFuture<C, F, Fut>
 where
     F: FnOnce() -> Fut,
     Fut: Future,
-    C: ErrorClassifier<Fut::Output>,
+    C: JoinKind<Fut::Output>,
 {
     type Output = Result<Output<Fut::Output>, JoinError>;
 
@@ -180,7 +160,7 @@ pin_project! {
     pub(crate) struct WorkFuture<C, F, Fut> {
         #[pin]
         stage: Stage<F, Fut>,
-        classifier: PhantomData<fn() -> C>,
+        kind: PhantomData<fn() -> C>,
     }
 }
 
@@ -196,7 +176,7 @@ impl<C, F, Fut> Future for WorkFuture<C, F, Fut>
 where
     F: FnOnce() -> Fut,
     Fut: Future,
-    C: ErrorClassifier<Fut::Output>,
+    C: JoinKind<Fut::Output>,
 {
     type Output = Result<Output<Fut::Output>, JoinError>;
 
@@ -216,18 +196,30 @@ where
 }
 
 /// A closure that blocks: it runs on the runtime's blocking pool, from where it completes its flight.
-pub(crate) struct BlockingWork<F>(pub(crate) F);
+pub(crate) struct BlockingWork<F, C> {
+    work: F,
+    kind: PhantomData<fn() -> C>,
+}
 
-impl<V, F> Work<V> for BlockingWork<F>
+impl<F, C> BlockingWork<F, C> {
+    pub(crate) fn new(work: F) -> Self {
+        Self { work, kind: PhantomData }
+    }
+}
+
+impl<V, F, C> Work<V> for BlockingWork<F, C>
 where
     V: Value,
+    C: JoinKind<V>,
     F: FnOnce() -> V + Send + 'static,
 {
     const IN_PLACE: bool = false;
 
+    const TAKES: Takes<V> = C::TAKES;
+
     fn launch<K: Key>(self, span: Option<Span>, completer: Completer<K, V>, runtime: &Runtime) {
         let record = completer.share_record();
-        let execution = BlockingExecution { completer, work: Some(self.0) };
+        let execution = BlockingExecution { completer, work: Some(self.work), is_error: C::is_error };
         record.offer(Box::new(move || execution.run(span)));
         let offered = Offered(record);
         drop(runtime.spawn_blocking(move || offered.run()));
@@ -261,11 +253,12 @@ struct BlockingExecution<K: Key, V: Value, F> {
     // own `Drop` never returns (G5).
     completer: Completer<K, V>,
     work: Option<F>,
+    is_error: fn(&V) -> bool,
 }
 
 impl<K: Key, V: Value, F: FnOnce() -> V> BlockingExecution<K, V, F> {
     fn run(self, span: Option<Span>) {
-        let Self { completer, work } = self;
+        let Self { completer, work, is_error } = self;
         // Work that has not begun when its flight is cut short never begins.
         if completer.record().is_aborted() {
             // Its callers were answered when it was cut short.
@@ -280,7 +273,8 @@ impl<K: Key, V: Value, F: FnOnce() -> V> BlockingExecution<K, V, F> {
             catch(work).map_err(JoinError::Panicked)
         };
         let engine = Arc::clone(completer.engine());
-        if let Some(rest) = completer.complete(output.map(|value| Output { value, is_error: false })) {
+        let ending = output.map(|value| Output { is_error: is_error(&value), value });
+        if let Some(rest) = completer.complete(ending) {
             rest.hand_over(&engine);
         }
     }

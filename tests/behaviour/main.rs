@@ -42,6 +42,7 @@ mod rollout;
 mod runtimes;
 mod schedules;
 mod scopes;
+mod shared_errors;
 mod shutdown;
 mod spans;
 mod stats;

@@ -249,7 +249,7 @@ pub use self::metrics::Metrics;
 pub use builder::Builder;
 pub use coalescer::{Coalescer, Shutdown};
 pub use config::{OnAbandon, OnExpiry, RunWork};
-pub use error::{BuildError, CaughtPanic, Closed, InvalidRollout, JoinError, TryJoinError};
+pub use error::{BuildError, CaughtPanic, Closed, ClosedReason, InvalidRollout, JoinError, JoinErrorKind, TryJoinError};
 pub use handle::Handle;
 pub use join::{Join, JoinShared, TryJoin, TryJoinShared};
 pub use scope::{Machine, Scope, Topology};

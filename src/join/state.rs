@@ -411,7 +411,7 @@ where
             return self.poll_outcome(cx);
         }
         let error = JoinError::Reentrant;
-        trace::report(&Report::Rejected { reason: error.kind() });
+        trace::report(&Report::Rejected { reason: error.kind().as_str() });
         Poll::Ready(Err(error))
     }
 

@@ -77,7 +77,7 @@ impl<T: Types> Shard<T> {
     fn refuse(&mut self, join: Join<T>, error: JoinError, effects: &mut Vec<Effect<T>>) -> Joined<T> {
         self.counters.joins += 1;
         self.counters.rejections += 1;
-        effects.push(Effect::Report(Report::Rejected { reason: error.kind() }));
+        effects.push(Effect::Report(Report::Rejected { reason: error.kind().as_str() }));
         Joined::Refused { error, key: join.key, waker: join.waker }
     }
 }

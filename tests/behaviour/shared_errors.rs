@@ -168,7 +168,7 @@ fn call(handle: &Handle<u8, ClonableResult>, method: Method, gate: &Gate, result
         Method::TryJoin => Box::pin(async move {
             Got::Value(handle.try_join(1, work).await.map_err(|error| match error {
                 TryJoinError::Work(error) => error,
-                error => panic!("{error:?}"),
+                TryJoinError::Join(error) => panic!("{error:?}"),
             }))
         }),
         Method::TryJoinShared => Box::pin(async move { Got::SharedError(handle.try_join_shared(1, work).await) }),
@@ -216,6 +216,36 @@ fn permutations(methods: &[Method]) -> Vec<Vec<Method>> {
         permutations(&rest).into_iter().map(|rest| [vec![*first], rest].concat()).collect::<Vec<_>>()
     };
     methods.iter().flat_map(with_first).collect()
+}
+
+#[tokio::test]
+async fn an_error_is_cloned_once_for_all_callers_that_share_it() {
+    #[derive(Debug)]
+    struct Counted(Count);
+
+    impl Clone for Counted {
+        fn clone(&self) -> Self {
+            self.0.up();
+            Self(self.0.clone())
+        }
+    }
+
+    limited(async {
+        let (handle, gate, clones) = (one_shard::<u8, Result<u8, Counted>>(), Gate::new(), Count::default());
+        let (passed, error) = (gate.pass(), Counted(clones.clone()));
+        let mut unpolled = handle.try_join(1, move || async move {
+            passed.await;
+            Err(error)
+        });
+        assert_pending(&mut unpolled);
+        let mut callers: Vec<_> = (0..3).map(|_| handle.try_join_shared(1, pending)).collect();
+        callers.iter_mut().for_each(assert_pending);
+        gate.open();
+        let errors: Vec<_> = join_all(callers).await.into_iter().map(|answer| answer.unwrap_err()).collect();
+        assert!(errors.iter().all(|error| error.work().is_some()));
+        assert_eq!(clones.get(), 1);
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -313,13 +343,12 @@ fn an_error_and_its_clone_may_both_panic_when_dropped() {
         assert_pending(&mut clones);
         assert_pending(&mut shares);
         gate.open();
-        let Err(TryJoinError::Work(shared)) = (&mut shares).await else { panic!("the work failed") };
-        // The record, which it is the last to hold, drops the error and its clone.
-        std::mem::forget(Arc::clone(&shared));
-        drop(shares);
+        at_rest(&handle).await;
+        let Err(TryJoinError::Work(error)) = shares.await else { panic!("the work failed") };
+        drop(error);
+        // The last one to have the record, in which the error and its clone are.
         drop(clones);
         assert_eq!(handle.try_join_shared(2, || async { Ok(7) }).await.unwrap(), 7);
-        std::mem::forget(shared);
     });
 }
 

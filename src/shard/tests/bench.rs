@@ -138,7 +138,7 @@ fn became(joined: &Joined<Numbers>) -> Became {
     match joined {
         Joined::Leads { slot, .. } => Became::Leads(slot.flight.id),
         Joined::Follows { slot, .. } => Became::Follows(slot.flight.id, slot.number),
-        Joined::Refused { error, .. } => Became::Refused(error.kind()),
+        Joined::Refused { error, .. } => Became::Refused(error.kind().as_str()),
     }
 }
 
@@ -156,7 +156,9 @@ fn gone(left: Left<Numbers>) -> Gone {
 
 fn seen(effect: Effect<Numbers>) -> Seen {
     match effect {
-        Effect::End { ended, error, abort } => Seen::CutShort(ended.itself.id, callers(ended), error.kind(), abort),
+        Effect::End { ended, error, abort } => {
+            Seen::CutShort(ended.itself.id, callers(ended), error.kind().as_str(), abort)
+        }
         Effect::SetAlarm => Seen::Alarm,
         Effect::Report(Report::Crowded { flight, waiters }) => Seen::Crowded(flight, waiters),
         Effect::Report(Report::Overdue { flight, waiters, .. }) => Seen::Overdue(flight, waiters),
@@ -171,7 +173,7 @@ pub(super) fn callers(ended: Ended<Numbers>) -> Vec<u64> {
 }
 
 pub(super) fn kind(error: &JoinError) -> &'static str {
-    error.kind()
+    error.kind().as_str()
 }
 
 pub(super) const FIRST: FlightId = FlightId::first_of(0);

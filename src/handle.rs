@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     engine::Drained,
-    error::{Closed, InvalidRollout},
+    error::{Closed, ClosedReason, InvalidRollout},
     join::{Join, JoinShared, TryJoin, TryJoinShared},
     rollout,
     router::{Bypasses, Router},
@@ -54,8 +54,11 @@ where
     ///
     /// Only this caller gives up: it leaves as if it had dropped its join, and the flight goes on for the others.
     /// [`tokio::time::timeout`] around a join is equally safe. The time runs from the first poll, on the clock of the
-    /// coalescer's runtime. A wait of zero still starts or joins the flight. The error is that of a flight's own
-    /// deadline; its `after` tells which of the two limits was passed.
+    /// coalescer's runtime. A wait of zero still starts or joins the flight.
+    ///
+    /// The error is that of a flight's own deadline, and its `after` is the limit that was passed: it tells the two apart if
+    /// they differ. Where they may be equal, use [`tokio::time::timeout`] in place of this: its
+    /// [`Elapsed`](tokio::time::error::Elapsed) is the caller's own limit, and `TimedOut` then the flight's.
     ///
     /// # Default
     ///
@@ -63,6 +66,29 @@ where
     #[must_use = "the handle it is called on stays as it is"]
     pub fn with_max_wait(&self, max_wait: Duration) -> Self {
         Self { router: Arc::clone(&self.router), max_wait: Some(max_wait) }
+    }
+
+    /// Why joins end in [`Closed`](crate::JoinError::Closed); `None` while they don't.
+    ///
+    /// Answered at once, at the price of a look at each shard's actor. A shutdown counts from the first poll of
+    /// [`Coalescer::shutdown`](crate::Coalescer::shutdown). A runtime that shuts down ends its tasks one after the other: the
+    /// answer may be `None` when work is [`Aborted`](crate::JoinError::Aborted) already, and is `Some` when a join is
+    /// answered `Closed`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use shardflight::{ClosedReason, Coalescer};
+    /// use tokio::runtime::Runtime;
+    ///
+    /// let runtime = Runtime::new().unwrap();
+    /// let handle = Coalescer::<u64, u64>::builder().build_on(runtime.handle()).unwrap().handle();
+    /// assert_eq!(handle.closed_reason(), None);
+    /// drop(runtime);
+    /// assert_eq!(handle.closed_reason(), Some(ClosedReason::RuntimeEnded));
+    /// ```
+    pub fn closed_reason(&self) -> Option<ClosedReason> {
+        self.router.closed_reason()
     }
 
     /// Coalesces this fraction of the keys from now on, for all handles of the coalescer. Joins of the other keys run
@@ -199,6 +225,12 @@ where
     ///
     /// The value is cloned in the caller's own task; the last caller to take it gets it without a clone.
     ///
+    /// # Keys
+    ///
+    /// Whatever converts into the key serves as one: a `&str` for a `String`. As several types may, the compiler doesn't infer the
+    /// type of a literal from the key's, so write `7_u64` where keys are `u64`; for a plain `7` it says that `u64: From<i32>` is
+    /// not satisfied. Tuples convert only as a whole, so their parts are of the key's own types: `(7_u32, "ada".to_owned())`.
+    ///
     /// # Cancellation
     ///
     /// The future may be dropped at any moment: no other caller notices (G2). The policy
@@ -221,6 +253,10 @@ where
     /// let handle = shardflight::Coalescer::<String, usize>::new().handle();
     /// let length = handle.join("shardflight", || async { "shardflight".len() }).await?;
     /// assert_eq!(length, 11);
+    ///
+    /// let handle = shardflight::Coalescer::<(u32, String), String>::new().handle();
+    /// let greeting = handle.join((7_u32, "ada".to_owned()), || async { "hello ada".to_owned() }).await?;
+    /// assert_eq!(greeting, "hello ada");
     /// # Ok(()) }
     /// ```
     pub fn join<F, Fut>(&self, key: impl Into<K>, work: F) -> Join<K, V, F, S>

@@ -189,9 +189,12 @@
 //! # Types
 //!
 //! - Keys are `Eq + Hash + Send + 'static`, neither `Clone` nor `Sync`. Anything `Into<K>` serves: a `&str` for a
-//!   `String`.
+//!   `String`. So the compiler has to be told the type of a literal: `7_u64`, or `7_u32` within a tuple, where a plain `7`
+//!   would be an `i32`.
 //! - Values are `Send + Sync + 'static`, and `Clone` for [`Handle::join`]. [`Handle::join_shared`] hands out the `Arc`
 //!   that all callers share, for values that can't or shouldn't be cloned.
+//! - Where values are `Result`s, [`Handle::try_join`] tells the work's error from the crate's. For errors without `Clone`,
+//!   such as [`std::io::Error`], [`Handle::try_join_shared`] hands out the `Arc` of the error that all callers share.
 //! - `Eq` runs while a shard is taken, once or seldom more per join, and must not block: the shard's other keys would
 //!   wait for it. No other code of yours runs there. [`Builder::describe`] runs in each caller, at its join's first
 //!   poll.
@@ -209,8 +212,41 @@
 //!
 //! Work and the shards' actors run on the Tokio runtime on which the coalescer was built. A join may be awaited
 //! anywhere, under any executor. Timers are that runtime's too; if it was built without them, a thread of the crate's
-//! own keeps the time. When that runtime shuts down, callers that still wait get [`JoinError::Closed`] or
+//! own keeps the time. [`Builder::build`] takes the current runtime, [`Builder::build_on`] any. When that runtime shuts down, callers that still wait get [`JoinError::Closed`] or
 //! [`JoinError::Aborted`]; on a `current_thread` runtime that is not driven, no work runs and no caller is answered.
+//!
+//! # Testing
+//!
+//! `#[tokio::test]` gives each test a runtime of its own, and a coalescer is closed when the runtime that it was built on ends.
+//! So build one in each test and pass its handle on. A `static` that the first test builds on its own runtime answers the next
+//! test with [`JoinError::Closed`]; [`Handle::closed_reason`] is then [`ClosedReason::RuntimeEnded`].
+//!
+//! Where a `static` is needed, give it a runtime of its own, in another `static`, which never ends:
+//!
+//! ```
+//! use std::sync::LazyLock;
+//!
+//! use shardflight::{Coalescer, Handle};
+//! use tokio::runtime::{self, Runtime};
+//!
+//! static RUNTIME: LazyLock<Runtime> =
+//!     LazyLock::new(|| runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a thread"));
+//! static USERS: LazyLock<Handle<u64, String>> =
+//!     LazyLock::new(|| Coalescer::builder().build_on(RUNTIME.handle()).expect("valid options").handle());
+//!
+//! async fn user(id: u64) -> String {
+//!     USERS.join(id, move || async move { format!("user {id}") }).await.expect("an answer")
+//! }
+//!
+//! // As two tests would call it, each on a runtime of its own.
+//! for _ in 0..2 {
+//!     let of_the_test = runtime::Builder::new_current_thread().build().unwrap();
+//!     assert_eq!(of_the_test.block_on(user(7)), "user 7");
+//! }
+//! ```
+//!
+//! Work then runs on that runtime, and its timers too: a test's paused clock doesn't move them. A function with `#[coalesce]`
+//! needs none of this, as its private coalescer is built again when its runtime has ended.
 //!
 //! # In front of HTTP
 //!
@@ -249,7 +285,9 @@ pub use self::metrics::Metrics;
 pub use builder::Builder;
 pub use coalescer::{Coalescer, Shutdown};
 pub use config::{OnAbandon, OnExpiry, RunWork};
-pub use error::{BuildError, CaughtPanic, Closed, ClosedReason, InvalidRollout, JoinError, JoinErrorKind, TryJoinError};
+pub use error::{
+    BuildError, CaughtPanic, Closed, ClosedReason, InvalidRollout, JoinError, JoinErrorKind, TryJoinError,
+};
 pub use handle::Handle;
 pub use join::{Join, JoinShared, TryJoin, TryJoinShared};
 pub use scope::{Machine, Scope, Topology};

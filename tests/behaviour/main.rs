@@ -12,6 +12,7 @@ mod builder;
 mod busy_shard;
 mod cancellation;
 mod caps;
+mod closed_reason;
 mod coalescing;
 mod deadlines;
 mod errors;

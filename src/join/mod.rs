@@ -1,6 +1,7 @@
 //! The join futures; their common state machine is in `state`.
 
 mod blocking;
+mod results;
 mod state;
 mod timeout;
 

@@ -60,6 +60,24 @@ where
     /// they differ. Where they may be equal, use [`tokio::time::timeout`] in place of this: its
     /// [`Elapsed`](tokio::time::error::Elapsed) is the caller's own limit, and `TimedOut` then the flight's.
     ///
+    /// ```
+    /// use std::{future::pending, time::Duration};
+    ///
+    /// use shardflight::{Coalescer, JoinError};
+    /// use tokio::time::timeout;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), shardflight::BuildError> {
+    /// let limit = Duration::from_millis(50);
+    /// let handle = Coalescer::<u64, u64>::builder().max_flight_duration(limit).build()?.handle();
+    /// let which = match timeout(limit, handle.join(7_u64, pending)).await {
+    ///     Err(_) => "this caller has waited long enough",
+    ///     Ok(Err(JoinError::TimedOut { .. })) => "the work takes too long",
+    ///     Ok(answer) => panic!("{answer:?}"),
+    /// };
+    /// # println!("{which}");
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Default
     ///
     /// A handle from [`Coalescer::handle`](crate::Coalescer::handle) waits for as long as its flight may take.

@@ -251,7 +251,7 @@ impl<K, V, S> Builder<K, V, S> {
         Builder { config: self.config, describe: self.describe, hasher, value: self.value }
     }
 
-    /// Spawns the shards' actors on the current Tokio runtime.
+    /// Spawns the shards' actors on the current Tokio runtime. [`build_on`](Self::build_on) takes one by its handle.
     ///
     /// Work that callers bring runs there too, whichever runtime they themselves are on. If the runtime was built
     /// without its timers, a thread of the crate's own keeps deadlines and waits; it is started with the first such
@@ -270,6 +270,46 @@ impl<K, V, S> Builder<K, V, S> {
     {
         self.config.check()?;
         let runtime = Runtime::try_current().map_err(|_| BuildError::NoRuntime)?;
+        self.build_checked(runtime)
+    }
+
+    /// [`build`](Self::build) on the runtime of this handle, from anywhere: from a plain thread, from another runtime, or in a
+    /// `static`.
+    ///
+    /// The coalescer works for as long as that runtime does. If it is of the flavor `current_thread`, no work runs while no
+    /// thread drives it. If it has shut down already, every join ends in [`Closed`](crate::JoinError::Closed).
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Self::build), without [`NoRuntime`](BuildError::NoRuntime).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let runtime = tokio::runtime::Runtime::new()?;
+    /// let coalescer = shardflight::Coalescer::<u64, String>::builder().shards(4).build_on(runtime.handle())?;
+    /// let handle = coalescer.handle();
+    /// assert_eq!(handle.blocking_join(7_u64, || "seven".to_owned())?, "seven");
+    /// # Ok(()) }
+    /// ```
+    #[cfg(not(shardflight_shuttle))]
+    pub fn build_on(self, runtime: &Runtime) -> Result<Coalescer<K, V, S>, BuildError>
+    where
+        K: Eq + Send + 'static,
+        V: Send + Sync + 'static,
+        S: BuildHasher,
+    {
+        self.config.check()?;
+        self.build_checked(runtime.clone())
+    }
+
+    fn build_checked(self, runtime: Runtime) -> Result<Coalescer<K, V, S>, BuildError>
+    where
+        K: Eq + Send + 'static,
+        V: Send + Sync + 'static,
+        S: BuildHasher,
+    {
         let timers = clock::find(&runtime).map_err(|error| BuildError::NoTimers { reason: error.to_string() })?;
         let domains = self.config.domains();
         let shards_per_domain = self.config.shards_per_domain(domains.as_ref())?;

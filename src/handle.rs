@@ -13,8 +13,8 @@ use std::{
 use crate::{
     config::{CallOptions, Freshness},
     engine::{Drained, State},
-    error::{Closed, InvalidRollout},
-    join::{Join, JoinShared, TryJoin},
+    error::{Closed, ClosedReason, InvalidRollout},
+    join::{Join, JoinShared},
     rollout,
     router::Router,
     shard::FlightSnapshot,
@@ -59,8 +59,29 @@ where
     ///
     /// Only this caller gives up: it leaves as if it had dropped its join, and the flight goes on for the others.
     /// [`tokio::time::timeout`] around a join is equally safe. The time runs from the first poll, once the join is with
-    /// its shard or in its queue: a wait of zero still starts or joins the flight. The error is that of a flight's own
-    /// deadline; its `after` tells which of the two limits was passed.
+    /// its shard or in its queue: a wait of zero still starts or joins the flight.
+    ///
+    /// The error is that of a flight's own deadline, and its `after` is the limit that was passed: it tells the two apart if
+    /// they differ. Where they may be equal, use [`tokio::time::timeout`] in place of this: its
+    /// [`Elapsed`](tokio::time::error::Elapsed) is the caller's own limit, and `TimedOut` then the flight's.
+    ///
+    /// ```
+    /// use std::{future::pending, time::Duration};
+    ///
+    /// use shardflight::{Coalescer, JoinError};
+    /// use tokio::time::timeout;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), shardflight::BuildError> {
+    /// let limit = Duration::from_millis(50);
+    /// let handle = Coalescer::<u64, u64>::builder().max_flight_duration(limit).build()?.handle();
+    /// let which = match timeout(limit, handle.join(7_u64, pending)).await {
+    ///     Err(_) => "this caller has waited long enough",
+    ///     Ok(Err(JoinError::TimedOut { .. })) => "the work takes too long",
+    ///     Ok(answer) => panic!("{answer:?}"),
+    /// };
+    /// # println!("{which}");
+    /// # Ok(()) }
+    /// ```
     ///
     /// The timer is made in the first poll, and on the runtime that polls it, so no other runtime can delay it. Outside of
     /// any runtime, or on one without timers, a thread of the crate's own keeps the time. It is started with the first such
@@ -113,6 +134,29 @@ where
 
     fn with(&self, options: CallOptions) -> Self {
         Self { router: Arc::clone(&self.router), options }
+    }
+
+    /// Why joins end in [`Closed`](crate::JoinError::Closed); `None` while they don't.
+    ///
+    /// Answered at once, at the price of a look at each shard's actor. A shutdown counts from the first poll of
+    /// [`Coalescer::shutdown`](crate::Coalescer::shutdown). A runtime that shuts down ends its tasks one after the other: the
+    /// answer may be `None` when work is [`Aborted`](crate::JoinError::Aborted) already, and is `Some` when a join is
+    /// answered `Closed`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use shardflight::{ClosedReason, Coalescer};
+    /// use tokio::runtime::Runtime;
+    ///
+    /// let runtime = Runtime::new().unwrap();
+    /// let handle = Coalescer::<u64, u64>::builder().build_on(runtime.handle()).unwrap().handle();
+    /// assert_eq!(handle.closed_reason(), None);
+    /// drop(runtime);
+    /// assert_eq!(handle.closed_reason(), Some(ClosedReason::RuntimeEnded));
+    /// ```
+    pub fn closed_reason(&self) -> Option<ClosedReason> {
+        self.router.closed_reason()
     }
 
     /// Coalesces this fraction of the keys from now on, for all handles of the coalescer. Joins of the other keys run
@@ -252,6 +296,12 @@ where
     ///
     /// The value is cloned in the caller's own task; the last caller to take it gets it without a clone.
     ///
+    /// # Keys
+    ///
+    /// Whatever converts into the key serves as one: a `&str` for a `String`. As several types may, the compiler doesn't infer the
+    /// type of a literal from the key's, so write `7_u64` where keys are `u64`; for a plain `7` it says that `u64: From<i32>` is
+    /// not satisfied. Tuples convert only as a whole, so their parts are of the key's own types: `(7_u32, "ada".to_owned())`.
+    ///
     /// # Cancellation
     ///
     /// The future may be dropped at any moment: no other caller notices (G2). The policy
@@ -274,6 +324,10 @@ where
     /// let handle = shardflight::Coalescer::<String, usize>::new().handle();
     /// let length = handle.join("shardflight", || async { "shardflight".len() }).await?;
     /// assert_eq!(length, 11);
+    ///
+    /// let handle = shardflight::Coalescer::<(u32, String), String>::new().handle();
+    /// let greeting = handle.join((7_u32, "ada".to_owned()), || async { "hello ada".to_owned() }).await?;
+    /// assert_eq!(greeting, "hello ada");
     /// # Ok(()) }
     /// ```
     pub fn join<F, Fut>(&self, key: impl Into<K>, work: F) -> Join<K, V, F, S>
@@ -341,43 +395,6 @@ where
         }
         drop_contained(key);
         Ok(was_live)
-    }
-}
-
-impl<K, T, E, S> Handle<K, Result<T, E>, S>
-where
-    K: Hash + Eq + Send + 'static,
-    T: Clone + Send + Sync + 'static,
-    E: Clone + Send + Sync + 'static,
-    S: BuildHasher,
-{
-    /// [`join`](Self::join) where the value is a `Result`: tells the work's own error from the coalescer's.
-    ///
-    /// An error is shared by the callers of its flight and never remembered (G8). Only the `Ok` or `Err` that is there
-    /// is cloned.
-    ///
-    /// # Errors
-    ///
-    /// The future's output is [`TryJoinError::Work`](crate::TryJoinError::Work) if the work returned an error, and
-    /// [`TryJoinError::Join`](crate::TryJoinError::Join) where [`join`](Self::join) fails.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use shardflight::{Coalescer, TryJoinError};
-    ///
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-    /// let handle = Coalescer::<u64, Result<String, String>>::new().handle();
-    /// let answer = handle.try_join(7_u64, || async { Err("no such user".to_string()) }).await;
-    /// assert!(matches!(answer, Err(TryJoinError::Work(error)) if error == "no such user"));
-    /// # }
-    /// ```
-    pub fn try_join<F, Fut>(&self, key: impl Into<K>, work: F) -> TryJoin<K, T, E, F, S>
-    where
-        F: FnOnce() -> Fut + Send + 'static,
-        Fut: Future<Output = Result<T, E>> + Send + 'static,
-    {
-        TryJoin::new(Arc::clone(&self.router), self.options, key.into(), work)
     }
 }
 

@@ -195,9 +195,12 @@
 //! # Types
 //!
 //! - Keys are `Eq + Hash + Send + 'static`, neither `Clone` nor `Sync`. Anything `Into<K>` serves: a `&str` for a
-//!   `String`.
+//!   `String`. So the compiler has to be told the type of a literal: `7_u64`, or `7_u32` within a tuple, where a plain `7`
+//!   would be an `i32`.
 //! - Values are `Send + Sync + 'static`, and `Clone` for [`Handle::join`]. [`Handle::join_shared`] hands out the `Arc`
 //!   that all callers share, for values that can't or shouldn't be cloned.
+//! - Where values are `Result`s, [`Handle::try_join`] tells the work's error from the crate's. For errors without `Clone`,
+//!   such as [`std::io::Error`], [`Handle::try_join_shared`] hands out the `Arc` of the error that all callers share.
 //! - `Eq` runs while a shard is taken, once or seldom more per join, and must not block: the shard's other keys would
 //!   wait for it. No other code of yours runs there. [`Builder::describe`] runs in each caller, at its join's first
 //!   poll.
@@ -214,10 +217,11 @@
 //! # Runtimes
 //!
 //! Work and the shards' actors run on the Tokio runtime on which the coalescer was built. A join may be awaited
-//! anywhere, under any executor. Flights' deadlines are timers of that runtime too, and a caller's own
-//! [`max_wait`](Handle::with_max_wait) is one of the runtime that polls its join; where there are no timers, a thread of
-//! the crate's own keeps the time. When that runtime shuts down, callers that still wait get [`JoinError::Closed`] or
-//! [`JoinError::Aborted`]; on a `current_thread` runtime that is not driven, no work runs and no caller is answered.
+//! anywhere, under any executor. [`Builder::build`] takes the current runtime, [`Builder::build_on`] any. Flights' deadlines
+//! are timers of that runtime too, and a caller's own [`max_wait`](Handle::with_max_wait) is one of the runtime that polls its
+//! join; where there are no timers, a thread of the crate's own keeps the time. When that runtime shuts down, callers that
+//! still wait get [`JoinError::Closed`] or [`JoinError::Aborted`]; on a `current_thread` runtime that is not driven, no work
+//! runs and no caller is answered.
 //!
 #![doc = include_str!("docs/testing.md")]
 //!
@@ -259,9 +263,11 @@ pub use self::metrics::Metrics;
 pub use builder::Builder;
 pub use coalescer::{Coalescer, Shutdown};
 pub use config::{Freshness, OnAbandon, OnExpiry, RunWork};
-pub use error::{BuildError, CaughtPanic, Closed, InvalidRollout, JoinError, TryJoinError};
+pub use error::{
+    BuildError, CaughtPanic, Closed, ClosedReason, InvalidRollout, JoinError, JoinErrorKind, TryJoinError,
+};
 pub use handle::Handle;
-pub use join::{Join, JoinShared, TryJoin};
+pub use join::{Join, JoinShared, TryJoin, TryJoinShared};
 pub use scope::{Machine, Scope, Topology};
 pub use stats::{FlightInfo, Inspection, Stats};
 

@@ -11,7 +11,7 @@ use tracing::Span;
 use crate::{
     config::{Describe, RunWork},
     engine::{Asked, Engine, Key, State, Value},
-    error::{CaughtPanic, Closed, JoinError},
+    error::{CaughtPanic, Closed, ClosedReason, JoinError},
     observer::WaitEnd,
     rollout::Rollout,
     scope::Domains,
@@ -91,9 +91,22 @@ impl<K: Key, V: Value, S> Router<K, V, S> {
         catch(|| self.hasher.hash_one(key))
     }
 
-    /// From now on no join begins.
+    /// From now on no join begins. Without effect if the runtime has ended before.
     pub(crate) fn close(&self) {
-        self.closing.store(true, Ordering::Relaxed);
+        if self.closed_reason().is_none() {
+            self.closing.store(true, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn closed_reason(&self) -> Option<ClosedReason> {
+        if self.closing.load(Ordering::Relaxed) {
+            Some(ClosedReason::ShutDown)
+        } else if self.engine.has_lost_an_actor() {
+            // Without a shutdown, only its runtime ends an actor while there is a handle.
+            Some(ClosedReason::RuntimeEnded)
+        } else {
+            None
+        }
     }
 
     /// What `inspect` is to say of a key. Runs the user's own code, in the caller.

@@ -58,7 +58,7 @@ pub(crate) fn completed(
 ) {
     if hears_of_flights() {
         contained(|| {
-            let outcome = outcome.map_or("value", JoinError::kind);
+            let outcome = outcome.map_or("value", |error| error.kind().as_str());
             let latency = latency().as_secs_f64();
             debug!(target: TARGET, flight = flight.number(), outcome, latency, waiters, "flight landed");
         });

@@ -51,7 +51,6 @@ impl Answer {
             Ok(_) => Self::Value,
             Err(TryJoinError::Work(failure)) => failure.into(),
             Err(TryJoinError::Join(error)) => error.into(),
-            Err(_) => Self::Unknown,
         }
     }
 }

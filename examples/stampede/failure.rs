@@ -21,7 +21,7 @@ impl From<TryJoinError<Failure>> for Failure {
     fn from(error: TryJoinError<Failure>) -> Self {
         match error {
             TryJoinError::Work(failure) => failure,
-            other => Self::Coalescer(other.to_string()),
+            other @ TryJoinError::Join(_) => Self::Coalescer(other.to_string()),
         }
     }
 }

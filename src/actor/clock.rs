@@ -9,14 +9,15 @@ use crate::{
     unwind,
 };
 
-/// A runtime that timers can be made on: the current one if it was built with its timers, and so on its clock, which
-/// tests can pause; otherwise one of our own, on a thread that all coalescers of that kind share.
-pub(crate) fn find(current: &Runtime) -> io::Result<Runtime> {
-    if has_timers() { Ok(current.clone()) } else { timekeeper() }
+/// A runtime that timers can be made on: this one if it was built with its timers, and so on its clock, which tests can
+/// pause; otherwise one of our own, on a thread that all coalescers of that kind share.
+pub(crate) fn find(runtime: &Runtime) -> io::Result<Runtime> {
+    if has_timers(runtime) { Ok(runtime.clone()) } else { timekeeper() }
 }
 
-/// Whether the current runtime was built with its timers. Tokio tells only by panicking where one is made.
-fn has_timers() -> bool {
+/// Whether the runtime was built with its timers. Tokio tells only by panicking where one is made.
+fn has_timers(runtime: &Runtime) -> bool {
+    let _inside = runtime.enter();
     unwind::catch(|| drop(sleep(Duration::ZERO))).is_ok()
 }
 

@@ -5,6 +5,7 @@ use std::{marker::PhantomData, sync::Arc, task::Waker, time::Instant};
 use super::{
     Engine, State,
     complete::{self, Completer, HeldSlot},
+    published::Takes,
     record::{Ending, ParkedWork, Record},
     respond::{self, Responding},
 };
@@ -61,7 +62,7 @@ pub(crate) type Question<K, V> = Box<dyn FnOnce(&mut State<K, V>) + Send>;
 /// A join that found its shard out. Its work travels along, as its caller may never be polled again (G2).
 pub(crate) struct QueuedJoin<K: Key, V: Value> {
     pub(crate) join: Join<Live<K, V>>,
-    pub(crate) wants_arc: bool,
+    pub(crate) takes: Takes<V>,
     /// It is polled by the work of a flight.
     pub(crate) is_nested: bool,
     pub(crate) work: Box<dyn Launch<K, V>>,
@@ -248,13 +249,13 @@ impl<K: Key, V: Value> State<K, V> {
 
 impl<K: Key, V: Value> QueuedJoin<K, V> {
     fn handle(self, engine: &Arc<Engine<K, V>>, state: &mut State<K, V>, now: Instant) {
-        let Self { join, wants_arc, is_nested, work, reply } = self;
+        let Self { join, takes, is_nested, work, reply } = self;
         if reply.is_closed() {
             // It left before its shard saw it, and counts nowhere.
             state.actions.push(Action::Drop(Discard::Join(join, work)));
             return;
         }
-        let joined = state.join(join, wants_arc, now);
+        let joined = state.join(join, takes, now);
         let actions = &mut state.actions;
         let (answer, waker) = match joined {
             Joined::Leads { slot, record } => {

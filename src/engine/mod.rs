@@ -12,6 +12,7 @@ mod complete;
 mod drain;
 mod latest_waker;
 mod message;
+mod published;
 mod record;
 mod respond;
 mod turn;
@@ -30,6 +31,7 @@ pub(crate) use self::{
     drain::Drained,
     latest_waker::LatestWaker,
     message::{Answer, Key, Launch, Live, Message, QueuedJoin, Reply, Value},
+    published::{Takes, publish_by_error, publish_clonable},
     record::{BoxedFuture, Ending, Needed, Output, ParkedWork, Record},
     respond::Responding,
     turn::State,
@@ -110,6 +112,11 @@ impl<K: Key, V: Value> Engine<K, V> {
         self.waits.is_empty() && self.ports.iter().all(|port| port.shard.is_full() && port.queue.is_empty())
     }
 
+    /// An actor is gone, as its runtime is shutting down, or as its shard is closed.
+    pub(crate) fn has_lost_an_actor(&self) -> bool {
+        self.ports.iter().any(|port| port.actor.is_gone())
+    }
+
     /// How the actor of a shard is called to it.
     pub(crate) fn call(&self, shard: usize) -> &Call {
         &self.ports[shard].actor
@@ -146,6 +153,11 @@ impl Call {
         self.waker.register(waker);
         // Again: a call between the two found an older waker, or none.
         self.state.swap(0, Ordering::AcqRel) != 0
+    }
+
+    fn is_gone(&self) -> bool {
+        // Acquire: a caller that was answered `Closed` by the shard finds the actor gone, which went first.
+        self.state.load(Ordering::Acquire) & GONE != 0
     }
 
     /// It will not be polled again.

@@ -7,33 +7,19 @@ use std::{
     task::Waker,
 };
 
+use crossbeam_utils::atomic::AtomicCell;
 use tracing::Span;
 
+use super::published::{ArcWanted, PublishMixed, Published, Takes};
 use crate::{
-    error::JoinError,
+    error::{JoinError, TryJoinError},
     shard::{Begins, FlightId, FlightRef, Slot},
     sync::{AtomicU8, AtomicWaker, Cell, OnceLock},
-    unwind::{catch, drop_contained},
+    unwind::drop_contained,
 };
 
 /// How a flight ended.
 type Outcome<V> = Result<Published<V>, JoinError>;
-
-/// A flight's value, as its callers find it.
-enum Published<V> {
-    Plain(V),
-    /// A caller wants an `Arc`, and all of them find the same. Most flights have none that does, and save the allocation.
-    Shared(Arc<V>),
-}
-
-impl<V> AsRef<V> for Published<V> {
-    fn as_ref(&self) -> &V {
-        match self {
-            Self::Plain(value) => value,
-            Self::Shared(value) => value,
-        }
-    }
-}
 
 /// What work returns.
 pub(crate) struct Output<V> {
@@ -49,7 +35,7 @@ pub(crate) type Ending<V> = Result<Output<V>, JoinError>;
 pub(crate) enum ParkedWork<V> {
     Async(BoxedFuture<V>),
     /// A closure that blocks.
-    Blocking(Box<dyn FnOnce() -> V + Send>),
+    Blocking(Box<dyn FnOnce() -> Output<V> + Send>),
 }
 
 pub(crate) type BoxedFuture<V> = Pin<Box<dyn Future<Output = Ending<V>> + Send>>;
@@ -64,6 +50,8 @@ const ARC_WANTED: u8 = 4;
 const CALLED: u8 = 8;
 /// The work waits until aborted work of its key is gone. Said at the beginning, and never changed.
 const AFTER_ABORTED: u8 = 16;
+/// A caller wants the value's error in an `Arc`.
+const ERROR_WANTED: u8 = 32;
 
 pub(crate) struct Record<V> {
     flight: FlightRef,
@@ -80,6 +68,8 @@ pub(crate) struct Record<V> {
     unbegun: Cell<Unbegun>,
     /// For followers to say that it follows from theirs. Its work keeps it open, and nothing else does.
     span: std::sync::OnceLock<Weak<Span>>,
+    /// Of the callers so far, the way of one that can do most with the value. Only turns of the flight's shard look at it.
+    publish_mixed: AtomicCell<Option<PublishMixed<V>>>,
 }
 
 /// Blocking work that no thread has begun. Run or dropped, it completes its flight.
@@ -96,6 +86,7 @@ impl<V> Record<V> {
             parked: Cell::empty(),
             unbegun: Cell::empty(),
             span: std::sync::OnceLock::new(),
+            publish_mixed: AtomicCell::new(None),
         })
     }
 
@@ -147,17 +138,39 @@ impl<V> Record<V> {
         self.outcome.get()?.as_ref().err()
     }
 
-    /// To be called in the turn of the join that wants it.
-    pub(crate) fn want_arc(&self) {
+    /// What a join takes of the value. To be called in its turn.
+    #[inline]
+    pub(super) fn note(&self, takes: Takes<V>, leads: bool) {
         // Relaxed: the turn that publishes is another turn of the same shard.
-        self.flags.fetch_or(ARC_WANTED, Ordering::Relaxed);
+        match takes {
+            Takes::Clone(publish) => {
+                // Otherwise the leader has noted the same.
+                if leads || self.flags.load(Ordering::Relaxed) & (ARC_WANTED | ERROR_WANTED) != 0 {
+                    self.publish_mixed.store(Some(publish));
+                }
+            }
+            Takes::Arc => {
+                self.flags.fetch_or(ARC_WANTED, Ordering::Relaxed);
+            }
+            Takes::SharedError(publish) => {
+                self.flags.fetch_or(ERROR_WANTED, Ordering::Relaxed);
+                if self.publish_mixed.load().is_none() {
+                    self.publish_mixed.store(Some(publish));
+                }
+            }
+        }
     }
 
     /// To be called in the turn that unmapped the flight, after that: a join that comes later finds no flight (G3). Runs
     /// nothing of the user's.
     pub(super) fn publish(&self, ending: Ending<V>) {
-        let arc_wanted = self.flags.load(Ordering::Relaxed) & ARC_WANTED != 0;
-        let publish = |value| if arc_wanted { Published::Shared(Arc::new(value)) } else { Published::Plain(value) };
+        let flags = self.flags.load(Ordering::Relaxed);
+        let arc_wanted = flags & ARC_WANTED != 0;
+        let publish = |value| match self.publish_mixed.load() {
+            Some(publish) if flags & ERROR_WANTED != 0 => publish(value, ArcWanted(arc_wanted)),
+            _ if arc_wanted => Published::Shared(Arc::new(value)),
+            _ => Published::Plain(value),
+        };
         if let Err(second) = self.outcome.set(ending.map(|output| publish(output.value))) {
             drop_contained(second);
             debug_assert!(false, "a flight is unmapped once, so its outcome is published once");
@@ -167,33 +180,21 @@ impl<V> Record<V> {
     /// A caller's own value: the flight's, if no other caller has the record any more, else a clone, made here in the caller's
     /// poll. A panicking `Clone` or `Drop` reaches this caller alone (G13).
     pub(crate) fn into_value(self: Arc<Self>, clone: fn(&V) -> V) -> Result<V, JoinError> {
-        let clone = |value: &V| catch(|| clone(value)).map_err(JoinError::Panicked);
         // Most callers aren't the last. They see it without writing to what all of them share.
         let last = if Arc::strong_count(&self) == 1 { Arc::try_unwrap(self) } else { Err(self) };
         match last {
-            Ok(mut record) => match record.outcome.take().unwrap_or(Err(JoinError::Aborted))? {
-                Published::Plain(value) => Ok(value),
-                Published::Shared(value) => Arc::try_unwrap(value).or_else(|value| {
-                    let own = clone(&value);
-                    drop_contained(value);
-                    own
-                }),
-            },
-            Err(record) => match record.outcome.get() {
-                Some(Ok(value)) => clone(value.as_ref()),
-                Some(Err(error)) => Err(error.clone()),
-                None => Err(JoinError::Aborted),
-            },
+            Ok(mut record) => record.outcome.take().unwrap_or(Err(JoinError::Aborted))?.into_value(clone),
+            Err(record) => record.published()?.to_value(clone),
         }
     }
 
-    /// The value that all callers share. For a caller that [wanted](Self::want_arc) it.
+    /// The value that all callers share. For a caller that [takes](Takes::Arc) it.
     pub(crate) fn into_arc(self: Arc<Self>) -> Result<Arc<V>, JoinError> {
-        match self.outcome.get() {
-            Some(Ok(Published::Shared(value))) => Ok(Arc::clone(value)),
-            Some(Err(error)) => Err(error.clone()),
-            Some(Ok(Published::Plain(_))) | None => Err(JoinError::Aborted),
-        }
+        self.published()?.to_arc().ok_or(JoinError::Aborted)
+    }
+
+    fn published(&self) -> Result<&Published<V>, JoinError> {
+        self.outcome.get().map_or(Err(JoinError::Aborted), |outcome| outcome.as_ref().map_err(JoinError::clone))
     }
 
     pub(crate) fn is_aborted(&self) -> bool {
@@ -249,6 +250,28 @@ impl<V> Record<V> {
             _ => return None,
         };
         self.parked.take().map(|work| (work, needed))
+    }
+}
+
+impl<T: Clone, E: Send + Sync + 'static> Record<Result<T, E>> {
+    /// For a caller that [takes](Takes::SharedError) the error that all such callers share.
+    pub(crate) fn into_result(self: Arc<Self>) -> Result<T, TryJoinError<Arc<E>>> {
+        if let Some(error) = self.published()?.to_shared_error() {
+            return Err(TryJoinError::Work(error?));
+        }
+        match self.into_value(clone_ok)? {
+            Ok(value) => Ok(value),
+            Err(error) => Err(TryJoinError::Work(Arc::new(error))),
+        }
+    }
+}
+
+/// Of a value that was looked at before, and is no error.
+#[expect(clippy::unnecessary_wraps, reason = "so clones are made of values, which are results")]
+fn clone_ok<T: Clone, E>(value: &Result<T, E>) -> Result<T, E> {
+    match value {
+        Ok(value) => Ok(value.clone()),
+        Err(_) => unreachable!("it is no error"),
     }
 }
 

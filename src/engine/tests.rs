@@ -18,7 +18,7 @@ use crate::{
     error::JoinError,
     shard::{Begins, Completion, FlightRef, Join, Joined, Leaves, Slot},
     sync::{now, oneshot},
-    task::{self, AsyncWork, BoxedWork, Unclassified},
+    task::{self, AsyncWork, BoxedWork, ByClone, JoinKind},
 };
 
 type Numbers = Engine<u8, u8>;
@@ -43,13 +43,13 @@ fn lead(engine: &Arc<Numbers>, key: u8) -> (FlightRef, Arc<Record<u8>>) {
 
 fn queued(key: u8) -> (Message<u8, u8>, oneshot::Receiver<Answer<u8, u8>>) {
     let (sender, reply) = oneshot::channel();
-    let work = AsyncWork::<_, Unclassified>::new(std::future::pending::<u8>);
+    let work = AsyncWork::<_, ByClone>::new(std::future::pending::<u8>);
     let work: Box<dyn Launch<u8, u8>> = Box::new(BoxedWork { work, leader: None });
     let reply_to = Reply::new(sender, Waker::noop().clone());
     (
         Message::Join(Box::new(QueuedJoin {
             join: join(key),
-            wants_arc: false,
+            takes: ByClone::TAKES,
             is_nested: false,
             work,
             reply: reply_to,
@@ -240,7 +240,7 @@ async fn a_waker_that_comes_too_late_by_the_queue_is_woken() {
 async fn work_that_its_leader_polls_is_needed_from_the_moment_a_second_caller_shares_it() {
     let flight = lead(&engine(), 1).0;
     let record = Record::<u8>::new(flight, Begins::AtOnce);
-    let work = || ParkedWork::Async(AsyncWork::<_, Unclassified>::new(|| async { 7 }).into_boxed(None));
+    let work = || ParkedWork::Async(AsyncWork::<_, ByClone>::new(|| async { 7 }).into_boxed(None));
     assert!(record.park(work()).is_none());
     assert!(record.unpark().is_some());
     // While it is being polled.
@@ -272,7 +272,7 @@ async fn work_that_suspends_after_its_abort_is_dropped() {
 async fn a_task_adds_three_words_to_small_work() {
     let engine = engine();
     let (_, record) = lead(&engine, 1);
-    let work = AsyncWork::<_, Unclassified>::new(std::future::pending::<u8>).into_future();
+    let work = AsyncWork::<_, ByClone>::new(std::future::pending::<u8>).into_future();
     let execution = task::execution(Completer::new(engine, record), work);
     // One more, and Tokio allocates 256 bytes for it, not 128.
     assert!(size_of_val(&execution) <= 3 * size_of::<usize>());

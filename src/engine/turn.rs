@@ -6,6 +6,7 @@ use super::{
     Engine, Port,
     drain::Drain,
     message::{Action, Discard, Key, Live, Message, Value},
+    published::Takes,
     respond,
 };
 use crate::{
@@ -53,10 +54,12 @@ impl<K: Key, V: Value> State<K, V> {
         Self { number, shard, tallies, effects: Vec::new(), actions: Vec::new(), drain: None, observer }
     }
 
-    pub(crate) fn join(&mut self, join: Join<Live<K, V>>, wants_arc: bool, now: Instant) -> Joined<Live<K, V>> {
+    pub(crate) fn join(&mut self, join: Join<Live<K, V>>, takes: Takes<V>, now: Instant) -> Joined<Live<K, V>> {
         let joined = self.shard.join(join, now, &mut self.effects);
-        if wants_arc && let Joined::Leads { record, .. } | Joined::Follows { record, .. } = &joined {
-            record.want_arc();
+        match &joined {
+            Joined::Leads { record, .. } => record.note(takes, true),
+            Joined::Follows { record, .. } => record.note(takes, false),
+            Joined::Refused { .. } => {}
         }
         joined
     }

@@ -14,11 +14,11 @@ use super::{
 };
 use crate::{
     config::Freshness,
-    error::JoinError,
+    error::{JoinError, TryJoinError},
     handle::Handle,
     observer::WaitEnd,
     sync::is_thread_ending,
-    task::{BlockingWork, current},
+    task::{BlockingWork, ByClone, ByResult, JoinKind, current},
     unwind::{catch, drop_contained},
 };
 
@@ -72,39 +72,83 @@ where
     where
         F: FnOnce() -> V + Send + 'static,
     {
-        refuse_async_code();
+        refuse_async_code("blocking_join", "join");
+        self.block::<ByClone, _>(key.into(), work)?.into_value(V::clone)
+    }
+}
+
+impl<K, T, E, S> Handle<K, Result<T, E>, S>
+where
+    K: Hash + Eq + Send + 'static,
+    T: Clone + Send + Sync + 'static,
+    E: Clone + Send + Sync + 'static,
+    S: BuildHasher,
+{
+    /// [`blocking_join`](Self::blocking_join) where the value is a `Result`: tells the work's own error from the coalescer's,
+    /// as [`try_join`](Self::try_join) does, and counts it among the [`errors`](crate::Stats::errors).
+    ///
+    /// # Errors
+    ///
+    /// [`TryJoinError::Work`] if the work returned an error, and [`TryJoinError::Join`] where [`join`](Self::join) fails.
+    ///
+    /// # Panics
+    ///
+    /// As [`blocking_join`](Self::blocking_join).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use shardflight::{Coalescer, TryJoinError};
+    ///
+    /// # let runtime = tokio::runtime::Runtime::new().unwrap();
+    /// let coalescer = Coalescer::<u64, Result<String, String>>::builder().build_on(runtime.handle()).unwrap();
+    /// let answer = coalescer.handle().blocking_try_join(7_u64, || Err("no such user".to_owned()));
+    /// assert!(matches!(answer, Err(TryJoinError::Work(error)) if error == "no such user"));
+    /// ```
+    #[track_caller]
+    pub fn blocking_try_join<F>(&self, key: impl Into<K>, work: F) -> Result<T, TryJoinError<E>>
+    where
+        F: FnOnce() -> Result<T, E> + Send + 'static,
+    {
+        refuse_async_code("blocking_try_join", "try_join");
+        self.block::<ByResult, _>(key.into(), work)?.into_value(Result::clone)?.map_err(TryJoinError::Work)
+    }
+}
+
+impl<K, V, S> Handle<K, V, S>
+where
+    K: Hash + Eq + Send + 'static,
+    V: Send + Sync + 'static,
+    S: BuildHasher,
+{
+    fn block<C, F>(&self, key: K, work: F) -> Result<Delivered<V>, JoinError>
+    where
+        C: JoinKind<V>,
+        F: FnOnce() -> V + Send + 'static,
+    {
         let router = self.router();
         // The user's topology and subscriber, before anything else of the user's is in hand.
         let context = router.call_context();
-        let (place, key, work) = router.admit(key.into(), work, &context)?;
+        let (place, key, work) = router.admit(key, work, &context)?;
         let since = router.since();
         if !router.coalesces(place.hash) {
             router.count_bypass(place);
             drop_contained(key);
             let value = catch(work).map_err(JoinError::Panicked);
             router.waited(since, WaitEnd::Bypassed);
-            return value;
+            return value.map(Delivered::Own);
         }
         let timeout = WaitTimeout::new(None, since);
         let fresh = self.options().freshness == Freshness::StartedAfterCall;
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         let mut cx = Context::from_waker(&waker);
-        let entry = Entry {
-            place,
-            key,
-            work: BlockingWork(work),
-            wants_arc: false,
-            fresh,
-            context,
-            timeout,
-            waker: waker.clone(),
-        };
+        let work = BlockingWork::<_, C>::new(work);
+        let entry = Entry { place, key, work, fresh, context, timeout, waker: waker.clone() };
         let (joining, polled) = Joining::entered(Arc::clone(router), entry, &mut cx);
-        let delivered = match polled {
-            Poll::Ready(delivered) => delivered?,
-            Poll::Pending => self.wait(joining, &mut cx)?,
-        };
-        delivered.into_value(V::clone)
+        match polled {
+            Poll::Ready(delivered) => delivered,
+            Poll::Pending => self.wait(joining, &mut cx),
+        }
     }
 
     fn wait<W>(&self, mut joining: Joining<K, V, W, S>, cx: &mut Context<'_>) -> Result<Delivered<V>, JoinError> {
@@ -153,7 +197,7 @@ impl Wake for Unpark {
 /// Panics if this thread drives async tasks. Tokio tells by panicking from a receive that blocks; its message names no
 /// alternative, so ours follows it.
 #[track_caller]
-fn refuse_async_code() {
+fn refuse_async_code(called: &str, instead: &str) {
     // In the destructor of a thread-local, Tokio panics whether or not it is async code that runs; and there none does.
     if is_thread_ending() {
         return;
@@ -163,7 +207,7 @@ fn refuse_async_code() {
     let _ = sender.send(());
     assert!(
         catch(|| receiver.blocking_recv()).is_ok(),
-        "`blocking_join` was called from async code and would block a thread that other tasks need; \
-         await `join` there, or move the call into `tokio::task::spawn_blocking`"
+        "`{called}` was called from async code and would block a thread that other tasks need; \
+         await `{instead}` there, or move the call into `tokio::task::spawn_blocking`"
     );
 }

@@ -1,6 +1,7 @@
 //! The join futures; their common state machine is in `state`.
 
 mod blocking;
+mod results;
 mod state;
 mod timeout;
 
@@ -17,7 +18,7 @@ use crate::{
     config::CallOptions,
     error::{JoinError, TryJoinError},
     router::Router,
-    task::{AsyncWork, ByResult, Unclassified},
+    task::{AsyncWork, ByArc, ByClone, ByResult, BySharedError},
 };
 
 /// The future of [`Handle::join_shared`](crate::Handle::join_shared). Those of the other joins behave alike.
@@ -30,7 +31,7 @@ where
     K: Eq + Send + 'static,
     V: Send + Sync + 'static,
 {
-    joining: Joining<K, V, AsyncWork<F, Unclassified>, S>,
+    joining: Joining<K, V, AsyncWork<F, ByArc>, S>,
 }
 
 impl<K, V, F, Fut, S> Future for JoinShared<K, V, F, S>
@@ -56,7 +57,7 @@ where
     K: Eq + Send + 'static,
     V: Send + Sync + 'static,
 {
-    joining: Joining<K, V, AsyncWork<F, Unclassified>, S>,
+    joining: Joining<K, V, AsyncWork<F, ByClone>, S>,
 }
 
 impl<K, V, F, Fut, S> Future for Join<K, V, F, S>
@@ -103,17 +104,44 @@ where
     }
 }
 
-/// What all three have in common.
+/// The future of [`Handle::try_join_shared`](crate::Handle::try_join_shared); see [`JoinShared`] for how it behaves.
+#[must_use = "joining is lazy: nothing happens before the future is polled"]
+pub struct TryJoinShared<K, T, E, F, S>
+where
+    K: Eq + Send + 'static,
+    T: Send + Sync + 'static,
+    E: Send + Sync + 'static,
+{
+    joining: Joining<K, Result<T, E>, AsyncWork<F, BySharedError>, S>,
+}
+
+impl<K, T, E, F, Fut, S> Future for TryJoinShared<K, T, E, F, S>
+where
+    K: Hash + Eq + Send + 'static,
+    T: Clone + Send + Sync + 'static,
+    E: Send + Sync + 'static,
+    F: FnOnce() -> Fut + Send + 'static,
+    Fut: Future<Output = Result<T, E>> + Send + 'static,
+    S: BuildHasher,
+{
+    type Output = Result<T, TryJoinError<Arc<E>>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let delivered = ready!(Pin::new(&mut self.joining).poll(cx))?;
+        Poll::Ready(delivered.into_result())
+    }
+}
+
+/// What all of them have in common.
 macro_rules! joining {
-    ($name:ident<$key:ident, $($types:ident),+>, $value:ty, $joining:ident => $made:expr) => {
+    ($name:ident<$key:ident, $($types:ident),+>, $value:ty) => {
         impl<$key, $($types),+, F, S> $name<$key, $($types),+, F, S>
         where
             $key: Eq + Send + 'static,
             $($types: Send + Sync + 'static),+
         {
             pub(crate) fn new(router: Arc<Router<$key, $value, S>>, options: CallOptions, key: $key, work: F) -> Self {
-                let $joining = Joining::new(router, options, key, AsyncWork::new(work));
-                Self { joining: $made }
+                Self { joining: Joining::new(router, options, key, AsyncWork::new(work)) }
             }
         }
 
@@ -129,6 +157,7 @@ macro_rules! joining {
     };
 }
 
-joining!(JoinShared<K, V>, V, joining => joining.wanting_arc());
-joining!(Join<K, V>, V, joining => joining);
-joining!(TryJoin<K, T, E>, Result<T, E>, joining => joining);
+joining!(JoinShared<K, V>, V);
+joining!(Join<K, V>, V);
+joining!(TryJoin<K, T, E>, Result<T, E>);
+joining!(TryJoinShared<K, T, E>, Result<T, E>);

@@ -16,13 +16,13 @@ use crate::{
         After, Answer, BoxedFuture, Completer, Engine, InPlaceEnd, Key, LatestWaker, Launch, Live, Message, Needed,
         ParkedWork, QueuedJoin, Record, Reply, Value,
     },
-    error::JoinError,
+    error::{JoinError, TryJoinError},
     observer::WaitEnd,
     router::{self, CallContext, Router},
     shard::{self, Joined, Leaves, Renewed, Report, Slot},
     sync::{now, oneshot},
     task::{
-        self, AsyncWork, BoxedWork, ErrorClassifier, FlightSpan, Work,
+        self, AsyncWork, BoxedWork, FlightSpan, JoinKind, Work,
         current::{self, Current},
     },
     trace,
@@ -47,7 +47,6 @@ enum Stage<K: Key, V: Value, W> {
     Idle {
         key: K,
         work: W,
-        wants_arc: bool,
         options: CallOptions,
     },
     /// The shard was out: the join waits in its queue, and its work with it.
@@ -92,11 +91,22 @@ impl<V> Delivered<V> {
         }
     }
 
-    /// For a join that was made to want it.
+    /// For a join that [takes](crate::engine::Takes::Arc) it.
     pub(crate) fn into_arc(self) -> Result<Arc<V>, JoinError> {
         match self {
             Self::Own(value) => Ok(Arc::new(value)),
             Self::Recorded(record) => record.into_arc(),
+        }
+    }
+}
+
+impl<T: Clone, E: Send + Sync + 'static> Delivered<Result<T, E>> {
+    /// For a join that [takes](crate::engine::Takes::SharedError) the error in an `Arc`.
+    pub(crate) fn into_result(self) -> Result<T, TryJoinError<Arc<E>>> {
+        match self {
+            Self::Own(Ok(value)) => Ok(value),
+            Self::Own(Err(error)) => Err(TryJoinError::Work(Arc::new(error))),
+            Self::Recorded(record) => record.into_result(),
         }
     }
 }
@@ -107,15 +117,7 @@ where
     V: Send + Sync + 'static,
 {
     pub(crate) fn new(router: Arc<Router<K, V, S>>, options: CallOptions, key: K, work: W) -> Self {
-        Self { router, stage: Stage::Idle { key, work, wants_arc: false, options }, waiting: None }
-    }
-
-    /// Makes it a join that is going to ask for an `Arc`.
-    pub(crate) fn wanting_arc(mut self) -> Self {
-        if let Stage::Idle { wants_arc, .. } = &mut self.stage {
-            *wants_arc = true;
-        }
-        self
+        Self { router, stage: Stage::Idle { key, work, options }, waiting: None }
     }
 }
 
@@ -125,14 +127,14 @@ where
     V: Send + Sync + 'static,
     F: FnOnce() -> Fut + Send + 'static,
     Fut: Future<Output = V> + Send + 'static,
-    C: ErrorClassifier<V>,
+    C: JoinKind<V>,
     S: BuildHasher,
 {
     /// The first poll.
     fn begin(&mut self, cx: &mut Context<'_>) -> Poll<Delivery<V>> {
         // All of this may be user code and panic, so it comes before key and work are in hand.
         let (context, waker) = (self.router.call_context(), cx.waker().clone());
-        let Stage::Idle { key, work, wants_arc, options } = mem::replace(&mut self.stage, Stage::Done) else {
+        let Stage::Idle { key, work, options } = mem::replace(&mut self.stage, Stage::Done) else {
             return Poll::Pending;
         };
         let (place, key, work) = self.router.admit(key, work, &context)?;
@@ -144,7 +146,7 @@ where
             return self.poll_bypassed(cx);
         }
         let fresh = options.freshness == Freshness::StartedAfterCall;
-        self.enter(Entry { place, key, work, wants_arc, fresh, context, timeout, waker }, cx)
+        self.enter(Entry { place, key, work, fresh, context, timeout, waker }, cx)
     }
 }
 
@@ -153,7 +155,6 @@ pub(super) struct Entry<K, W> {
     pub(super) place: router::Place,
     pub(super) key: K,
     pub(super) work: W,
-    pub(super) wants_arc: bool,
     pub(super) fresh: bool,
     pub(super) context: CallContext,
     pub(super) timeout: Option<Box<WaitTimeout>>,
@@ -179,7 +180,7 @@ where
 
     /// Gives the join to its shard, or to the shard's queue.
     fn enter(&mut self, entry: Entry<K, W>, cx: &mut Context<'_>) -> Poll<Delivery<V>> {
-        let Entry { place, key, work, wants_arc, fresh, context, timeout, waker } = entry;
+        let Entry { place, key, work, fresh, context, timeout, waker } = entry;
         let engine = &self.router.engine;
         let own = context.current.filter(|current| current.coalescer == engine.identity());
         let origin = own.map(|current| current.flight.id);
@@ -188,7 +189,7 @@ where
         let now = now();
         let join = shard::Join { hash: place.hash, description, key, waker, origin, in_place, fresh };
         let mut unsent = Some(join);
-        let joined = engine.visit(place.shard, |state| unsent.take().map(|join| state.join(join, wants_arc, now)));
+        let joined = engine.visit(place.shard, |state| unsent.take().map(|join| state.join(join, W::TAKES, now)));
         match joined.flatten() {
             Some(Joined::Leads { slot, record }) => {
                 if record.begins_later() {
@@ -226,7 +227,7 @@ where
                 Poll::Ready(Err(error))
             }
             None => match unsent {
-                Some(join) => self.queue(place.shard, join, wants_arc, work, context, timeout),
+                Some(join) => self.queue(place.shard, join, work, context, timeout),
                 None => Poll::Pending,
             },
         }
@@ -255,7 +256,6 @@ where
         &mut self,
         shard: usize,
         mut join: shard::Join<Live<K, V>>,
-        wants_arc: bool,
         work: W,
         context: CallContext,
         timeout: Option<Box<WaitTimeout>>,
@@ -274,12 +274,12 @@ where
         join.in_place = false;
         let (sender, reply) = oneshot::channel();
         let reply_to = Reply::new(sender, Arc::clone(&waker).into());
-        let is_nested = context.current.is_some();
+        let (takes, is_nested) = (W::TAKES, context.current.is_some());
         let work: Box<dyn Launch<K, V>> = Box::new(BoxedWork { work, leader: context.span });
         self.stage = Stage::Queued { shard, reply, waker, timeout };
         self.router
             .engine
-            .post(shard, Message::Join(Box::new(QueuedJoin { join, wants_arc, is_nested, work, reply: reply_to })));
+            .post(shard, Message::Join(Box::new(QueuedJoin { join, takes, is_nested, work, reply: reply_to })));
         Poll::Pending
     }
 }
@@ -442,7 +442,7 @@ where
             return self.poll_outcome(cx);
         }
         let error = JoinError::Reentrant;
-        trace::report(&Report::Rejected { reason: error.kind() });
+        trace::report(&Report::Rejected { reason: error.kind().as_str() });
         Poll::Ready(Err(error))
     }
 
@@ -598,7 +598,7 @@ where
     V: Send + Sync + 'static,
     F: FnOnce() -> Fut + Send + 'static,
     Fut: Future<Output = V> + Send + 'static,
-    C: ErrorClassifier<V>,
+    C: JoinKind<V>,
     S: BuildHasher,
 {
     type Output = Delivery<V>;

@@ -75,10 +75,7 @@ where
             let (key, work) = make();
             handle.try_join(place.key(key), work)
         });
-        answer.await.map_err(|error| match error {
-            TryJoinError::Work(error) => error,
-            TryJoinError::Join(error) => E::from(error),
-        })
+        answer.await.map_err(into_failure)
     })
 }
 
@@ -108,7 +105,14 @@ where
     E: Failure<N>,
 {
     let (key, work) = make();
-    place.handle().blocking_join(place.key(key), work).unwrap_or_else(|error| Err(E::from(error)))
+    place.handle().blocking_try_join(place.key(key), work).map_err(into_failure)
+}
+
+fn into_failure<E: From<JoinError>>(error: TryJoinError<E>) -> E {
+    match error {
+        TryJoinError::Work(error) => error,
+        TryJoinError::Join(error) => E::from(error),
+    }
 }
 
 #[track_caller]

@@ -22,7 +22,7 @@ use crate::{
 
 const VALUE: &str = "value";
 
-/// The outcomes of flights, as in [`JoinError::kind`]. The other kinds are those of rejected joins.
+/// The outcomes of flights, as in [`JoinErrorKind`](crate::JoinErrorKind). The other kinds are those of rejected joins.
 const OUTCOMES: [&str; 5] = [VALUE, "panicked", "timed_out", "aborted", "closed"];
 
 const WAIT_ENDS: [(WaitEnd, &str); 3] =
@@ -80,7 +80,7 @@ impl Instruments {
     }
 
     pub(super) fn completed(&self, latency: Duration, outcome: Option<&JoinError>, waiters: usize) {
-        let outcome = outcome.map_or(VALUE, JoinError::kind);
+        let outcome = outcome.map_or(VALUE, |error| error.kind().as_str());
         if let Some(index) = OUTCOMES.iter().position(|known| *known == outcome) {
             contain(|| self.flight_durations[index].record(latency));
         }

@@ -114,7 +114,7 @@ impl<T: Types> Shard<T> {
 
     pub(super) fn refuse(&mut self, join: Join<T>, error: JoinError, effects: &mut Vec<Effect<T>>) -> Joined<T> {
         self.counters.rejections += 1;
-        effects.push(Effect::Report(Report::Rejected { reason: error.kind() }));
+        effects.push(Effect::Report(Report::Rejected { reason: error.kind().as_str() }));
         Joined::Refused { error, key: join.key, waker: join.waker }
     }
 }

@@ -13,7 +13,7 @@ use tracing::Span;
 use super::{
     current,
     span::{FlightSpan, Spanned},
-    work::{BlockingWork, Work, poll_contained},
+    work::{Work, launch_blocking, poll_contained},
 };
 use crate::{
     engine::{BoxedFuture, Completer, Ending, Key, Launch, ParkedWork, Record, Responding, Value},
@@ -97,7 +97,7 @@ impl<K: Key, V: Value> Launch<K, V> for ParkedWork<V> {
         let engine = Arc::clone(completer.engine());
         match *self {
             Self::Async(work) => launch(work, None, completer, &engine.runtime),
-            Self::Blocking(work) => BlockingWork(work).launch(None, completer, &engine.runtime),
+            Self::Blocking(work) => launch_blocking(work, None, completer, &engine.runtime),
         }
     }
 

@@ -2,13 +2,15 @@
 
 pub(crate) mod current;
 mod execution;
+mod kind;
 mod span;
 mod work;
 
 pub(crate) use self::{
     execution::{BoxedWork, poll_in_place},
+    kind::{ByArc, ByClone, ByResult, BySharedError, JoinKind},
     span::{FlightSpan, follow},
-    work::{AsyncWork, BlockingWork, ByResult, ErrorClassifier, Unclassified, Work, poll_contained},
+    work::{AsyncWork, BlockingWork, Work, poll_contained},
 };
 
 #[cfg(all(test, not(shardflight_shuttle)))]

@@ -9,9 +9,9 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use super::{FlightSpan, current, execution};
+use super::{FlightSpan, current, execution, kind::JoinKind};
 use crate::{
-    engine::{BoxedFuture, Completer, Ending, Key, Output, ParkedWork, Record, Value},
+    engine::{BoxedFuture, Completer, Ending, Key, Output, ParkedWork, Record, Takes, Value},
     error::JoinError,
     sync::Runtime,
     unwind::{catch, contain, drop_contained},
@@ -22,6 +22,8 @@ pub(crate) trait Work<V: Value>: Sized + Send + 'static {
     /// A leader may poll it itself, where the policy says so.
     const IN_PLACE: bool;
 
+    const TAKES: Takes<V>;
+
     /// Has it run by itself, in this span.
     fn launch<K: Key>(self, span: Option<FlightSpan>, completer: Completer<K, V>, runtime: &Runtime);
 
@@ -29,39 +31,15 @@ pub(crate) trait Work<V: Value>: Sized + Send + 'static {
     fn park(self, span: Option<FlightSpan>) -> ParkedWork<V>;
 }
 
-/// Tells whether a value is the work's own error. A type and not a function, as a function would take up room in every
-/// caller's future and task.
-pub(crate) trait ErrorClassifier<V>: 'static {
-    fn is_error(value: &V) -> bool;
-}
-
-/// A value is a value.
-pub(crate) struct Unclassified;
-
-impl<V> ErrorClassifier<V> for Unclassified {
-    fn is_error(_: &V) -> bool {
-        false
-    }
-}
-
-/// A value is a result.
-pub(crate) struct ByResult;
-
-impl<T, E> ErrorClassifier<Result<T, E>> for ByResult {
-    fn is_error(value: &Result<T, E>) -> bool {
-        value.is_err()
-    }
-}
-
 /// A closure that returns a future.
 pub(crate) struct AsyncWork<F, C> {
     work: F,
-    classifier: PhantomData<fn() -> C>,
+    kind: PhantomData<fn() -> C>,
 }
 
 impl<F, C> AsyncWork<F, C> {
     pub(crate) fn new(work: F) -> Self {
-        Self { work, classifier: PhantomData }
+        Self { work, kind: PhantomData }
     }
 }
 
@@ -70,14 +48,14 @@ impl<F, C> AsyncWork<F, C> {
     where
         F: FnOnce() -> Fut,
     {
-        BoxingWorkFuture { work: Some(self.work), future: None, classifier: PhantomData }
+        BoxingWorkFuture { work: Some(self.work), future: None, kind: PhantomData }
     }
 
     /// As it is moved about between its polls.
     pub(crate) fn into_boxed<V, Fut>(self, span: Option<FlightSpan>) -> BoxedFuture<V>
     where
         V: Value,
-        C: ErrorClassifier<V>,
+        C: JoinKind<V>,
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = V> + Send + 'static,
     {
@@ -92,18 +70,20 @@ impl<F, C> AsyncWork<F, C> {
     where
         F: FnOnce() -> Fut,
     {
-        WorkFuture { stage: Stage::Uncalled { work: Some(self.work) }, classifier: PhantomData }
+        WorkFuture { stage: Stage::Uncalled { work: Some(self.work) }, kind: PhantomData }
     }
 }
 
 impl<V, F, C, Fut> Work<V> for AsyncWork<F, C>
 where
-    C: ErrorClassifier<V>,
+    C: JoinKind<V>,
     V: Value,
     F: FnOnce() -> Fut + Send + 'static,
     Fut: Future<Output = V> + Send + 'static,
 {
     const IN_PLACE: bool = true;
+
+    const TAKES: Takes<V> = C::TAKES;
 
     fn launch<K: Key>(self, span: Option<FlightSpan>, completer: Completer<K, V>, runtime: &Runtime) {
         if size_of::<Fut>() > LARGE {
@@ -128,7 +108,7 @@ fn launch_unboxed<K, V, F, C, Fut>(
 ) where
     K: Key,
     V: Value,
-    C: ErrorClassifier<V>,
+    C: JoinKind<V>,
     F: FnOnce() -> Fut + Send + 'static,
     Fut: Future<Output = V> + Send + 'static,
 {
@@ -138,7 +118,7 @@ fn launch_unboxed<K, V, F, C, Fut>(
 fn boxed_at_once<V, F, C, Fut>(work: AsyncWork<F, C>, span: Option<FlightSpan>) -> BoxedFuture<V>
 where
     V: Value,
-    C: ErrorClassifier<V>,
+    C: JoinKind<V>,
     F: FnOnce() -> Fut + Send + 'static,
     Fut: Future<Output = V> + Send + 'static,
 {
@@ -153,7 +133,7 @@ const LARGE: usize = 2048;
 pub(crate) struct BoxingWorkFuture<C, F, Fut> {
     work: Option<F>,
     future: Option<Pin<Box<Fut>>>,
-    classifier: PhantomData<fn() -> C>,
+    kind: PhantomData<fn() -> C>,
 }
 
 // The closure is not pinned, and the future is in its box.
@@ -163,7 +143,7 @@ impl<C, F, Fut> Future for BoxingWorkFuture<C, F, Fut>
 where
     F: FnOnce() -> Fut,
     Fut: Future,
-    C: ErrorClassifier<Fut::Output>,
+    C: JoinKind<Fut::Output>,
 {
     type Output = Result<Output<Fut::Output>, JoinError>;
 
@@ -189,7 +169,7 @@ pin_project! {
     pub(crate) struct WorkFuture<C, F, Fut> {
         #[pin]
         stage: Stage<F, Fut>,
-        classifier: PhantomData<fn() -> C>,
+        kind: PhantomData<fn() -> C>,
     }
 }
 
@@ -205,7 +185,7 @@ impl<C, F, Fut> Future for WorkFuture<C, F, Fut>
 where
     F: FnOnce() -> Fut,
     Fut: Future,
-    C: ErrorClassifier<Fut::Output>,
+    C: JoinKind<Fut::Output>,
 {
     type Output = Result<Output<Fut::Output>, JoinError>;
 
@@ -225,30 +205,63 @@ where
 }
 
 /// A closure that blocks: it runs on the runtime's blocking pool, from where it completes its flight.
-pub(crate) struct BlockingWork<F>(pub(crate) F);
+pub(crate) struct BlockingWork<F, C> {
+    work: F,
+    kind: PhantomData<fn() -> C>,
+}
 
-impl<V, F> Work<V> for BlockingWork<F>
+impl<F, C> BlockingWork<F, C> {
+    pub(crate) fn new(work: F) -> Self {
+        Self { work, kind: PhantomData }
+    }
+
+    fn into_closure<V>(self) -> impl FnOnce() -> Output<V>
+    where
+        C: JoinKind<V>,
+        F: FnOnce() -> V,
+    {
+        move || {
+            let value = (self.work)();
+            Output { is_error: C::is_error(&value), value }
+        }
+    }
+}
+
+impl<V, F, C> Work<V> for BlockingWork<F, C>
 where
     V: Value,
+    C: JoinKind<V>,
     F: FnOnce() -> V + Send + 'static,
 {
     const IN_PLACE: bool = false;
 
+    const TAKES: Takes<V> = C::TAKES;
+
     fn launch<K: Key>(self, span: Option<FlightSpan>, completer: Completer<K, V>, runtime: &Runtime) {
-        let record = completer.share_record();
-        let execution = BlockingExecution { completer, work: Some(self.0) };
-        record.offer(Box::new(move || execution.run(span)));
-        let offered = Offered(record);
-        drop(runtime.spawn_blocking(move || offered.run()));
+        launch_blocking(self.into_closure(), span, completer, runtime);
     }
 
     fn park(self, span: Option<FlightSpan>) -> ParkedWork<V> {
-        let Self(work) = self;
+        let work = self.into_closure();
         ParkedWork::Blocking(match span {
             None => Box::new(work),
             Some(span) => Box::new(move || span.run(work)),
         })
     }
+}
+
+/// Has a closure run by a thread of the blocking pool, or by a caller that waits for it.
+pub(super) fn launch_blocking<K: Key, V: Value>(
+    work: impl FnOnce() -> Output<V> + Send + 'static,
+    span: Option<FlightSpan>,
+    completer: Completer<K, V>,
+    runtime: &Runtime,
+) {
+    let record = completer.share_record();
+    let execution = BlockingExecution { completer, work: Some(work) };
+    record.offer(Box::new(move || execution.run(span)));
+    let offered = Offered(record);
+    drop(runtime.spawn_blocking(move || offered.run()));
 }
 
 /// Blocking work for a thread of the pool, unless a caller that waits for it has begun it meanwhile.
@@ -276,7 +289,7 @@ struct BlockingExecution<K: Key, V: Value, F> {
     work: Option<F>,
 }
 
-impl<K: Key, V: Value, F: FnOnce() -> V> BlockingExecution<K, V, F> {
+impl<K: Key, V: Value, F: FnOnce() -> Output<V>> BlockingExecution<K, V, F> {
     fn run(self, span: Option<FlightSpan>) {
         let Self { completer, work } = self;
         // Work that has not begun when its flight is cut short never begins.
@@ -287,7 +300,7 @@ impl<K: Key, V: Value, F: FnOnce() -> V> BlockingExecution<K, V, F> {
         }
         let Some(work) = work else { return };
         completer.call();
-        let output = {
+        let ending = {
             let _current = current::enter(Some(completer.current()));
             let run = || match span {
                 Some(span) => span.run(work),
@@ -296,7 +309,7 @@ impl<K: Key, V: Value, F: FnOnce() -> V> BlockingExecution<K, V, F> {
             catch(run).map_err(JoinError::Panicked)
         };
         let engine = Arc::clone(completer.engine());
-        if let Some(rest) = completer.complete(output.map(|value| Output { value, is_error: false })) {
+        if let Some(rest) = completer.complete(ending) {
             rest.hand_over(&engine);
         }
     }

@@ -10,7 +10,7 @@ use crate::error::JoinError;
 /// Names the status alone: a panic's message may hold internals that clients must not see.
 pub(super) fn response(error: &JoinError, retry_after: Duration) -> Response<Bytes> {
     let (status, may_retry) = match error {
-        JoinError::Panicked(_) => (StatusCode::INTERNAL_SERVER_ERROR, false),
+        JoinError::Panicked(_) | JoinError::MixedJoins => (StatusCode::INTERNAL_SERVER_ERROR, false),
         JoinError::TooManyWaiters { .. } | JoinError::TooManyFlights { .. } => (StatusCode::SERVICE_UNAVAILABLE, true),
         JoinError::TimedOut { .. } => (StatusCode::GATEWAY_TIMEOUT, true),
         JoinError::Aborted | JoinError::Closed => (StatusCode::SERVICE_UNAVAILABLE, false),

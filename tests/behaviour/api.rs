@@ -5,6 +5,7 @@ use std::{
     error::Error,
     fmt::{Debug, Display},
     hash::BuildHasherDefault,
+    sync::Arc,
 };
 
 use futures::future::{pending, ready};
@@ -33,6 +34,7 @@ fn errors_can_be_cloned_boxed_and_sent() {
     is_an_error::<JoinError>();
     is_an_error::<TryJoinError<JoinError>>();
     is_an_error::<TryJoinError<std::fmt::Error>>();
+    is_an_error::<TryJoinError<Arc<std::io::Error>>>();
     is_an_error::<Closed>();
     is_an_error::<BuildError>();
     is_an_error::<CaughtPanic>();
@@ -55,6 +57,7 @@ async fn all_futures_can_be_sent() {
     drop(is_sent(handle.join(1, || ready(Ok(7)))));
     drop(is_sent(handle.join_shared(1, || ready(Ok(7)))));
     drop(is_sent(handle.try_join(1, || ready(Ok(7)))));
+    drop(is_sent(handle.try_join_shared(1, || ready(Ok(7)))));
     tokio::spawn(async move {
         handle.forget(1).await?;
         handle.forget_all().await?;
@@ -162,6 +165,7 @@ async fn every_operation_may_be_spawned_with_keys_and_values_that_hold_reference
             let nested =
                 move || async move { inner.try_join("inner", || async { Ok("value") }).await.map_err(|_| "no") };
             assert_eq!(handle.try_join("outer", nested).await.unwrap(), "value");
+            assert_eq!(handle.try_join_shared("key", || async { Ok("value") }).await.unwrap(), "value");
             assert_eq!(handle.join("key", || async { Ok("value") }).await.unwrap(), Ok("value"));
             assert_eq!(*handle.join_shared("key", || async { Ok("value") }).await.unwrap(), Ok("value"));
             let limited_wait = handle.with_max_wait(std::time::Duration::from_secs(5));

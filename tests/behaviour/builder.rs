@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use shardflight::{BuildError, Builder, Coalescer};
+use futures::{executor::block_on, future::ready};
+use shardflight::{BuildError, Builder, Coalescer, JoinError};
+use tokio::runtime::{self, Handle as Current};
 
-use crate::support::limited;
+use crate::support::{limited, two_workers, watched};
 
 type Choose = fn(Builder<u8, u8>) -> Builder<u8, u8>;
 
@@ -78,7 +80,7 @@ async fn an_invalid_rollout_names_the_value() {
 fn a_missing_runtime_names_the_remedy() {
     let error = refused(|builder| builder);
     assert_eq!(error, BuildError::NoRuntime);
-    says(&error, &["runtime", "enter"]);
+    says(&error, &["runtime", "enter", "build_on"]);
 }
 
 #[test]
@@ -90,4 +92,59 @@ fn invalid_values_are_refused_before_a_missing_runtime() {
 async fn debug_shows_the_options() {
     let shown = format!("{:?}", Coalescer::<u8, u8>::builder().shards(3).max_flights(4_711).rollout(0.25));
     assert!(shown.contains("Some(3)") && shown.contains("4711") && shown.contains("0.25"), "{shown}");
+}
+
+#[test]
+fn a_plain_thread_builds_on_a_runtime_that_it_names() {
+    watched(|| {
+        let runtime = two_workers();
+        let handle = Coalescer::<u8, runtime::Id>::builder().build_on(runtime.handle()).unwrap().handle();
+        let ran_on = block_on(handle.join(1, || async { Current::current().id() }));
+        assert_eq!(ran_on.unwrap(), runtime.handle().id());
+    });
+}
+
+#[test]
+fn the_runtime_that_is_named_is_taken_and_not_the_current_one() {
+    watched(|| {
+        let (named, current) = (two_workers(), two_workers());
+        let handle = current
+            .block_on(async { Coalescer::<u8, runtime::Id>::builder().build_on(named.handle()).unwrap().handle() });
+        drop(current);
+        let ran_on = block_on(handle.join(1, || async { Current::current().id() }));
+        assert_eq!(ran_on.unwrap(), named.handle().id());
+    });
+}
+
+#[test]
+fn a_runtime_without_timers_may_be_named_from_one_that_has_some() {
+    watched(|| {
+        let named = runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let current = two_workers();
+        let handle = current.block_on(async {
+            let builder = Coalescer::<u8, u8>::builder().max_flight_duration(Duration::from_millis(5));
+            builder.build_on(named.handle()).unwrap().handle()
+        });
+        drop(current);
+        let answer = block_on(handle.join(1, std::future::pending));
+        assert!(matches!(answer, Err(JoinError::TimedOut { .. })), "{answer:?}");
+    });
+}
+
+#[test]
+fn a_runtime_that_has_shut_down_may_be_named_and_takes_no_joins() {
+    watched(|| {
+        let runtime = two_workers();
+        let gone = runtime.handle().clone();
+        drop(runtime);
+        let handle = Coalescer::<u8, u8>::builder().build_on(&gone).unwrap().handle();
+        assert!(matches!(block_on(handle.join(1, || ready(7))), Err(JoinError::Closed)));
+    });
+}
+
+#[test]
+fn values_that_make_no_sense_are_refused_on_a_named_runtime_too() {
+    let runtime = runtime::Builder::new_current_thread().build().unwrap();
+    let refused = Coalescer::<u8, u8>::builder().shards(0).build_on(runtime.handle());
+    assert_eq!(refused.unwrap_err(), BuildError::ZeroShards);
 }

@@ -62,6 +62,8 @@ fn blocking_work_may_fail_or_panic() {
         assert_eq!(load(7).unwrap(), 7);
         assert!(matches!(load(8), Err(Failure::NoSuchUser)));
         assert!(matches!(load(9), Err(Failure::NoAnswer(JoinError::Panicked(_)))));
+        let stats = load_stats();
+        assert_eq!((stats.executions, stats.errors, stats.panics), (3, 1, 1));
         let panic = catch_unwind(|| plain(9)).unwrap_err();
         assert_eq!(panic.downcast_ref::<String>().unwrap(), "no 9");
     });

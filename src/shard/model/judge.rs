@@ -59,7 +59,8 @@ impl Trial<'_> {
         let mut reason = None;
         match (decision, joined) {
             (Decision::Refused(due), Joined::Refused { error, key: back, waker: unused }) => {
-                holds!(error.kind() == due, "G7, G12: {} instead of {due}", error.kind());
+                let kind = error.kind().as_str();
+                holds!(kind == due, "G7, G12: {kind} instead of {due}");
                 holds!((back.0, *unused) == (key, waker), "caller {caller} doesn't get back what it came with");
                 reason = Some(due);
                 self.counts.rejections += 1;

@@ -158,7 +158,7 @@ fn became(joined: &Joined<Numbers>) -> Became {
     match joined {
         Joined::Leads { slot, .. } => Became::Leads(slot.flight.id),
         Joined::Follows { slot, .. } => Became::Follows(slot.flight.id, slot.number),
-        Joined::Refused { error, .. } => Became::Refused(error.kind()),
+        Joined::Refused { error, .. } => Became::Refused(error.kind().as_str()),
     }
 }
 
@@ -176,7 +176,7 @@ fn gone(left: Left<Numbers>) -> Gone {
 fn seen(effect: Effect<Numbers>) -> Seen {
     match effect {
         Effect::End { cut, error, abort } => {
-            Seen::CutShort(cut.itself.id, cut.waiters.into_iter().collect(), error.kind(), abort)
+            Seen::CutShort(cut.itself.id, cut.waiters.into_iter().collect(), error.kind().as_str(), abort)
         }
         Effect::Run(record) => Seen::Begins(record),
         Effect::Discard(flight) => Seen::Discarded(flight.itself.id),
@@ -195,7 +195,7 @@ pub(super) fn callers(ended: Ended<Numbers>) -> Vec<u64> {
 }
 
 pub(super) fn kind(error: &JoinError) -> &'static str {
-    error.kind()
+    error.kind().as_str()
 }
 
 pub(super) const FIRST: FlightId = FlightId::first_of(0);

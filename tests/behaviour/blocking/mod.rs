@@ -3,6 +3,7 @@
 mod callers;
 mod contexts;
 mod nested;
+mod results;
 mod work;
 
 use shardflight::{Coalescer, Handle};

@@ -79,7 +79,6 @@ fn logged(handle: &Flights, log: &Arc<Log>, join: &Join, inside: Option<usize>) 
             Ok(value) => of_output(&Ok(value)),
             Err(TryJoinError::Work(value)) => of_output(&Err(value)),
             Err(TryJoinError::Join(error)) => of_error(&error),
-            Err(_) => Answer::Unexpected("an unknown kind of error".into()),
         })),
     };
     Logged::new(log, call, joining)

@@ -91,7 +91,6 @@ impl Scene {
                     keep(result, |error| match error {
                         TryJoinError::Join(error) => refused(error),
                         TryJoinError::Work(error) => (Ok(()), Box::new(error)),
-                        _ => panic!("an unknown kind of error"),
                     })
                 })),
             }

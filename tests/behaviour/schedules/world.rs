@@ -139,7 +139,6 @@ pub(crate) fn join(handle: &Flights, log: &Arc<Log>, call: CallId, wanted: &Join
                     Ok(value) => answer(Ok(Ok(value))),
                     Err(TryJoinError::Work(error)) => answer(Ok(Err(error))),
                     Err(TryJoinError::Join(error)) => answer(Err(error)),
-                    Err(other) => Answer::Unexpected(format!("{other:?}")),
                 }
             })
         }

@@ -1,12 +1,22 @@
 //! All errors, described for the caller that has to act on them.
 
+mod closed;
+mod kind;
+mod try_join;
+
 use std::{error::Error, fmt, sync::Arc, time::Duration};
+
+pub use self::{
+    closed::{Closed, ClosedReason},
+    kind::JoinErrorKind,
+    try_join::TryJoinError,
+};
 
 /// Why a join ended without a value.
 ///
 /// Every caller of one flight gets the same error (G8), and none is remembered: the next join of the key starts
 /// afresh.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JoinError {
     /// The work panicked, or the key's `Hash` or `Eq` or the value's `Clone` did (G5, G13).
@@ -25,6 +35,9 @@ pub enum JoinError {
     },
     /// The flight passed `max_flight_duration` (G11), and the next join starts afresh; or this caller passed its own
     /// [`max_wait`](crate::Handle::with_max_wait), and the next join shares what still runs.
+    ///
+    /// `after` is the limit that was passed, and so tells the two apart if they differ. Where they may be equal, put
+    /// [`tokio::time::timeout`] around the join in place of `max_wait`: its `Elapsed` is the caller's own limit.
     TimedOut {
         /// The limit that was passed.
         after: Duration,
@@ -35,20 +48,36 @@ pub enum JoinError {
     /// the cycle gets this; the others go on. Have the work compute what it wanted to join, or join a different key.
     Reentrant,
     /// The coalescer takes no more joins: it was shut down, or the runtime it was built on was (G5).
+    /// [`Handle::closed_reason`](crate::Handle::closed_reason) says which.
     Closed,
+    /// The work returned an error that this caller of [`try_join_shared`](crate::Handle::try_join_shared) can't have: a caller
+    /// of [`join_shared`](crate::Handle::join_shared) joined the same flight, and the error is in the `Arc` of its `Result`.
+    /// Use one of the two methods for a key.
+    MixedJoins,
 }
 
 impl JoinError {
-    /// The variant's name, for logs and metrics.
-    pub(crate) fn kind(&self) -> &'static str {
+    /// Which variant it is, without what is in it: for logs and for the labels of metrics.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use shardflight::{JoinError, JoinErrorKind};
+    ///
+    /// let error = JoinError::TooManyFlights { limit: 100 };
+    /// assert_eq!(error.kind(), JoinErrorKind::TooManyFlights);
+    /// assert_eq!(error.kind().as_str(), "too_many_flights");
+    /// ```
+    pub fn kind(&self) -> JoinErrorKind {
         match self {
-            Self::Panicked(_) => "panicked",
-            Self::TooManyWaiters { .. } => "too_many_waiters",
-            Self::TooManyFlights { .. } => "too_many_flights",
-            Self::TimedOut { .. } => "timed_out",
-            Self::Aborted => "aborted",
-            Self::Reentrant => "reentrant",
-            Self::Closed => "closed",
+            Self::Panicked(_) => JoinErrorKind::Panicked,
+            Self::TooManyWaiters { .. } => JoinErrorKind::TooManyWaiters,
+            Self::TooManyFlights { .. } => JoinErrorKind::TooManyFlights,
+            Self::TimedOut { .. } => JoinErrorKind::TimedOut,
+            Self::Aborted => JoinErrorKind::Aborted,
+            Self::Reentrant => JoinErrorKind::Reentrant,
+            Self::Closed => JoinErrorKind::Closed,
+            Self::MixedJoins => JoinErrorKind::MixedJoins,
         }
     }
 }
@@ -67,6 +96,10 @@ impl fmt::Display for JoinError {
             Self::Reentrant => f.write_str("the work waits for its own flight, and neither could ever end"),
             Self::Aborted => f.write_str("the work was dropped before it ended; its runtime is shutting down"),
             Self::Closed => Closed.fmt(f),
+            Self::MixedJoins => f.write_str(
+                "the work failed, and its error is in the `Arc` of a caller of `join_shared`; for a key whose callers use \
+                 `try_join_shared`, use `try_join_shared` alone",
+            ),
         }
     }
 }
@@ -76,41 +109,6 @@ impl Error for JoinError {}
 impl From<Closed> for JoinError {
     fn from(_: Closed) -> Self {
         Self::Closed
-    }
-}
-
-/// What [`Handle::try_join`](crate::Handle::try_join) returns in place of a value.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum TryJoinError<E> {
-    /// The work ran to its end and returned this error; every caller of the flight gets a clone of it (G8).
-    Work(E),
-    /// The coalescer could not answer.
-    Join(JoinError),
-}
-
-impl<E: fmt::Display> fmt::Display for TryJoinError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Work(error) => error.fmt(f),
-            Self::Join(error) => error.fmt(f),
-        }
-    }
-}
-
-impl<E: Error + 'static> Error for TryJoinError<E> {
-    // `Display` already speaks for the inner error, so the chain goes on below it.
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Work(error) => error.source(),
-            Self::Join(error) => error.source(),
-        }
-    }
-}
-
-impl<E> From<JoinError> for TryJoinError<E> {
-    fn from(error: JoinError) -> Self {
-        Self::Join(error)
     }
 }
 
@@ -139,18 +137,6 @@ impl fmt::Display for CaughtPanic {
 }
 
 impl Error for CaughtPanic {}
-
-/// The coalescer's shards have stopped: it was shut down, or the runtime it was built on was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Closed;
-
-impl fmt::Display for Closed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the coalescer is closed: it was shut down, or the runtime it was built on was")
-    }
-}
-
-impl Error for Closed {}
 
 /// A rollout that isn't a fraction between 0.0 and 1.0.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -207,7 +193,8 @@ pub enum BuildError {
         /// Why there is no thread.
         reason: String,
     },
-    /// There is no Tokio runtime here to spawn the shards on. Build inside one, or within `Runtime::enter`.
+    /// There is no Tokio runtime here to spawn the shards on. Build inside one, or name one with
+    /// [`Builder::build_on`](crate::Builder::build_on).
     NoRuntime,
 }
 
@@ -235,7 +222,8 @@ impl fmt::Display for BuildError {
                 write!(f, "the runtime has no timers, and no thread for them could be started: {reason}")
             }
             Self::NoRuntime => f.write_str(
-                "no Tokio runtime to spawn the shards on; build inside an async fn, or hold `runtime.enter()`",
+                "no Tokio runtime to spawn the shards on; build inside an async fn, hold `runtime.enter()`, or use \
+                 `build_on(runtime.handle())`",
             ),
         }
     }

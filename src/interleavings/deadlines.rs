@@ -52,7 +52,6 @@ pub(super) fn a_flight_that_ends_as_its_time_is_up_answers_once() {
         1,
         |builder| builder.max_flight_duration(LIMIT),
         async |fixture| {
-            fixture.history.excuse(KEY);
             let (first, second) = (fixture.caller(KEY), fixture.caller(KEY));
             fixture.runtime.advance(LIMIT);
             for caller in [first, second] {
@@ -86,7 +85,6 @@ pub(super) fn an_expired_flight_keeps_no_later_caller() {
         1,
         |builder| builder.max_flight_duration(LIMIT),
         async |fixture| {
-            fixture.history.excuse(KEY);
             let stuck = spawn(begun(fixture.join(KEY, pending)));
             // In the map, with its time running.
             fixture.handle().stats().await.unwrap();

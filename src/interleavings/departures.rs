@@ -51,8 +51,6 @@ pub(super) fn no_caller_joins_an_aborted_flight() {
         1,
         |builder| builder.on_abandon(OnAbandon::Abort),
         async |fixture| {
-            // Its work may be about to be dropped while the next begins.
-            fixture.history.excuse(KEY);
             let departing = begun(fixture.call(KEY));
             let first = fixture.caller(KEY);
             let leaving = spawn(async move { drop(departing) });

@@ -16,7 +16,7 @@ struct Entries {
     moment: u64,
     executions: Vec<Execution>,
     answers: Vec<Answer>,
-    /// By key: how many executions may overlap the next, as they were forgotten, overdue or abandoned.
+    /// By key: how many executions may overlap the next, as they were forgotten, or go on past their deadline.
     excused: HashMap<u64, usize>,
     violations: Vec<String>,
     alive: Arc<()>,

@@ -96,10 +96,7 @@ pub(super) fn a_leader_in_place_leaves_beside_a_followers_join() {
 }
 
 pub(super) fn no_follower_joins_in_place_work_that_is_aborted() {
-    in_place(aborting, async |fixture| {
-        fixture.history.excuse(KEY);
-        leaves_between_two_joins(fixture).await;
-    });
+    in_place(aborting, leaves_between_two_joins);
 }
 
 /// With messages of others, among which its departure may be queued.
@@ -119,7 +116,6 @@ pub(super) fn abandoned_in_place_work_goes_on_as_a_task() {
 
 pub(super) fn abandoned_in_place_work_is_dropped_wherever_it_is() {
     in_place(aborting, async |fixture| {
-        fixture.history.excuse(KEY);
         let busy = fixture.caller(NEIGHBOUR);
         let follower = fixture.join(KEY, pending);
         let leader = begun(fixture.join(KEY, pending));
@@ -135,7 +131,6 @@ pub(super) fn in_place_work_expires_while_it_is_polled() {
     in_place(
         |builder| builder.max_flight_duration(LIMIT),
         async |fixture| {
-            fixture.history.excuse(KEY);
             let (leader, beside) = (fixture.caller(KEY), fixture.caller(KEY));
             fixture.runtime.advance(LIMIT);
             for caller in [leader, beside] {

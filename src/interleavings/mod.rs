@@ -28,6 +28,7 @@ mod departures;
 mod exhaustive;
 mod explore;
 mod fixture;
+mod fresh;
 mod futures;
 mod history;
 mod in_place;
@@ -103,6 +104,14 @@ scenarios! {
         a_flight_without_traffic_expires_in_time,
         an_expired_flight_keeps_no_later_caller,
         a_flight_that_expiry_detaches_still_answers_its_callers,
+    }
+    fresh {
+        fresh_callers_share_the_next_flight_whenever_they_come,
+        the_leader_of_a_flight_that_waits_may_leave_at_any_time,
+        the_leader_of_a_flight_that_waits_may_leave_work_that_is_polled_in_place,
+        the_last_caller_of_a_flight_that_waits_may_leave_at_any_time,
+        callers_that_come_and_go_never_overlap,
+        a_flight_that_waits_for_an_expired_one_begins,
     }
     work {
         a_panic_reaches_its_flights_callers_and_no_others,

@@ -58,7 +58,8 @@ impl<T: Types> Shard<T> {
         let begins_grace = flight.stage == Stage::Ending && flight.successor.is_none();
         flight.successor = Some(successor.id);
         if begins_grace {
-            flight.started = now;
+            // A join may have read the clock before the flight was cut short.
+            flight.started = flight.started.max(now);
             self.begin_grace(first, effects);
         } else if flight.stage == Stage::InPlace {
             // Its leader may not poll its work any longer: other callers depend on it now (G2).

@@ -45,6 +45,8 @@ fn build(rules: &Rules, shards: usize) -> Coalescer<u8, super::callers::WorkOutp
         .shards(shards)
         .on_abandon(rules.on_abandon)
         .on_expiry(rules.on_expiry)
+        // However long this machine stalls.
+        .abort_grace(Duration::MAX)
         .max_waiters_per_flight(rules.max_waiters)
         .max_flights(rules.max_flights);
     let builder = match rules.deadline {

@@ -128,13 +128,6 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    /// Whether the flight may have been abandoned and cut short before that tick.
-    pub(super) fn abandoned(&self, execution: usize, tick: u64) -> bool {
-        self.history.rules.on_abandon == OnAbandon::Abort
-            && !self.completed(execution)
-            && Self::gone_before(self.leader(execution), tick)
-    }
-
     /// Whether callers may have been sent away by then.
     pub(super) fn closed_before(&self, tick: u64) -> bool {
         self.history.closing.is_some_and(|closing| closing.tick < tick)

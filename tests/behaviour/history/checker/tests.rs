@@ -21,24 +21,24 @@ fn g1_executions_may_overlap_only_after_a_forget() {
 }
 
 #[test]
-fn g1_executions_may_overlap_where_the_older_is_on_its_way_out() {
-    let overlap = |on_abandon| {
-        let story = Story::under(on_abandon).left(0, 5).answered(7, 21, value(1));
-        story.work(0, 3, 18, Ending::Returned).returns(1, 10, 19)
+fn g1_executions_may_not_overlap_where_the_older_was_abandoned() {
+    let abandoned = |ends| {
+        let story = Story::under(OnAbandon::Abort).left(0, 5).answered(7, 21, value(1));
+        story.work(0, 3, ends, Ending::Dropped).returns(1, 10, 19)
     };
-    overlap(OnAbandon::Abort).is_right();
-    overlap(OnAbandon::Finish).breaks("G1");
+    abandoned(9).is_right();
+    abandoned(18).breaks("G1");
 }
 
 #[test]
-fn g1_executions_may_overlap_where_the_older_had_expired() {
-    let overlap = |deadline| {
-        let story = Story::new().deadline(deadline, OnExpiry::Detach);
+fn g1_executions_may_overlap_where_the_older_goes_on_past_its_deadline() {
+    let overlap = |deadline, on_expiry| {
+        let story = Story::new().deadline(deadline, on_expiry);
         let story = story.answered(0, 2_000, value(0)).answered(1_500, 2_001, value(1));
         story.returns(0, 3, 1_900).returns(1, 1_510, 1_901)
     };
-    overlap(1_000).is_right();
-    overlap(5_000).breaks("G1");
+    overlap(1_000, OnExpiry::Detach).is_right();
+    overlap(5_000, OnExpiry::Detach).breaks("G1");
 }
 
 #[test]

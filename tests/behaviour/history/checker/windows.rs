@@ -1,5 +1,7 @@
 //! One execution per key and window, and no caller on a flight of another window (G1, G3, G9, G11).
 
+use shardflight::OnExpiry;
+
 use super::{
     super::record::{Call, Execution},
     Violation,
@@ -28,15 +30,15 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Result<(), Violation> {
     Ok(())
 }
 
-/// Two executions of a key ran at once: right only if the flight that started first could not be joined any more when
-/// the other one started. Which of them that was need not be the order in which their tasks were first polled.
+/// Two executions of a key ran at once: right only if the flight that started first was forgotten, or goes on past its deadline,
+/// when the other one started. One that was cut short is waited for (G10, G11). Which of them that was need not be the order in which their tasks were first polled.
 fn overlap(evidence: &Evidence<'_>, first: usize, second: usize) -> Result<(), Violation> {
+    let goes_on_overdue = evidence.history.rules.on_expiry == OnExpiry::Detach;
     let excused = |older: usize, newer: usize| {
         let (start, begin) = (evidence.earliest_start(older), evidence.execution(newer).begin);
         start < begin.tick
             && (evidence.forgotten(evidence.execution(older).key, &(start..begin.tick))
-                || evidence.aged(older, begin.at)
-                || evidence.abandoned(older, begin.tick))
+                || (goes_on_overdue && evidence.aged(older, begin.at)))
     };
     if excused(first, second) || excused(second, first) {
         return Ok(());

@@ -22,7 +22,8 @@ pub enum OnAbandon {
     #[default]
     Finish,
     /// Drop the work, and unmap the flight in the same step as the last caller's departure: no join ever finds a flight
-    /// that is being aborted.
+    /// that is being aborted. A join that comes before the work is gone leads or shares the key's next flight, whose work
+    /// begins when it is, or after [`Builder::abort_grace`](crate::Builder::abort_grace).
     ///
     /// The future is dropped at its next await point, as with [`tokio::task::AbortHandle::abort`]; a thread that it
     /// blocks is not interrupted.
@@ -33,8 +34,9 @@ pub enum OnAbandon {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnExpiry {
-    /// Answer every caller with [`JoinError::TimedOut`](crate::JoinError::TimedOut), drop the work at its next await
-    /// point, and let the next join start anew.
+    /// Answer every caller with [`JoinError::TimedOut`](crate::JoinError::TimedOut) at once, drop the work at its next
+    /// await point, and let the next join start anew. The new flight's work begins when the old is gone, or after
+    /// [`Builder::abort_grace`](crate::Builder::abort_grace).
     #[default]
     Fail,
     /// Let the next join start anew, and leave the work running and its callers waiting for it: they get its late

@@ -34,8 +34,9 @@
 //!
 //! The numbers are used throughout the documentation and the tests.
 //!
-//! - **G1 Exactly once.** While a flight for a key is live, no second execution for that key starts, unless the key was
-//!   forgotten or the flight expired.
+//! - **G1 Exactly once.** While a flight for a key is live, or its aborted work is not gone, no second execution for that
+//!   key starts, unless the key was forgotten, the flight goes on past its deadline ([`OnExpiry::Detach`]), or aborted work
+//!   outlasts [`Builder::abort_grace`].
 //! - **G2 Callers can't hurt each other.** Any caller may be dropped at any await point, the leader included: work that
 //!   has live callers runs on undisturbed and never restarts, and all other callers get its result. A caller that stays
 //!   alive but isn't polled, the leader included and however early, stalls no other.
@@ -53,11 +54,12 @@
 //!   starts afresh.
 //! - **G9 Forget detaches.** After [`Handle::forget`] returns, the next join starts a new flight; the old flight's
 //!   callers still get the old result, and its completion never touches the new flight.
-//! - **G10 Abandoned.** When the last caller leaves a live flight, its work is finished or dropped, as [`OnAbandon`]
-//!   says; no caller ever joins a dying flight.
+//! - **G10 Abandoned.** When the last caller leaves a live flight, its work is finished or aborted, as [`OnAbandon`]
+//!   says; no caller ever joins a dying flight. The key's next flight begins its work when the aborted work is gone, or after
+//!   [`Builder::abort_grace`].
 //! - **G11 Expired.** Past [`Builder::max_flight_duration`] a flight's callers are answered
-//!   [`TimedOut`](JoinError::TimedOut) and its work is dropped, or it is detached, as [`OnExpiry`] says. A late result
-//!   changes nothing.
+//!   [`TimedOut`](JoinError::TimedOut) at once and its work is aborted, or it is detached, as [`OnExpiry`] says. A late result
+//!   changes nothing. After an abort, the key's next flight waits as in G10.
 //! - **G12 No self-deadlock.** Work that would wait for its own flight, directly or by way of other keys,
 //!   gets [`Reentrant`](JoinError::Reentrant).
 //! - **G13 Hostile types are contained.** A panic in the key's `Hash`, `Eq` or `Drop`, or the value's `Clone` or
@@ -104,7 +106,11 @@
 //!
 //! A flight leaves its shard's map before its result is published, so a join that is first polled after the publication
 //! finds no flight and starts one (G3). What a follower gets may have been *read* before it joined, by as much as the
-//! flight's age: after a write, call [`Handle::forget`].
+//! flight's age. After a write there are two ways to see it:
+//!
+//! - [`Handle::with_freshness`] with [`Freshness::StartedAfterCall`]: the join shares only work that begins after its first
+//!   poll. Of a key one flight is under way and one waits, however many callers write and read.
+//! - [`Handle::forget`]: the next join starts a new flight beside the one under way. Each call may cost one execution more.
 //!
 //! # Where work runs
 //!
@@ -169,6 +175,7 @@
 //! | debug | `join rejected` | `reason` |
 //! | warn | `flight crowded`, once per flight at [`Builder::crowd_threshold`] | `flight`, `waiters` |
 //! | warn | `flight overdue` | `flight`, `age`, `waiters` |
+//! | warn | `flight overlaps`: its work begins though aborted work of its key is not gone | `flight`, `aborted`, `grace` |
 //! | warn | `scope falls back to the process` | `scope`, `reason` |
 //! | error | `shard recovered from a panic` | `shard`, `panic` |
 //!

@@ -12,8 +12,8 @@ use crate::shard::FlightSnapshot;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Joins that a shard handled, and [`bypasses`](Self::bypasses). A leader whose work is dropped before it was called, as
-    /// its flight is cut short first, is taken out again.
+    /// Joins that a shard handled, and [`bypasses`](Self::bypasses). A leader whose work is dropped uncalled, as its flight is
+    /// cut short first, is taken out again: it counts as a departure, or its flight as a timeout or abort, and in nothing else.
     pub joins: u64,
     /// Works that were called for a flight. Each counts when it is first polled, or called on a blocking thread.
     pub executions: u64,
@@ -34,7 +34,7 @@ pub struct Stats {
     pub aborts: u64,
     /// Flights detached by [`forget`](crate::Handle::forget) or [`forget_all`](crate::Handle::forget_all).
     pub forgets: u64,
-    /// Works that were called while aborted work of their key was not gone, after
+    /// Flights that began while aborted work of their key was not gone, as it outlasted
     /// [`Builder::abort_grace`](crate::Builder::abort_grace).
     pub overlaps: u64,
     /// Joins that ran their own work without a shard. No counter tells how that work ended.

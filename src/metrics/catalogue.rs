@@ -45,7 +45,7 @@ pub(super) const COUNTERS: [CounterSpec; 12] = [
     counter("shardflight_forgets_total", "Flights detached by forget or forget_all.", |stats| stats.forgets),
     counter(
         "shardflight_overlaps_total",
-        "Works that were called while aborted work of their key was not gone.",
+        "Flights that began while aborted work of their key was not gone.",
         |stats| stats.overlaps,
     ),
     counter("shardflight_bypasses_total", "Joins that bypassed the shards and ran their own work.", |stats| {

@@ -62,6 +62,7 @@ pub enum Freshness {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct CallOptions {
     pub(crate) max_wait: Option<Duration>,
+    pub(crate) max_flight_duration: Option<Duration>,
     pub(crate) freshness: Freshness,
 }
 

@@ -13,7 +13,7 @@ use std::{
 use crate::{
     config::{CallOptions, Freshness},
     engine::{Drained, State},
-    error::{Closed, ClosedReason, InvalidRollout},
+    error::{Closed, ClosedReason, InvalidRollout, ZeroFlightDuration},
     join::{Join, JoinShared},
     rollout,
     router::Router,
@@ -130,6 +130,37 @@ where
     #[must_use = "the handle it is called on stays as it is"]
     pub fn with_freshness(&self, freshness: Freshness) -> Self {
         self.with(CallOptions { freshness, ..self.options })
+    }
+
+    /// The same handle, but flights that its joins lead may take this long, in place of
+    /// [`max_flight_duration`](crate::Builder::max_flight_duration).
+    ///
+    /// A join that follows shares a flight under its leader's limit, whatever its own handle says: to limit one caller's wait,
+    /// use [`with_max_wait`](Self::with_max_wait). A limit beyond what the clock can express is none. What happens at the
+    /// deadline is up to the coalescer's [`OnExpiry`](crate::OnExpiry). Such a flight costs O(log n) among those of its shard that
+    /// have a limit of their own; others cost nothing more.
+    ///
+    /// # Errors
+    ///
+    /// If it is zero: every flight would be late.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    ///
+    /// let handle = shardflight::Coalescer::<String, u64>::new().handle();
+    /// let reports = handle.with_max_flight_duration(Duration::from_secs(300))?;
+    /// let report = reports.join("report:2026", || async { 42 }).await?;
+    /// # assert_eq!(report, 42);
+    /// # Ok(()) }
+    /// ```
+    pub fn with_max_flight_duration(&self, limit: Duration) -> Result<Self, ZeroFlightDuration> {
+        if limit.is_zero() {
+            return Err(ZeroFlightDuration);
+        }
+        Ok(self.with(CallOptions { max_flight_duration: Some(limit), ..self.options }))
     }
 
     fn with(&self, options: CallOptions) -> Self {
@@ -417,6 +448,7 @@ where
         f.debug_struct("Handle")
             .field("shards", &self.router.engine.shards())
             .field("max_wait", &self.options.max_wait)
+            .field("max_flight_duration", &self.options.max_flight_duration)
             .field("freshness", &self.options.freshness)
             .finish_non_exhaustive()
     }

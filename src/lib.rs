@@ -272,6 +272,7 @@ pub use coalescer::{Coalescer, Shutdown};
 pub use config::{Freshness, OnAbandon, OnExpiry, RunWork};
 pub use error::{
     BuildError, CaughtPanic, Closed, ClosedReason, InvalidRollout, JoinError, JoinErrorKind, TryJoinError,
+    ZeroFlightDuration,
 };
 pub use handle::Handle;
 pub use join::{Join, JoinShared, TryJoin, TryJoinShared};

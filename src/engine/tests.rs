@@ -30,7 +30,7 @@ fn engine() -> Arc<Numbers> {
 
 fn join(key: u8) -> Join<Live<u8, u8>> {
     let waker = Waker::noop().clone();
-    Join { hash: key.into(), key, waker, origin: None, description: None, in_place: false, fresh: false }
+    Join { hash: key.into(), key, waker, origin: None, description: None, in_place: false, fresh: false, limit: None }
 }
 
 fn lead(engine: &Arc<Numbers>, key: u8) -> (FlightRef, Arc<Record<u8>>) {

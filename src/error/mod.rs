@@ -138,6 +138,18 @@ impl fmt::Display for CaughtPanic {
 
 impl Error for CaughtPanic {}
 
+/// A flight that may take no time: every flight would be late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ZeroFlightDuration;
+
+impl fmt::Display for ZeroFlightDuration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a flight duration of 0 was asked for; the least is 1 ns")
+    }
+}
+
+impl Error for ZeroFlightDuration {}
+
 /// A rollout that isn't a fraction between 0.0 and 1.0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct InvalidRollout {

@@ -13,7 +13,6 @@ use super::{
     timeout::WaitTimeout,
 };
 use crate::{
-    config::Freshness,
     error::{JoinError, TryJoinError},
     handle::Handle,
     observer::WaitEnd,
@@ -139,11 +138,10 @@ where
             return value.map(Delivered::Own);
         }
         let timeout = WaitTimeout::new(None, since);
-        let fresh = self.options().freshness == Freshness::StartedAfterCall;
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         let mut cx = Context::from_waker(&waker);
         let work = BlockingWork::<_, C>::new(work);
-        let entry = Entry { place, key, work, fresh, context, timeout, waker: waker.clone() };
+        let entry = Entry { place, key, work, options: self.options(), context, timeout, waker: waker.clone() };
         let (joining, polled) = Joining::entered(Arc::clone(router), entry, &mut cx);
         match polled {
             Poll::Ready(delivered) => delivered,

@@ -145,8 +145,7 @@ where
             self.stage = Stage::Bypassing { work: Some(work.into_boxed(None)), timeout };
             return self.poll_bypassed(cx);
         }
-        let fresh = options.freshness == Freshness::StartedAfterCall;
-        self.enter(Entry { place, key, work, fresh, context, timeout, waker }, cx)
+        self.enter(Entry { place, key, work, options, context, timeout, waker }, cx)
     }
 }
 
@@ -155,7 +154,7 @@ pub(super) struct Entry<K, W> {
     pub(super) place: router::Place,
     pub(super) key: K,
     pub(super) work: W,
-    pub(super) fresh: bool,
+    pub(super) options: CallOptions,
     pub(super) context: CallContext,
     pub(super) timeout: Option<Box<WaitTimeout>>,
     pub(super) waker: Waker,
@@ -180,14 +179,16 @@ where
 
     /// Gives the join to its shard, or to the shard's queue.
     fn enter(&mut self, entry: Entry<K, W>, cx: &mut Context<'_>) -> Poll<Delivery<V>> {
-        let Entry { place, key, work, fresh, context, timeout, waker } = entry;
+        let Entry { place, key, work, options, context, timeout, waker } = entry;
         let engine = &self.router.engine;
         let own = context.current.filter(|current| current.coalescer == engine.identity());
         let origin = own.map(|current| current.flight.id);
         let in_place = W::IN_PLACE && self.router.run_work == RunWork::InPlace;
         let description = self.router.describe(&key);
         let now = now();
-        let join = shard::Join { hash: place.hash, description, key, waker, origin, in_place, fresh };
+        let fresh = options.freshness == Freshness::StartedAfterCall;
+        let limit = options.max_flight_duration;
+        let join = shard::Join { hash: place.hash, description, key, waker, origin, in_place, fresh, limit };
         let mut unsent = Some(join);
         let joined = engine.visit(place.shard, |state| unsent.take().map(|join| state.join(join, W::TAKES, now)));
         match joined.flatten() {

@@ -45,5 +45,5 @@ impl Eq for Name {}
 
 /// A caller's join.
 pub(super) fn join_of(hash: u64, key: Name, waker: u64) -> Join<Numbers> {
-    Join { hash, key, waker, origin: None, description: None, in_place: false, fresh: false }
+    Join { hash, key, waker, origin: None, description: None, in_place: false, fresh: false, limit: None }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Flight<T: Types> {
     pub(crate) record: T::Record,
     pub(crate) waiters: Waiters<T::Waker>,
     pub(super) stage: Stage,
+    /// It has a time limit of its own.
+    pub(super) own_deadline: bool,
     /// The flight that begins when this one's execution has ended, unless it is over by then.
     pub(super) successor: Option<FlightId>,
     /// That it is crowded has been reported.
@@ -58,6 +60,7 @@ impl<T: Types> Flight<T> {
             record,
             waiters: Waiters::led_by(leader),
             stage,
+            own_deadline: false,
             successor: None,
             crowded: false,
             description: description.map(Box::new),

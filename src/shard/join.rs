@@ -8,6 +8,7 @@ use super::{
     flights::Table,
     limits::Limits,
     message::{Begins, FlightId, FlightRef},
+    own_deadlines::OwnDeadlines,
 };
 use crate::error::JoinError;
 
@@ -27,7 +28,8 @@ impl<T: Types> Shard<T> {
             Ok(None) => return self.lead(join, None, now, effects),
             Err(panic) => return self.refuse(join, JoinError::Panicked(panic), effects),
         };
-        if join.fresh || !flight.is_under_way() || is_past_its_deadline(flight, &self.limits, now) {
+        if join.fresh || !flight.is_under_way() || is_past_its_deadline(flight, &self.limits, &self.own_deadlines, now)
+        {
             let first = flight.itself;
             return self.join_behind(first, join, now, effects);
         }
@@ -67,7 +69,7 @@ impl<T: Types> Shard<T> {
             let limit = self.limits.permits.limit();
             return self.refuse(join, JoinError::TooManyFlights { limit }, effects);
         }
-        let Join { hash, key, waker, description, in_place, .. } = join;
+        let Join { hash, key, waker, description, in_place, limit, .. } = join;
         let itself = FlightRef { hash, id: self.next_id };
         self.next_id = self.next_id.next();
         let (begins, stage, table) = match after {
@@ -78,11 +80,16 @@ impl<T: Types> Shard<T> {
         };
         let record = T::record(itself, begins);
         let mut flight = Flight::<T>::new(itself, key, waker, description, record.clone(), stage, now);
+        if let Some(limit) = limit {
+            flight.own_deadline = true;
+            self.own_deadlines.add(itself, limit);
+        }
         report_crowd(&mut flight, self.limits.crowd, effects);
         self.flights.insert(table, Box::new(flight));
         self.waiters += 1;
         self.led += 1;
         match after {
+            None if limit.is_some() => self.note_own_deadline(itself, now, effects),
             None => self.note_deadline(itself, now, effects),
             Some(first) => self.succeed(first, itself, now, effects),
         }
@@ -96,6 +103,13 @@ impl<T: Types> Shard<T> {
         let Some(limit) = self.limits.max_flight_duration else { return };
         // A limit beyond what the clock can express is none.
         if let Some(deadline) = now.checked_add(limit) {
+            self.look_by(deadline, effects);
+        }
+    }
+
+    #[cold]
+    pub(super) fn note_own_deadline(&mut self, flight: FlightRef, now: Instant, effects: &mut Vec<Effect<T>>) {
+        if let Some(deadline) = self.own_deadlines.begin(flight, now) {
             self.look_by(deadline, effects);
         }
     }
@@ -119,7 +133,15 @@ impl<T: Types> Shard<T> {
     }
 }
 
-pub(super) fn is_past_its_deadline<T: Types>(flight: &Flight<T>, limits: &Limits, now: Instant) -> bool {
+pub(super) fn is_past_its_deadline<T: Types>(
+    flight: &Flight<T>,
+    limits: &Limits,
+    own: &OwnDeadlines,
+    now: Instant,
+) -> bool {
+    if flight.own_deadline {
+        return own.is_past(flight.itself, now);
+    }
     limits
         .max_flight_duration
         .and_then(|limit| flight.started.checked_add(limit))

@@ -36,7 +36,7 @@ pub(crate) enum Begins {
 ///
 /// A completion names its flight by this, never by key alone: the key may belong to a newer flight by then (G9). The
 /// lowest 12 bits are the shard's number, the rest counts its flights, from one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct FlightId(NonZeroU64);
 
 impl FlightId {
@@ -100,6 +100,8 @@ pub(crate) struct Join<T: Types> {
     pub(crate) in_place: bool,
     /// Only a flight whose work begins after this join will do.
     pub(crate) fresh: bool,
+    /// How long the flight may take that it leads, if not as long as all others.
+    pub(crate) limit: Option<Duration>,
 }
 
 /// What becomes of a join. All that is the user's and not kept comes back, to be dropped by its caller.

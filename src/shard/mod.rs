@@ -26,6 +26,7 @@ mod flights;
 mod join;
 mod limits;
 mod message;
+mod own_deadlines;
 mod snapshot;
 mod succession;
 mod waiters;
@@ -37,7 +38,7 @@ mod tests;
 
 use std::time::Instant;
 
-use self::{deadlines::Deadlines, flight::Stage, flights::Flights};
+use self::{deadlines::Deadlines, flight::Stage, flights::Flights, own_deadlines::OwnDeadlines};
 pub(crate) use self::{
     flight::Flight,
     limits::{Limits, Permits},
@@ -67,6 +68,8 @@ pub(crate) struct Shard<T: Types> {
     lingering: usize,
     /// Flights that have their deadline before them, in its order.
     deadlines: Deadlines,
+    /// Those of them that have a limit of their own, begun or not.
+    own_deadlines: OwnDeadlines,
     /// Flights past their deadline that go on all the same, under [`OnExpiry::Detach`].
     overdue: Deadlines,
     /// Flights that were cut short and whose work another flight waits for, in the order in which that began.
@@ -104,6 +107,7 @@ impl<T: Types> Shard<T> {
             waiters: 0,
             lingering: 0,
             deadlines: Deadlines::default(),
+            own_deadlines: OwnDeadlines::default(),
             overdue: Deadlines::default(),
             endings: Deadlines::default(),
             next_expiry: None,
@@ -141,7 +145,7 @@ impl<T: Types> Shard<T> {
             effects.push(Effect::Discard(ended));
             return None;
         }
-        self.deadlines.ended(flight);
+        self.end_deadline(flight, ended.own_deadline);
         self.waiters -= ended.waiters.len();
         match completion {
             Completion::Value => {}
@@ -150,6 +154,15 @@ impl<T: Types> Shard<T> {
             Completion::Aborted | Completion::Uncalled => self.counters.aborts += 1,
         }
         Some(ended)
+    }
+
+    #[inline]
+    fn end_deadline(&mut self, flight: FlightRef, own: bool) {
+        if own {
+            self.own_deadlines.remove(flight);
+        } else {
+            self.deadlines.ended(flight);
+        }
     }
 
     /// A caller gives up its slot, which is free from now on (G7). If it was the last one, the flight is unmapped in the
@@ -247,6 +260,10 @@ impl<T: Types> Shard<T> {
                 if let Some(oldest) = self.deadlines.remove_oldest() {
                     self.expire_one(oldest, now, effects);
                 }
+            } else if let Some((deadline, flight)) = self.own_deadlines.next()
+                && deadline <= now
+            {
+                self.expire_one(flight, now, effects);
             } else if self.next_grace().is_some_and(|over| over <= now) {
                 self.end_oldest_grace(now, effects);
             }
@@ -259,9 +276,10 @@ impl<T: Types> Shard<T> {
         let (age, waiters) = (now.saturating_duration_since(overdue.started), overdue.waiters.len());
         effects.push(Effect::Report(Report::Overdue { flight: flight.id, age, waiters }));
         self.counters.timeouts += 1;
+        let own = if overdue.own_deadline { self.own_deadlines.remove(flight) } else { None };
         match self.limits.on_expiry {
             OnExpiry::Fail => {
-                let after = self.limits.max_flight_duration.unwrap_or(age);
+                let after = own.or(self.limits.max_flight_duration).unwrap_or(age);
                 if let Some(cut) = self.cut_short(flight, now, effects) {
                     effects.push(Effect::End { cut, error: JoinError::TimedOut { after }, abort: true });
                 }
@@ -276,7 +294,8 @@ impl<T: Types> Shard<T> {
 
     /// When there is something to do that no message asks for.
     fn next_time(&mut self) -> Option<Instant> {
-        [self.next_deadline(), self.next_grace()].into_iter().flatten().min()
+        let own = self.own_deadlines.next().map(|(deadline, _)| deadline);
+        [self.next_deadline(), own, self.next_grace()].into_iter().flatten().min()
     }
 
     /// When the next flight's time is up, if one's ever is.
@@ -310,6 +329,7 @@ impl<T: Types> Shard<T> {
             }
             let abort = abort || flight.stage == Stage::Pending;
             self.lingering += 1;
+            self.end_deadline(flight.itself, flight.own_deadline);
             self.counters.aborts += u64::from(abort);
             effects.push(Effect::End { cut: flight.into_cut(), error: JoinError::Closed, abort });
         }

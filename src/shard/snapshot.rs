@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{FlightId, Shard, Types, flight::Flight};
+use super::{FlightId, FlightRef, Shard, Types, flight::Flight};
 use crate::{stats::Stats, tally::Led};
 
 /// A flight, as seen from outside.
@@ -32,7 +32,8 @@ impl<T: Types> Shard<T> {
         stats.lingering = self.lingering;
         let flights = &self.flights;
         let started = |flight| flights.under_way(flight).map(|flight| flight.started);
-        let oldest = self.overdue.oldest(started).or_else(|| self.deadlines.oldest(started));
+        let own = self.own_deadlines.by_age().next().map(|(started, _)| started);
+        let oldest = self.overdue.oldest(started).into_iter().chain(self.deadlines.oldest(started)).chain(own).min();
         stats.oldest_flight = oldest.map(|started| now.saturating_duration_since(started));
         stats
     }
@@ -61,8 +62,15 @@ impl<T: Types> Shard<T> {
         }
         crowded.truncate(most);
         crowded.sort_by_key(|flight| Reverse(flight.waiters.len()));
-        let by_age = self.overdue.iter().chain(self.deadlines.iter());
-        let oldest = by_age.filter_map(|flight| self.flights.under_way(flight));
-        (crowded.into_iter().map(snapshot).collect(), oldest.take(most).map(snapshot).collect())
+        // The oldest of each queue, and of all those.
+        let oldest_of = |flights: &mut dyn Iterator<Item = FlightRef>| -> Vec<&Flight<T>> {
+            flights.filter_map(|flight| self.flights.under_way(flight)).take(most).collect()
+        };
+        let mut oldest = oldest_of(&mut self.overdue.iter());
+        oldest.extend(oldest_of(&mut self.deadlines.iter()));
+        oldest.extend(oldest_of(&mut self.own_deadlines.by_age().map(|(_, flight)| flight)));
+        oldest.sort_by_key(|flight| flight.started);
+        oldest.truncate(most);
+        (crowded.into_iter().map(snapshot).collect(), oldest.into_iter().map(snapshot).collect())
     }
 }

@@ -25,7 +25,8 @@ impl<T: Types> Shard<T> {
         now: Instant,
         effects: &mut Vec<Effect<T>>,
     ) -> Joined<T> {
-        if self.flights.under_way(first).is_some_and(|flight| is_past_its_deadline(flight, &self.limits, now)) {
+        let is_past = |flight| is_past_its_deadline(flight, &self.limits, &self.own_deadlines, now);
+        if self.flights.under_way(first).is_some_and(is_past) {
             // More were due than one turn expires. New callers must start a new flight all the same (G11).
             match self.limits.on_expiry {
                 OnExpiry::Fail => self.expire_one(first, now, effects),
@@ -74,11 +75,16 @@ impl<T: Types> Shard<T> {
         let Some(flight) = self.flights.find(pending) else { return };
         flight.stage = Stage::Running;
         flight.started = now;
+        let own_deadline = flight.own_deadline;
         effects.push(Effect::Run(flight.record.clone()));
         if table == Table::ByKey {
             self.flights.make_first(pending);
         }
-        self.note_deadline(pending, now, effects);
+        if own_deadline {
+            self.note_own_deadline(pending, now, effects);
+        } else {
+            self.note_deadline(pending, now, effects);
+        }
     }
 
     /// A flight is over before its work has ended. Its callers come back, to be answered; it stays until its work is gone if
@@ -92,10 +98,10 @@ impl<T: Types> Shard<T> {
         let found = self.flights.find(flight)?;
         self.waiters -= found.waiters.len();
         self.lingering += 1;
-        let has_begun = found.is_under_way();
+        let (has_begun, own_deadline) = (found.is_under_way(), found.own_deadline);
         let has_successor = self.flights.successor(flight).is_some();
         let stays = has_begun && !self.limits.abort_grace.is_zero() && (has_successor || self.flights.is_first(flight));
-        self.deadlines.ended(flight);
+        self.end_deadline(flight, own_deadline);
         if !stays {
             let (flight, table) = self.flights.remove(flight)?;
             if let Some(successor) = flight.successor() {

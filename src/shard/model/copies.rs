@@ -40,6 +40,7 @@ fn copy(shard: &Shard<Numbers>, setting: &Setting) -> Shard<Numbers> {
         waiters: shard.waiters,
         lingering: shard.lingering,
         deadlines: shard.deadlines.clone(),
+        own_deadlines: shard.own_deadlines.clone(),
         overdue: shard.overdue.clone(),
         endings: shard.endings.clone(),
         next_expiry: shard.next_expiry,

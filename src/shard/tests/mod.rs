@@ -6,5 +6,6 @@ mod departures;
 mod ends;
 mod expiry;
 mod flights;
+mod own_deadlines;
 mod renewals;
 mod snapshots;

@@ -2,6 +2,8 @@
 
 use std::{future::pending, time::Duration};
 
+use futures::join;
+
 use shardflight::{Coalescer, JoinError, OnExpiry};
 use tokio::{
     runtime,
@@ -86,4 +88,30 @@ async fn deadlines_hold_on_the_real_clock() {
         assert_eq!(until(&handle, |stats| stats.flights == 0).await.timeouts, 1);
     })
     .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handle_has_a_limit_for_the_flights_that_it_leads() {
+    limited(async {
+        let handle = with_deadline(SECOND, OnExpiry::Fail);
+        let patient = handle.with_max_flight_duration(10 * SECOND).unwrap();
+        let slow = || async {
+            sleep(5 * SECOND).await;
+            7
+        };
+        let (led, followed, other) = join!(patient.join(1, slow), handle.join(1, slow), handle.join(2, slow));
+        assert_eq!((led.unwrap(), followed.unwrap()), (7, 7), "a follower has its leader's limit");
+        assert!(matches!(other, Err(JoinError::TimedOut { after: SECOND })));
+        let hasty = handle.with_max_flight_duration(SECOND / 2).unwrap().join(1, pending).await;
+        assert!(matches!(hasty, Err(JoinError::TimedOut { after }) if after == SECOND / 2));
+        assert_eq!(at_rest(&handle).await.timeouts, 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_limit_of_zero_is_refused() {
+    let handle = with_deadline(SECOND, OnExpiry::Fail);
+    let refused = handle.with_max_flight_duration(Duration::ZERO).unwrap_err();
+    assert_eq!(refused.to_string(), "a flight duration of 0 was asked for; the least is 1 ns");
 }

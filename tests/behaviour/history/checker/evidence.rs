@@ -2,7 +2,7 @@
 
 use std::{ops::Range, time::Duration};
 
-use shardflight::{Closed, OnAbandon};
+use shardflight::Closed;
 
 use super::{
     super::record::{Answer, Call, Execution, History},

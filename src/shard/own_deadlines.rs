@@ -1,0 +1,76 @@
+//! Flights with a time limit of their own.
+//!
+//! Their deadlines have no order that a queue could keep, so they are sorted: O(log n) for each such flight. All others are in
+//! `deadlines`.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::{Duration, Instant},
+};
+
+use super::message::{FlightId, FlightRef};
+
+#[derive(Clone, Default)]
+pub(super) struct OwnDeadlines {
+    flights: HashMap<FlightId, Own>,
+    due: BTreeSet<(Instant, FlightId)>,
+    started: BTreeSet<(Instant, FlightId)>,
+}
+
+#[derive(Clone, Copy)]
+struct Own {
+    flight: FlightRef,
+    limit: Duration,
+    /// `None` while its work has not begun.
+    started: Option<Instant>,
+    /// `None` also where it is beyond what the clock can express.
+    deadline: Option<Instant>,
+}
+
+impl OwnDeadlines {
+    /// A flight whose time begins with its work.
+    pub(super) fn add(&mut self, flight: FlightRef, limit: Duration) {
+        self.flights.insert(flight.id, Own { flight, limit, started: None, deadline: None });
+    }
+
+    /// Its work begins. The deadline comes back.
+    pub(super) fn begin(&mut self, flight: FlightRef, now: Instant) -> Option<Instant> {
+        let own = self.flights.get_mut(&flight.id)?;
+        (own.started, own.deadline) = (Some(now), now.checked_add(own.limit));
+        self.started.insert((now, flight.id));
+        self.due.extend(own.deadline.map(|deadline| (deadline, flight.id)));
+        own.deadline
+    }
+
+    /// It is over, or goes on past its deadline. Its limit comes back.
+    pub(super) fn remove(&mut self, flight: FlightRef) -> Option<Duration> {
+        let own = self.flights.remove(&flight.id)?;
+        own.started.map(|started| self.started.remove(&(started, flight.id)));
+        own.deadline.map(|deadline| self.due.remove(&(deadline, flight.id)));
+        // What was sorted frees its memory itself.
+        if self.flights.capacity() > 1024 && self.flights.len() < self.flights.capacity() / 8 {
+            self.flights.shrink_to(2 * self.flights.len());
+        }
+        Some(own.limit)
+    }
+
+    pub(super) fn is_past(&self, flight: FlightRef, now: Instant) -> bool {
+        self.flights.get(&flight.id).and_then(|own| own.deadline).is_some_and(|deadline| deadline <= now)
+    }
+
+    /// The next deadline, and whose it is.
+    pub(super) fn next(&self) -> Option<(Instant, FlightRef)> {
+        let &(deadline, id) = self.due.first()?;
+        Some((deadline, self.flights.get(&id)?.flight))
+    }
+
+    /// In the order of their start.
+    pub(super) fn by_age(&self) -> impl Iterator<Item = (Instant, FlightRef)> {
+        self.started.iter().filter_map(|&(started, id)| Some((started, self.flights.get(&id)?.flight)))
+    }
+
+    #[cfg(all(test, not(shardflight_shuttle)))]
+    pub(super) fn is_empty(&self) -> bool {
+        self.flights.is_empty() && self.due.is_empty() && self.started.is_empty()
+    }
+}

@@ -34,7 +34,7 @@ impl<K: Eq, V> Types for Live<K, V> {
     type Waker = Waker;
     type Record = Arc<Record<V>>;
 
-    fn record(flight: FlightRef, begins: Begins) -> Arc<Record<V>> {
+    fn record(flight: FlightRef, begins: Begins<&Arc<Record<V>>>) -> Arc<Record<V>> {
         Record::new(flight, begins)
     }
 }

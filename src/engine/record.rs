@@ -13,7 +13,7 @@ use tracing::Span;
 use super::published::{ArcWanted, PublishMixed, Published, Takes};
 use crate::{
     error::{JoinError, TryJoinError},
-    shard::{Begins, FlightId, FlightRef, Slot},
+    shard::{Begins, FlightRef, Slot},
     sync::{AtomicU8, AtomicWaker, Cell, OnceLock},
     unwind::drop_contained,
 };
@@ -56,7 +56,7 @@ const ERROR_WANTED: u8 = 32;
 pub(crate) struct Record<V> {
     flight: FlightRef,
     /// The flight under way that the work of this one waits for.
-    predecessor: Option<FlightId>,
+    predecessor: Option<Weak<Self>>,
     /// Set once, in the turn that unmapped the flight.
     outcome: OnceLock<Outcome<V>>,
     flags: AtomicU8,
@@ -76,12 +76,17 @@ pub(crate) struct Record<V> {
 pub(crate) type Unbegun = Box<dyn FnOnce() + Send>;
 
 impl<V> Record<V> {
-    pub(crate) fn new(flight: FlightRef, begins: Begins) -> Arc<Self> {
+    pub(crate) fn new(flight: FlightRef, begins: Begins<&Arc<Self>>) -> Arc<Self> {
+        let (predecessor, flags) = match begins {
+            Begins::AtOnce => (None, 0),
+            Begins::After(first) => (Some(Arc::downgrade(first)), 0),
+            Begins::AfterAborted => (None, AFTER_ABORTED),
+        };
         Arc::new(Self {
             flight,
-            predecessor: if let Begins::After(predecessor) = begins { Some(predecessor) } else { None },
+            predecessor,
             outcome: OnceLock::new(),
-            flags: AtomicU8::new(if begins == Begins::AfterAborted { AFTER_ABORTED } else { 0 }),
+            flags: AtomicU8::new(flags),
             task: AtomicWaker::new(),
             parked: Cell::empty(),
             unbegun: Cell::empty(),
@@ -94,9 +99,9 @@ impl<V> Record<V> {
         self.flight
     }
 
-    /// The flight under way that it waited for at its beginning, if it did.
-    pub(crate) fn predecessor(&self) -> Option<FlightRef> {
-        self.predecessor.map(|id| FlightRef { hash: self.flight.hash, id })
+    /// Of the flight under way that it waited for at its beginning, as long as anyone has it.
+    pub(crate) fn predecessor(&self) -> Option<Arc<Self>> {
+        self.predecessor.as_ref()?.upgrade()
     }
 
     /// Whether its work waits at its beginning. When it no longer does, its shard has it begin.

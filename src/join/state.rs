@@ -296,12 +296,11 @@ where
         self.conclude(polled, cx)
     }
 
-    /// Runs the flight's blocking work here, if no thread has begun it.
+    /// Runs the flight's blocking work here, or that which it waits for, if no thread has begun it.
     pub(super) fn run_unbegun(&self) {
-        if let Stage::Waiting { record, .. } = &self.stage
-            && let Some(work) = record.claim()
-        {
-            work();
+        if let Stage::Waiting { record, .. } = &self.stage {
+            let work = record.predecessor().and_then(|first| first.claim()).or_else(|| record.claim());
+            work.into_iter().for_each(|work| work());
         }
     }
 
@@ -426,7 +425,7 @@ where
         let engine = &self.router.engine;
         if self.waiting.as_ref().map(|before| before.waiting()) != waiting {
             let begin = |waiting| {
-                let beyond = awaited.predecessor().map(|flight| engine.node(flight));
+                let beyond = awaited.predecessor().map(|first| engine.node(first.flight()));
                 Box::new(Waiting::begin(&engine.waits, waiting, engine.node(awaited.flight()), beyond))
             };
             self.waiting = waiting.map(begin);

@@ -72,11 +72,15 @@ impl<T: Types> Shard<T> {
         let Join { hash, key, waker, description, in_place, limit, .. } = join;
         let itself = FlightRef { hash, id: self.next_id };
         self.next_id = self.next_id.next();
-        let (begins, stage, table) = match after {
-            None if in_place => (Begins::AtOnce, Stage::InPlace, Table::ByKey),
-            None => (Begins::AtOnce, Stage::Running, Table::ByKey),
-            Some(first) if self.flights.ending(first).is_some() => (Begins::AfterAborted, Stage::Pending, Table::ById),
-            Some(first) => (Begins::After(first.id), Stage::Pending, Table::ById),
+        let (stage, table) = match after {
+            None if in_place => (Stage::InPlace, Table::ByKey),
+            None => (Stage::Running, Table::ByKey),
+            Some(_) => (Stage::Pending, Table::ById),
+        };
+        let begins = match after.map(|first| self.flights.under_way(first)) {
+            None => Begins::AtOnce,
+            Some(Some(first)) => Begins::After(&first.record),
+            Some(None) => Begins::AfterAborted,
         };
         let record = T::record(itself, begins);
         let mut flight = Flight::<T>::new(itself, key, waker, description, record.clone(), stage, now);

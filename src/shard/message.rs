@@ -19,15 +19,15 @@ pub(crate) trait Types {
     type Record: Clone;
 
     /// For the flight of this identity.
-    fn record(flight: FlightRef, begins: Begins) -> Self::Record;
+    fn record(flight: FlightRef, begins: Begins<&Self::Record>) -> Self::Record;
 }
 
 /// When the work of a new flight begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Begins {
+pub(crate) enum Begins<R> {
     AtOnce,
-    /// When this flight, which is under way, has ended.
-    After(FlightId),
+    /// When the flight of this record, which is under way, has ended.
+    After(R),
     /// When the work of a flight that was cut short is gone.
     AfterAborted,
 }

@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use shardflight::{Coalescer, Handle};
+use shardflight::{Coalescer, Freshness, Handle};
 use tokio::runtime::{self, Runtime};
 
 use crate::support::{Wall, at_rest, inside, until, watched};
@@ -73,5 +73,28 @@ fn work_that_waits_for_a_thread_runs_on_that_of_work_that_waits_for_it() {
         runtime.block_on(until(&handle, |stats| stats.flights == 2));
         drop(opener);
         assert_eq!((first.join().unwrap().unwrap(), second.join().unwrap().unwrap()), (7, 7));
+    });
+}
+
+#[test]
+fn work_that_waits_for_the_flight_after_one_that_no_thread_has_begun_runs_both() {
+    watched(|| {
+        let (runtime, handle) = small_pool(1);
+        let (wall, opener) = Wall::new();
+        let (outer, fresh) = (handle.clone(), handle.with_freshness(Freshness::StartedAfterCall));
+        let first = thread::spawn(move || {
+            outer.blocking_join(1_u32, move || {
+                wall.block();
+                fresh.blocking_join(2_u32, || 8).unwrap()
+            })
+        });
+        runtime.block_on(until(&handle, |stats| stats.flights == 1));
+        let second = {
+            let handle = handle.clone();
+            thread::spawn(move || handle.blocking_join(2_u32, || 7))
+        };
+        runtime.block_on(until(&handle, |stats| stats.flights == 2));
+        drop(opener);
+        assert_eq!((first.join().unwrap().unwrap(), second.join().unwrap().unwrap()), (8, 7));
     });
 }

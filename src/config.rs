@@ -1,6 +1,6 @@
 //! The policies, and the validated configuration of a coalescer.
 
-use std::{fmt, sync::Arc, thread, time::Duration};
+use std::{fmt, ops::Deref, sync::Arc, thread, time::Duration};
 
 use crate::{
     error::BuildError,
@@ -58,8 +58,27 @@ pub enum Freshness {
     StartedAfterCall,
 }
 
-/// What a handle asks for each of its joins.
-#[derive(Clone, Copy, Debug, Default)]
+/// What a handle asks for each of its joins. Joins of a handle without options carry a null pointer.
+#[derive(Clone, Default)]
+pub(crate) struct SharedOptions(Option<Arc<CallOptions>>);
+
+impl SharedOptions {
+    pub(crate) fn new(options: CallOptions) -> Self {
+        Self(Some(Arc::new(options)))
+    }
+}
+
+impl Deref for SharedOptions {
+    type Target = CallOptions;
+
+    fn deref(&self) -> &CallOptions {
+        static DEFAULT: CallOptions =
+            CallOptions { max_wait: None, max_flight_duration: None, freshness: Freshness::WithinWindow };
+        self.0.as_deref().unwrap_or(&DEFAULT)
+    }
+}
+
+#[derive(Clone, Copy)]
 pub(crate) struct CallOptions {
     pub(crate) max_wait: Option<Duration>,
     pub(crate) max_flight_duration: Option<Duration>,

@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::{
-    config::{CallOptions, Freshness},
+    config::{CallOptions, Freshness, SharedOptions},
     engine::{Drained, State},
     error::{Closed, ClosedReason, InvalidRollout, ZeroFlightDuration},
     join::{Join, JoinShared},
@@ -34,7 +34,7 @@ where
     V: Send + Sync + 'static,
 {
     router: Arc<Router<K, V, S>>,
-    options: CallOptions,
+    options: SharedOptions,
 }
 
 impl<K, V, S> Handle<K, V, S>
@@ -43,15 +43,15 @@ where
     V: Send + Sync + 'static,
 {
     pub(crate) fn new(router: Router<K, V, S>) -> Self {
-        Self { router: Arc::new(router), options: CallOptions::default() }
+        Self { router: Arc::new(router), options: SharedOptions::default() }
     }
 
     pub(crate) fn router(&self) -> &Arc<Router<K, V, S>> {
         &self.router
     }
 
-    pub(crate) fn options(&self) -> CallOptions {
-        self.options
+    pub(crate) fn options(&self) -> &SharedOptions {
+        &self.options
     }
 
     /// The same handle, but with joins that wait at most so long for their answer and then end in
@@ -94,7 +94,7 @@ where
     /// A handle from [`Coalescer::handle`](crate::Coalescer::handle) waits for as long as its flight may take.
     #[must_use = "the handle it is called on stays as it is"]
     pub fn with_max_wait(&self, max_wait: Duration) -> Self {
-        self.with(CallOptions { max_wait: Some(max_wait), ..self.options })
+        self.with(CallOptions { max_wait: Some(max_wait), ..*self.options })
     }
 
     /// The same handle, but with joins that share only flights of this [`Freshness`].
@@ -129,7 +129,7 @@ where
     /// ```
     #[must_use = "the handle it is called on stays as it is"]
     pub fn with_freshness(&self, freshness: Freshness) -> Self {
-        self.with(CallOptions { freshness, ..self.options })
+        self.with(CallOptions { freshness, ..*self.options })
     }
 
     /// The same handle, but flights that its joins lead may take this long, in place of
@@ -160,11 +160,11 @@ where
         if limit.is_zero() {
             return Err(ZeroFlightDuration);
         }
-        Ok(self.with(CallOptions { max_flight_duration: Some(limit), ..self.options }))
+        Ok(self.with(CallOptions { max_flight_duration: Some(limit), ..*self.options }))
     }
 
     fn with(&self, options: CallOptions) -> Self {
-        Self { router: Arc::clone(&self.router), options }
+        Self { router: Arc::clone(&self.router), options: SharedOptions::new(options) }
     }
 
     /// Why joins end in [`Closed`](crate::JoinError::Closed); `None` while they don't.
@@ -367,7 +367,7 @@ where
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = V> + Send + 'static,
     {
-        Join::new(Arc::clone(&self.router), self.options, key.into(), work)
+        Join::new(Arc::clone(&self.router), self.options.clone(), key.into(), work)
     }
 
     /// [`join`](Self::join) for values that can't or needn't be cloned: all callers share one `Arc`.
@@ -380,7 +380,7 @@ where
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = V> + Send + 'static,
     {
-        JoinShared::new(Arc::clone(&self.router), self.options, key.into(), work)
+        JoinShared::new(Arc::clone(&self.router), self.options.clone(), key.into(), work)
     }
 
     /// Detaches the key's flight: callers that wait for it still get its result, a join made after this returns starts
@@ -435,7 +435,7 @@ where
     V: Send + Sync + 'static,
 {
     fn clone(&self) -> Self {
-        self.with(self.options)
+        Self { router: Arc::clone(&self.router), options: self.options.clone() }
     }
 }
 

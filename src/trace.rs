@@ -17,17 +17,21 @@ const TARGET: &str = "shardflight";
 /// The span that this thread is in, if a subscriber could ever see one below it. Without a subscriber, that is known at
 /// the price of a load.
 pub(crate) fn caller() -> Option<Contained<Span>> {
-    if LevelFilter::current() == LevelFilter::OFF {
+    if !is_on() {
         return None;
     }
     let span = Contained::new(unwind::catch(Span::current).ok()?);
     (!span.get().is_none() || hears_of_flights()).then_some(span)
 }
 
+/// Whether any subscriber may listen: a load, and no user code.
+pub(crate) fn is_on() -> bool {
+    LevelFilter::current() != LevelFilter::OFF
+}
+
 /// Whether anyone would see a flight's span or the events in it.
 pub(crate) fn hears_of_flights() -> bool {
-    LevelFilter::current() != LevelFilter::OFF
-        && unwind::catch(|| enabled!(target: TARGET, Level::DEBUG)).unwrap_or(false)
+    is_on() && unwind::catch(|| enabled!(target: TARGET, Level::DEBUG)).unwrap_or(false)
 }
 
 /// The span that work runs under. It follows from its leader's and is no child of it: a span stays open for as long as its

@@ -15,6 +15,7 @@ use crate::{
     error::{JoinError, TryJoinError},
     shard::{Begins, FlightRef, Slot},
     sync::{AtomicU8, AtomicWaker, Cell, OnceLock},
+    trace,
     unwind::drop_contained,
 };
 
@@ -55,8 +56,8 @@ const ERROR_WANTED: u8 = 32;
 
 pub(crate) struct Record<V> {
     flight: FlightRef,
-    /// The flight under way that the work of this one waits for.
-    predecessor: Option<Weak<Self>>,
+    /// What most flights don't have, in one word.
+    rare: Option<Box<Rare<V>>>,
     /// Set once, in the turn that unmapped the flight.
     outcome: OnceLock<Outcome<V>>,
     flags: AtomicU8,
@@ -66,10 +67,15 @@ pub(crate) struct Record<V> {
     parked: Cell<ParkedWork<V>>,
     /// Blocking work that waits for a thread.
     unbegun: Cell<Unbegun>,
-    /// For followers to say that it follows from theirs. Its work keeps it open, and nothing else does.
-    span: std::sync::OnceLock<Weak<Span>>,
     /// Of the callers so far, the way of one that can do most with the value. Only turns of the flight's shard look at it.
     publish_mixed: AtomicCell<Option<PublishMixed<V>>>,
+}
+
+struct Rare<V> {
+    /// The flight under way that the work of this one waits for.
+    predecessor: Option<Weak<Record<V>>>,
+    /// For followers to say that it follows from theirs. Its work keeps it open, and nothing else does.
+    span: std::sync::OnceLock<Weak<Span>>,
 }
 
 /// Blocking work that no thread has begun. Run or dropped, it completes its flight.
@@ -84,13 +90,14 @@ impl<V> Record<V> {
         };
         Arc::new(Self {
             flight,
-            predecessor,
+            // A subscriber that comes later finds no span here.
+            rare: (predecessor.is_some() || trace::is_on())
+                .then(|| Box::new(Rare { predecessor, span: std::sync::OnceLock::new() })),
             outcome: OnceLock::new(),
             flags: AtomicU8::new(flags),
             task: AtomicWaker::new(),
             parked: Cell::empty(),
             unbegun: Cell::empty(),
-            span: std::sync::OnceLock::new(),
             publish_mixed: AtomicCell::new(None),
         })
     }
@@ -101,13 +108,14 @@ impl<V> Record<V> {
 
     /// Of the flight under way that it waited for at its beginning, as long as anyone has it.
     pub(crate) fn predecessor(&self) -> Option<Arc<Self>> {
-        self.predecessor.as_ref()?.upgrade()
+        self.rare.as_ref()?.predecessor.as_ref()?.upgrade()
     }
 
     /// Whether its work waits at its beginning. When it no longer does, its shard has it begin.
     pub(crate) fn begins_later(&self) -> bool {
         // Relaxed: it is said before the record is anywhere else.
-        self.predecessor.is_some() || self.flags.load(Ordering::Relaxed) & AFTER_ABORTED != 0
+        self.rare.as_ref().is_some_and(|rare| rare.predecessor.is_some())
+            || self.flags.load(Ordering::Relaxed) & AFTER_ABORTED != 0
     }
 
     /// The work is about to be called. Tells the first time from others.
@@ -127,11 +135,11 @@ impl<V> Record<V> {
 
     /// Once, by its leader.
     pub(crate) fn set_span(&self, span: Weak<Span>) {
-        let _ = self.span.set(span);
+        let _ = self.rare.as_ref().map(|rare| rare.span.set(span));
     }
 
     pub(crate) fn span(&self) -> Option<Arc<Span>> {
-        self.span.get()?.upgrade()
+        self.rare.as_ref()?.span.get()?.upgrade()
     }
 
     /// Whether the outcome is published.

@@ -141,7 +141,7 @@ where
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         let mut cx = Context::from_waker(&waker);
         let work = BlockingWork::<_, C>::new(work);
-        let entry = Entry { place, key, work, options: self.options(), context, timeout, waker: waker.clone() };
+        let entry = Entry { place, key, work, options: self.options().clone(), context, timeout, waker: waker.clone() };
         let (joining, polled) = Joining::entered(Arc::clone(router), entry, &mut cx);
         match polled {
             Poll::Ready(delivered) => delivered,

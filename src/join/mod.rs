@@ -15,7 +15,7 @@ use std::{
 
 use self::state::Joining;
 use crate::{
-    config::CallOptions,
+    config::SharedOptions,
     error::{JoinError, TryJoinError},
     router::Router,
     task::{AsyncWork, ByArc, ByClone, ByResult, BySharedError},
@@ -140,7 +140,7 @@ macro_rules! joining {
             $key: Eq + Send + 'static,
             $($types: Send + Sync + 'static),+
         {
-            pub(crate) fn new(router: Arc<Router<$key, $value, S>>, options: CallOptions, key: $key, work: F) -> Self {
+            pub(crate) fn new(router: Arc<Router<$key, $value, S>>, options: SharedOptions, key: $key, work: F) -> Self {
                 Self { joining: Joining::new(router, options, key, AsyncWork::new(work)) }
             }
         }

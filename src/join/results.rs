@@ -41,7 +41,7 @@ where
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<T, E>> + Send + 'static,
     {
-        TryJoin::new(Arc::clone(self.router()), self.options(), key.into(), work)
+        TryJoin::new(Arc::clone(self.router()), self.options().clone(), key.into(), work)
     }
 }
 
@@ -98,6 +98,6 @@ where
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<T, E>> + Send + 'static,
     {
-        TryJoinShared::new(Arc::clone(self.router()), self.options(), key.into(), work)
+        TryJoinShared::new(Arc::clone(self.router()), self.options().clone(), key.into(), work)
     }
 }

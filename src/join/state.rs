@@ -11,7 +11,7 @@ use std::{
 
 use super::timeout::WaitTimeout;
 use crate::{
-    config::{CallOptions, Freshness, RunWork},
+    config::{Freshness, RunWork, SharedOptions},
     engine::{
         After, Answer, BoxedFuture, Completer, Engine, InPlaceEnd, Key, LatestWaker, Launch, Live, Message, Needed,
         ParkedWork, QueuedJoin, Record, Reply, Value,
@@ -47,7 +47,7 @@ enum Stage<K: Key, V: Value, W> {
     Idle {
         key: K,
         work: W,
-        options: CallOptions,
+        options: SharedOptions,
     },
     /// The shard was out: the join waits in its queue, and its work with it.
     Queued {
@@ -116,7 +116,7 @@ where
     K: Eq + Send + 'static,
     V: Send + Sync + 'static,
 {
-    pub(crate) fn new(router: Arc<Router<K, V, S>>, options: CallOptions, key: K, work: W) -> Self {
+    pub(crate) fn new(router: Arc<Router<K, V, S>>, options: SharedOptions, key: K, work: W) -> Self {
         Self { router, stage: Stage::Idle { key, work, options }, waiting: None }
     }
 }
@@ -154,7 +154,7 @@ pub(super) struct Entry<K, W> {
     pub(super) place: router::Place,
     pub(super) key: K,
     pub(super) work: W,
-    pub(super) options: CallOptions,
+    pub(super) options: SharedOptions,
     pub(super) context: CallContext,
     pub(super) timeout: Option<Box<WaitTimeout>>,
     pub(super) waker: Waker,

@@ -32,16 +32,19 @@ pub(crate) struct Flight<T: Types> {
     pub(super) stage: Stage,
     /// It has a time limit of its own.
     pub(super) own_deadline: bool,
-    /// The flight that begins when this one's execution has ended, unless it is over by then.
-    pub(super) successor: Option<FlightId>,
     /// That it is crowded has been reported.
     pub(super) crowded: bool,
-    /// As its leader's `describe` said.
-    description: Option<Description>,
+    /// What most flights don't have, in one word.
+    rare: Option<Box<Rare>>,
 }
 
-/// Boxed twice, so that it takes one word where there is none, as nearly always.
-type Description = Box<Box<str>>;
+#[derive(Clone, Default)]
+struct Rare {
+    /// As its leader's `describe` said.
+    description: Option<Box<str>>,
+    /// The flight that begins when this one's execution has ended, unless it is over by then.
+    successor: Option<FlightId>,
+}
 
 impl<T: Types> Flight<T> {
     pub(super) fn new(
@@ -61,9 +64,8 @@ impl<T: Types> Flight<T> {
             waiters: Waiters::led_by(leader),
             stage,
             own_deadline: false,
-            successor: None,
             crowded: false,
-            description: description.map(Box::new),
+            rare: description.map(|description| Box::new(Rare { description: Some(description), successor: None })),
         }
     }
 
@@ -77,13 +79,17 @@ impl<T: Types> Flight<T> {
     }
 
     pub(super) fn successor(&self) -> Option<FlightRef> {
-        self.successor.map(|id| FlightRef { hash: self.itself.hash, id })
+        let id = self.rare.as_ref()?.successor?;
+        Some(FlightRef { hash: self.itself.hash, id })
+    }
+
+    pub(super) fn set_successor(&mut self, successor: FlightId) {
+        self.rare.get_or_insert_default().successor = Some(successor);
     }
 
     pub(super) fn take_successor(&mut self) -> Option<FlightRef> {
-        let successor = self.successor();
-        self.successor = None;
-        successor
+        let id = self.rare.as_mut()?.successor.take()?;
+        Some(FlightRef { hash: self.itself.hash, id })
     }
 
     /// Its callers, to be answered; the flight stays until its work is gone.
@@ -108,6 +114,6 @@ impl<T: Types> Flight<T> {
     }
 
     pub(super) fn description(&self) -> Option<&str> {
-        self.description.as_ref().map(|description| &***description)
+        self.rare.as_ref()?.description.as_deref()
     }
 }

@@ -166,7 +166,7 @@ impl<T: Types> Flights<T> {
     /// Whether a join can find it: first, or as the one that waits for the first.
     #[cfg(all(any(test, fuzzing), not(shardflight_shuttle)))]
     pub(super) fn is_joinable(&self, flight: FlightRef) -> bool {
-        let waits = |first: &Box<Flight<T>>| first.itself.hash == flight.hash && first.successor == Some(flight.id);
+        let waits = |first: &Box<Flight<T>>| first.successor() == Some(flight);
         self.is_first(flight) || self.by_key.find(flight.hash, waits).is_some()
     }
 

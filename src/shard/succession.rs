@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::{
     Effect, Join, Joined, Report, Shard, Types,
-    flight::Stage,
+    flight::{Flight, Stage},
     flights::Table,
     join::is_past_its_deadline,
     message::{Cut, FlightRef},
@@ -56,8 +56,8 @@ impl<T: Types> Shard<T> {
     ) {
         let Some(flight) = self.flights.find(first) else { return };
         // One that has waited before, and is over, has begun the grace.
-        let begins_grace = flight.stage == Stage::Ending && flight.successor.is_none();
-        flight.successor = Some(successor.id);
+        let begins_grace = flight.stage == Stage::Ending && flight.successor().is_none();
+        flight.set_successor(successor.id);
         if begins_grace {
             // A join may have read the clock before the flight was cut short.
             flight.started = flight.started.max(now);
@@ -114,7 +114,7 @@ impl<T: Types> Shard<T> {
             self.begin_grace(flight, effects);
         } else if let Some(flight) = self.flights.find(flight) {
             // Another may have waited, and be over.
-            flight.successor = None;
+            flight.take_successor();
         }
         cut
     }
@@ -139,7 +139,7 @@ impl<T: Types> Shard<T> {
     pub(super) fn end_oldest_grace(&mut self, now: Instant, effects: &mut Vec<Effect<T>>) {
         let Some(aborted) = self.endings.remove_oldest() else { return };
         let Some(successor) = self.flights.successor(aborted) else {
-            self.flights.find(aborted).into_iter().for_each(|aborted| aborted.successor = None);
+            self.flights.find(aborted).and_then(Flight::take_successor);
             return;
         };
         if let Some((gone, table)) = self.flights.remove(aborted) {

@@ -148,7 +148,11 @@ impl<'a> Names<'a> {
         let age = trial.setting.deadline.map_or(0, |deadline| age.min(deadline.into()));
         let joinable = trial.shard.flights.is_joinable(flight.itself);
         print.extend([self.flight(flight.itself.id), byte(flight.key.0), byte(age)]);
-        print.extend([u8::from(joinable), flight.stage as u8, flight.successor.map_or(END, |id| self.flight(id))]);
+        print.extend([
+            u8::from(joinable),
+            flight.stage as u8,
+            flight.successor().map_or(END, |next| self.flight(next.id)),
+        ]);
         for (number, waker) in flight.waiters.iter() {
             print.push(byte(number));
             print.extend(waker.to_le_bytes().into_iter().take(2));

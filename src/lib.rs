@@ -236,6 +236,7 @@ mod coalescer;
 mod config;
 mod engine;
 mod error;
+mod flight;
 mod handle;
 #[cfg(all(test, shardflight_shuttle))]
 mod interleavings;
@@ -266,6 +267,7 @@ pub use config::{Freshness, OnAbandon, OnExpiry, RunWork};
 pub use error::{
     BuildError, CaughtPanic, Closed, ClosedReason, InvalidRollout, JoinError, JoinErrorKind, TryJoinError,
 };
+pub use flight::Flight;
 pub use handle::Handle;
 pub use join::{Join, JoinShared, TryJoin, TryJoinShared};
 pub use scope::{Machine, Scope, Topology};

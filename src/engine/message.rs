@@ -37,6 +37,10 @@ impl<K: Eq, V> Types for Live<K, V> {
     fn record(flight: FlightRef, begins: Begins) -> Arc<Record<V>> {
         Record::new(flight, begins)
     }
+
+    fn forget(record: &Arc<Record<V>>) {
+        record.forget();
+    }
 }
 
 /// The messages of one key are handled in the order in which they were sent, whether or not they found the shard out.

@@ -26,7 +26,7 @@ use std::sync::{
 };
 
 pub(crate) use self::{
-    ask::{Asked, Look},
+    ask::{AnyEngine, Asked, Look},
     complete::{After, Completer, InPlaceEnd},
     drain::Drained,
     latest_waker::LatestWaker,

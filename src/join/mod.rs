@@ -13,6 +13,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+pub(crate) use self::blocking::{block_on, refuse_async_code};
 use self::state::Joining;
 use crate::{
     config::CallOptions,

@@ -472,10 +472,10 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Delivery<V>> {
         // In this poll's hands alone: whatever happens here, dropping this completes the flight (G5).
-        let completer = Completer::new(Arc::clone(&self.router.engine), record);
+        let mut completer = Completer::new(Arc::clone(&self.router.engine), record);
         self.stage = Stage::Done;
         let mut work = Some(work);
-        let polled = task::poll_in_place(&mut work, &completer, cx);
+        let polled = task::poll_in_place(&mut work, &mut completer, cx);
         if let Poll::Ready(output) = polled {
             let own = match completer.complete_in_place(output) {
                 InPlaceEnd::Own(value) => value.map(Delivered::Own),

@@ -20,6 +20,9 @@ pub(crate) trait Types {
 
     /// For the flight of this identity.
     fn record(flight: FlightRef, begins: Begins) -> Self::Record;
+
+    /// Says in the record that no join finds its flight any more. Runs nothing of the user's.
+    fn forget(record: &Self::Record);
 }
 
 /// When the work of a new flight begins.

@@ -208,14 +208,14 @@ impl<T: Types> Shard<T> {
     /// join starts anew (G9).
     pub(crate) fn forget(&mut self, hash: u64, key: &T::Key) -> Result<bool, CaughtPanic> {
         let Some(flight) = self.flights.first(hash, key)?.map(|flight| flight.itself) else { return Ok(false) };
-        let forgotten = self.flights.detach(flight);
+        let forgotten = self.flights.forget(flight);
         self.counters.forgets += forgotten as u64;
         Ok(forgotten > 0)
     }
 
     /// Detaches every flight, and says how many there were to detach.
     pub(crate) fn forget_all(&mut self) -> usize {
-        let forgotten = self.flights.detach_all();
+        let forgotten = self.flights.forget_all();
         self.counters.forgets += forgotten as u64;
         forgotten
     }
@@ -308,6 +308,7 @@ impl<T: Types> Shard<T> {
                 effects.push(Effect::Discard(flight));
                 continue;
             }
+            T::forget(&flight.record);
             let abort = abort || flight.stage == Stage::Pending;
             self.lingering += 1;
             self.counters.aborts += u64::from(abort);

@@ -91,6 +91,7 @@ impl<T: Types> Shard<T> {
         let found = self.flights.find(flight)?;
         self.waiters -= found.waiters.len();
         self.lingering += 1;
+        T::forget(&found.record);
         let has_begun = found.is_under_way();
         let has_successor = self.flights.successor(flight).is_some();
         let stays = has_begun && !self.limits.abort_grace.is_zero() && (has_successor || self.flights.is_first(flight));
@@ -148,6 +149,7 @@ impl<T: Types> Shard<T> {
     pub(super) fn pass_over(&mut self, overdue: FlightRef, now: Instant, effects: &mut Vec<Effect<T>>) {
         let table = if self.flights.is_first(overdue) { Table::ByKey } else { Table::ById };
         self.flights.detach(overdue);
+        self.flights.get(overdue).into_iter().for_each(|overdue| T::forget(&overdue.record));
         if let Some(successor) = self.flights.find(overdue).and_then(|flight| flight.take_successor()) {
             self.begin(successor, table, now, effects);
         }

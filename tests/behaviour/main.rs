@@ -14,6 +14,7 @@ mod cancellation;
 mod caps;
 mod closed_reason;
 mod coalescing;
+mod current_flight;
 mod deadlines;
 mod errors;
 mod events;

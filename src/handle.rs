@@ -388,7 +388,8 @@ where
     /// Detaches the key's flight: callers that wait for it still get its result, a join made after this returns starts
     /// anew (G9). Says whether there was one.
     ///
-    /// For use after a write: what was read before it may be old.
+    /// For use after a write: what was read before it may be old. The detached work goes on: if it stores what it has read, it
+    /// has to ask whether it [is forgotten](Flight::is_forgotten), see [a cache in front](crate#a-cache-in-front).
     ///
     /// # Cancellation
     ///

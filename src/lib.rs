@@ -104,7 +104,8 @@
 //!
 //! A flight leaves its shard's map before its result is published, so a join that is first polled after the publication
 //! finds no flight and starts one (G3). What a follower gets may have been *read* before it joined, by as much as the
-//! flight's age: after a write, call [`Handle::forget`].
+//! flight's age: after a write, call [`Handle::forget`], or join with [`Freshness::StartedAfterCall`]. Where results are
+//! stored, `forget` is not enough: see [A cache in front](#a-cache-in-front).
 //!
 //! # Where work runs
 //!
@@ -222,6 +223,8 @@
 //! join; where there are no timers, a thread of the crate's own keeps the time. When that runtime shuts down, callers that
 //! still wait get [`JoinError::Closed`] or [`JoinError::Aborted`]; on a `current_thread` runtime that is not driven, no work
 //! runs and no caller is answered.
+//!
+#![doc = include_str!("docs/caching.md")]
 //!
 #![doc = include_str!("docs/testing.md")]
 //!

@@ -248,6 +248,7 @@ mod join;
 mod metrics;
 mod observer;
 mod queue;
+mod report;
 mod rollout;
 mod router;
 mod scope;
@@ -272,7 +273,8 @@ pub use error::{
 };
 pub use flight::Flight;
 pub use handle::Handle;
-pub use join::{Join, JoinShared, TryJoin, TryJoinShared};
+pub use join::{Join, JoinShared, TryJoin, TryJoinShared, WithReport};
+pub use report::{CallerRole, FlightReport};
 pub use scope::{Machine, Scope, Topology};
 pub use stats::{FlightInfo, Inspection, Stats};
 

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     error::JoinError,
     shard::{Completion, Ended, FlightRef, Leaves, Left, Slot},
+    sync::now,
     task::current::{self, Current, Entered},
     unwind::drop_contained,
 };
@@ -97,6 +98,7 @@ impl<K: Key, V: Value> Completer<K, V> {
         let mut unpublished = Some(ending);
         let ended = engine.visit(flight.id.shard(), |state| {
             let mut ended = state.complete(flight, completion_of(unpublished.as_ref()?, true))?;
+            ended.asked_times().into_iter().for_each(|times| times.end(now()));
             let (waiters, leader) = (ended.waiters.len(), ended.waiters.take_leader());
             if waiters > 1 {
                 unpublished.take().into_iter().for_each(|ending| ended.record.publish(ending));
@@ -138,6 +140,7 @@ pub(super) fn end<K: Key, V: Value>(
     was_called: bool,
 ) -> Option<Ended<Live<K, V>>> {
     let ended = state.complete(flight, completion_of(ending.as_ref()?, was_called))?;
+    ended.asked_times().into_iter().for_each(|times| times.end(now()));
     ending.take().into_iter().for_each(|ending| ended.record.publish(ending));
     Some(ended)
 }

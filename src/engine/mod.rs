@@ -16,6 +16,7 @@ mod published;
 mod record;
 mod respond;
 mod turn;
+mod watch;
 
 #[cfg(all(test, not(shardflight_shuttle)))]
 mod tests;
@@ -35,6 +36,7 @@ pub(crate) use self::{
     record::{BoxedFuture, Ending, Needed, Output, ParkedWork, Record},
     respond::Responding,
     turn::State,
+    watch::Watch,
 };
 use crate::{
     observer::Observer,

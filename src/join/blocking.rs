@@ -144,7 +144,7 @@ where
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         let mut cx = Context::from_waker(&waker);
         let work = BlockingWork::<_, C>::new(work);
-        let entry = Entry { place, key, work, fresh, context, timeout, waker: waker.clone() };
+        let entry = Entry { place, key, work, fresh, context, timeout, waker: waker.clone(), watch: None };
         let (joining, polled) = Joining::entered(Arc::clone(router), entry, &mut cx);
         match polled {
             Poll::Ready(delivered) => delivered,

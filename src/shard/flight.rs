@@ -1,9 +1,10 @@
 //! One execution of work for one key, and the callers that wait for it.
 
-use std::{mem, time::Instant};
+use std::{mem, sync::Arc, time::Instant};
 
 use super::{
     message::{Cut, FlightId, FlightRef, Types},
+    times::Times,
     waiters::Waiters,
 };
 
@@ -34,12 +35,18 @@ pub(crate) struct Flight<T: Types> {
     pub(super) successor: Option<FlightId>,
     /// That it is crowded has been reported.
     pub(super) crowded: bool,
-    /// As its leader's `describe` said.
-    description: Option<Description>,
+    /// Boxed, so that it takes one word where there is nothing, as nearly always.
+    extras: Option<Box<Extras>>,
 }
 
-/// Boxed twice, so that it takes one word where there is none, as nearly always.
-type Description = Box<Box<str>>;
+/// What few flights have.
+#[derive(Clone, Default)]
+struct Extras {
+    /// As its leader's `describe` said.
+    description: Option<Box<str>>,
+    /// Where a caller asks for them.
+    times: Option<Arc<Times>>,
+}
 
 impl<T: Types> Flight<T> {
     pub(super) fn new(
@@ -60,7 +67,7 @@ impl<T: Types> Flight<T> {
             stage,
             successor: None,
             crowded: false,
-            description: description.map(Box::new),
+            extras: description.map(|description| Box::new(Extras { description: Some(description), times: None })),
         }
     }
 
@@ -88,13 +95,14 @@ impl<T: Types> Flight<T> {
         let started = mem::replace(&mut self.started, now);
         self.stage = Stage::Ending;
         let (record, waiters) = (self.record.clone(), mem::take(&mut self.waiters));
-        Cut { itself: self.itself, key: None, started, record, waiters }
+        Cut { itself: self.itself, key: None, started, times: self.take_times(), record, waiters }
     }
 
     /// The same where it does not stay.
-    pub(crate) fn into_cut(self) -> Cut<T> {
+    pub(crate) fn into_cut(mut self) -> Cut<T> {
+        let times = self.take_times();
         let Self { itself, key, started, record, waiters, .. } = self;
-        Cut { itself, key: Some(key), started, record, waiters }
+        Cut { itself, key: Some(key), started, times, record, waiters }
     }
 
     /// The first time that there are as many waiters as `crowd`: true.
@@ -105,6 +113,32 @@ impl<T: Types> Flight<T> {
     }
 
     pub(super) fn description(&self) -> Option<&str> {
-        self.description.as_ref().map(|description| &***description)
+        self.extras.as_ref()?.description.as_deref()
+    }
+
+    /// Its work is given to run.
+    pub(super) fn begin(&mut self, now: Instant) {
+        self.stage = Stage::Running;
+        self.started = now;
+        self.asked_times().into_iter().for_each(|times| times.begin(now));
+    }
+
+    /// For a caller that asks.
+    pub(super) fn times(&mut self) -> Arc<Times> {
+        let (has_begun, started) = (self.is_under_way(), self.started);
+        let times = self.extras.get_or_insert_default().times.get_or_insert_with(Times::new);
+        if has_begun {
+            times.begin(started);
+        }
+        Arc::clone(times)
+    }
+
+    /// If a caller has asked.
+    pub(crate) fn asked_times(&self) -> Option<&Times> {
+        self.extras.as_ref()?.times.as_deref()
+    }
+
+    fn take_times(&mut self) -> Option<Arc<Times>> {
+        self.extras.as_mut()?.times.take()
     }
 }

@@ -28,6 +28,7 @@ mod limits;
 mod message;
 mod snapshot;
 mod succession;
+mod times;
 mod waiters;
 
 #[cfg(all(any(test, fuzzing), not(shardflight_shuttle)))]
@@ -46,6 +47,7 @@ pub(crate) use self::{
         Types,
     },
     snapshot::FlightSnapshot,
+    times::Times,
     waiters::Present,
 };
 use crate::{

@@ -3,10 +3,11 @@
 use std::{
     cmp::Reverse,
     mem,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use super::{FlightId, FlightRef, Shard, Types, flight::Flight};
+use super::{FlightId, FlightRef, Shard, Times, Types, flight::Flight};
 use crate::{stats::Stats, tally::Led};
 
 /// A flight, as seen from outside.
@@ -61,6 +62,11 @@ impl<T: Types> Shard<T> {
     /// One flight, unless it is over.
     pub(crate) fn snapshot(&self, flight: FlightRef, now: Instant) -> Option<FlightSnapshot> {
         self.flights.under_way(flight).map(|flight| FlightSnapshot::of(flight, now))
+    }
+
+    /// When a flight began and will have ended, for a caller that asks.
+    pub(crate) fn times(&mut self, flight: FlightRef) -> Option<Arc<Times>> {
+        self.flights.find(flight).map(Flight::times)
     }
 
     /// The `most` flights with the most waiters, and the `most` oldest.

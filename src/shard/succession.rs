@@ -71,8 +71,7 @@ impl<T: Types> Shard<T> {
     pub(super) fn begin(&mut self, pending: FlightRef, table: Table, now: Instant, effects: &mut Vec<Effect<T>>) {
         // Its callers may all have left meanwhile.
         let Some(flight) = self.flights.find(pending) else { return };
-        flight.stage = Stage::Running;
-        flight.started = now;
+        flight.begin(now);
         effects.push(Effect::Run(flight.record.clone()));
         if table == Table::ByKey {
             self.flights.make_first(pending);

@@ -40,6 +40,7 @@ mod memory;
 mod panics;
 mod races;
 mod reentrancy;
+mod reports;
 mod rollout;
 mod runtimes;
 mod schedules;

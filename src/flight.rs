@@ -15,14 +15,14 @@ use crate::{
 /// It may be cloned, moved to other threads and kept: it keeps neither the coalescer nor the flight's result alive.
 #[derive(Clone)]
 pub struct Flight {
-    flight: FlightRef,
+    itself: FlightRef,
     record: Weak<dyn AnyRecord>,
     engine: Weak<dyn AnyEngine>,
 }
 
 impl Flight {
-    pub(crate) fn new(flight: FlightRef, record: Weak<dyn AnyRecord>, engine: Weak<dyn AnyEngine>) -> Self {
-        Self { flight, record, engine }
+    pub(crate) fn new(itself: FlightRef, record: Weak<dyn AnyRecord>, engine: Weak<dyn AnyEngine>) -> Self {
+        Self { itself, record, engine }
     }
 
     /// Whether joins find this flight no longer, so that another of its key may run beside it or has run since.
@@ -97,14 +97,14 @@ impl Flight {
     }
 
     fn ask(&self) -> Option<Asked<(), Option<FlightSnapshot>>> {
-        Some(self.engine.upgrade()?.look_for(self.flight))
+        Some(self.engine.upgrade()?.look_for(self.itself))
     }
 }
 
 impl fmt::Debug for Flight {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Flight")
-            .field("flight", &self.flight.id.number())
+            .field("flight", &self.itself.id.number())
             .field("forgotten", &self.is_forgotten())
             .finish_non_exhaustive()
     }

@@ -158,9 +158,9 @@
 //!
 //! # Observing
 //!
-//! [`Handle::stats`] counts; [`Handle::inspect`] shows the most crowded and the oldest flights. The following events go
-//! to tracing, under the target `shardflight`; the names are stable, times are in seconds, and without a subscriber it
-//! costs a check.
+//! [`Handle::stats`] counts; [`Handle::inspect`] shows the most crowded and the oldest flights; [`with_report`](WithReport)
+//! tells one caller of its own flight. The following events go to tracing, under the target `shardflight`; the names are
+//! stable, times are in seconds, and without a subscriber it costs a check.
 //!
 //! | level | message | fields |
 //! | --- | --- | --- |

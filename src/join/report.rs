@@ -17,8 +17,8 @@ pub(crate) trait Watched: Future + Unpin {
 /// A join whose output is a pair: the answer, and a [`FlightReport`] of what became of it, after an error too. From
 /// `with_report` of each join future.
 ///
-/// Costs the caller that asks one allocation, and one more of the first such caller of a flight, which tells the time once at its
-/// end. Other callers pay nothing. In everything else it is the join that it was made of. Ask before the join's first poll: one
+/// Costs the caller that asks one allocation, and the first such caller of a flight two more; the flight then reads the clock at
+/// its end. Other callers pay nothing. In everything else it is the join that it was made of. Ask before the join's first poll: one
 /// that has been polled before reports [`Refused`](crate::CallerRole::Refused).
 ///
 /// # Errors

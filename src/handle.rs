@@ -14,6 +14,7 @@ use crate::{
     config::{CallOptions, Freshness, SharedOptions},
     engine::{Drained, State},
     error::{Closed, ClosedReason, InvalidRollout, ZeroFlightDuration},
+    flight::Flight,
     join::{Join, JoinShared},
     rollout,
     router::Router,
@@ -188,6 +189,38 @@ where
     /// ```
     pub fn closed_reason(&self) -> Option<ClosedReason> {
         self.router.closed_reason()
+    }
+
+    /// The flight that this thread runs work of, if it is one of this coalescer's: for work that asks whether it is
+    /// [forgotten](Flight::is_forgotten) or [how many callers wait for it](Flight::info).
+    ///
+    /// Ask in the work itself: in its closure, in its future, or in blocking work. A task or a thread that the work starts
+    /// is none of the flight's, but the `Flight` may be moved into it. `None` also where the work runs without a flight, as
+    /// its key is [not coalesced](Self::set_rollout), and where it is being dropped unfinished.
+    ///
+    /// Costs a reference count, which all callers share, and takes no turn. Work that doesn't ask pays nothing for it but
+    /// two moves of a pointer at each poll.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), shardflight::JoinError> {
+    /// let handle = shardflight::Coalescer::<String, bool>::new().handle();
+    /// let inside = handle.clone();
+    /// let forgotten = handle.join("user:7", move || async move {
+    ///     let flight = inside.current_flight().expect("this is work of a flight");
+    ///     inside.forget("user:7").await.expect("the coalescer is open");
+    ///     flight.is_forgotten()
+    /// });
+    /// assert!(forgotten.await?);
+    /// assert!(handle.current_flight().is_none(), "this is no work");
+    /// # Ok(()) }
+    /// ```
+    pub fn current_flight(&self) -> Option<Flight> {
+        let engine = &self.router.engine;
+        let current = current::get().filter(|current| current.coalescer == engine.identity())?;
+        let weak = Arc::downgrade(engine);
+        Some(Flight::new(current.flight, current::record()?, weak))
     }
 
     /// Coalesces this fraction of the keys from now on, for all handles of the coalescer. Joins of the other keys run
@@ -386,7 +419,8 @@ where
     /// Detaches the key's flight: callers that wait for it still get its result, a join made after this returns starts
     /// anew (G9). Says whether there was one.
     ///
-    /// For use after a write: what was read before it may be old.
+    /// For use after a write: what was read before it may be old. The detached work goes on: if it stores what it has read, it
+    /// has to ask whether it [is forgotten](Flight::is_forgotten), see [a cache in front](crate#a-cache-in-front).
     ///
     /// # Cancellation
     ///

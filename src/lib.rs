@@ -112,6 +112,8 @@
 //!   poll. Of a key one flight is under way and one waits, however many callers write and read.
 //! - [`Handle::forget`]: the next join starts a new flight beside the one under way. Each call may cost one execution more.
 //!
+//! Where results are stored, `forget` is not enough: see [A cache in front](#a-cache-in-front).
+//!
 //! # Where work runs
 //!
 //! Under [`RunWork::Detached`], the default, work is a task of its own from the start. [`RunWork::InPlace`] lets a
@@ -163,9 +165,9 @@
 //!
 //! # Observing
 //!
-//! [`Handle::stats`] counts; [`Handle::inspect`] shows the most crowded and the oldest flights. The following events go
-//! to tracing, under the target `shardflight`; the names are stable, times are in seconds, and without a subscriber it
-//! costs a check.
+//! [`Handle::stats`] counts; [`Handle::inspect`] shows the most crowded and the oldest flights; [`with_report`](WithReport)
+//! tells one caller of its own flight. The following events go to tracing, under the target `shardflight`; the names are
+//! stable, times are in seconds, and without a subscriber it costs a check.
 //!
 //! | level | message | fields |
 //! | --- | --- | --- |
@@ -230,6 +232,8 @@
 //! still wait get [`JoinError::Closed`] or [`JoinError::Aborted`]; on a `current_thread` runtime that is not driven, no work
 //! runs and no caller is answered.
 //!
+#![doc = include_str!("docs/caching.md")]
+//!
 #![doc = include_str!("docs/testing.md")]
 //!
 //! # In front of HTTP
@@ -243,6 +247,7 @@ mod coalescer;
 mod config;
 mod engine;
 mod error;
+mod flight;
 mod handle;
 #[cfg(all(test, shardflight_shuttle))]
 mod interleavings;
@@ -251,6 +256,7 @@ mod join;
 mod metrics;
 mod observer;
 mod queue;
+mod report;
 mod rollout;
 mod router;
 mod scope;
@@ -274,8 +280,10 @@ pub use error::{
     BuildError, CaughtPanic, Closed, ClosedReason, InvalidRollout, JoinError, JoinErrorKind, TryJoinError,
     ZeroFlightDuration,
 };
+pub use flight::Flight;
 pub use handle::Handle;
-pub use join::{Join, JoinShared, TryJoin, TryJoinShared};
+pub use join::{Join, JoinShared, TryJoin, TryJoinShared, WithReport};
+pub use report::{CallerRole, FlightReport};
 pub use scope::{Machine, Scope, Topology};
 pub use stats::{FlightInfo, Inspection, Stats};
 

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     error::Closed,
+    shard::{FlightRef, FlightSnapshot},
     sync::{now, oneshot},
     unwind::Contained,
 };
@@ -29,6 +30,18 @@ impl<I, T> Asked<I, T> {
             Self::Queued(answered) => answered.await.map_err(|_| Closed)?,
         };
         answer.map(|answer| (input, answer))
+    }
+}
+
+/// The shards of a flight, whatever its keys and values are.
+pub(crate) trait AnyEngine: Send + Sync {
+    /// Asks its shard for a flight; there is no answer if it is over.
+    fn look_for(self: Arc<Self>, flight: FlightRef) -> Asked<(), Option<FlightSnapshot>>;
+}
+
+impl<K: Key, V: Value> AnyEngine for Engine<K, V> {
+    fn look_for(self: Arc<Self>, flight: FlightRef) -> Asked<(), Option<FlightSnapshot>> {
+        self.ask(flight.id.shard(), (), move |state, ()| state.shard.snapshot(flight, now()))
     }
 }
 

@@ -12,7 +12,8 @@ use super::{
 use crate::{
     error::JoinError,
     shard::{Completion, Ended, FlightRef, Leaves, Left, Slot},
-    task::current::Current,
+    sync::now,
+    task::current::{self, Current, Entered},
     unwind::drop_contained,
 };
 
@@ -21,7 +22,7 @@ use crate::{
 pub(crate) struct Completer<K: Key, V: Value> {
     // All that there is in a task beside the work: with two pointers, and small work, Tokio's task is half as large.
     engine: Arc<Engine<K, V>>,
-    /// `None` once the duty is done.
+    /// `None` while the work runs, and once the duty is done.
     record: Option<Arc<Record<V>>>,
 }
 
@@ -47,9 +48,10 @@ impl<K: Key, V: Value> Completer<K, V> {
         }
     }
 
-    /// Whose work it is that runs, as long as it runs.
-    pub(crate) fn current(&self) -> Current {
-        Current { coalescer: self.engine.identity(), flight: self.record().flight() }
+    /// As long as the guard is there, its work runs on this thread. Until then the record is with the thread.
+    pub(crate) fn enter(&mut self) -> (&Engine<K, V>, Entered<'_, V>) {
+        let current = Current { coalescer: self.engine.identity(), flight: self.record().flight() };
+        (&self.engine, current::enter(current, &mut self.record))
     }
 
     pub(crate) fn share_record(&self) -> Arc<Record<V>> {
@@ -96,6 +98,7 @@ impl<K: Key, V: Value> Completer<K, V> {
         let mut unpublished = Some(ending);
         let ended = engine.visit(flight.id.shard(), |state| {
             let mut ended = state.complete(flight, completion_of(unpublished.as_ref()?, true))?;
+            ended.asked_times().into_iter().for_each(|times| times.end(now()));
             let (waiters, leader) = (ended.waiters.len(), ended.waiters.take_leader());
             if waiters > 1 {
                 unpublished.take().into_iter().for_each(|ending| ended.record.publish(ending));
@@ -137,6 +140,7 @@ pub(super) fn end<K: Key, V: Value>(
     was_called: bool,
 ) -> Option<Ended<Live<K, V>>> {
     let ended = state.complete(flight, completion_of(ending.as_ref()?, was_called))?;
+    ended.asked_times().into_iter().for_each(|times| times.end(now()));
     ending.take().into_iter().for_each(|ending| ended.record.publish(ending));
     Some(ended)
 }

@@ -8,6 +8,7 @@ use super::{
     published::Takes,
     record::{Ending, ParkedWork, Record},
     respond::{self, Responding},
+    watch::Watch,
 };
 use crate::{
     error::JoinError,
@@ -37,6 +38,10 @@ impl<K: Eq, V> Types for Live<K, V> {
     fn record(flight: FlightRef, begins: Begins<&Arc<Record<V>>>) -> Arc<Record<V>> {
         Record::new(flight, begins)
     }
+
+    fn forget(record: &Arc<Record<V>>) {
+        record.forget();
+    }
 }
 
 /// The messages of one key are handled in the order in which they were sent, whether or not they found the shard out.
@@ -63,6 +68,7 @@ pub(crate) type Question<K, V> = Box<dyn FnOnce(&mut State<K, V>) + Send>;
 pub(crate) struct QueuedJoin<K: Key, V: Value> {
     pub(crate) join: Join<Live<K, V>>,
     pub(crate) takes: Takes<V>,
+    pub(crate) watch: Option<Arc<Watch>>,
     /// It is polled by the work of a flight.
     pub(crate) is_nested: bool,
     pub(crate) work: Box<dyn Launch<K, V>>,
@@ -249,13 +255,13 @@ impl<K: Key, V: Value> State<K, V> {
 
 impl<K: Key, V: Value> QueuedJoin<K, V> {
     fn handle(self, engine: &Arc<Engine<K, V>>, state: &mut State<K, V>, now: Instant) {
-        let Self { join, takes, is_nested, work, reply } = self;
+        let Self { join, takes, watch, is_nested, work, reply } = self;
         if reply.is_closed() {
             // It left before its shard saw it, and counts nowhere.
             state.actions.push(Action::Drop(Discard::Join(join, work)));
             return;
         }
-        let joined = state.join(join, takes, now);
+        let joined = state.join(join, takes, watch.as_deref(), now);
         let actions = &mut state.actions;
         let (answer, waker) = match joined {
             Joined::Leads { slot, record } => {

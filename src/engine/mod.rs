@@ -16,6 +16,7 @@ mod published;
 mod record;
 mod respond;
 mod turn;
+mod watch;
 
 #[cfg(all(test, not(shardflight_shuttle)))]
 mod tests;
@@ -26,7 +27,7 @@ use std::sync::{
 };
 
 pub(crate) use self::{
-    ask::{Asked, Look},
+    ask::{AnyEngine, Asked, Look},
     complete::{After, Completer, InPlaceEnd},
     drain::Drained,
     latest_waker::LatestWaker,
@@ -35,6 +36,7 @@ pub(crate) use self::{
     record::{BoxedFuture, Ending, Needed, Output, ParkedWork, Record},
     respond::Responding,
     turn::State,
+    watch::Watch,
 };
 use crate::{
     observer::Observer,

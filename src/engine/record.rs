@@ -53,6 +53,8 @@ const CALLED: u8 = 8;
 const AFTER_ABORTED: u8 = 16;
 /// A caller wants the value's error in an `Arc`.
 const ERROR_WANTED: u8 = 32;
+/// No join finds the flight any more, though it may go on.
+const FORGOTTEN: u8 = 64;
 
 pub(crate) struct Record<V> {
     flight: FlightRef,
@@ -145,6 +147,18 @@ impl<V> Record<V> {
     /// Whether the outcome is published.
     pub(crate) fn is_over(&self) -> bool {
         self.outcome.get().is_some()
+    }
+
+    /// To be called in the turn from which on no join finds the flight, before its end.
+    pub(super) fn forget(&self) {
+        // Relaxed: what happens after that turn, as the return of a `forget`, happens after this; it is ordered with no other
+        // value.
+        self.flags.fetch_or(FORGOTTEN, Ordering::Relaxed);
+    }
+
+    /// Whether joins find the flight no longer.
+    pub(crate) fn is_forgotten(&self) -> bool {
+        self.flags.load(Ordering::Relaxed) & FORGOTTEN != 0 || self.is_over()
     }
 
     pub(crate) fn error(&self) -> Option<&JoinError> {

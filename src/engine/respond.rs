@@ -45,6 +45,7 @@ pub(super) fn cut_short<K: Key, V: Value>(
         // Blocking work that no thread has begun: now it only drops what it came with, and its execution has ended.
         actions.extend(cut.record.claim().map(|unbegun| Action::Run(Deferred::new(unbegun))));
     }
+    cut.times.iter().for_each(|times| times.end(now()));
     cut.record.publish(Err(error));
     actions.push(Action::Respond(Responding::to_cut(engine, cut)));
 }
@@ -245,7 +246,7 @@ impl<K: Key, V: Value> Responding<K, V> {
 
     /// To the callers of a flight that was cut short.
     pub(super) fn to_cut(engine: &Arc<Engine<K, V>>, cut: Cut<Live<K, V>>) -> Box<Self> {
-        let Cut { itself, key, started, record, waiters } = cut;
+        let Cut { itself, key, started, record, waiters, .. } = cut;
         let error = record.error().cloned();
         let untold = Untold { engine: Arc::clone(engine), flight: itself.id, started, waiters: waiters.len(), error };
         Box::new(Self { untold: Some(untold), waiters: waiters.into_iter(), key })

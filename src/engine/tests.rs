@@ -50,6 +50,7 @@ fn queued(key: u8) -> (Message<u8, u8>, oneshot::Receiver<Answer<u8, u8>>) {
         Message::Join(Box::new(QueuedJoin {
             join: join(key),
             takes: ByClone::TAKES,
+            watch: None,
             is_nested: false,
             work,
             reply: reply_to,

@@ -8,6 +8,7 @@ use super::{
     message::{Action, Discard, Key, Live, Message, Value},
     published::Takes,
     respond,
+    watch::Watch,
 };
 use crate::{
     observer::Observer,
@@ -54,12 +55,21 @@ impl<K: Key, V: Value> State<K, V> {
         Self { number, shard, tallies, effects: Vec::new(), actions: Vec::new(), drain: None, observer }
     }
 
-    pub(crate) fn join(&mut self, join: Join<Live<K, V>>, takes: Takes<V>, now: Instant) -> Joined<Live<K, V>> {
+    pub(crate) fn join(
+        &mut self,
+        join: Join<Live<K, V>>,
+        takes: Takes<V>,
+        watch: Option<&Watch>,
+        now: Instant,
+    ) -> Joined<Live<K, V>> {
         let joined = self.shard.join(join, now, &mut self.effects);
         match &joined {
             Joined::Leads { record, .. } => record.note(takes, true),
             Joined::Follows { record, .. } => record.note(takes, false),
             Joined::Refused { .. } => {}
+        }
+        if let Some(watch) = watch {
+            watch.joined(&joined, self);
         }
         joined
     }

@@ -2,6 +2,7 @@
 
 use std::{
     hash::{BuildHasher, Hash},
+    pin::pin,
     sync::Arc,
     task::{Context, Poll, Wake, Waker},
     thread::{self, Thread},
@@ -141,7 +142,8 @@ where
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         let mut cx = Context::from_waker(&waker);
         let work = BlockingWork::<_, C>::new(work);
-        let entry = Entry { place, key, work, options: self.options().clone(), context, timeout, waker: waker.clone() };
+        let options = self.options().clone();
+        let entry = Entry { place, key, work, options, context, timeout, waker: waker.clone(), watch: None };
         let (joining, polled) = Joining::entered(Arc::clone(router), entry, &mut cx);
         match polled {
             Poll::Ready(delivered) => delivered,
@@ -192,10 +194,21 @@ impl Wake for Unpark {
     }
 }
 
+/// Blocks this thread until the future is ready.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    let (mut future, waker) = (pin!(future), Waker::from(Arc::new(Unpark(thread::current()))));
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return output;
+        }
+        thread::park();
+    }
+}
+
 /// Panics if this thread drives async tasks. Tokio tells by panicking from a receive that blocks; its message names no
 /// alternative, so ours follows it.
 #[track_caller]
-fn refuse_async_code(called: &str, instead: &str) {
+pub(crate) fn refuse_async_code(called: &str, instead: &str) {
     // In the destructor of a thread-local, Tokio panics whether or not it is async code that runs; and there none does.
     if is_thread_ending() {
         return;

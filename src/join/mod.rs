@@ -1,6 +1,7 @@
 //! The join futures; their common state machine is in `state`.
 
 mod blocking;
+mod report;
 mod results;
 mod state;
 mod timeout;
@@ -13,9 +14,12 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use self::state::Joining;
+pub(crate) use self::blocking::{block_on, refuse_async_code};
+pub use self::report::WithReport;
+use self::{report::Watched, state::Joining};
 use crate::{
     config::SharedOptions,
+    engine::Watch,
     error::{JoinError, TryJoinError},
     router::Router,
     task::{AsyncWork, ByArc, ByClone, ByResult, BySharedError},
@@ -34,22 +38,6 @@ where
     joining: Joining<K, V, AsyncWork<F, ByArc>, S>,
 }
 
-impl<K, V, F, Fut, S> Future for JoinShared<K, V, F, S>
-where
-    K: Hash + Eq + Send + 'static,
-    V: Send + Sync + 'static,
-    F: FnOnce() -> Fut + Send + 'static,
-    Fut: Future<Output = V> + Send + 'static,
-    S: BuildHasher,
-{
-    type Output = Result<Arc<V>, JoinError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let delivered = ready!(Pin::new(&mut self.joining).poll(cx))?;
-        Poll::Ready(delivered.into_arc())
-    }
-}
-
 /// The future of [`Handle::join`](crate::Handle::join); see [`JoinShared`] for how it behaves.
 #[must_use = "joining is lazy: nothing happens before the future is polled"]
 pub struct Join<K, V, F, S>
@@ -58,22 +46,6 @@ where
     V: Send + Sync + 'static,
 {
     joining: Joining<K, V, AsyncWork<F, ByClone>, S>,
-}
-
-impl<K, V, F, Fut, S> Future for Join<K, V, F, S>
-where
-    K: Hash + Eq + Send + 'static,
-    V: Clone + Send + Sync + 'static,
-    F: FnOnce() -> Fut + Send + 'static,
-    Fut: Future<Output = V> + Send + 'static,
-    S: BuildHasher,
-{
-    type Output = Result<V, JoinError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let delivered = ready!(Pin::new(&mut self.joining).poll(cx))?;
-        Poll::Ready(delivered.into_value(V::clone))
-    }
 }
 
 /// The future of [`Handle::try_join`](crate::Handle::try_join); see [`JoinShared`] for how it behaves.
@@ -87,23 +59,6 @@ where
     joining: Joining<K, Result<T, E>, AsyncWork<F, ByResult>, S>,
 }
 
-impl<K, T, E, F, Fut, S> Future for TryJoin<K, T, E, F, S>
-where
-    K: Hash + Eq + Send + 'static,
-    T: Clone + Send + Sync + 'static,
-    E: Clone + Send + Sync + 'static,
-    F: FnOnce() -> Fut + Send + 'static,
-    Fut: Future<Output = Result<T, E>> + Send + 'static,
-    S: BuildHasher,
-{
-    type Output = Result<T, TryJoinError<E>>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let delivered = ready!(Pin::new(&mut self.joining).poll(cx))?;
-        Poll::Ready(delivered.into_value(Result::clone)?.map_err(TryJoinError::Work))
-    }
-}
-
 /// The future of [`Handle::try_join_shared`](crate::Handle::try_join_shared); see [`JoinShared`] for how it behaves.
 #[must_use = "joining is lazy: nothing happens before the future is polled"]
 pub struct TryJoinShared<K, T, E, F, S>
@@ -115,26 +70,39 @@ where
     joining: Joining<K, Result<T, E>, AsyncWork<F, BySharedError>, S>,
 }
 
-impl<K, T, E, F, Fut, S> Future for TryJoinShared<K, T, E, F, S>
-where
-    K: Hash + Eq + Send + 'static,
-    T: Clone + Send + Sync + 'static,
-    E: Send + Sync + 'static,
-    F: FnOnce() -> Fut + Send + 'static,
-    Fut: Future<Output = Result<T, E>> + Send + 'static,
-    S: BuildHasher,
-{
-    type Output = Result<T, TryJoinError<Arc<E>>>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let delivered = ready!(Pin::new(&mut self.joining).poll(cx))?;
-        Poll::Ready(delivered.into_result())
-    }
-}
-
 /// What all of them have in common.
 macro_rules! joining {
-    ($name:ident<$key:ident, $($types:ident),+>, $value:ty) => {
+    ($name:ident<$key:ident, $($types:ident),+>, $value:ty, [$($bounds:tt)+], $output:ty, $delivered:ident => $answer:expr) => {
+        impl<$key, $($types),+, F, Fut, S> Future for $name<$key, $($types),+, F, S>
+        where
+            $key: Hash + Eq + Send + 'static,
+            $($bounds)+,
+            F: FnOnce() -> Fut + Send + 'static,
+            Fut: Future<Output = $value> + Send + 'static,
+            S: BuildHasher,
+        {
+            type Output = $output;
+
+            fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<$output> {
+                let $delivered = ready!(self.joining.poll(cx, None))?;
+                Poll::Ready($answer)
+            }
+        }
+
+        impl<$key, $($types),+, F, Fut, S> Watched for $name<$key, $($types),+, F, S>
+        where
+            $key: Hash + Eq + Send + 'static,
+            $($bounds)+,
+            F: FnOnce() -> Fut + Send + 'static,
+            Fut: Future<Output = $value> + Send + 'static,
+            S: BuildHasher,
+        {
+            fn poll_watched(&mut self, cx: &mut Context<'_>, watch: Option<&Arc<Watch>>) -> Poll<$output> {
+                let $delivered = ready!(self.joining.poll(cx, watch))?;
+                Poll::Ready($answer)
+            }
+        }
+
         impl<$key, $($types),+, F, S> $name<$key, $($types),+, F, S>
         where
             $key: Eq + Send + 'static,
@@ -142,6 +110,12 @@ macro_rules! joining {
         {
             pub(crate) fn new(router: Arc<Router<$key, $value, S>>, options: SharedOptions, key: $key, work: F) -> Self {
                 Self { joining: Joining::new(router, options, key, AsyncWork::new(work)) }
+            }
+
+            /// The same join, which also says whether this caller led or followed, when the flight started and how long it
+            /// ran: see [`WithReport`].
+            pub fn with_report(self) -> WithReport<Self> {
+                WithReport::new(self)
             }
         }
 
@@ -157,7 +131,18 @@ macro_rules! joining {
     };
 }
 
-joining!(JoinShared<K, V>, V);
-joining!(Join<K, V>, V);
-joining!(TryJoin<K, T, E>, Result<T, E>);
-joining!(TryJoinShared<K, T, E>, Result<T, E>);
+joining!(JoinShared<K, V>, V, [V: Send + Sync + 'static], Result<Arc<V>, JoinError>, delivered => delivered.into_arc());
+joining!(
+    Join<K, V>, V, [V: Clone + Send + Sync + 'static], Result<V, JoinError>,
+    delivered => delivered.into_value(V::clone)
+);
+joining!(
+    TryJoin<K, T, E>, Result<T, E>, [T: Clone + Send + Sync + 'static, E: Clone + Send + Sync + 'static],
+    Result<T, TryJoinError<E>>,
+    delivered => delivered.into_value(Result::clone)?.map_err(TryJoinError::Work)
+);
+joining!(
+    TryJoinShared<K, T, E>, Result<T, E>, [T: Clone + Send + Sync + 'static, E: Send + Sync + 'static],
+    Result<T, TryJoinError<Arc<E>>>,
+    delivered => delivered.into_result()
+);

@@ -14,7 +14,7 @@ use crate::{
     config::{Freshness, RunWork, SharedOptions},
     engine::{
         After, Answer, BoxedFuture, Completer, Engine, InPlaceEnd, Key, LatestWaker, Launch, Live, Message, Needed,
-        ParkedWork, QueuedJoin, Record, Reply, Value,
+        ParkedWork, QueuedJoin, Record, Reply, Value, Watch,
     },
     error::{JoinError, TryJoinError},
     observer::WaitEnd,
@@ -130,8 +130,15 @@ where
     C: JoinKind<V>,
     S: BuildHasher,
 {
+    #[inline]
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, watch: Option<&Arc<Watch>>) -> Poll<Delivery<V>> {
+        let begins = matches!(self.stage, Stage::Idle { .. });
+        let polled = if begins { self.begin(cx, watch) } else { self.poll_entered(cx) };
+        self.conclude(polled, cx)
+    }
+
     /// The first poll.
-    fn begin(&mut self, cx: &mut Context<'_>) -> Poll<Delivery<V>> {
+    fn begin(&mut self, cx: &mut Context<'_>, watch: Option<&Arc<Watch>>) -> Poll<Delivery<V>> {
         // All of this may be user code and panic, so it comes before key and work are in hand.
         let (context, waker) = (self.router.call_context(), cx.waker().clone());
         let Stage::Idle { key, work, options } = mem::replace(&mut self.stage, Stage::Done) else {
@@ -142,10 +149,12 @@ where
         if !self.router.coalesces(place.hash) {
             self.router.count_bypass(place);
             drop_contained(key);
+            watch.into_iter().for_each(|watch| watch.bypass());
             self.stage = Stage::Bypassing { work: Some(work.into_boxed(None)), timeout };
             return self.poll_bypassed(cx);
         }
-        self.enter(Entry { place, key, work, options, context, timeout, waker }, cx)
+        let watch = watch.cloned();
+        self.enter(Entry { place, key, work, options, context, timeout, waker, watch }, cx)
     }
 }
 
@@ -158,6 +167,7 @@ pub(super) struct Entry<K, W> {
     pub(super) context: CallContext,
     pub(super) timeout: Option<Box<WaitTimeout>>,
     pub(super) waker: Waker,
+    pub(super) watch: Option<Arc<Watch>>,
 }
 
 impl<K, V, W, S> Joining<K, V, W, S>
@@ -179,7 +189,7 @@ where
 
     /// Gives the join to its shard, or to the shard's queue.
     fn enter(&mut self, entry: Entry<K, W>, cx: &mut Context<'_>) -> Poll<Delivery<V>> {
-        let Entry { place, key, work, options, context, timeout, waker } = entry;
+        let Entry { place, key, work, options, context, timeout, waker, watch } = entry;
         let engine = &self.router.engine;
         let own = context.current.filter(|current| current.coalescer == engine.identity());
         let origin = own.map(|current| current.flight.id);
@@ -190,7 +200,8 @@ where
         let limit = options.max_flight_duration;
         let join = shard::Join { hash: place.hash, description, key, waker, origin, in_place, fresh, limit };
         let mut unsent = Some(join);
-        let joined = engine.visit(place.shard, |state| unsent.take().map(|join| state.join(join, W::TAKES, now)));
+        let joined = engine
+            .visit(place.shard, |state| unsent.take().map(|join| state.join(join, W::TAKES, watch.as_deref(), now)));
         match joined.flatten() {
             Some(Joined::Leads { slot, record }) => {
                 if record.begins_later() {
@@ -228,7 +239,7 @@ where
                 Poll::Ready(Err(error))
             }
             None => match unsent {
-                Some(join) => self.queue(place.shard, join, work, context, timeout),
+                Some(join) => self.queue(place.shard, join, work, context, timeout, watch),
                 None => Poll::Pending,
             },
         }
@@ -260,6 +271,7 @@ where
         work: W,
         context: CallContext,
         timeout: Option<Box<WaitTimeout>>,
+        watch: Option<Arc<Watch>>,
     ) -> Poll<Delivery<V>> {
         let waker = match catch(|| LatestWaker::new(&join.waker)) {
             Ok(waker) => waker,
@@ -280,7 +292,7 @@ where
         self.stage = Stage::Queued { shard, reply, waker, timeout };
         self.router
             .engine
-            .post(shard, Message::Join(Box::new(QueuedJoin { join, takes, is_nested, work, reply: reply_to })));
+            .post(shard, Message::Join(Box::new(QueuedJoin { join, takes, watch, is_nested, work, reply: reply_to })));
         Poll::Pending
     }
 }
@@ -472,10 +484,10 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Delivery<V>> {
         // In this poll's hands alone: whatever happens here, dropping this completes the flight (G5).
-        let completer = Completer::new(Arc::clone(&self.router.engine), record);
+        let mut completer = Completer::new(Arc::clone(&self.router.engine), record);
         self.stage = Stage::Done;
         let mut work = Some(work);
-        let polled = task::poll_in_place(&mut work, &completer, cx);
+        let polled = task::poll_in_place(&mut work, &mut completer, cx);
         if let Poll::Ready(output) = polled {
             let own = match completer.complete_in_place(output) {
                 InPlaceEnd::Own(value) => value.map(Delivered::Own),
@@ -590,24 +602,6 @@ where
     K: Eq + Send + 'static,
     V: Send + Sync + 'static,
 {
-}
-
-impl<K, V, F, C, Fut, S> Future for Joining<K, V, AsyncWork<F, C>, S>
-where
-    K: Hash + Eq + Send + 'static,
-    V: Send + Sync + 'static,
-    F: FnOnce() -> Fut + Send + 'static,
-    Fut: Future<Output = V> + Send + 'static,
-    C: JoinKind<V>,
-    S: BuildHasher,
-{
-    type Output = Delivery<V>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let begins = matches!(self.stage, Stage::Idle { .. });
-        let polled = if begins { self.begin(cx) } else { self.poll_entered(cx) };
-        self.conclude(polled, cx)
-    }
 }
 
 impl<K, V, W, S> Drop for Joining<K, V, W, S>

@@ -1,9 +1,10 @@
 //! One execution of work for one key, and the callers that wait for it.
 
-use std::{mem, time::Instant};
+use std::{mem, sync::Arc, time::Instant};
 
 use super::{
     message::{Cut, FlightId, FlightRef, Types},
+    times::Times,
     waiters::Waiters,
 };
 
@@ -34,7 +35,7 @@ pub(crate) struct Flight<T: Types> {
     pub(super) own_deadline: bool,
     /// That it is crowded has been reported.
     pub(super) crowded: bool,
-    /// What most flights don't have, in one word.
+    /// What few flights have, in one word.
     rare: Option<Box<Rare>>,
 }
 
@@ -44,6 +45,8 @@ struct Rare {
     description: Option<Box<str>>,
     /// The flight that begins when this one's execution has ended, unless it is over by then.
     successor: Option<FlightId>,
+    /// Where a caller asks for them.
+    times: Option<Arc<Times>>,
 }
 
 impl<T: Types> Flight<T> {
@@ -65,7 +68,7 @@ impl<T: Types> Flight<T> {
             stage,
             own_deadline: false,
             crowded: false,
-            rare: description.map(|description| Box::new(Rare { description: Some(description), successor: None })),
+            rare: description.map(|description| Box::new(Rare { description: Some(description), ..Rare::default() })),
         }
     }
 
@@ -97,13 +100,14 @@ impl<T: Types> Flight<T> {
         let started = mem::replace(&mut self.started, now);
         self.stage = Stage::Ending;
         let (record, waiters) = (self.record.clone(), mem::take(&mut self.waiters));
-        Cut { itself: self.itself, key: None, started, record, waiters }
+        Cut { itself: self.itself, key: None, started, times: self.take_times(), record, waiters }
     }
 
     /// The same where it does not stay.
-    pub(crate) fn into_cut(self) -> Cut<T> {
+    pub(crate) fn into_cut(mut self) -> Cut<T> {
+        let times = self.take_times();
         let Self { itself, key, started, record, waiters, .. } = self;
-        Cut { itself, key: Some(key), started, record, waiters }
+        Cut { itself, key: Some(key), started, times, record, waiters }
     }
 
     /// The first time that there are as many waiters as `crowd`: true.
@@ -115,5 +119,31 @@ impl<T: Types> Flight<T> {
 
     pub(super) fn description(&self) -> Option<&str> {
         self.rare.as_ref()?.description.as_deref()
+    }
+
+    /// Its work is given to run.
+    pub(super) fn begin(&mut self, now: Instant) {
+        self.stage = Stage::Running;
+        self.started = now;
+        self.asked_times().into_iter().for_each(|times| times.begin(now));
+    }
+
+    /// For a caller that asks.
+    pub(super) fn times(&mut self) -> Arc<Times> {
+        let (has_begun, started) = (self.is_under_way(), self.started);
+        let times = self.rare.get_or_insert_default().times.get_or_insert_with(Times::new);
+        if has_begun {
+            times.begin(started);
+        }
+        Arc::clone(times)
+    }
+
+    /// If a caller has asked.
+    pub(crate) fn asked_times(&self) -> Option<&Times> {
+        self.rare.as_ref()?.times.as_deref()
+    }
+
+    fn take_times(&mut self) -> Option<Arc<Times>> {
+        self.rare.as_mut()?.times.take()
     }
 }

@@ -124,10 +124,21 @@ impl<T: Types> Flights<T> {
         live
     }
 
-    /// Detaches every flight, and says how many could be joined.
-    pub(super) fn detach_all(&mut self) -> usize {
+    /// The same, and says so to the two.
+    pub(super) fn forget(&mut self, flight: FlightRef) -> usize {
+        let successor = self.successor(flight);
+        let forgotten = self.detach(flight);
+        if forgotten > 0 {
+            let both = [Some(flight), successor].into_iter().flatten();
+            both.filter_map(|flight| self.get(flight)).for_each(|flight| T::forget(&flight.record));
+        }
+        forgotten
+    }
+
+    /// Forgets every flight, and says how many could be joined.
+    pub(super) fn forget_all(&mut self) -> usize {
         let all: Vec<_> = self.by_key.iter().map(|flight| flight.itself).collect();
-        all.into_iter().map(|flight| self.detach(flight)).sum()
+        all.into_iter().map(|flight| self.forget(flight)).sum()
     }
 
     /// How many flights that are not over a join of this one's key may meet: it, and the one that waits for it.

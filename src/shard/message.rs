@@ -3,10 +3,11 @@
 use std::{
     fmt,
     num::NonZeroU64,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use super::{flight::Flight, waiters::Waiters};
+use super::{flight::Flight, times::Times, waiters::Waiters};
 use crate::error::{CaughtPanic, JoinError};
 
 /// The types that a shard moves about without looking inside, apart from comparing keys. A test's are numbers.
@@ -20,6 +21,9 @@ pub(crate) trait Types {
 
     /// For the flight of this identity.
     fn record(flight: FlightRef, begins: Begins<&Self::Record>) -> Self::Record;
+
+    /// Says in the record that no join finds its flight any more. Runs nothing of the user's.
+    fn forget(record: &Self::Record);
 }
 
 /// When the work of a new flight begins.
@@ -171,6 +175,8 @@ pub(crate) struct Cut<T: Types> {
     /// Unless the shard keeps it, for the flight that comes next.
     pub(crate) key: Option<T::Key>,
     pub(crate) started: Instant,
+    /// Where a caller has asked for them.
+    pub(crate) times: Option<Arc<Times>>,
     pub(crate) record: T::Record,
     pub(crate) waiters: Waiters<T::Waker>,
 }

@@ -29,6 +29,7 @@ mod message;
 mod own_deadlines;
 mod snapshot;
 mod succession;
+mod times;
 mod waiters;
 
 #[cfg(all(any(test, fuzzing), not(shardflight_shuttle)))]
@@ -47,6 +48,7 @@ pub(crate) use self::{
         Types,
     },
     snapshot::FlightSnapshot,
+    times::Times,
     waiters::Present,
 };
 use crate::{
@@ -221,14 +223,14 @@ impl<T: Types> Shard<T> {
     /// join starts anew (G9).
     pub(crate) fn forget(&mut self, hash: u64, key: &T::Key) -> Result<bool, CaughtPanic> {
         let Some(flight) = self.flights.first(hash, key)?.map(|flight| flight.itself) else { return Ok(false) };
-        let forgotten = self.flights.detach(flight);
+        let forgotten = self.flights.forget(flight);
         self.counters.forgets += forgotten as u64;
         Ok(forgotten > 0)
     }
 
     /// Detaches every flight, and says how many there were to detach.
     pub(crate) fn forget_all(&mut self) -> usize {
-        let forgotten = self.flights.detach_all();
+        let forgotten = self.flights.forget_all();
         self.counters.forgets += forgotten as u64;
         forgotten
     }
@@ -327,6 +329,7 @@ impl<T: Types> Shard<T> {
                 effects.push(Effect::Discard(flight));
                 continue;
             }
+            T::forget(&flight.record);
             let abort = abort || flight.stage == Stage::Pending;
             self.lingering += 1;
             self.end_deadline(flight.itself, flight.own_deadline);

@@ -3,10 +3,11 @@
 use std::{
     cmp::Reverse,
     mem,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use super::{FlightId, FlightRef, Shard, Types, flight::Flight};
+use super::{FlightId, FlightRef, Shard, Times, Types, flight::Flight};
 use crate::{stats::Stats, tally::Led};
 
 /// A flight, as seen from outside.
@@ -16,6 +17,17 @@ pub(crate) struct FlightSnapshot {
     pub(crate) age: Duration,
     pub(crate) waiters: usize,
     pub(crate) description: Option<Box<str>>,
+}
+
+impl FlightSnapshot {
+    fn of<T: Types>(flight: &Flight<T>, now: Instant) -> Self {
+        Self {
+            flight: flight.itself.id,
+            age: now.saturating_duration_since(flight.started),
+            waiters: flight.waiters.len(),
+            description: flight.description().map(Into::into),
+        }
+    }
 }
 
 impl<T: Types> Shard<T> {
@@ -48,14 +60,19 @@ impl<T: Types> Shard<T> {
         self.before = mem::take(&mut self.before).add(&mem::take(&mut self.counters));
     }
 
+    /// One flight, unless it is over.
+    pub(crate) fn snapshot(&self, flight: FlightRef, now: Instant) -> Option<FlightSnapshot> {
+        self.flights.under_way(flight).map(|flight| FlightSnapshot::of(flight, now))
+    }
+
+    /// When a flight began and will have ended, for a caller that asks.
+    pub(crate) fn times(&mut self, flight: FlightRef) -> Option<Arc<Times>> {
+        self.flights.find(flight).map(Flight::times)
+    }
+
     /// The `most` flights with the most waiters, and the `most` oldest.
     pub(crate) fn inspect(&self, most: usize, now: Instant) -> (Vec<FlightSnapshot>, Vec<FlightSnapshot>) {
-        let snapshot = |flight: &Flight<T>| FlightSnapshot {
-            flight: flight.itself.id,
-            age: now.saturating_duration_since(flight.started),
-            waiters: flight.waiters.len(),
-            description: flight.description().map(Into::into),
-        };
+        let snapshot = |flight: &Flight<T>| FlightSnapshot::of(flight, now);
         let mut crowded: Vec<_> = self.flights.iter().collect();
         if crowded.len() > most && most > 0 {
             crowded.select_nth_unstable_by_key(most - 1, |flight| Reverse(flight.waiters.len()));

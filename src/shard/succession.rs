@@ -73,8 +73,7 @@ impl<T: Types> Shard<T> {
     pub(super) fn begin(&mut self, pending: FlightRef, table: Table, now: Instant, effects: &mut Vec<Effect<T>>) {
         // Its callers may all have left meanwhile.
         let Some(flight) = self.flights.find(pending) else { return };
-        flight.stage = Stage::Running;
-        flight.started = now;
+        flight.begin(now);
         let own_deadline = flight.own_deadline;
         effects.push(Effect::Run(flight.record.clone()));
         if table == Table::ByKey {
@@ -98,6 +97,7 @@ impl<T: Types> Shard<T> {
         let found = self.flights.find(flight)?;
         self.waiters -= found.waiters.len();
         self.lingering += 1;
+        T::forget(&found.record);
         let (has_begun, own_deadline) = (found.is_under_way(), found.own_deadline);
         let has_successor = self.flights.successor(flight).is_some();
         let stays = has_begun && !self.limits.abort_grace.is_zero() && (has_successor || self.flights.is_first(flight));
@@ -155,6 +155,7 @@ impl<T: Types> Shard<T> {
     pub(super) fn pass_over(&mut self, overdue: FlightRef, now: Instant, effects: &mut Vec<Effect<T>>) {
         let table = if self.flights.is_first(overdue) { Table::ByKey } else { Table::ById };
         self.flights.detach(overdue);
+        self.flights.get(overdue).into_iter().for_each(|overdue| T::forget(&overdue.record));
         if let Some(successor) = self.flights.find(overdue).and_then(|flight| flight.take_successor()) {
             self.begin(successor, table, now, effects);
         }

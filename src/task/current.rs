@@ -1,8 +1,19 @@
-//! Which flight's work is running on this thread right now, so that a join can tell by whom it is made (G12).
+//! Which flight's work is running on this thread right now, so that a join can tell by whom it is made (G12), and work its own
+//! flight.
 
-use std::cell::Cell;
+use std::{
+    any::Any,
+    cell::Cell,
+    mem::ManuallyDrop,
+    sync::{Arc, Weak},
+};
 
-use crate::{shard::FlightRef, sync::thread_local, wait_graph::Node};
+use crate::{
+    engine::{Record, Value},
+    shard::FlightRef,
+    sync::thread_local,
+    wait_graph::Node,
+};
 
 /// A flight of some coalescer; the first part tells coalescers apart.
 #[derive(Clone, Copy, Debug)]
@@ -18,25 +29,66 @@ impl Current {
     }
 }
 
-thread_local! {
-    static CURRENT: Cell<Option<Current>> = const { Cell::new(None) };
+/// A flight's record, whatever its values are.
+pub(crate) trait AnyRecord: Any + Send + Sync {
+    fn is_forgotten(&self) -> bool;
 }
 
-/// Until the guard is dropped, this thread runs work of that flight.
-pub(crate) fn enter(current: Option<Current>) -> Entered {
-    Entered { before: CURRENT.with(|cell| cell.replace(current)) }
+impl<V: Value> AnyRecord for Record<V> {
+    fn is_forgotten(&self) -> bool {
+        Record::is_forgotten(self)
+    }
+}
+
+/// Without a destructor: a thread-local that has one is gone when the thread ends, and joins are made after that.
+type Held = Option<ManuallyDrop<Arc<dyn AnyRecord>>>;
+
+thread_local! {
+    static CURRENT: Cell<Option<Current>> = const { Cell::new(None) };
+    /// The record of the same flight. Moved here and back, as a clone at each poll would write to what all callers share.
+    static RECORD: Cell<Held> = const { Cell::new(None) };
+}
+
+/// Until the guard is dropped, this thread runs work of that flight, and has its record.
+pub(crate) fn enter<V: Value>(current: Current, record: &mut Option<Arc<Record<V>>>) -> Entered<'_, V> {
+    let held = record.take().map(|record| -> Arc<dyn AnyRecord> { record }).map(ManuallyDrop::new);
+    Entered {
+        current_before: CURRENT.with(|cell| cell.replace(Some(current))),
+        record_before: RECORD.with(|cell| cell.replace(held)),
+        home: record,
+    }
 }
 
 pub(crate) fn get() -> Option<Current> {
     CURRENT.with(Cell::get)
 }
 
-pub(crate) struct Entered {
-    before: Option<Current>,
+/// The record of the flight whose work this thread runs.
+pub(crate) fn record() -> Option<Weak<dyn AnyRecord>> {
+    RECORD.with(|cell| {
+        let held = cell.take();
+        let record = held.as_ref().map(|record| Arc::downgrade(record));
+        cell.set(held);
+        record
+    })
 }
 
-impl Drop for Entered {
+pub(crate) struct Entered<'a, V: Value> {
+    current_before: Option<Current>,
+    record_before: Held,
+    /// Where the record belongs.
+    home: &'a mut Option<Arc<Record<V>>>,
+}
+
+impl<V: Value> Drop for Entered<'_, V> {
     fn drop(&mut self) {
-        CURRENT.with(|cell| cell.set(self.before));
+        CURRENT.with(|cell| cell.set(self.current_before));
+        let held = RECORD.with(|cell| cell.replace(self.record_before.take()));
+        let record: Option<Arc<dyn Any + Send + Sync>> = held.map(|record| ManuallyDrop::into_inner(record) as _);
+        *self.home = record.and_then(|record| record.downcast().ok());
+        debug_assert!(
+            self.home.is_some(),
+            "guards are dropped in the reverse of their order, so it is the same record"
+        );
     }
 }

@@ -11,7 +11,6 @@ use pin_project_lite::pin_project;
 use tracing::Span;
 
 use super::{
-    current,
     span::{FlightSpan, Spanned},
     work::{Work, launch_blocking, poll_contained},
 };
@@ -49,15 +48,15 @@ pub(crate) fn boxed<V: Value>(
 /// Polls work in its leader's task, on the coalescer's runtime. Once it has ended, it is gone.
 pub(crate) fn poll_in_place<K: Key, V: Value>(
     work: &mut Option<ParkedWork<V>>,
-    completer: &Completer<K, V>,
+    completer: &mut Completer<K, V>,
     cx: &mut Context<'_>,
 ) -> Poll<Ending<V>> {
     let Some(ParkedWork::Async(future)) = work.as_mut() else { return Poll::Ready(Err(JoinError::Aborted)) };
     completer.call();
     let polled = {
+        let (engine, _current) = completer.enter();
         // Tokio can't be entered in the destructor of a thread-local.
-        let _runtime = catch(|| completer.engine().runtime.enter());
-        let _current = current::enter(Some(completer.current()));
+        let _runtime = catch(|| engine.runtime.enter());
         catch(|| future.as_mut().poll(cx))
     };
     let output = match polled {
@@ -154,7 +153,7 @@ where
         }
         completer.call();
         let polled = {
-            let _current = current::enter(Some(completer.current()));
+            let (_, _current) = completer.enter();
             poll_contained(this.work.as_mut(), cx)
         };
         if polled.is_pending() && completer.record().register(cx.waker()) {

@@ -9,7 +9,7 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use super::{FlightSpan, current, execution, kind::JoinKind};
+use super::{FlightSpan, execution, kind::JoinKind};
 use crate::{
     engine::{BoxedFuture, Completer, Ending, Key, Output, ParkedWork, Record, Takes, Value},
     error::JoinError,
@@ -291,7 +291,7 @@ struct BlockingExecution<K: Key, V: Value, F> {
 
 impl<K: Key, V: Value, F: FnOnce() -> Output<V>> BlockingExecution<K, V, F> {
     fn run(self, span: Option<FlightSpan>) {
-        let Self { completer, work } = self;
+        let Self { mut completer, work } = self;
         // Work that has not begun when its flight is cut short never begins.
         if completer.record().is_aborted() {
             // Its callers were answered when it was cut short.
@@ -301,7 +301,7 @@ impl<K: Key, V: Value, F: FnOnce() -> Output<V>> BlockingExecution<K, V, F> {
         let Some(work) = work else { return };
         completer.call();
         let ending = {
-            let _current = current::enter(Some(completer.current()));
+            let (_, _current) = completer.enter();
             let run = || match span {
                 Some(span) => span.run(work),
                 None => work(),

@@ -1,0 +1,111 @@
+//! A flight, as its own work sees it.
+
+use std::{fmt, sync::Weak};
+
+use crate::{
+    engine::{AnyEngine, Asked},
+    join::{block_on, refuse_async_code},
+    shard::{FlightRef, FlightSnapshot},
+    stats::FlightInfo,
+    task::current::AnyRecord,
+};
+
+/// The flight that some work runs for: [`Handle::current_flight`](crate::Handle::current_flight).
+///
+/// It may be cloned, moved to other threads and kept: it keeps neither the coalescer nor the flight's result alive.
+#[derive(Clone)]
+pub struct Flight {
+    itself: FlightRef,
+    record: Weak<dyn AnyRecord>,
+    engine: Weak<dyn AnyEngine>,
+}
+
+impl Flight {
+    pub(crate) fn new(itself: FlightRef, record: Weak<dyn AnyRecord>, engine: Weak<dyn AnyEngine>) -> Self {
+        Self { itself, record, engine }
+    }
+
+    /// Whether joins find this flight no longer, so that another of its key may run beside it or has run since.
+    ///
+    /// Work that stores its result, for instance in a cache, should not do so any more if this is `true`: see
+    /// [a cache in front](crate#a-cache-in-front).
+    ///
+    /// It is `true`
+    ///
+    /// - from the moment when [`forget`](crate::Handle::forget) or [`forget_all`](crate::Handle::forget_all) has returned
+    ///   that detached the flight;
+    /// - past its deadline, as soon as a join, a question or a `forget` has reached its shard: under
+    ///   [`OnExpiry::Detach`](crate::OnExpiry::Detach) as under [`OnExpiry::Fail`](crate::OnExpiry::Fail), after which
+    ///   blocking work goes on;
+    /// - when it was aborted, when its coalescer has closed, and when it is over.
+    ///
+    /// It never becomes `false` again. Costs two loads of an atomic and an upgrade of a [`Weak`], takes no turn and never
+    /// waits.
+    pub fn is_forgotten(&self) -> bool {
+        self.record.upgrade().is_none_or(|record| record.is_forgotten())
+    }
+
+    /// How long the work has been under way and how many callers wait for it, detached or not. `None` if the flight is over
+    /// or its coalescer has closed.
+    ///
+    /// With no [`waiters`](FlightInfo::waiters) it is abandoned: all callers have left. Others may still come, unless it
+    /// [`is_forgotten`](Self::is_forgotten). A departure counts as soon as its caller has left.
+    ///
+    /// Takes a turn of the flight's shard, and is answered in the first poll unless the shard is taken.
+    ///
+    /// # Cancellation
+    ///
+    /// Safe: it changes nothing.
+    ///
+    /// # Examples
+    ///
+    /// Work in many steps that ends early if it has no callers:
+    ///
+    /// ```
+    /// use shardflight::Coalescer;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), shardflight::JoinError> {
+    /// let handle = Coalescer::<String, usize>::new().handle();
+    /// let inside = handle.clone();
+    /// let pages = handle.join("report", move || async move {
+    ///     let flight = inside.current_flight().expect("this is work of a flight");
+    ///     for page in 0..10 {
+    ///         // … render the page, and then:
+    ///         if flight.info().await.is_none_or(|info| info.waiters == 0) {
+    ///             return page;
+    ///         }
+    ///     }
+    ///     10
+    /// });
+    /// assert_eq!(pages.await?, 10);
+    /// # Ok(()) }
+    /// ```
+    pub async fn info(&self) -> Option<FlightInfo> {
+        let answer = self.ask()?.answer().await;
+        answer.ok()?.1.map(FlightInfo::from)
+    }
+
+    /// [`info`](Self::info) for blocking work and other plain threads: blocks for as long as the shard is taken.
+    ///
+    /// # Panics
+    ///
+    /// When called from async code, as [`blocking_join`](crate::Handle::blocking_join).
+    #[track_caller]
+    pub fn blocking_info(&self) -> Option<FlightInfo> {
+        refuse_async_code("blocking_info", "info");
+        block_on(self.info())
+    }
+
+    fn ask(&self) -> Option<Asked<(), Option<FlightSnapshot>>> {
+        Some(self.engine.upgrade()?.look_for(self.itself))
+    }
+}
+
+impl fmt::Debug for Flight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flight")
+            .field("flight", &self.itself.id.number())
+            .field("forgotten", &self.is_forgotten())
+            .finish_non_exhaustive()
+    }
+}

@@ -6,5 +6,6 @@ mod departures;
 mod ends;
 mod expiry;
 mod flights;
+mod piles;
 mod renewals;
 mod snapshots;

@@ -1,5 +1,7 @@
 //! Turns by themselves, without actors and without a crowd: the test has the shard, or puts it back.
 
+mod pending;
+
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::atomic::{AtomicUsize, Ordering::SeqCst},

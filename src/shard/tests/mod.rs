@@ -9,3 +9,4 @@ mod flights;
 mod piles;
 mod renewals;
 mod snapshots;
+mod succession;

@@ -1,5 +1,6 @@
 //! Turns by themselves, without actors and without a crowd: the test has the shard, or puts it back.
 
+mod calls;
 mod pending;
 
 use std::{

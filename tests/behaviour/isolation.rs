@@ -12,7 +12,7 @@ use futures::{
     executor::block_on,
     future::{FutureExt, join_all, ready},
 };
-use shardflight::Handle;
+use shardflight::{Coalescer, Handle};
 use tokio::{runtime::Runtime, task::yield_now};
 
 use crate::support::{
@@ -240,7 +240,10 @@ impl Hash for PoorlyHashedKey {
 fn callers_that_leave_thousands_of_keys_of_one_hash_hold_up_no_other() {
     watched(|| {
         let runtime = two_workers();
-        let handle = inside(&runtime, one_shard::<PoorlyHashedKey, u8>);
+        // To join as many takes long, and flights that expire meanwhile would have their shard out.
+        let build =
+            || Coalescer::<PoorlyHashedKey, u8>::builder().shards(1).no_flight_deadline().build().unwrap().handle();
+        let handle = inside(&runtime, build);
         let comparisons = Count::default();
         let key = |id| PoorlyHashedKey(id, comparisons.clone());
         let callers: Vec<_> = (0..8_000)
@@ -251,6 +254,7 @@ fn callers_that_leave_thousands_of_keys_of_one_hash_hold_up_no_other() {
                 caller
             })
             .collect();
+        assert_eq!(block_on(handle.stats()).unwrap().waiters, 8_000, "no join is in the queue");
         let before = comparisons.get();
         let leaving = thread::spawn(move || drop(callers));
         while !leaving.is_finished() {

@@ -244,6 +244,10 @@ impl<K, V, S> Builder<K, V, S> {
     /// How keys are hashed. The hash chooses the shard and the bucket, so a hasher whose values an attacker can
     /// predict lets keys from the network be piled onto one of each.
     ///
+    /// Where keys in flight have the same hash, all 64 bits of it, a join of one compares its key with those of all
+    /// others. Everything else finds its flight by a number and costs the same whatever shares the hash: renewed wakers,
+    /// departures, completions. So do calls of keys with another hash.
+    ///
     /// # Default
     ///
     /// [`RandomState`]: `SipHash` 1-3 under random keys, one set per coalescer.

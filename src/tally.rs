@@ -23,6 +23,7 @@ pub(crate) struct Tally {
 }
 
 /// What a shard knows of the flights that it started.
+#[derive(Clone, Copy)]
 pub(crate) struct Led {
     /// All of them, but for those whose work was dropped before it was called.
     pub(crate) flights: u64,

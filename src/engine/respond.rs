@@ -128,13 +128,16 @@ pub(super) fn hand_over<K: Key, V: Value>(engine: &Arc<Engine<K, V>>, actions: V
 /// Work, and the duty to complete its flight.
 type LaunchOf<K, V> = (Box<dyn Launch<K, V>>, Completer<K, V>);
 
+/// Work that is to begin later, and where it waits.
+type ParkOf<K, V> = (Box<dyn Launch<K, V>>, Arc<Record<V>>);
+
 /// What is about to be spawned. It is spawned when this is dropped, however that comes: a runtime that shuts down drops
 /// what it was given to run.
 struct Tasks<K: Key, V: Value> {
     engine: Arc<Engine<K, V>>,
     responding: Vec<Box<Responding<K, V>>>,
     launches: Vec<LaunchOf<K, V>>,
-    parks: Vec<(Box<dyn Launch<K, V>>, Arc<Record<V>>)>,
+    parks: Vec<ParkOf<K, V>>,
     deferred: Vec<Deferred>,
     discards: Vec<Discard<K, V>>,
     reports: Vec<Report>,
@@ -240,11 +243,14 @@ struct Untold<K: Key, V: Value> {
 }
 
 impl<K: Key, V: Value> Responding<K, V> {
+    #[expect(clippy::boxed_local, reason = "as it comes out of the map")]
+    #[expect(clippy::unnecessary_box_returns, reason = "as it moves to its task")]
     pub(super) fn to_ended(engine: &Arc<Engine<K, V>>, ended: Ended<Live<K, V>>) -> Box<Self> {
         Self::to_cut(engine, ended.into_cut())
     }
 
     /// To the callers of a flight that was cut short.
+    #[expect(clippy::unnecessary_box_returns, reason = "as it moves to its task")]
     pub(super) fn to_cut(engine: &Arc<Engine<K, V>>, cut: Cut<Live<K, V>>) -> Box<Self> {
         let Cut { itself, key, started, record, waiters, .. } = cut;
         let error = record.error().cloned();

@@ -1,5 +1,8 @@
 //! Turns by themselves, without actors and without a crowd: the test has the shard, or puts it back.
 
+mod calls;
+mod pending;
+
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::atomic::{AtomicUsize, Ordering::SeqCst},
@@ -60,7 +63,7 @@ fn queued(key: u8) -> (Message<u8, u8>, oneshot::Receiver<Answer<u8, u8>>) {
 }
 
 fn stats(engine: &Arc<Numbers>) -> crate::Stats {
-    engine.visit(0, |state| state.stats()).expect("the shard is in")
+    engine.visit(0, State::stats).expect("the shard is in")
 }
 
 /// The shard is out for as long as `meanwhile` takes, as if another thread had it.

@@ -205,7 +205,7 @@ where
         match joined.flatten() {
             Some(Joined::Leads { slot, record }) => {
                 if record.begins_later() {
-                    return self.begin_later(slot.number, record, work, context, timeout, cx);
+                    return self.begin_later(slot.number, record, work, &context, timeout, cx);
                 }
                 // A flight that is new waits for nothing, so no cycle is closed, but one may be later.
                 self.closes_cycle(context.current, &record, cx);
@@ -252,7 +252,7 @@ where
         number: u64,
         record: Arc<Record<V>>,
         work: W,
-        context: CallContext,
+        context: &CallContext,
         timeout: Option<Box<WaitTimeout>>,
         cx: &mut Context<'_>,
     ) -> Poll<Delivery<V>> {

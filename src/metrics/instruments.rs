@@ -70,13 +70,13 @@ impl Instruments {
     }
 
     /// Reports a shard's counters and gauges.
-    pub(super) fn report(&self, shard: usize, totals: Stats) {
-        self.shards[shard].report(&totals, false);
+    pub(super) fn report(&self, shard: usize, totals: &Stats) {
+        self.shards[shard].report(totals, false);
     }
 
     /// Reports them for the last time: later reports of this shard are ignored.
-    pub(super) fn report_last(&self, shard: usize, totals: Stats) {
-        self.shards[shard].report(&totals, true);
+    pub(super) fn report_last(&self, shard: usize, totals: &Stats) {
+        self.shards[shard].report(totals, true);
     }
 
     pub(super) fn completed(&self, latency: Duration, outcome: Option<&JoinError>, waiters: usize) {
@@ -156,7 +156,7 @@ mod tests {
         for (coalesced, expected) in [(2, "2"), (1, "2"), (3, "3")] {
             let mut totals = Stats::default();
             totals.coalesced = coalesced;
-            instruments.report(0, totals);
+            instruments.report(0, &totals);
             assert_eq!(exported(&exporter, "shardflight_coalesced_total"), expected);
         }
     }

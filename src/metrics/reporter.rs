@@ -25,7 +25,7 @@ impl Observer for Reporter {
             loop {
                 pause(every, &timers).await;
                 match source.totals().await {
-                    Ok(totals) => instruments.report(shard, totals),
+                    Ok(totals) => instruments.report(shard, &totals),
                     // `closed` makes the final report.
                     Err(Closed) => return,
                 }
@@ -42,7 +42,7 @@ impl Observer for Reporter {
     }
 
     fn closed(&self, shard: usize, totals: Stats) {
-        self.instruments.report_last(shard, totals);
+        self.instruments.report_last(shard, &totals);
     }
 }
 

@@ -27,6 +27,8 @@ thread_local! {
 thread_local! {
     /// How often keys were compared on this thread.
     pub(super) static COMPARISONS: Cell<usize> = const { Cell::new(0) };
+    /// How often a flight's identity was looked at on this thread.
+    pub(super) static LOOKS: Cell<usize> = const { Cell::new(0) };
 }
 
 /// A key, one value of which panics when it is compared.

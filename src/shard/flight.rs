@@ -72,8 +72,10 @@ impl<T: Types> Flight<T> {
         }
     }
 
-    pub(super) fn is(&self, flight: FlightRef) -> bool {
-        self.itself.id == flight.id
+    pub(super) fn is(&self, flight: FlightId) -> bool {
+        #[cfg(all(any(test, fuzzing), not(shardflight_shuttle)))]
+        super::fake::LOOKS.set(super::fake::LOOKS.get() + 1);
+        self.itself.id == flight
     }
 
     /// Its work has begun, and its callers wait for it.

@@ -1,71 +1,81 @@
 //! The flights of a shard: a table by key for the one of each key that a join meets first, and one by identity for all others.
 //!
+//! The table by key has one flight of a hash at most; the flights of other keys with that hash are in a pile of their own.
 //! A forgotten or expired flight leaves the table by key. So its key is free at once (G9, G11), and however many
 //! detached flights a key has, neither a join nor a departure ever walks past them. A pending flight is in the table by
 //! identity until it begins: a join finds it through the flight that it waits for.
 
 use std::{mem, time::Instant};
 
-use hashbrown::HashTable;
+use hashbrown::{HashTable, hash_table::Entry};
 
 use super::{
+    by_id::{ById, shrink},
     flight::{Flight, Stage},
-    message::{Cut, FlightId, FlightRef, Types},
+    message::{Cut, FlightRef, Types},
+    piles::Piles,
 };
 use crate::{error::CaughtPanic, unwind::catch};
 
-/// Below this many buckets an idle table isn't worth shrinking.
-pub(super) const SHRINK_FLOOR: usize = 1024;
-
-/// Each boxed: it moves as a pointer, and an empty bucket takes no more room than one.
 pub(super) struct Flights<T: Types> {
-    /// By the key's hash. At most one per key (G1).
+    /// By the key's hash. Not two of one hash.
     by_key: HashTable<Box<Flight<T>>>,
-    /// By the flight's number.
-    by_id: HashTable<Box<Flight<T>>>,
-    /// How many of both are kept until their work is gone.
+    /// What has no place in there. At most one per key in both (G1).
+    piles: Piles<T>,
+    by_id: ById<T>,
+    /// How many of all are kept until their work is gone.
     ending: usize,
 }
 
-/// Which of the two tables a flight is in.
+/// Where a flight is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Table {
+    /// In the table by key or in a pile: a join of its key meets it first.
     ByKey,
     ById,
 }
 
 impl<T: Types> Flights<T> {
     pub(super) fn new() -> Self {
-        Self { by_key: HashTable::new(), by_id: HashTable::new(), ending: 0 }
+        Self { by_key: HashTable::new(), piles: Piles::new(), by_id: ById::new(), ending: 0 }
     }
 
     /// The flight that a join of `key` meets first. Looking changes nothing, so a panic in `Eq` leaves all as it was (G13).
     pub(super) fn first(&mut self, hash: u64, key: &T::Key) -> Result<Option<&mut Flight<T>>, CaughtPanic> {
-        // The key last, as comparing it runs user code.
-        let found = catch(|| self.by_key.find_mut(hash, |flight| flight.itself.hash == hash && flight.key == *key))?;
-        Ok(found.map(Box::as_mut))
+        catch(|| {
+            // The key last, as comparing it runs user code.
+            let by_key = self.by_key.find_mut(hash, |flight| flight.itself.hash == hash && flight.key == *key);
+            by_key.map(Box::as_mut).or_else(|| self.piles.of_key(hash, key))
+        })
     }
 
     pub(super) fn insert(&mut self, table: Table, flight: Box<Flight<T>>) {
         self.ending += usize::from(flight.stage == Stage::Ending);
-        match table {
-            Table::ByKey => self.by_key.insert_unique(flight.itself.hash, flight, |flight| flight.itself.hash),
-            Table::ById => {
-                self.by_id.insert_unique(spread(flight.itself.id), flight, |flight| spread(flight.itself.id))
+        if table == Table::ById {
+            return self.by_id.insert(flight);
+        }
+        let hash = flight.itself.hash;
+        match self.by_key.entry(hash, |other| other.itself.hash == hash, |flight| flight.itself.hash) {
+            Entry::Vacant(place) => {
+                place.insert(flight);
             }
-        };
+            Entry::Occupied(_) => self.piles.insert(flight),
+        }
     }
 
     pub(super) fn find(&mut self, flight: FlightRef) -> Option<&mut Flight<T>> {
-        let by_key = self.by_key.find_mut(flight.hash, |candidate| candidate.is(flight));
-        let found = by_key.or_else(|| self.by_id.find_mut(spread(flight.id), |candidate| candidate.is(flight)));
-        found.map(Box::as_mut)
+        let by_key = self.by_key.find_mut(flight.hash, |candidate| candidate.is(flight.id)).map(Box::as_mut);
+        by_key.or_else(|| self.piles.get_mut(flight)).or_else(|| self.by_id.get_mut(flight.id))
     }
 
     pub(super) fn get(&self, flight: FlightRef) -> Option<&Flight<T>> {
-        let by_key = self.by_key.find(flight.hash, |candidate| candidate.is(flight));
-        let found = by_key.or_else(|| self.by_id.find(spread(flight.id), |candidate| candidate.is(flight)));
-        found.map(Box::as_ref)
+        self.first_of(flight).or_else(|| self.by_id.get(flight.id))
+    }
+
+    /// The flight, if a join of its key meets it first.
+    fn first_of(&self, flight: FlightRef) -> Option<&Flight<T>> {
+        let by_key = self.by_key.find(flight.hash, |candidate| candidate.is(flight.id)).map(Box::as_ref);
+        by_key.or_else(|| self.piles.get(flight))
     }
 
     /// A flight whose work has begun, and whose callers wait for it.
@@ -85,23 +95,17 @@ impl<T: Types> Flights<T> {
 
     /// Takes a flight out, by its identity: the same key may have a newer one (G9). Says where it was.
     pub(super) fn remove(&mut self, flight: FlightRef) -> Option<(Box<Flight<T>>, Table)> {
-        let by_key = self.remove_by_key(flight).map(|flight| (flight, Table::ByKey));
-        let (flight, table) = by_key.or_else(|| self.remove_by_id(flight).map(|flight| (flight, Table::ById)))?;
+        let by_key = self.remove_by_key(flight).or_else(|| self.piles.remove(flight));
+        let by_key = by_key.map(|flight| (flight, Table::ByKey));
+        let (flight, table) = by_key.or_else(|| self.by_id.remove(flight.id).map(|flight| (flight, Table::ById)))?;
         self.ending -= usize::from(flight.stage == Stage::Ending);
         Some((flight, table))
     }
 
     fn remove_by_key(&mut self, flight: FlightRef) -> Option<Box<Flight<T>>> {
-        let entry = self.by_key.find_entry(flight.hash, |candidate| candidate.is(flight)).ok()?;
+        let entry = self.by_key.find_entry(flight.hash, |candidate| candidate.is(flight.id)).ok()?;
         let (flight, _) = entry.remove();
         shrink(&mut self.by_key, |flight| flight.itself.hash);
-        Some(flight)
-    }
-
-    fn remove_by_id(&mut self, flight: FlightRef) -> Option<Box<Flight<T>>> {
-        let entry = self.by_id.find_entry(spread(flight.id), |candidate| candidate.is(flight)).ok()?;
-        let (flight, _) = entry.remove();
-        shrink(&mut self.by_id, |flight| spread(flight.itself.id));
         Some(flight)
     }
 
@@ -137,7 +141,7 @@ impl<T: Types> Flights<T> {
 
     /// Forgets every flight, and says how many could be joined.
     pub(super) fn forget_all(&mut self) -> usize {
-        let all: Vec<_> = self.by_key.iter().map(|flight| flight.itself).collect();
+        let all: Vec<_> = self.firsts().map(|flight| flight.itself).collect();
         all.into_iter().map(|flight| self.forget(flight)).sum()
     }
 
@@ -155,58 +159,49 @@ impl<T: Types> Flights<T> {
 
     /// Those that are not over.
     pub(super) fn len(&self) -> usize {
-        self.by_key.len() + self.by_id.len() - self.ending
+        self.by_key.len() + self.piles.len() + self.by_id.len() - self.ending
     }
 
     /// Those that are not over.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Flight<T>> {
-        let all = self.by_key.iter().chain(self.by_id.iter()).map(Box::as_ref);
-        all.filter(|flight| flight.stage != Stage::Ending)
+        self.firsts().chain(self.by_id.iter()).filter(|flight| flight.stage != Stage::Ending)
+    }
+
+    /// Those that a join of their key meets first.
+    fn firsts(&self) -> impl Iterator<Item = &Flight<T>> {
+        self.by_key.iter().map(Box::as_ref).chain(self.piles.iter())
     }
 
     pub(super) fn take_all(&mut self) -> impl Iterator<Item = Box<Flight<T>>> + use<T> {
-        self.ending = 0;
-        mem::take(&mut self.by_key).into_iter().chain(mem::take(&mut self.by_id))
+        let Self { by_key, piles, by_id, .. } = mem::replace(self, Self::new());
+        by_key.into_iter().chain(piles.into_flights()).chain(by_id)
     }
 
     /// Whether a join of its key meets it first.
     pub(super) fn is_first(&self, flight: FlightRef) -> bool {
-        self.by_key.find(flight.hash, |candidate| candidate.is(flight)).is_some()
+        self.first_of(flight).is_some()
     }
 
     /// Whether a join can find it: first, or as the one that waits for the first.
     #[cfg(all(any(test, fuzzing), not(shardflight_shuttle)))]
     pub(super) fn is_joinable(&self, flight: FlightRef) -> bool {
-        let waits = |first: &Box<Flight<T>>| first.successor() == Some(flight);
-        self.is_first(flight) || self.by_key.find(flight.hash, waits).is_some()
+        self.is_first(flight) || self.firsts().any(|first| first.successor() == Some(flight))
     }
 
     #[cfg(all(test, not(shardflight_shuttle)))]
     pub(super) fn capacity(&self) -> usize {
-        self.by_key.capacity() + self.by_id.capacity()
+        self.by_key.capacity() + self.piles.capacity() + self.by_id.capacity()
     }
 }
 
-// For the model, which goes on from one state in many ways. Its types are numbers.
+// For the model, as those of `ById`.
 #[cfg(all(any(test, fuzzing), not(shardflight_shuttle)))]
 impl<T: Types> Clone for Flights<T>
 where
     Flight<T>: Clone,
 {
     fn clone(&self) -> Self {
-        Self { by_key: self.by_key.clone(), by_id: self.by_id.clone(), ending: self.ending }
+        let Self { by_key, piles, by_id, ending } = self;
+        Self { by_key: by_key.clone(), piles: piles.clone(), by_id: by_id.clone(), ending: *ending }
     }
-}
-
-/// The table of a burst that has passed must not stay as large as the burst was (G6).
-fn shrink<T: Types>(table: &mut HashTable<Box<Flight<T>>>, hash: impl Fn(&Box<Flight<T>>) -> u64) {
-    if table.capacity() > SHRINK_FLOOR && table.len() < table.capacity() / 8 {
-        table.shrink_to(table.len() * 2, hash);
-    }
-}
-
-/// Flights are numbered in steps; a multiplication (Fibonacci hashing, Knuth 6.4) spreads them over bucket and tag bits.
-fn spread(id: FlightId) -> u64 {
-    let mixed = id.number().wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    mixed ^ (mixed >> 32)
 }

@@ -17,6 +17,7 @@
 //! A flight that is cut short has no callers any more, but a join of its key gets behind it until its work is gone: see
 //! `succession`.
 
+mod by_id;
 mod deadlines;
 // Not under Shuttle, whose atomics work in its own tasks alone.
 #[cfg(all(any(test, fuzzing), not(shardflight_shuttle)))]
@@ -27,6 +28,7 @@ mod join;
 mod limits;
 mod message;
 mod own_deadlines;
+mod piles;
 mod snapshot;
 mod succession;
 mod times;

@@ -156,7 +156,7 @@ impl<T: Types> Shard<T> {
         let table = if self.flights.is_first(overdue) { Table::ByKey } else { Table::ById };
         self.flights.detach(overdue);
         self.flights.get(overdue).into_iter().for_each(|overdue| T::forget(&overdue.record));
-        if let Some(successor) = self.flights.find(overdue).and_then(|flight| flight.take_successor()) {
+        if let Some(successor) = self.flights.find(overdue).and_then(Flight::take_successor) {
             self.begin(successor, table, now, effects);
         }
     }

@@ -156,7 +156,7 @@ impl Verdict {
 /// A join by which one flight waits for another. Once it is dropped, it does not.
 pub(crate) struct Waiting {
     graph: Arc<WaitGraph>,
-    waiting: Node,
+    by: Node,
     awaited: Awaited,
     /// What the flight that was joined waits for itself, as its work has not begun.
     beyond: Option<Awaited>,
@@ -174,7 +174,7 @@ impl Waiting {
             graph.post(Change::Begin(Wait { waiting, awaited }, Arc::clone(&verdict)));
             Awaited { flight: awaited, verdict }
         };
-        Self { graph: Arc::clone(graph), waiting, awaited: wait(awaited), beyond: beyond.map(wait) }
+        Self { graph: Arc::clone(graph), by: waiting, awaited: wait(awaited), beyond: beyond.map(wait) }
     }
 
     fn awaited(&self) -> impl Iterator<Item = &Awaited> {
@@ -183,7 +183,7 @@ impl Waiting {
 
     /// The flight that waits.
     pub(crate) fn waiting(&self) -> Node {
-        self.waiting
+        self.by
     }
 
     /// Whether it closed a cycle, as far as is known. If it turns out to, this waker is woken.
@@ -201,7 +201,7 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         for Awaited { flight, verdict } in self.awaited() {
-            let wait = Wait { waiting: self.waiting, awaited: *flight };
+            let wait = Wait { waiting: self.by, awaited: *flight };
             self.graph.post(Change::End(wait, Arc::clone(verdict)));
         }
     }

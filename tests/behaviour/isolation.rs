@@ -12,7 +12,7 @@ use futures::{
     executor::block_on,
     future::{FutureExt, join_all, ready},
 };
-use shardflight::Handle;
+use shardflight::{Coalescer, Handle};
 use tokio::{runtime::Runtime, task::yield_now};
 
 use crate::support::{
@@ -214,6 +214,55 @@ fn callers_that_leave_thousands_of_forgotten_flights_of_one_key_hold_up_no_other
         }
         leaving.join().unwrap();
         assert_eq!(comparisons.get(), before, "a departure is one of its flight, whatever its key");
+        assert_eq!(block_on(handle.stats()).unwrap().waiters, 0);
+    });
+}
+
+/// Below 8,000 all have the hash of the first.
+struct PoorlyHashedKey(u16, Count);
+
+impl PartialEq for PoorlyHashedKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.1.up();
+        self.0 == other.0
+    }
+}
+
+impl Eq for PoorlyHashedKey {}
+
+impl Hash for PoorlyHashedKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.0 / 8_000).hash(state);
+    }
+}
+
+#[test]
+fn callers_that_leave_thousands_of_keys_of_one_hash_hold_up_no_other() {
+    watched(|| {
+        let runtime = two_workers();
+        // To join as many takes long, and flights that expire meanwhile would have their shard out.
+        let build =
+            || Coalescer::<PoorlyHashedKey, u8>::builder().shards(1).no_flight_deadline().build().unwrap().handle();
+        let handle = inside(&runtime, build);
+        let comparisons = Count::default();
+        let key = |id| PoorlyHashedKey(id, comparisons.clone());
+        let callers: Vec<_> = (0..8_000)
+            .map(|id| {
+                let mut caller = handle.join(key(id), pending);
+                assert_pending(&mut caller);
+                step();
+                caller
+            })
+            .collect();
+        assert_eq!(block_on(handle.stats()).unwrap().waiters, 8_000, "no join is in the queue");
+        let before = comparisons.get();
+        let leaving = thread::spawn(move || drop(callers));
+        while !leaving.is_finished() {
+            assert_eq!(block_on(handle.join(key(8_000), || ready(7))).unwrap(), 7);
+            step();
+        }
+        leaving.join().unwrap();
+        assert_eq!(comparisons.get(), before, "neither a departure nor the other key meets the keys of that hash");
         assert_eq!(block_on(handle.stats()).unwrap().waiters, 0);
     });
 }

@@ -37,8 +37,8 @@ impl Trial<'_> {
         for (flight, name) in self.flights.iter().zip(&names.flights) {
             if name.is_some() {
                 print_flight(flight, &mut print);
-                let named = |flight: Option<usize>| flight.map_or(END, |flight| names.number(flight));
-                print.extend([named(flight.after), named(flight.predecessor)]);
+                let rank = |flight: Option<usize>| flight.map_or(END, |flight| names.number(flight));
+                print.extend([rank(flight.after), rank(flight.predecessor)]);
                 print.push(flight.grace.map_or(END, |began| byte(self.setting.grace.min(self.now - began))));
             }
         }

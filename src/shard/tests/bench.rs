@@ -96,6 +96,12 @@ impl Bench {
         became(&self.join_as(join))
     }
 
+    /// The next caller's join of key 7, changed.
+    pub(super) fn join_with(&mut self, change: impl FnOnce(Join<Numbers>) -> Join<Numbers>) -> Became {
+        let join = change(join_of(7, Name(7), self.callers + 1));
+        became(&self.join_as(join))
+    }
+
     pub(super) fn join_as(&mut self, join: Join<Numbers>) -> Joined<Numbers> {
         self.callers += 1;
         self.shard.join(join, self.now, &mut self.effects)

@@ -5,8 +5,8 @@ use crate::{
     config::OnAbandon,
     shard::{
         Completion, FlightId, Join, Joined,
+        by_id::SHRINK_FLOOR,
         fake::{Name, UNCOMPARABLE, join_of},
-        flights::SHRINK_FLOOR,
     },
 };
 use Became::{Follows, Leads, Refused};

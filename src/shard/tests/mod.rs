@@ -7,5 +7,7 @@ mod ends;
 mod expiry;
 mod flights;
 mod own_deadlines;
+mod piles;
 mod renewals;
 mod snapshots;
+mod succession;

@@ -1,10 +1,10 @@
 //! Cycles that are hard to see, and waits that only look like one.
 
 use futures::future::{BoxFuture, FutureExt, join_all, pending};
-use shardflight::{Coalescer, Handle};
+use shardflight::{Coalescer, Freshness, Handle};
 
 use super::{chain, joiner, reentrant};
-use crate::support::{Gate, assert_pending, at_rest, limited, settle};
+use crate::support::{Gate, assert_pending, at_rest, in_a_child_process, limited, settle};
 
 type Numbers = Handle<u64, u64>;
 
@@ -113,9 +113,11 @@ async fn a_cycle_through_a_join_that_was_polled_before_its_work_is_found() {
     .await;
 }
 
-#[tokio::test]
-async fn a_join_that_work_hands_to_a_task_is_no_longer_the_works() {
-    limited(async {
+/// By itself, as all tests of a process share a graph: where another one's thread has it, a join learns of its cycle only
+/// later, and in here that would be too late to be refused.
+#[test]
+fn a_join_that_work_hands_to_a_task_is_no_longer_the_works() {
+    in_a_child_process("reentrancy::graphs::a_join_that_work_hands_to_a_task_is_no_longer_the_works", || async {
         let handle = joiner(2);
         let (gate, inner) = (Gate::new(), handle.clone());
         let passed = gate.pass();
@@ -140,6 +142,28 @@ async fn a_join_that_work_hands_to_a_task_is_no_longer_the_works() {
         });
         assert_eq!((first.await.unwrap(), second.await.unwrap()), (Ok(7), Ok(7)));
         assert_eq!(at_rest(&handle).await.rejections, 0);
+    });
+}
+
+#[tokio::test]
+async fn a_cycle_through_what_a_pending_flight_waits_for_is_found() {
+    limited(async {
+        let handle = joiner(2);
+        let fresh = handle.clone().with_freshness(Freshness::StartedAfterCall);
+        let (gate, inner) = (Gate::new(), handle.clone());
+        let passed = gate.pass();
+        let mut running = handle.join(2, move || async move {
+            passed.await;
+            chain(inner, vec![1]).await
+        });
+        assert_pending(&mut running);
+        // Its work waits for the one that is running, and so for a flight that joins it.
+        let mut first = handle.join(1, move || async move { fresh.join(2, || async { Ok(8) }).await.unwrap() });
+        assert_pending(&mut first);
+        settle().await;
+        gate.open();
+        assert_eq!((first.await.unwrap(), running.await.unwrap()), (Ok(8), reentrant()));
+        assert_eq!(at_rest(&handle).await.rejections, 1);
     })
     .await;
 }

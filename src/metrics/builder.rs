@@ -15,7 +15,7 @@ use crate::{
 ///
 /// | name | kind | labels beside `coalescer` | |
 /// | --- | --- | --- | --- |
-/// | `shardflight_joins_total`, and the same for `executions`, `coalesced`, `errors`, `panics`, `timeouts`, `rejections`, `departures`, `aborts`, `forgets`, `bypasses` | counter | `shard` | [`Stats`](crate::Stats)' counters |
+/// | `shardflight_joins_total`, and the same for `executions`, `coalesced`, `errors`, `panics`, `timeouts`, `rejections`, `departures`, `aborts`, `forgets`, `overlaps`, `bypasses` | counter | `shard` | [`Stats`](crate::Stats)' counters |
 /// | `shardflight_flights` | gauge | `shard` | flights under way |
 /// | `shardflight_waiters` | gauge | `shard` | live callers awaiting an answer |
 /// | `shardflight_oldest_flight_age_seconds` | gauge | `shard` | age of the oldest flight; 0 if there is none |

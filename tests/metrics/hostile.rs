@@ -106,7 +106,7 @@ async fn recorder_panics_are_contained() {
             settle().await;
             // At registration: one description, and then each metric. Otherwise: ten flights and callers, and two reports.
             let calls = recorder.calls.load(Ordering::SeqCst);
-            assert_eq!(calls, if at_registration { 1 + 14 + 9 } else { 10 * 3 + 2 * 14 });
+            assert_eq!(calls, if at_registration { 1 + 15 + 9 } else { 10 * 3 + 2 * 15 });
         }
     })
     .await;

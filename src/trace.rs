@@ -25,13 +25,20 @@ pub(crate) fn caller() -> Option<Contained<Span>> {
 }
 
 /// Whether any subscriber may listen: a load, and no user code.
+#[inline]
 pub(crate) fn is_on() -> bool {
     LevelFilter::current() != LevelFilter::OFF
 }
 
 /// Whether anyone would see a flight's span or the events in it.
+#[inline]
 pub(crate) fn hears_of_flights() -> bool {
-    is_on() && unwind::catch(|| enabled!(target: TARGET, Level::DEBUG)).unwrap_or(false)
+    is_on() && is_enabled()
+}
+
+#[cold]
+fn is_enabled() -> bool {
+    unwind::catch(|| enabled!(target: TARGET, Level::DEBUG)).unwrap_or(false)
 }
 
 /// The span that work runs under. It follows from its leader's and is no child of it: a span stays open for as long as its

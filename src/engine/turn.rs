@@ -55,6 +55,7 @@ impl<K: Key, V: Value> State<K, V> {
         Self { number, shard, tallies, effects: Vec::new(), actions: Vec::new(), drain: None, observer }
     }
 
+    #[inline]
     pub(crate) fn join(
         &mut self,
         join: Join<Live<K, V>>,

@@ -33,28 +33,23 @@ impl<T: Types> Shard<T> {
             let first = flight.itself;
             return self.join_behind(first, join, now, effects);
         }
-        match share(flight, join, &self.limits, effects) {
-            Ok(follows) => self.count_follower(follows),
-            Err((join, error)) => self.refuse(join, error, effects),
+        if let Err(error) = admit(flight, join.origin, &self.limits) {
+            return self.refuse(join, error, effects);
         }
+        self.waiters += 1;
+        self.counters.coalesced += 1;
+        share(flight, join, &self.limits, effects)
     }
 
     /// Shares a flight that was found already.
     pub(super) fn follow(&mut self, flight: FlightRef, join: Join<T>, effects: &mut Vec<Effect<T>>) -> Joined<T> {
-        let shared = match self.flights.find(flight) {
-            Some(flight) => share(flight, join, &self.limits, effects),
-            None => Err((join, JoinError::Aborted)),
-        };
-        match shared {
-            Ok(follows) => self.count_follower(follows),
-            Err((join, error)) => self.refuse(join, error, effects),
+        let Some(flight) = self.flights.find(flight) else { return self.refuse(join, JoinError::Aborted, effects) };
+        if let Err(error) = admit(flight, join.origin, &self.limits) {
+            return self.refuse(join, error, effects);
         }
-    }
-
-    fn count_follower(&mut self, follows: Joined<T>) -> Joined<T> {
         self.waiters += 1;
         self.counters.coalesced += 1;
-        follows
+        share(flight, join, &self.limits, effects)
     }
 
     /// Starts a flight; with a flight before it, it begins when that one's execution has ended.
@@ -152,15 +147,8 @@ pub(super) fn is_past_its_deadline<T: Types>(
         .is_some_and(|deadline| deadline <= now)
 }
 
-fn share<T: Types>(
-    flight: &mut Flight<T>,
-    join: Join<T>,
-    limits: &Limits,
-    effects: &mut Vec<Effect<T>>,
-) -> Result<Joined<T>, (Join<T>, JoinError)> {
-    if let Err(error) = admit(flight, join.origin, limits) {
-        return Err((join, error));
-    }
+#[inline]
+fn share<T: Types>(flight: &mut Flight<T>, join: Join<T>, limits: &Limits, effects: &mut Vec<Effect<T>>) -> Joined<T> {
     let Join { key, waker, .. } = join;
     let slot = Slot { flight: flight.itself, number: flight.waiters.push(waker) };
     let detaches = flight.stage == Stage::InPlace;
@@ -169,7 +157,7 @@ fn share<T: Types>(
     }
     let record = flight.record.clone();
     report_crowd(flight, limits.crowd, effects);
-    Ok(Joined::Follows { slot, record, key, detaches })
+    Joined::Follows { slot, record, key, detaches }
 }
 
 /// Whether a flight takes one more caller. Its waiters are all live, so the cap is exact without a look at them (G7).

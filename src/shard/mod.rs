@@ -202,9 +202,12 @@ impl<T: Types> Shard<T> {
         now: impl FnOnce() -> Instant,
         effects: &mut Vec<Effect<T>>,
     ) -> Option<Cut<T>> {
+        if !self.aborts_abandoned() && why != Leaves::Rejected {
+            return None;
+        }
         let flight = self.flights.get(abandoned)?;
         // Work of a join that was refused after all is not to run.
-        let aborts = self.aborts_abandoned() || (why == Leaves::Rejected && flight.stage == Stage::Pending);
+        let aborts = self.aborts_abandoned() || flight.stage == Stage::Pending;
         if !aborts || flight.waiters.len() > 0 {
             return None;
         }

@@ -37,6 +37,7 @@ impl FlightSpan {
 }
 
 /// The flight of this record has been joined by a caller in the current span, from which its own follows.
+#[inline]
 pub(crate) fn follow<V>(record: &Record<V>) {
     if !trace::hears_of_flights() {
         return;

@@ -51,7 +51,8 @@ enum Stage<K: Key, V: Value, W> {
     },
     /// The shard was out: the join waits in its queue, and its work with it.
     Queued {
-        shard: usize,
+        /// Narrow, as a whole word would make every future larger.
+        shard: u16,
         reply: oneshot::Receiver<Answer<K, V>>,
         waker: Arc<LatestWaker>,
         timeout: Option<Box<WaitTimeout>>,
@@ -289,7 +290,8 @@ where
         let reply_to = Reply::new(sender, Arc::clone(&waker).into());
         let (takes, is_nested) = (W::TAKES, context.current.is_some());
         let work: Box<dyn Launch<K, V>> = Box::new(BoxedWork { work, leader: context.span });
-        self.stage = Stage::Queued { shard, reply, waker, timeout };
+        let number = u16::try_from(shard).expect("fewer than MAX_SHARDS");
+        self.stage = Stage::Queued { shard: number, reply, waker, timeout };
         self.router
             .engine
             .post(shard, Message::Join(Box::new(QueuedJoin { join, takes, watch, is_nested, work, reply: reply_to })));
@@ -531,7 +533,7 @@ where
         if let Stage::Queued { shard, .. } = self.stage
             && let Stage::Queued { reply, timeout, .. } = mem::replace(&mut self.stage, Stage::Done)
         {
-            self.router.engine.leave_queued(shard, reply);
+            self.router.engine.leave_queued(shard.into(), reply);
             self.router.waited(WaitTimeout::since(timeout.as_deref()), WaitEnd::Left);
         }
         self.leave();

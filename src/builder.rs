@@ -156,7 +156,7 @@ impl<K, V, S> Builder<K, V, S> {
     /// How long a key's next flight waits for aborted work of the key to be gone, before it begins all the same.
     ///
     /// Work is aborted when its last caller leaves under [`OnAbandon::Abort`], and when its flight's time is up under
-    /// [`OnExpiry::Fail`](crate::OnExpiry::Fail); async work is then dropped at its next await point. A join that comes before
+    /// [`OnExpiry::Fail`]; async work is then dropped at its next await point. A join that comes before
     /// that leads or shares a flight whose work waits, so two executions of one key don't overlap. If the grace passes first, a
     /// `flight overlaps` warning tells of it, and [`Stats::overlaps`](crate::Stats::overlaps) counts it: work blocks its thread,
     /// or is blocking work, which can't be interrupted. Zero has no flight wait.

@@ -29,7 +29,7 @@ impl Database {
     pub(crate) async fn read(&self, id: u64) -> Name {
         let name = self.rows.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
         self.answers.acquire().await.expect("it is never closed").forget();
-        name.unwrap_or_else(|| "nobody".into())
+        name.unwrap_or_else(|| "unknown".into())
     }
 
     pub(crate) fn answer(&self, reads: usize) {

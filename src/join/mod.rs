@@ -84,8 +84,7 @@ macro_rules! joining {
             type Output = $output;
 
             fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<$output> {
-                let $delivered = ready!(self.joining.poll(cx, None))?;
-                Poll::Ready($answer)
+                self.poll_watched(cx, None)
             }
         }
 
@@ -97,6 +96,7 @@ macro_rules! joining {
             Fut: Future<Output = $value> + Send + 'static,
             S: BuildHasher,
         {
+            #[inline]
             fn poll_watched(&mut self, cx: &mut Context<'_>, watch: Option<&Arc<Watch>>) -> Poll<$output> {
                 let $delivered = ready!(self.joining.poll(cx, watch))?;
                 Poll::Ready($answer)

@@ -88,15 +88,18 @@ impl<T: Types> Shard<T> {
         self.waiters += 1;
         self.led += 1;
         match after {
-            None if limit.is_some() => self.note_own_deadline(itself, now, effects),
-            None => self.note_deadline(itself, now, effects),
+            None => self.note_deadline(itself, limit.is_some(), now, effects),
             Some(first) => self.succeed(first, itself, now, effects),
         }
         Joined::Leads { slot: Slot { flight: itself, number: 0 }, record }
     }
 
     /// The queue is kept without a limit, too: it tells which flight is the oldest.
-    pub(super) fn note_deadline(&mut self, flight: FlightRef, now: Instant, effects: &mut Vec<Effect<T>>) {
+    #[inline]
+    pub(super) fn note_deadline(&mut self, flight: FlightRef, own: bool, now: Instant, effects: &mut Vec<Effect<T>>) {
+        if own {
+            return self.note_own_deadline(flight, now, effects);
+        }
         let flights = &self.flights;
         self.deadlines.push(flight, flights.len(), |flight| flights.under_way(flight).is_some());
         let Some(limit) = self.limits.max_flight_duration else { return };
@@ -107,7 +110,7 @@ impl<T: Types> Shard<T> {
     }
 
     #[cold]
-    pub(super) fn note_own_deadline(&mut self, flight: FlightRef, now: Instant, effects: &mut Vec<Effect<T>>) {
+    fn note_own_deadline(&mut self, flight: FlightRef, now: Instant, effects: &mut Vec<Effect<T>>) {
         if let Some(deadline) = self.own_deadlines.begin(flight, now) {
             self.look_by(deadline, effects);
         }

@@ -189,7 +189,7 @@ impl<T: Types> Shard<T> {
                 self.counters.coalesced -= recounted;
                 self.counters.rejections += recounted;
             }
-            // A leader's work was run, whatever became of the leader.
+            // A leader is counted with its work, whatever becomes of the leader.
             Leaves::ByItself | Leaves::Rejected => self.counters.departures += 1,
         }
         Left::Departed { waker, abandoned: self.abandon_if_empty(slot.flight, why, now, effects) }

@@ -79,11 +79,7 @@ impl<T: Types> Shard<T> {
         if table == Table::ByKey {
             self.flights.make_first(pending);
         }
-        if own_deadline {
-            self.note_own_deadline(pending, now, effects);
-        } else {
-            self.note_deadline(pending, now, effects);
-        }
+        self.note_deadline(pending, own_deadline, now, effects);
     }
 
     /// A flight is over before its work has ended. Its callers come back, to be answered; it stays until its work is gone if

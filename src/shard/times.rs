@@ -23,7 +23,7 @@ impl Times {
         let _ = self.began.set(now);
     }
 
-    /// To be called before its outcome is published: whoever has that finds this.
+    /// To be called before its outcome is published, so that a caller that has the outcome finds the end, too.
     pub(crate) fn end(&self, now: Instant) {
         let _ = self.ended.set(now);
     }

@@ -13,7 +13,8 @@ use shardflight::{Builder, Coalescer, Handle, JoinError, OnAbandon, RunWork};
 use tokio::{sync::Semaphore, task::yield_now, time::advance};
 
 use crate::support::{
-    Count, Wall, assert_pending, at_rest, eventually, inside, limited, poll_once, settle, two_workers, until, watched,
+    Count, Opener, Wall, assert_pending, at_rest, eventually, inside, limited, poll_once, settle, two_workers, until,
+    watched,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -69,6 +70,16 @@ fn stubborn(wall: Wall, began: Count) -> impl FnOnce() -> std::future::Pending<u
     }
 }
 
+/// The last caller of such work has left. It goes when the opener does.
+async fn abandon_stubborn_work(handle: &Handle<u8, u8>) -> Opener {
+    let ((wall, opener), began) = (Wall::new(), Count::default());
+    let caller = tokio::spawn(handle.join(1, stubborn(wall, began.clone())));
+    eventually(|| began.get() == 1).await;
+    caller.abort();
+    assert!(caller.await.unwrap_err().is_cancelled());
+    opener
+}
+
 #[test]
 fn callers_of_an_expired_flight_are_answered_while_the_next_waits_for_its_work() {
     watched(|| {
@@ -103,11 +114,7 @@ fn work_that_does_not_go_is_waited_for_no_longer_than_the_grace() {
         let runtime = two_workers();
         let handle = inside(&runtime, || aborting().abort_grace(Duration::from_millis(20)).build().unwrap().handle());
         runtime.block_on(async {
-            let ((wall, opener), began) = (Wall::new(), Count::default());
-            let hung = tokio::spawn(handle.join(1, stubborn(wall, began.clone())));
-            eventually(|| began.get() == 1).await;
-            hung.abort();
-            assert!(hung.await.unwrap_err().is_cancelled());
+            let opener = abandon_stubborn_work(&handle).await;
             assert_eq!(handle.join(1, || async { 2 }).await.unwrap(), 2);
             let stats = handle.stats().await.unwrap();
             assert_eq!((stats.overlaps, stats.lingering), (1, 1));
@@ -125,11 +132,7 @@ fn without_a_grace_the_next_begins_at_once() {
         let runtime = two_workers();
         let handle = inside(&runtime, || aborting().abort_grace(Duration::ZERO).build().unwrap().handle());
         runtime.block_on(async {
-            let ((wall, opener), began) = (Wall::new(), Count::default());
-            let hung = tokio::spawn(handle.join(1, stubborn(wall, began.clone())));
-            eventually(|| began.get() == 1).await;
-            hung.abort();
-            assert!(hung.await.unwrap_err().is_cancelled());
+            let opener = abandon_stubborn_work(&handle).await;
             assert_eq!(handle.join(1, || async { 2 }).await.unwrap(), 2);
             assert_eq!(handle.stats().await.unwrap().overlaps, 0);
             drop(opener);

@@ -52,49 +52,42 @@ fn more_nested_works_than_the_pool_has_threads_all_end() {
     });
 }
 
+/// Key 1 has the one thread that there is. Its work goes on with `inner` when key 2 has a flight that waits for a thread. The
+/// answers of both.
+fn beside_a_flight_without_a_thread(inner: impl FnOnce(&Handle<u32, u32>) -> u32 + Send + 'static) -> (u32, u32) {
+    let (runtime, handle) = small_pool(1);
+    let (wall, opener) = Wall::new();
+    let (outer, nested) = (handle.clone(), handle.clone());
+    let first = thread::spawn(move || {
+        outer.blocking_join(1_u32, move || {
+            wall.block();
+            inner(&nested)
+        })
+    });
+    runtime.block_on(until(&handle, |stats| stats.flights == 1));
+    let second = {
+        let handle = handle.clone();
+        thread::spawn(move || handle.blocking_join(2_u32, || 7))
+    };
+    runtime.block_on(until(&handle, |stats| stats.flights == 2));
+    drop(opener);
+    (first.join().unwrap().unwrap(), second.join().unwrap().unwrap())
+}
+
 #[test]
 fn work_that_waits_for_a_thread_runs_on_that_of_work_that_waits_for_it() {
     watched(|| {
-        let (runtime, handle) = small_pool(1);
-        let (wall, opener) = Wall::new();
-        let (outer, inner) = (handle.clone(), handle.clone());
-        // It has the one thread that there is.
-        let first = thread::spawn(move || {
-            outer.blocking_join(1_u32, move || {
-                wall.block();
-                inner.blocking_join(2_u32, || 0).unwrap()
-            })
-        });
-        runtime.block_on(until(&handle, |stats| stats.flights == 1));
-        let second = {
-            let handle = handle.clone();
-            thread::spawn(move || handle.blocking_join(2_u32, || 7))
-        };
-        runtime.block_on(until(&handle, |stats| stats.flights == 2));
-        drop(opener);
-        assert_eq!((first.join().unwrap().unwrap(), second.join().unwrap().unwrap()), (7, 7));
+        let answers = beside_a_flight_without_a_thread(|handle| handle.blocking_join(2_u32, || 0).unwrap());
+        assert_eq!(answers, (7, 7));
     });
 }
 
 #[test]
 fn work_that_waits_for_the_flight_after_one_that_no_thread_has_begun_runs_both() {
     watched(|| {
-        let (runtime, handle) = small_pool(1);
-        let (wall, opener) = Wall::new();
-        let (outer, fresh) = (handle.clone(), handle.with_freshness(Freshness::StartedAfterCall));
-        let first = thread::spawn(move || {
-            outer.blocking_join(1_u32, move || {
-                wall.block();
-                fresh.blocking_join(2_u32, || 8).unwrap()
-            })
+        let answers = beside_a_flight_without_a_thread(|handle| {
+            handle.with_freshness(Freshness::StartedAfterCall).blocking_join(2_u32, || 8).unwrap()
         });
-        runtime.block_on(until(&handle, |stats| stats.flights == 1));
-        let second = {
-            let handle = handle.clone();
-            thread::spawn(move || handle.blocking_join(2_u32, || 7))
-        };
-        runtime.block_on(until(&handle, |stats| stats.flights == 2));
-        drop(opener);
-        assert_eq!((first.join().unwrap().unwrap(), second.join().unwrap().unwrap()), (8, 7));
+        assert_eq!(answers, (8, 7));
     });
 }

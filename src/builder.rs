@@ -127,6 +127,32 @@ impl<K, V, S> Builder<K, V, S> {
         self
     }
 
+    /// How long a flight may take in all if its work, which makes progress, asks for more time with
+    /// [`Flight::extend`](crate::Flight::extend). Counted as [`max_flight_duration`](Self::max_flight_duration) is, which is what
+    /// a flight has whose work does not ask.
+    ///
+    /// # Default
+    ///
+    /// Not set: no work gets more time.
+    ///
+    /// # Examples
+    ///
+    /// Work that stands still for five seconds is over; work that goes on may take an hour:
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), shardflight::BuildError> {
+    /// let coalescer = shardflight::Coalescer::<String, u64>::builder()
+    ///     .max_flight_duration(Duration::from_secs(5))
+    ///     .max_extended_duration(Duration::from_secs(3600))
+    ///     .build()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn max_extended_duration(mut self, limit: Duration) -> Self {
+        self.config.max_extended_duration = Some(limit);
+        self
+    }
+
     /// Lets flights take as long as they like. Work that never ends then holds its key and its callers for ever.
     pub fn no_flight_deadline(mut self) -> Self {
         self.config.max_flight_duration = None;

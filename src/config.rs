@@ -122,6 +122,7 @@ pub(crate) struct Config {
     pub(crate) max_waiters_per_flight: usize,
     pub(crate) max_flights: usize,
     pub(crate) max_flight_duration: Option<Duration>,
+    pub(crate) max_extended_duration: Option<Duration>,
     pub(crate) on_expiry: OnExpiry,
     pub(crate) on_abandon: OnAbandon,
     pub(crate) abort_grace: Duration,
@@ -140,6 +141,7 @@ impl Default for Config {
             max_waiters_per_flight: 1_000_000,
             max_flights: 1_000_000,
             max_flight_duration: Some(Duration::from_secs(30)),
+            max_extended_duration: None,
             on_expiry: OnExpiry::default(),
             on_abandon: OnAbandon::default(),
             abort_grace: Duration::from_secs(1),
@@ -166,6 +168,11 @@ impl Config {
         }
         if self.max_flight_duration == Some(Duration::ZERO) {
             return Err(BuildError::ZeroFlightDuration);
+        }
+        if let (Some(limit), Some(extended)) = (self.max_flight_duration, self.max_extended_duration)
+            && extended < limit
+        {
+            return Err(BuildError::ExtendedBelowLimit { extended, limit });
         }
         if self.crowd_threshold == 0 {
             return Err(BuildError::ZeroCrowdThreshold);
@@ -201,6 +208,7 @@ impl Config {
             max_waiters: self.max_waiters_per_flight,
             permits: Permits::new(self.max_flights),
             max_flight_duration: self.max_flight_duration,
+            max_extended_duration: self.max_extended_duration,
             on_expiry: self.on_expiry,
             on_abandon: self.on_abandon,
             abort_grace: self.abort_grace,
@@ -216,6 +224,7 @@ impl fmt::Debug for Config {
             .field("max_waiters_per_flight", &self.max_waiters_per_flight)
             .field("max_flights", &self.max_flights)
             .field("max_flight_duration", &self.max_flight_duration)
+            .field("max_extended_duration", &self.max_extended_duration)
             .field("on_expiry", &self.on_expiry)
             .field("on_abandon", &self.on_abandon)
             .field("abort_grace", &self.abort_grace)

@@ -1,11 +1,12 @@
 //! A flight, as its own work sees it.
 
-use std::{fmt, sync::Weak};
+use std::{fmt, sync::Weak, time::Duration};
 
 use crate::{
-    engine::{AnyEngine, Asked},
+    engine::AnyEngine,
+    error::{Closed, NotExtended},
     join::{block_on, refuse_async_code},
-    shard::{FlightRef, FlightSnapshot},
+    shard::FlightRef,
     stats::FlightInfo,
     task::current::AnyRecord,
 };
@@ -81,8 +82,8 @@ impl Flight {
     /// # Ok(()) }
     /// ```
     pub async fn info(&self) -> Option<FlightInfo> {
-        let answer = self.ask()?.answer().await;
-        answer.ok()?.1.map(FlightInfo::from)
+        let asked = self.engine.upgrade()?.look_for(self.itself);
+        asked.answer().await.ok()?.1.map(FlightInfo::from)
     }
 
     /// [`info`](Self::info) for blocking work and other plain threads: blocks for as long as the shard is taken.
@@ -96,8 +97,73 @@ impl Flight {
         block_on(self.info())
     }
 
-    fn ask(&self) -> Option<Asked<(), Option<FlightSnapshot>>> {
-        Some(self.engine.upgrade()?.look_for(self.itself))
+    /// Gives the flight at least this long from now: for work that makes progress. Says how long it has left until its
+    /// deadline, [`Duration::MAX`] if it has none.
+    ///
+    /// The deadline never moves back, and not beyond
+    /// [`max_extended_duration`](crate::Builder::max_extended_duration) from the flight's start, so what is left may be less
+    /// than what was asked for. A limit of the leader's
+    /// [own](crate::Handle::with_max_flight_duration) that is longer than that stays. Past the deadline, the error's
+    /// [`TimedOut::after`](crate::JoinError::TimedOut) is the time that the flight had in all. How long each caller waits is
+    /// its own affair: a [`max_wait`](crate::Handle::with_max_wait) is not extended.
+    ///
+    /// Takes a turn of the flight's shard, O(log n) among flights with a limit of their own: once a second is often enough,
+    /// once per row is not. It is answered in the first poll unless the shard is taken.
+    ///
+    /// # Errors
+    ///
+    /// [`NotExtended::Over`] if the flight is over or past its deadline: nobody waits for the result, or no join finds it.
+    /// [`NotExtended::NotAllowed`] without `max_extended_duration`.
+    ///
+    /// # Cancellation
+    ///
+    /// Once polled, it may have been carried out.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let handle = shardflight::Coalescer::<String, usize>::builder()
+    ///     .max_flight_duration(Duration::from_secs(5))
+    ///     .max_extended_duration(Duration::from_secs(60))
+    ///     .build()?
+    ///     .handle();
+    /// let inside = handle.clone();
+    /// let rows = handle.join("export", move || async move {
+    ///     let flight = inside.current_flight().expect("this is work of a flight");
+    ///     let mut rows = 0;
+    ///     while rows < 10_000 {
+    ///         // … read the next thousand rows, and then:
+    ///         # tokio::time::sleep(Duration::from_secs(4)).await;
+    ///         rows += 1_000;
+    ///         let _ = flight.extend(Duration::from_secs(5)).await;
+    ///     }
+    ///     rows
+    /// });
+    /// assert_eq!(rows.await?, 10_000);
+    /// # Ok(()) }
+    /// ```
+    pub async fn extend(&self, by: Duration) -> Result<Duration, NotExtended> {
+        let engine = self.engine.upgrade().ok_or(NotExtended::Over)?;
+        let asked = engine.extend(self.itself, by);
+        asked.answer().await.map_err(|Closed| NotExtended::Over)?.1
+    }
+
+    /// [`extend`](Self::extend) for blocking work and other plain threads: blocks for as long as the shard is taken.
+    ///
+    /// # Errors
+    ///
+    /// As [`extend`](Self::extend).
+    ///
+    /// # Panics
+    ///
+    /// When called from async code, as [`blocking_join`](crate::Handle::blocking_join).
+    #[track_caller]
+    pub fn blocking_extend(&self, by: Duration) -> Result<Duration, NotExtended> {
+        refuse_async_code("blocking_extend", "extend");
+        block_on(self.extend(by))
     }
 }
 

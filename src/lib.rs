@@ -277,7 +277,7 @@ pub use builder::Builder;
 pub use coalescer::{Coalescer, Shutdown};
 pub use config::{Freshness, OnAbandon, OnExpiry, RunWork};
 pub use error::{
-    BuildError, CaughtPanic, Closed, ClosedReason, InvalidRollout, JoinError, JoinErrorKind, TryJoinError,
+    BuildError, CaughtPanic, Closed, ClosedReason, InvalidRollout, JoinError, JoinErrorKind, NotExtended, TryJoinError,
     ZeroFlightDuration,
 };
 pub use flight::Flight;

@@ -109,6 +109,28 @@ pub(crate) fn stats(expansion: &Expansion<'_>) -> TokenStream {
     }
 }
 
+/// `<name>_current_flight`: work finds its own flight.
+pub(crate) fn current_flight(expansion: &Expansion<'_>) -> TokenStream {
+    // Work that joins a named coalescer has its handle.
+    if expansion.options.coalescer.is_some() {
+        return TokenStream::new();
+    }
+    let Expansion { function, support, .. } = expansion;
+    let (attributes, visibility) = (expansion.attributes(is_for_all), &function.item.vis);
+    let (name, owner, link) = (expansion.companion("current_flight"), expansion.owner(), link(expansion));
+    let (path, slot) = (expansion.path(), expansion.slot());
+    let docs = format!("The flight that this thread runs the body of {link} for, if it does.");
+    let conditions = &function.item.sig.generics.where_clause;
+    quote! {
+        #(#attributes)*
+        #[doc = #docs]
+        #[allow(dead_code, clippy::all, clippy::pedantic)]
+        #visibility fn #name() -> ::core::option::Option<#support::Flight> #conditions {
+            #path #slot().current_flight::<#owner>()
+        }
+    }
+}
+
 /// A call into the support module, awaited, or blocked on in blocking functions.
 fn call_support(expansion: &Expansion<'_>, call: &TokenStream) -> TokenStream {
     let support = &expansion.support;

@@ -20,7 +20,8 @@ pub(crate) fn expand(function: &Function, options: &Options) -> TokenStream {
     let no_coalesce = companions::no_coalesce(&expansion);
     let forget = companions::forget(&expansion);
     let stats = companions::stats(&expansion);
-    quote!(#slot #joining #no_coalesce #forget #stats)
+    let current_flight = companions::current_flight(&expansion);
+    quote!(#slot #joining #no_coalesce #forget #stats #current_flight)
 }
 
 /// The input for each generated item.

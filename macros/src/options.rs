@@ -40,7 +40,7 @@ enum Value {
 }
 
 const KNOWN: &str = "blocking, key, skip, in, result, in_impl, crate, shards, max_waiters_per_flight, max_flights, \
-                     max_flight_duration, no_flight_deadline, on_abandon and on_expiry";
+                     max_flight_duration, max_extended_duration, no_flight_deadline, on_abandon and on_expiry";
 
 impl Parse for Options {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
@@ -77,9 +77,9 @@ impl Options {
             }
             "shards" => self.count(name, input, false)?,
             "max_waiters_per_flight" | "max_flights" => self.count(name, input, true)?,
-            "max_flight_duration" => {
+            "max_flight_duration" | "max_extended_duration" => {
                 let value = expression(name, input)?;
-                let duration = duration(&value)?;
+                let duration = duration(name, &value)?;
                 self.set(name, Value::Expression(duration), true);
             }
             "no_flight_deadline" => {
@@ -209,13 +209,12 @@ fn literal(value: &Expr) -> Option<&Lit> {
 }
 
 /// A number of seconds, or any other expression.
-fn duration(value: &Expr) -> Result<TokenStream> {
-    let name = "max_flight_duration";
-    refuse_negative(&name, value)?;
+fn duration(name: &Ident, value: &Expr) -> Result<TokenStream> {
+    refuse_negative(name, value)?;
     let Some(number) = literal(value) else { return Ok(quote!(#value)) };
-    refuse_zero(&name, number)?;
+    refuse_zero(name, number)?;
     match number {
-        Lit::Int(_) => Ok(quote_spanned!(value.span() => ::core::time::Duration::from_secs(#number))),
+        Lit::Int(_) => Ok(quote_spanned!(value.span() => ::core::time::Duration::new(#number, 0))),
         Lit::Float(_) => Ok(quote_spanned!(value.span() => ::core::time::Duration::from_secs_f64(#number))),
         _ => Err(Error::new(value.span(), format!("`{name}` is a number of seconds, or a `Duration`"))),
     }

@@ -1,6 +1,9 @@
 //! Questions and orders to a shard: `stats`, `forget` and the like. They run as turns do.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
     Engine,
@@ -8,7 +11,7 @@ use super::{
     turn::State,
 };
 use crate::{
-    error::Closed,
+    error::{Closed, NotExtended},
     shard::{FlightRef, FlightSnapshot},
     sync::{now, oneshot},
     unwind::Contained,
@@ -37,11 +40,17 @@ impl<I, T> Asked<I, T> {
 pub(crate) trait AnyEngine: Send + Sync {
     /// Asks its shard for a flight; there is no answer if it is over.
     fn look_for(self: Arc<Self>, flight: FlightRef) -> Asked<(), Option<FlightSnapshot>>;
+
+    fn extend(self: Arc<Self>, flight: FlightRef, by: Duration) -> Asked<(), Result<Duration, NotExtended>>;
 }
 
 impl<K: Key, V: Value> AnyEngine for Engine<K, V> {
     fn look_for(self: Arc<Self>, flight: FlightRef) -> Asked<(), Option<FlightSnapshot>> {
         self.ask(flight.id.shard(), (), move |state, ()| state.shard.snapshot(flight, now()))
+    }
+
+    fn extend(self: Arc<Self>, flight: FlightRef, by: Duration) -> Asked<(), Result<Duration, NotExtended>> {
+        self.ask(flight.id.shard(), (), move |state, ()| state.shard.extend(flight, by, now()))
     }
 }
 

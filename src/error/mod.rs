@@ -2,6 +2,7 @@
 
 mod closed;
 mod kind;
+mod not_extended;
 mod try_join;
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
@@ -9,6 +10,7 @@ use std::{error::Error, fmt, sync::Arc, time::Duration};
 pub use self::{
     closed::{Closed, ClosedReason},
     kind::JoinErrorKind,
+    not_extended::NotExtended,
     try_join::TryJoinError,
 };
 
@@ -186,6 +188,13 @@ pub enum BuildError {
     /// `max_flight_duration(0)`: every flight would be late. For no limit, use
     /// [`Builder::no_flight_deadline`](crate::Builder::no_flight_deadline).
     ZeroFlightDuration,
+    /// A `max_extended_duration` below `max_flight_duration`: flights may take as long as the latter before they are extended.
+    ExtendedBelowLimit {
+        /// The `max_extended_duration` that was asked for.
+        extended: Duration,
+        /// `max_flight_duration`, which is the least.
+        limit: Duration,
+    },
     /// `crowd_threshold(0)`: no flight is empty when it starts; the least is 1.
     ZeroCrowdThreshold,
     /// A rollout that isn't a fraction between 0.0 and 1.0.
@@ -221,6 +230,9 @@ impl fmt::Display for BuildError {
             Self::ZeroFlights => f.write_str("max_flights is 0; the least is 1"),
             Self::ZeroFlightDuration => {
                 f.write_str("max_flight_duration is 0; for no limit there is no_flight_deadline")
+            }
+            Self::ExtendedBelowLimit { extended, limit } => {
+                write!(f, "max_extended_duration is {extended:?}; the least is max_flight_duration, {limit:?}")
             }
             Self::ZeroCrowdThreshold => f.write_str("crowd_threshold is 0; the least is 1"),
             Self::InvalidRollout { fraction } => InvalidRollout { fraction: *fraction }.fmt(f),

@@ -13,7 +13,7 @@ pub use needs::{argument, body, borrowed, key, key_borrowed, key_part, lend, rec
 pub use place::{Place, PrivateCoalescer, named};
 pub use slot::Slot;
 
-pub use crate::{Builder, OnAbandon, OnExpiry, Stats};
+pub use crate::{Builder, Flight, OnAbandon, OnExpiry, Stats};
 
 use std::pin::Pin;
 

@@ -10,7 +10,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::{error::Closed, handle::Handle, stats::Stats};
+use crate::{error::Closed, flight::Flight, handle::Handle, stats::Stats};
 
 /// Not generic, so that the macro need not name the types of key and value in a static.
 pub struct Slot {
@@ -21,6 +21,7 @@ pub struct Slot {
 /// A handle with its type parameters erased.
 trait AnyHandle: Any + Send + Sync {
     fn stats(&self) -> Pin<Box<dyn Future<Output = Result<Stats, Closed>> + Send + '_>>;
+    fn current_flight(&self) -> Option<Flight>;
 }
 
 impl<K, V> AnyHandle for Handle<K, V>
@@ -31,6 +32,10 @@ where
     fn stats(&self) -> Pin<Box<dyn Future<Output = Result<Stats, Closed>> + Send + '_>> {
         Box::pin(Handle::stats(self))
     }
+
+    fn current_flight(&self) -> Option<Flight> {
+        Handle::current_flight(self)
+    }
 }
 
 impl Slot {
@@ -40,12 +45,19 @@ impl Slot {
 
     /// All zeros if there is no coalescer, or if it has shut down.
     pub async fn stats<O: 'static>(&self) -> Stats {
-        let owner = TypeId::of::<O>();
-        let handle = self.lock().iter().find(|(of, _)| *of == owner).map(|(_, handle)| Arc::clone(handle));
-        match handle {
+        match self.any::<O>() {
             Some(handle) => handle.stats().await.unwrap_or_default(),
             None => Stats::default(),
         }
+    }
+
+    pub fn current_flight<O: 'static>(&self) -> Option<Flight> {
+        self.any::<O>()?.current_flight()
+    }
+
+    fn any<O: 'static>(&self) -> Option<Arc<dyn AnyHandle>> {
+        let owner = TypeId::of::<O>();
+        self.lock().iter().find(|(of, _)| *of == owner).map(|(_, handle)| Arc::clone(handle))
     }
 
     pub(super) fn get<O, K, V>(&self) -> Option<Handle<K, V>>

@@ -83,6 +83,11 @@ impl<T: Types> Flights<T> {
         self.get(flight).filter(|flight| flight.is_under_way())
     }
 
+    /// The same, under the time limit that all flights have which have none of their own.
+    pub(super) fn under_common_limit(&self, flight: FlightRef) -> Option<&Flight<T>> {
+        self.under_way(flight).filter(|flight| !flight.own_deadline)
+    }
+
     /// A flight that was cut short, and whose work is not gone.
     pub(super) fn ending(&self, flight: FlightRef) -> Option<&Flight<T>> {
         self.get(flight).filter(|flight| flight.stage == Stage::Ending)

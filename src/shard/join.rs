@@ -101,7 +101,7 @@ impl<T: Types> Shard<T> {
             return self.note_own_deadline(flight, now, effects);
         }
         let flights = &self.flights;
-        self.deadlines.push(flight, flights.len(), |flight| flights.under_way(flight).is_some());
+        self.deadlines.push(flight, flights.len(), |flight| flights.under_common_limit(flight).is_some());
         let Some(limit) = self.limits.max_flight_duration else { return };
         // A limit beyond what the clock can express is none.
         if let Some(deadline) = now.checked_add(limit) {

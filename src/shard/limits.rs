@@ -16,6 +16,8 @@ pub(crate) struct Limits {
     pub(crate) max_waiters: usize,
     pub(crate) permits: Permits,
     pub(crate) max_flight_duration: Option<Duration>,
+    /// How long a flight may take in all, if its work extends its deadline. `None`: it may not.
+    pub(crate) max_extended_duration: Option<Duration>,
     pub(crate) on_expiry: OnExpiry,
     pub(crate) on_abandon: OnAbandon,
     /// How long a key's next flight waits for aborted work to be gone.

@@ -12,6 +12,7 @@
 //! | [`forget`](Shard::forget) | false | detach, with its successor; true | (not found: false) |
 //! | [`tick`](Shard::tick) | – | past its deadline: `Fail` cuts short, `Detach` detaches, and its successor begins | the same |
 //! | draining | refused | refused; otherwise as above | as above |
+//! | [`extend`](Shard::extend) | over | move the deadline | past its deadline: over; otherwise the same |
 //! | [`close`](Shard::close) | refused from now on | unmap | unmap |
 //!
 //! A flight that is cut short has no callers any more, but a join of its key gets behind it until its work is gone: see
@@ -19,6 +20,7 @@
 
 mod by_id;
 mod deadlines;
+mod expiry;
 // Not under Shuttle, whose atomics work in its own tasks alone.
 #[cfg(all(any(test, fuzzing), not(shardflight_shuttle)))]
 mod fake;
@@ -54,13 +56,10 @@ pub(crate) use self::{
     waiters::Present,
 };
 use crate::{
-    config::{OnAbandon, OnExpiry},
+    config::OnAbandon,
     error::{CaughtPanic, JoinError},
     stats::Stats,
 };
-
-/// The most flights that one turn expires. More stay for the next.
-const EXPIRIES: usize = 64;
 
 pub(crate) struct Shard<T: Types> {
     flights: Flights<T>,
@@ -238,80 +237,6 @@ impl<T: Types> Shard<T> {
         let forgotten = self.flights.forget_all();
         self.counters.forgets += forgotten as u64;
         forgotten
-    }
-
-    /// The actor's look at the time: expires what is due, and says when to look again, if ever.
-    pub(crate) fn tick(&mut self, now: Instant, effects: &mut Vec<Effect<T>>) -> Option<Instant> {
-        self.expire(now, effects);
-        self.next_expiry = self.next_time();
-        self.alarm = self.next_expiry;
-        self.next_expiry
-    }
-
-    /// Ends or detaches flights whose time is up (G11). Whichever turn comes first does it, so a flight never waits for
-    /// its actor alone.
-    #[inline]
-    pub(crate) fn expire(&mut self, now: Instant, effects: &mut Vec<Effect<T>>) {
-        if self.next_expiry.is_some_and(|expiry| expiry <= now) {
-            self.expire_some(now, effects);
-        }
-    }
-
-    #[cold]
-    fn expire_some(&mut self, now: Instant, effects: &mut Vec<Effect<T>>) {
-        for _ in 0..EXPIRIES {
-            if self.next_expiry.is_none_or(|next| next > now) {
-                return;
-            }
-            if self.next_deadline().is_some_and(|deadline| deadline <= now) {
-                if let Some(oldest) = self.deadlines.remove_oldest() {
-                    self.expire_one(oldest, now, effects);
-                }
-            } else if let Some((deadline, flight)) = self.own_deadlines.next()
-                && deadline <= now
-            {
-                self.expire_one(flight, now, effects);
-            } else if self.next_grace().is_some_and(|over| over <= now) {
-                self.end_oldest_grace(now, effects);
-            }
-            self.next_expiry = self.next_time();
-        }
-    }
-
-    fn expire_one(&mut self, flight: FlightRef, now: Instant, effects: &mut Vec<Effect<T>>) {
-        let Some(overdue) = self.flights.under_way(flight) else { return };
-        let (age, waiters) = (now.saturating_duration_since(overdue.started), overdue.waiters.len());
-        effects.push(Effect::Report(Report::Overdue { flight: flight.id, age, waiters }));
-        self.counters.timeouts += 1;
-        let own = if overdue.own_deadline { self.own_deadlines.remove(flight) } else { None };
-        match self.limits.on_expiry {
-            OnExpiry::Fail => {
-                let after = own.or(self.limits.max_flight_duration).unwrap_or(age);
-                if let Some(cut) = self.cut_short(flight, now, effects) {
-                    effects.push(Effect::End { cut, error: JoinError::TimedOut { after }, abort: true });
-                }
-            }
-            OnExpiry::Detach => {
-                self.pass_over(flight, now, effects);
-                let flights = &self.flights;
-                self.overdue.push(flight, flights.len(), |flight| flights.under_way(flight).is_some());
-            }
-        }
-    }
-
-    /// When there is something to do that no message asks for.
-    fn next_time(&mut self) -> Option<Instant> {
-        let own = self.own_deadlines.next().map(|(deadline, _)| deadline);
-        [self.next_deadline(), own, self.next_grace()].into_iter().flatten().min()
-    }
-
-    /// When the next flight's time is up, if one's ever is.
-    fn next_deadline(&mut self) -> Option<Instant> {
-        let limit = self.limits.max_flight_duration?;
-        let flights = &self.flights;
-        let started = self.deadlines.oldest(|flight| flights.under_way(flight).map(|flight| flight.started))?;
-        // A limit beyond what the clock can express is none.
-        started.checked_add(limit)
     }
 
     /// From now on joins are refused with `Closed`; what is under way goes on.

@@ -1,4 +1,4 @@
-//! Flights with a time limit of their own.
+//! Flights with a time limit of their own: their leader's, or one that their work has extended.
 //!
 //! Their deadlines have no order that a queue could keep, so they are sorted: O(log n) for each such flight. All others are in
 //! `deadlines`.
@@ -35,9 +35,16 @@ impl OwnDeadlines {
 
     /// Its work begins. The deadline comes back.
     pub(super) fn begin(&mut self, flight: FlightRef, now: Instant) -> Option<Instant> {
-        let own = self.flights.get_mut(&flight.id)?;
-        (own.started, own.deadline) = (Some(now), now.checked_add(own.limit));
-        self.started.insert((now, flight.id));
+        let limit = self.flights.get(&flight.id)?.limit;
+        self.set(flight, now, limit)
+    }
+
+    /// A flight that started then may take this long, whatever its limit was before.
+    pub(super) fn set(&mut self, flight: FlightRef, started: Instant, limit: Duration) -> Option<Instant> {
+        self.remove(flight);
+        let own = Own { flight, limit, started: Some(started), deadline: started.checked_add(limit) };
+        self.flights.insert(flight.id, own);
+        self.started.insert((started, flight.id));
         self.due.extend(own.deadline.map(|deadline| (deadline, flight.id)));
         own.deadline
     }
@@ -52,6 +59,11 @@ impl OwnDeadlines {
             self.flights.shrink_to(2 * self.flights.len());
         }
         Some(own.limit)
+    }
+
+    /// `None` if it is over, or goes on past its deadline.
+    pub(super) fn limit(&self, flight: FlightRef) -> Option<Duration> {
+        self.flights.get(&flight.id).map(|own| own.limit)
     }
 
     pub(super) fn is_past(&self, flight: FlightRef, now: Instant) -> bool {

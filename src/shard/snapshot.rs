@@ -45,7 +45,8 @@ impl<T: Types> Shard<T> {
         let flights = &self.flights;
         let started = |flight| flights.under_way(flight).map(|flight| flight.started);
         let own = self.own_deadlines.by_age().next().map(|(started, _)| started);
-        let oldest = self.overdue.oldest(started).into_iter().chain(self.deadlines.oldest(started)).chain(own).min();
+        let common = self.deadlines.oldest(|flight| flights.under_common_limit(flight).map(|flight| flight.started));
+        let oldest = self.overdue.oldest(started).into_iter().chain(common).chain(own).min();
         stats.oldest_flight = oldest.map(|started| now.saturating_duration_since(started));
         stats
     }
@@ -80,12 +81,11 @@ impl<T: Types> Shard<T> {
         crowded.truncate(most);
         crowded.sort_by_key(|flight| Reverse(flight.waiters.len()));
         // The oldest of each queue, and of all those.
-        let oldest_of = |flights: &mut dyn Iterator<Item = FlightRef>| -> Vec<&Flight<T>> {
-            flights.filter_map(|flight| self.flights.under_way(flight)).take(most).collect()
-        };
-        let mut oldest = oldest_of(&mut self.overdue.iter());
-        oldest.extend(oldest_of(&mut self.deadlines.iter()));
-        oldest.extend(oldest_of(&mut self.own_deadlines.by_age().map(|(_, flight)| flight)));
+        let under_way = |flight| self.flights.under_way(flight);
+        let mut oldest: Vec<_> = self.overdue.iter().filter_map(under_way).take(most).collect();
+        let common = |flight| self.flights.under_common_limit(flight);
+        oldest.extend(self.deadlines.iter().filter_map(common).take(most));
+        oldest.extend(self.own_deadlines.by_age().filter_map(|(_, flight)| under_way(flight)).take(most));
         oldest.sort_by_key(|flight| flight.started);
         oldest.truncate(most);
         (crowded.into_iter().map(snapshot).collect(), oldest.into_iter().map(snapshot).collect())

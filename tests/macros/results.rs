@@ -111,6 +111,23 @@ async fn results_have_a_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_body_that_makes_progress_moves_its_deadline() {
+    #[coalesce(max_flight_duration = 5, max_extended_duration = 60)]
+    async fn export() -> Result<u32, Failure> {
+        let flight = export_current_flight().expect("this is its body");
+        for _ in 0..3 {
+            sleep(Duration::from_secs(4)).await;
+            flight.extend(Duration::from_secs(5)).await.expect("it is in time");
+        }
+        Ok(7)
+    }
+
+    assert!(export_current_flight().is_none(), "no call has been made");
+    assert_eq!(export().await.unwrap(), 7);
+    assert!(export_current_flight().is_none(), "this is no body");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_deadline_may_be_absent() {
     #[coalesce]
     async fn plain() -> u32 {

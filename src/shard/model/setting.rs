@@ -75,6 +75,7 @@ impl Setting {
         Limits {
             max_waiters: self.max_waiters,
             permits: Permits::new(self.max_flights),
+            max_extended_duration: None,
             max_flight_duration: self.deadline.map(|ticks| Duration::from_secs(ticks.into())),
             on_expiry: self.on_expiry,
             on_abandon: self.on_abandon,

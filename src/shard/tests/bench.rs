@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::{
     config::{OnAbandon, OnExpiry},
-    error::JoinError,
+    error::{JoinError, NotExtended},
     shard::{
         Completion, Effect, Ended, FlightId, FlightRef, Join, Joined, Leaves, Left, Limits, Permits, Report, Shard,
         Slot,
@@ -54,6 +54,7 @@ pub(super) fn limits(on_abandon: OnAbandon) -> Limits {
         max_waiters: usize::MAX,
         permits: Permits::new(usize::MAX),
         max_flight_duration: None,
+        max_extended_duration: None,
         on_expiry: OnExpiry::Fail,
         on_abandon,
         abort_grace: GRACE,
@@ -132,6 +133,19 @@ impl Bench {
 
     pub(super) fn tick(&mut self) -> Option<Instant> {
         self.shard.tick(self.now, &mut self.effects)
+    }
+
+    /// `after` of the flight that is due now.
+    pub(super) fn expired_after(&mut self) -> Option<Duration> {
+        self.tick();
+        self.effects.drain(..).find_map(|effect| match effect {
+            Effect::End { error: JoinError::TimedOut { after }, .. } => Some(after),
+            _ => None,
+        })
+    }
+
+    pub(super) fn extend(&mut self, flight: FlightRef, by: Duration) -> Result<Duration, NotExtended> {
+        self.shard.extend(flight, by, self.now)
     }
 
     pub(super) fn close(&mut self, abort: bool) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::bench::*;
 use crate::{
     config::{OnAbandon, OnExpiry},
-    shard::{Completion, EXPIRIES, FlightId, FlightRef, Limits, fake::Name},
+    shard::{Completion, FlightId, FlightRef, Limits, expiry::EXPIRIES, fake::Name},
 };
 use Became::{Follows, Leads};
 use Seen::{Alarm, CutShort, Overdue};

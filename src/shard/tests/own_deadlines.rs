@@ -1,10 +1,11 @@
-//! Flights with a time limit of their own.
+//! Flights with a time limit of their own: their leader's, or one that work has extended.
 
 use std::time::Duration;
 
 use super::bench::*;
 use crate::{
     config::{OnAbandon, OnExpiry},
+    error::NotExtended,
     shard::{
         Completion, FlightId, Join, Limits,
         fake::{Name, Numbers, join_of},
@@ -18,6 +19,17 @@ const LONG: Duration = Duration::from_mins(1);
 
 fn bench(max_flight_duration: Option<Duration>, on_expiry: OnExpiry) -> Bench {
     Bench::under(Limits { max_flight_duration, on_expiry, ..limits(OnAbandon::Finish) })
+}
+
+/// Flights may be extended to twice the limit.
+fn extensible(on_expiry: OnExpiry) -> Bench {
+    let max_extended_duration = Some(2 * LIMIT);
+    Bench::under(Limits {
+        max_flight_duration: Some(LIMIT),
+        max_extended_duration,
+        on_expiry,
+        ..limits(OnAbandon::Finish)
+    })
 }
 
 fn limited(name: u64, limit: Duration) -> Join<Numbers> {
@@ -112,4 +124,89 @@ fn the_oldest_flights_are_those_of_both_kinds() {
     let (_, oldest) = bench.shard.inspect(3, bench.now);
     let ages: Vec<_> = oldest.iter().map(|flight| flight.age.as_secs()).collect();
     assert_eq!(ages, [4, 3, 2]);
+}
+
+#[test]
+fn an_extended_flight_ends_at_its_later_deadline() {
+    let mut bench = extensible(OnExpiry::Fail);
+    let start = bench.now;
+    bench.join(1);
+    bench.join(2);
+    bench.now = (start + LIMIT).checked_sub(SHORT).unwrap();
+    assert_eq!(bench.extend(flight(1, 0), 2 * SHORT), Ok(2 * SHORT));
+    assert_eq!(bench.shard.inspect(9, bench.now).1.len(), 2, "each flight once");
+    bench.seen();
+    bench.now = start + LIMIT;
+    let extended = start + LIMIT + SHORT;
+    assert_eq!(
+        (bench.tick(), bench.seen()),
+        (Some(extended), vec![Overdue(SECOND, 1), CutShort(SECOND, vec![2], "timed_out", true)])
+    );
+    assert_eq!(bench.join(1), Became::Follows(FIRST, 1));
+    assert_eq!(bench.stats().oldest_flight, Some(LIMIT));
+    bench.now = extended;
+    let after = LIMIT + SHORT;
+    assert_eq!(bench.expired_after(), Some(after), "the time that it had in all");
+    assert!(bench.shard.own_deadlines.is_empty());
+}
+
+#[test]
+fn no_flight_is_extended_beyond_the_cap() {
+    let mut bench = extensible(OnExpiry::Fail);
+    bench.join(1);
+    bench.now += LIMIT / 2;
+    assert_eq!(bench.extend(flight(1, 0), Duration::MAX), Ok(3 * LIMIT / 2));
+    assert_eq!(bench.extend(flight(1, 0), SHORT), Ok(3 * LIMIT / 2), "a deadline never moves back");
+    bench.now += 3 * LIMIT / 2;
+    assert_eq!(bench.extend(flight(1, 0), SHORT), Err(NotExtended::Over));
+}
+
+#[test]
+fn a_flight_with_a_limit_of_its_own_is_extended_from_that() {
+    let mut bench = extensible(OnExpiry::Fail);
+    bench.join_as(limited(1, SHORT));
+    bench.join_as(limited(2, 3 * LIMIT));
+    assert_eq!(bench.extend(flight(1, 0), LIMIT), Ok(LIMIT));
+    assert_eq!(bench.extend(flight(2, 1), LIMIT), Ok(3 * LIMIT), "longer than the cap as it is");
+    bench.complete(flight(1, 0), Completion::Value);
+    bench.complete(flight(2, 1), Completion::Value);
+    assert!(bench.shard.own_deadlines.is_empty());
+    assert_eq!(bench.extend(flight(1, 0), LIMIT), Err(NotExtended::Over));
+}
+
+#[test]
+fn a_flight_past_its_deadline_is_not_extended() {
+    for limit in [None, Some(SHORT)] {
+        let mut bench = extensible(OnExpiry::Detach);
+        bench.join_as(Join { limit, ..limited(1, SHORT) });
+        bench.now += limit.unwrap_or(LIMIT);
+        assert_eq!(bench.extend(flight(1, 0), LIMIT), Err(NotExtended::Over), "nor before a turn has found out");
+        bench.tick();
+        assert_eq!(bench.extend(flight(1, 0), LIMIT), Err(NotExtended::Over));
+    }
+}
+
+#[test]
+fn a_flight_that_waits_is_not_extended_before_its_work_has_begun() {
+    let mut bench = extensible(OnExpiry::Fail);
+    bench.join(1);
+    bench.join_as(Join { fresh: true, ..join_of(1, Name(1), 0) });
+    assert_eq!(bench.extend(flight(1, 1), LIMIT), Err(NotExtended::Over));
+}
+
+#[test]
+fn without_a_cap_nothing_is_extended() {
+    let mut bench = bench(Some(LIMIT), OnExpiry::Fail);
+    bench.join(1);
+    assert_eq!(bench.extend(flight(1, 0), LIMIT), Err(NotExtended::NotAllowed));
+}
+
+#[test]
+fn a_flight_without_a_deadline_gets_none() {
+    let max_extended_duration = Some(LIMIT);
+    let mut bench = Bench::under(Limits { max_extended_duration, ..limits(OnAbandon::Finish) });
+    bench.join(1);
+    assert_eq!(bench.extend(flight(1, 0), SHORT), Ok(Duration::MAX));
+    bench.now += 2 * LIMIT;
+    assert_eq!((bench.tick(), bench.seen()), (None, vec![]));
 }

@@ -2,6 +2,7 @@
 
 mod detach;
 mod expiry;
+mod extension;
 mod limits;
 
 use std::time::Duration;

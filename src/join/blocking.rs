@@ -9,10 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    state::{Delivered, Entry, Joining},
-    timeout::WaitTimeout,
-};
+use super::{delivered::Delivered, enter::Entry, state::Joining, timeout::WaitTimeout};
 use crate::{
     error::{JoinError, TryJoinError},
     handle::Handle,

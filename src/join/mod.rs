@@ -1,6 +1,10 @@
 //! The join futures; their common state machine is in `state`.
 
 mod blocking;
+mod cycle;
+mod delivered;
+mod enter;
+mod in_place;
 mod report;
 mod results;
 mod state;

@@ -1,0 +1,164 @@
+//! Questions and orders to the whole coalescer.
+
+use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
+
+use super::Handle;
+use crate::{
+    engine::{Drained, State},
+    error::{Closed, ClosedReason, InvalidRollout},
+    rollout,
+    shard::FlightSnapshot,
+    stats::{Inspection, Stats},
+    sync::{now, oneshot},
+    task::current,
+};
+
+impl<K, V, S> Handle<K, V, S>
+where
+    K: Eq + Send + 'static,
+    V: Send + Sync + 'static,
+{
+    /// Why joins end in [`Closed`](crate::JoinError::Closed); `None` while they don't.
+    ///
+    /// Answered at once, at the price of a look at each shard's actor. A shutdown counts from the first poll of
+    /// [`Coalescer::shutdown`](crate::Coalescer::shutdown). A runtime that shuts down ends its tasks one after the other: the
+    /// answer may be `None` when work is [`Aborted`](crate::JoinError::Aborted) already, and is `Some` when a join is
+    /// answered `Closed`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use shardflight::{ClosedReason, Coalescer};
+    /// use tokio::runtime::Runtime;
+    ///
+    /// let runtime = Runtime::new().unwrap();
+    /// let handle = Coalescer::<u64, u64>::builder().build_on(runtime.handle()).unwrap().handle();
+    /// assert_eq!(handle.closed_reason(), None);
+    /// drop(runtime);
+    /// assert_eq!(handle.closed_reason(), Some(ClosedReason::RuntimeEnded));
+    /// ```
+    pub fn closed_reason(&self) -> Option<ClosedReason> {
+        self.router.closed_reason()
+    }
+
+    /// Coalesces this fraction of the keys from now on, for all handles of the coalescer. Joins of the other keys run
+    /// their own work in their caller's task, count as [`bypasses`](Stats::bypasses) and touch no shard.
+    ///
+    /// A bypassed join has no flight: no cap, no `max_flight_duration` and no re-entrancy check holds for it. It runs
+    /// in its caller's task, on its caller's runtime, and ends when its caller is dropped. The caller's own
+    /// [`max_wait`](Self::with_max_wait) holds, and a panic is [`Panicked`](crate::JoinError::Panicked) as ever.
+    ///
+    /// The key's hash decides, so a key is wholly in or wholly out, and one that is in stays in while the fraction
+    /// grows. Flights under way go on. To have several processes choose the same keys, give their builders the same
+    /// [`hasher`](crate::Builder::hasher).
+    ///
+    /// # Errors
+    ///
+    /// If it isn't between 0.0 and 1.0; the fraction then stays what it was.
+    pub fn set_rollout(&self, fraction: f64) -> Result<(), InvalidRollout> {
+        if !rollout::is_fraction(fraction) {
+            return Err(InvalidRollout { fraction });
+        }
+        self.router.rollout.set_fraction(fraction);
+        Ok(())
+    }
+
+    /// `false` bypasses every join from now on, of all handles; `true` goes back to the rollout's fraction. See
+    /// [`set_rollout`](Self::set_rollout) for what does not hold for a bypassed join.
+    pub fn set_enabled(&self, enabled: bool) {
+        self.router.rollout.switch(enabled);
+    }
+
+    /// Detaches every flight under way, and says how many there were.
+    ///
+    /// As [`forget`](Self::forget) for each key: callers that wait still get their flight's result, joins made after
+    /// this returns start anew.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] if a shard is.
+    pub async fn forget_all(&self) -> Result<usize, Closed> {
+        Ok(self.router.ask_all(|state| state.shard.forget_all()).await?.into_iter().sum())
+    }
+
+    /// What the coalescer has done and is doing (G14).
+    ///
+    /// Each shard answers for itself, after all that was sent to it before: joins and departures that happened before
+    /// `stats` was polled are in it. Asking a shard takes one turn of it, as a join does.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] if a shard is.
+    pub async fn stats(&self) -> Result<Stats, Closed> {
+        Ok(Stats::sum(self.router.ask_all(State::stats).await?))
+    }
+
+    /// Sets the counters to zero, shard by shard, and leaves the gauges as they are. For rates, take the difference of
+    /// two [`stats`](Self::stats) rather than reset.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] if a shard is.
+    pub async fn reset_stats(&self) -> Result<(), Closed> {
+        self.router.ask_all(State::reset_stats).await.map(drop)
+    }
+
+    /// The `most` flights with the most waiters and the `most` oldest: where to look when something hangs.
+    ///
+    /// Detached flights are among them. Each shard iterates over all its flights for this, and its joins wait in its
+    /// queue meanwhile: for debugging, not for scraping.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] if a shard is.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use shardflight::Coalescer;
+    ///
+    /// let coalescer = Coalescer::<u64, u64>::builder().describe(|order| format!("order {order}")).build()?;
+    /// let handle = coalescer.handle();
+    /// let waiting = tokio::spawn(async move { handle.join(7_u64, std::future::pending).await });
+    /// tokio::task::yield_now().await;
+    ///
+    /// let inspection = coalescer.inspect(10).await?;
+    /// assert_eq!(inspection.oldest[0].description.as_deref(), Some("order 7"));
+    /// # waiting.abort();
+    /// # Ok(()) }
+    /// ```
+    pub async fn inspect(&self, most: usize) -> Result<Inspection, Closed> {
+        let shards = self.router.ask_all(move |state| state.shard.inspect(most, now())).await?;
+        let (crowded, oldest): (Vec<Vec<FlightSnapshot>>, Vec<Vec<FlightSnapshot>>) = shards.into_iter().unzip();
+        Ok(Inspection::new(crowded.concat(), oldest.concat(), most))
+    }
+
+    pub(crate) async fn drain(&self, within: Duration) -> Drained {
+        self.router.close();
+        let deadline = now().checked_add(within);
+        let engine = &self.router.engine;
+        let ask = |shard| {
+            let (reply, drained) = oneshot::async_channel();
+            (engine.ask(shard, (), move |state, ()| state.drain(deadline, reply)), drained)
+        };
+        let asked: Vec<_> = (0..engine.shards()).map(ask).collect();
+        let mut drained = pin!(async {
+            let mut sum = Drained::default();
+            for (_, drained) in asked {
+                // A shard that is closed already has nothing left to finish or to cut.
+                let Drained { finished, cut } = drained.await.unwrap_or_default();
+                sum.finished += finished;
+                sum.cut += cut;
+            }
+            sum
+        });
+        // Asked at each poll: a future that was polled elsewhere first may be the work's by now.
+        let is_own_work = || current::get().is_some_and(|current| current.coalescer == engine.identity());
+        poll_fn(|cx| match drained.as_mut().poll(cx) {
+            Poll::Pending if is_own_work() => Poll::Ready(Drained::default()),
+            polled => polled,
+        })
+        .await
+    }
+}

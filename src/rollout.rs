@@ -21,6 +21,12 @@ impl Rollout {
         self.on.load(Ordering::Relaxed) && (threshold == u64::MAX || spread(hash) < threshold)
     }
 
+    /// Without a look at a hash.
+    #[cfg(feature = "tower")]
+    pub(crate) fn includes_all(&self) -> bool {
+        self.threshold.load(Ordering::Relaxed) == u64::MAX && self.on.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn set_fraction(&self, fraction: f64) {
         self.threshold.store(threshold(fraction), Ordering::Relaxed);
     }

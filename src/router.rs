@@ -136,6 +136,26 @@ impl<K: Key, V: Value, S> Router<K, V, S> {
         self.rollout.includes(hash)
     }
 
+    /// Whether the key is outside the rollout; if so, a bypass is counted. For adapters whose work does more than the call that it
+    /// stands for.
+    #[cfg(feature = "tower")]
+    pub(crate) fn bypasses(&self, key: &K) -> bool
+    where
+        K: Hash,
+        S: BuildHasher,
+    {
+        if self.rollout.includes_all() {
+            return false;
+        }
+        // A key whose `Hash` panics is refused when it is joined.
+        let Ok(hash) = self.hash(key) else { return false };
+        let bypasses = !self.coalesces(hash);
+        if bypasses {
+            self.count_bypass(self.place(hash, self.call_context().domain));
+        }
+        bypasses
+    }
+
     pub(crate) fn count_bypass(&self, place: Place) {
         self.engine.tallies[place.shard].bypass();
     }

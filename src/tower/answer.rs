@@ -1,14 +1,18 @@
 //! The value of the layer's flights.
 
-use std::fmt;
+use std::{any::Any, collections::VecDeque, fmt, pin::Pin, sync::Arc};
 
+use bytes::Bytes;
 use http::{Response, response};
+use http_body::Body;
 
 use super::{
     body::{CoalescedBody, Content},
-    error::ArcError,
+    error::{ArcError, BoxError},
     headers::strip_hop_by_hop,
+    reader::Refetches,
     reason::Reason,
+    shared_stream::SharedStream,
 };
 
 /// The value type of the coalescer that a layer uses, as in [`Coalescer<Key, Answer>`](crate::Coalescer). Opaque: only the
@@ -17,14 +21,17 @@ use super::{
 pub struct Answer(pub(super) Outcome);
 
 #[derive(Clone)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "most answers are shared, and a box would be an allocation for each caller"
-)]
 pub(super) enum Outcome {
     Shared {
         parts: response::Parts,
         content: Content,
+    },
+    /// The body is larger than the cap, and all callers read it as it arrives.
+    Streamed {
+        parts: response::Parts,
+        stream: Arc<SharedStream>,
+        /// `Refetches`, whose type is that of the inner service's body: a layer may have several.
+        refetches: Arc<dyn Any + Send + Sync>,
     },
     /// The inner service's error.
     Failed(ArcError),
@@ -37,6 +44,23 @@ impl Answer {
         strip_hop_by_hop(&mut parts.headers);
         Self(Outcome::Shared { parts, content })
     }
+
+    /// `read` was read of the body already, and so many callers wait. To be called inside a runtime.
+    pub(super) fn streamed<B>(
+        mut parts: response::Parts,
+        read: VecDeque<Bytes>,
+        rest: Pin<Box<B>>,
+        max_size: usize,
+        callers: usize,
+    ) -> Self
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        strip_hop_by_hop(&mut parts.headers);
+        let stream = SharedStream::start(read, rest, max_size, callers);
+        Self(Outcome::Streamed { parts, stream, refetches: Refetches::<B>::new() })
+    }
 }
 
 /// Builds one caller's response.
@@ -48,6 +72,7 @@ impl fmt::Debug for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Outcome::Shared { parts, .. } => f.debug_tuple("Shared").field(&parts.status).finish(),
+            Outcome::Streamed { parts, .. } => f.debug_tuple("Streamed").field(&parts.status).finish(),
             Outcome::Failed(error) => f.debug_tuple("Failed").field(error).finish(),
             Outcome::LeaderOnly(reason) => f.debug_tuple("LeaderOnly").field(reason).finish(),
         }

@@ -1,7 +1,6 @@
 //! The body of the layer's responses.
 
 use std::{
-    collections::VecDeque,
     fmt, mem,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -12,10 +11,13 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::error::{ArcError, BoxError, SharedError, share};
+use super::{
+    error::{ArcError, BoxError, SharedError, share},
+    reader::Reader,
+};
 
 pin_project! {
-    /// A response's body: the inner service's body, or one that was collected for all callers of its flight.
+    /// A response's body: the inner service's body, or one that all callers of a flight share.
     ///
     /// Shared bytes aren't copied. The inner service's body comes through unchanged, its errors and trailers included.
     pub struct CoalescedBody<B> {
@@ -29,8 +31,8 @@ pin_project! {
     enum Source<B> {
         /// The inner service's body, unread.
         Own { #[pin] body: B },
-        /// The inner service's body, of which a part was read before it exceeded the cap for sharing.
-        Resumed { read: VecDeque<Bytes>, rest: Pin<Box<B>> },
+        /// One that is larger than the cap, read by all callers of a flight as it arrives.
+        Streamed { reader: Reader<B> },
         /// Collected, and possibly shared.
         Whole { content: Content },
     }
@@ -82,8 +84,8 @@ impl<B> CoalescedBody<B> {
         Self { source: Source::Own { body } }
     }
 
-    pub(super) fn resumed(read: VecDeque<Bytes>, rest: Pin<Box<B>>) -> Self {
-        Self { source: Source::Resumed { read, rest } }
+    pub(super) fn streamed(reader: Reader<B>) -> Self {
+        Self { source: Source::Streamed { reader } }
     }
 
     pub(super) fn whole(content: Content) -> Self {
@@ -102,10 +104,10 @@ where
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let frame = match self.project().source.project() {
             SourceProjection::Own { body } => ready!(body.poll_frame(cx)),
-            SourceProjection::Resumed { read, rest } => match read.pop_front() {
-                Some(data) => Some(Ok(Frame::data(data))),
-                None => ready!(rest.as_mut().poll_frame(cx)),
-            },
+            SourceProjection::Streamed { reader } => {
+                let frame = ready!(reader.poll_frame(cx));
+                return Poll::Ready(frame.map(|frame| frame.map_err(SharedError::new)));
+            }
             SourceProjection::Whole { content } => return Poll::Ready(content.next()),
         };
         Poll::Ready(frame.map(|frame| frame.map_err(|error| SharedError::new(share(error)))))
@@ -114,7 +116,7 @@ where
     fn is_end_stream(&self) -> bool {
         match &self.source {
             Source::Own { body } => body.is_end_stream(),
-            Source::Resumed { read, rest } => read.is_empty() && rest.is_end_stream(),
+            Source::Streamed { reader } => reader.is_end_stream(),
             Source::Whole { content } => content.data.is_empty() && matches!(content.end, End::Plain),
         }
     }
@@ -122,22 +124,10 @@ where
     fn size_hint(&self) -> SizeHint {
         match &self.source {
             Source::Own { body } => body.size_hint(),
-            Source::Resumed { read, rest } => {
-                after(read.iter().map(Bytes::len).sum::<usize>() as u64, &rest.size_hint())
-            }
+            Source::Streamed { reader } => reader.size_hint(),
             Source::Whole { content } => content.size_hint(),
         }
     }
-}
-
-/// The size hint of a body of which `read` bytes were already taken out of `rest`.
-fn after(read: u64, rest: &SizeHint) -> SizeHint {
-    let mut hint = SizeHint::new();
-    hint.set_lower(rest.lower().saturating_add(read));
-    if let Some(upper) = rest.upper().and_then(|upper| upper.checked_add(read)) {
-        hint.set_upper(upper);
-    }
-    hint
 }
 
 /// Empty, for responses that layers above produce themselves.
@@ -151,7 +141,7 @@ impl<B> fmt::Debug for CoalescedBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let source = match self.source {
             Source::Own { .. } => "own",
-            Source::Resumed { .. } => "resumed",
+            Source::Streamed { .. } => "streamed",
             Source::Whole { .. } => "whole",
         };
         f.debug_tuple("CoalescedBody").field(&source).finish()

@@ -5,7 +5,13 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{HeaderName, Response, request, response};
 
-use super::{answer::Answer, config::Config, key::Key, layer::CoalesceLayer, state::LayerState};
+use super::{
+    answer::Answer,
+    config::{Config, OnSlowReader},
+    key::Key,
+    layer::CoalesceLayer,
+    state::LayerState,
+};
 use crate::{error::JoinError, handle::Handle};
 
 /// Builds a [`CoalesceLayer`].
@@ -48,22 +54,37 @@ impl CoalesceLayerBuilder {
     ///
     /// # Default
     ///
-    /// One with all defaults of [`Builder`](crate::Builder), built by the first request, on that request's runtime.
+    /// One with the defaults of [`Builder`](crate::Builder), but with [`OnAbandon::Abort`](crate::OnAbandon::Abort): a call whose
+    /// clients have all hung up is dropped, as axum drops a handler. The first request builds it, on its own runtime; when that
+    /// runtime has shut down, the next request builds another.
     pub fn handle(mut self, handle: Handle<Key, Answer>) -> Self {
         self.handle = Some(handle);
         self
     }
 
-    /// The largest body that is shared, in bytes: the memory that a flight may use for its body, which its callers share.
+    /// The memory that a flight may use for its body, which its callers share, in bytes.
     ///
-    /// A response with a larger body goes to its leader only, which gets the data read so far and then streams the rest.
-    /// Followers make calls of their own: at once if `Content-Length` shows the size, otherwise when the cap is exceeded.
+    /// Up to that size, a body is read whole before the response is delivered. A larger one is delivered as it arrives: at once if
+    /// `Content-Length` shows the size, otherwise when the cap is exceeded. It is read at the pace of its fastest caller, through
+    /// a buffer of this size, and [`on_slow_reader`](Self::on_slow_reader) says what becomes of a caller that falls behind. A chunk
+    /// counts as 64 bytes more than its data; one that is larger than the cap is kept until the fastest caller has it.
     ///
     /// # Default
     ///
     /// 1 MiB.
     pub fn max_body_bytes(mut self, limit: usize) -> Self {
         self.config.max_body_bytes = limit;
+        self
+    }
+
+    /// What becomes of a caller that reads a body over [`max_body_bytes`](Self::max_body_bytes) too slowly to share it. It slows no
+    /// other caller in either case.
+    ///
+    /// # Default
+    ///
+    /// [`OnSlowReader::CallAlone`].
+    pub fn on_slow_reader(mut self, on_slow_reader: OnSlowReader) -> Self {
+        self.config.on_slow_reader = on_slow_reader;
         self
     }
 

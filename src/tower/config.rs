@@ -16,6 +16,19 @@ pub(super) type CoalesceIf = Arc<dyn Fn(&request::Parts) -> bool + Send + Sync>;
 pub(super) type ShareIf = Arc<dyn Fn(&response::Parts) -> bool + Send + Sync>;
 pub(super) type MapJoinError = Arc<dyn Fn(&JoinError) -> Response<Bytes> + Send + Sync>;
 
+/// What becomes of a caller that reads a body over the cap more slowly than the fastest caller of its flight, by more than the
+/// buffer that they share.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnSlowReader {
+    /// It makes a call of its own, skips what it has read already, and reads on from there. If what it has read is not what the
+    /// new body begins with, its body ends in an error.
+    #[default]
+    CallAlone,
+    /// Its body ends in an error.
+    Fail,
+}
+
 pub(super) struct Config {
     pub(super) max_body_bytes: usize,
     /// The headers whose values are in the key.
@@ -24,6 +37,7 @@ pub(super) struct Config {
     pub(super) principal: Option<Principal>,
     pub(super) coalesce_if: CoalesceIf,
     pub(super) share_if: ShareIf,
+    pub(super) on_slow_reader: OnSlowReader,
     pub(super) retry_after: Duration,
     pub(super) map_join_error: Option<MapJoinError>,
 }
@@ -47,6 +61,7 @@ impl Default for Config {
             principal: None,
             coalesce_if: Arc::new(|_| true),
             share_if: Arc::new(|_| true),
+            on_slow_reader: OnSlowReader::default(),
             retry_after: Duration::from_secs(1),
             map_join_error: None,
         }

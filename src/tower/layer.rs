@@ -48,7 +48,7 @@ impl CoalesceLayer {
     /// The coalescer's handle, for [`stats`](Handle::stats), [`inspect`](Handle::inspect) and the rollout. `None` before the
     /// first request that may join, unless the builder was given one.
     pub fn handle(&self) -> Option<Handle<Key, Answer>> {
-        self.state.existing_handle().cloned()
+        self.state.existing_handle()
     }
 }
 

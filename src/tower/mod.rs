@@ -62,20 +62,28 @@
 //! | `Cache-Control` with anything but `max-age` or `max-stale`; `Pragma` | [`Reason::RequestCacheControl`] | it asks for a response of its own. `max-age=0`, which browsers send on reload, only limits the age of cached responses, and nothing is cached here |
 //! | credentials that aren't in the key | [`Reason::Credentials`] | the response may be specific to its client |
 //! | `coalesce_if` returning `false` | [`Reason::RequestVetoed`] | you said so |
+//! | a way through the same layer behind it, as where nested routers have it, too | [`Reason::Nested`] | it would wait for itself |
+//! | a key whose last responses were not shareable | [`Reason::RecentlyUnshareable`] | see [below](#what-is-remembered) |
 //!
 //! | a response with | goes to its leader only, as | because |
 //! | --- | --- | --- |
 //! | 1xx (101 among them), 206, 304 | [`Reason::Status`] | no request that joins asked for it |
-//! | 4xx other than 404, 405, 410, 414, 451; 505, 511 | [`Reason::Status`] | it depends on the client, its headers, its rate or its connection |
+//! | 4xx other than 404, 405, 408, 410, 414, 451; 505, 511 | [`Reason::Status`] | it depends on the client, its headers, its rate or its connection |
 //! | `Set-Cookie` | [`Reason::SetCookie`] | a session belongs to one client |
 //! | `Cache-Control` with `private`, `no-store` or `no-cache` | [`Reason::ResponseCacheControl`] | it must not be shared, not even among callers of the same principal |
 //! | `Vary` with a header that isn't in the key, or `*` | [`Reason::Vary`] | the followers may have sent another value |
-//! | `text/event-stream`, `multipart/x-mixed-replace` | [`Reason::Streaming`] | it never ends |
-//! | a body over the cap | [`Reason::TooLarge`] | it would have to be held in memory |
+//! | `text/event-stream`, `multipart/x-mixed-replace`, newline-delimited or sequenced JSON, gRPC, `audio/*`, `video/*`; `X-Accel-Buffering: no` | [`Reason::Streaming`] | it may never end, or is to be seen while it arrives |
 //! | `share_if` returning `false` | [`Reason::ResponseVetoed`] | you said so |
 //!
 //! All other responses are shared, including redirects, 404 and the other 5xx. Failures are shared and never remembered (G8): a
 //! backend that is down gets one call per flight instead of one per client.
+//!
+//! # What is remembered
+//!
+//! Followers of a response that goes to its leader only have waited in vain. So where that happened twice in a row for a key, but
+//! for a `share_if`, requests of that key pass through at once for 10 seconds, and then one is tried again. Other keys are not
+//! affected, so no client can turn coalescing off for others. A layer remembers up to 1,024 keys in 8 KiB; a key beyond that may
+//! take the place of another. Two keys whose hashes agree in 41 bits count as one: the worst is a request that passes through.
 //!
 //! # Headers that carry credentials
 //!
@@ -103,10 +111,19 @@
 //!
 //! # Bodies
 //!
-//! A response is delivered after its body was read, so the first byte comes later than without the layer: don't use the layer
-//! for responses that should be streamed, or exclude them with `share_if`. If a body fails midway, all callers that share it
-//! get the data up to there and the error. A body over the cap is streamed to its leader, byte for byte; the followers have
-//! waited until the cap was exceeded.
+//! A body up to [`max_body_bytes`](CoalesceLayerBuilder::max_body_bytes) is read whole before the response is delivered, so the
+//! first byte comes later than without the layer. If such a body fails, nothing of it was sent, and all callers get a 502, with the
+//! error as a [`SharedError<()>`](SharedError) in the response's extensions.
+//!
+//! A larger body is delivered as it arrives, to all callers of its flight, from a buffer of that size. It is read at the pace of its
+//! fastest caller; one that has fallen behind by a whole buffer makes a call of its own and goes on from where it was, or ends in an
+//! error, as [`on_slow_reader`](CoalesceLayerBuilder::on_slow_reader) says. Others wait for slow callers for 100 ms in all. The
+//! flight ends, and its deadline with it, when the response is delivered: later requests don't join it (G3). If the body fails
+//! midway, all its callers get the data up to there and the error. When all have gone, the rest is dropped.
+//!
+//! A body that may have no end goes to its leader at once, byte for byte, and the followers make calls of their own. The layer knows
+//! such bodies by the table above: exclude others with `share_if`, or they are read up to the cap or the flight's deadline. A response
+//! to HEAD has no body, and none is read.
 //!
 //! # Failures
 //!
@@ -116,6 +133,7 @@
 //! | failure | response |
 //! | --- | --- |
 //! | the service, its body or `share_if` panicked | 500 |
+//! | the body failed before any of it was sent | 502, which `map_join_error` doesn't see |
 //! | `max_waiters_per_flight` or `max_flights` is reached | 503 with `Retry-After` |
 //! | the flight, its body included, took longer than `max_flight_duration` | 504 with `Retry-After` |
 //! | the runtime is shutting down, or the coalescer was shut down | 503 |
@@ -126,9 +144,10 @@
 //!
 //! # Cancellation
 //!
-//! A client that disconnects leaves its flight, and the flight goes on for the others. When all callers have left, the call
-//! runs to its end, or is dropped under [`OnAbandon::Abort`](crate::OnAbandon::Abort). A request that passes through is dropped
-//! when its client disconnects, as without the layer, and so is the rest of a body over the cap.
+//! A client that disconnects leaves its flight, and the flight goes on for the others. When all callers have left, the call is
+//! dropped, as axum drops a handler whose client is gone. With a [`handle`](CoalesceLayerBuilder::handle) of yours, its
+//! [`OnAbandon`](crate::OnAbandon) decides. A request that passes through is dropped when its client disconnects, as without the
+//! layer.
 //!
 //! # Outgoing requests
 //!
@@ -140,8 +159,8 @@
 //!
 //! # Rollout
 //!
-//! If the [`handle`](CoalesceLayer::handle)'s rollout excludes a key, or coalescing is disabled, each request makes a call of
-//! its own, in its own task. The response's body is still read up to the cap before the response is delivered.
+//! If the [`handle`](CoalesceLayer::handle)'s rollout excludes a key, or coalescing is disabled, a request is answered as if there
+//! were no layer, and counts as a [`bypass`](crate::Stats::bypasses).
 //!
 //! # Backpressure
 //!
@@ -152,6 +171,7 @@ mod admission;
 mod answer;
 mod body;
 mod builder;
+mod call;
 mod collect;
 mod config;
 mod error;
@@ -159,16 +179,22 @@ mod error_response;
 mod headers;
 mod key;
 mod layer;
+mod nesting;
 mod pass_through;
+mod reader;
 mod reason;
 mod request_slot;
 mod service;
 mod shareable;
+mod shared_stream;
 mod state;
+mod stream_buffer;
+mod unshareable;
 
 pub use answer::Answer;
 pub use body::CoalescedBody;
 pub use builder::CoalesceLayerBuilder;
+pub use config::OnSlowReader;
 pub use error::SharedError;
 pub use key::Key;
 pub use layer::CoalesceLayer;

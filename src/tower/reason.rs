@@ -27,6 +27,10 @@ pub enum Reason {
     Credentials,
     /// [`coalesce_if`](crate::tower::CoalesceLayerBuilder::coalesce_if) returned `false`.
     RequestVetoed,
+    /// The last responses to such requests were not shareable: see [what is remembered](crate::tower#what-is-remembered).
+    RecentlyUnshareable,
+    /// The request has come through the same layer before, as where a layer is put on a router and on one nested in it.
+    Nested,
     /// No coalescer was built yet, and the request came outside of a Tokio runtime, on which flights could run.
     NoRuntime,
     /// The response's status depends on the client or its connection, or belongs to a request that never joins.
@@ -37,9 +41,10 @@ pub enum Reason {
     ResponseCacheControl,
     /// The response has a `Vary` with `*` or a header that isn't in the key.
     Vary,
-    /// The response is an endless stream.
+    /// The response may be an endless stream, or asks not to be buffered.
     Streaming,
-    /// The response's body is larger than [`max_body_bytes`](crate::tower::CoalesceLayerBuilder::max_body_bytes).
+    /// The response's body is larger than [`max_body_bytes`](crate::tower::CoalesceLayerBuilder::max_body_bytes), and this caller
+    /// read it too slowly to share the buffer.
     TooLarge,
     /// [`share_if`](crate::tower::CoalesceLayerBuilder::share_if) returned `false`.
     ResponseVetoed,
@@ -47,7 +52,7 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in the order of their declaration.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Method,
         Self::Upgrade,
         Self::RequestBody,
@@ -57,6 +62,8 @@ impl Reason {
         Self::RequestCacheControl,
         Self::Credentials,
         Self::RequestVetoed,
+        Self::RecentlyUnshareable,
+        Self::Nested,
         Self::NoRuntime,
         Self::Status,
         Self::SetCookie,
@@ -79,6 +86,8 @@ impl Reason {
             Self::RequestCacheControl => "request_cache_control",
             Self::Credentials => "credentials",
             Self::RequestVetoed => "request_vetoed",
+            Self::RecentlyUnshareable => "recently_unshareable",
+            Self::Nested => "nested",
             Self::NoRuntime => "no_runtime",
             Self::Status => "status",
             Self::SetCookie => "set_cookie",

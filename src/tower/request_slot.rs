@@ -5,9 +5,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use http::{Request, Response};
+use http::Response;
 
-use super::body::CoalescedBody;
+use super::{body::CoalescedBody, call::Call};
 
 /// Shared by a caller and its work. The work runs if the caller leads, and is dropped without a call if it follows.
 ///
@@ -16,8 +16,8 @@ use super::body::CoalescedBody;
 pub(super) struct RequestSlot<S, ReqB, ResB>(Arc<Mutex<SlotState<S, ReqB, ResB>>>);
 
 pub(super) enum SlotState<S, ReqB, ResB> {
-    /// Not called yet: this caller follows, or its work has not started.
-    Request(S, Request<ReqB>),
+    /// Not made yet: this caller follows, or its work has not started.
+    Call(Call<S, ReqB>),
     /// Taken. The response comes as the flight's value, or is stored here for the leader.
     Empty,
     /// A response for this leader only.
@@ -25,8 +25,8 @@ pub(super) enum SlotState<S, ReqB, ResB> {
 }
 
 impl<S, ReqB, ResB> RequestSlot<S, ReqB, ResB> {
-    pub(super) fn new(inner: S, request: Request<ReqB>) -> Self {
-        Self(Arc::new(Mutex::new(SlotState::Request(inner, request))))
+    pub(super) fn new(call: Call<S, ReqB>) -> Self {
+        Self(Arc::new(Mutex::new(SlotState::Call(call))))
     }
 
     pub(super) fn take(&self) -> SlotState<S, ReqB, ResB> {

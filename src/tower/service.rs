@@ -1,27 +1,34 @@
 //! The service: answers each request by a flight, or passes it through.
 
 use std::{
+    collections::VecDeque,
     fmt,
-    future::poll_fn,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Method, Request, Response, header, response};
 use http_body::Body;
 use tower_service::Service;
 
 use super::{
     answer::{self, Answer, Outcome},
-    body::{CoalescedBody, Content},
+    body::{CoalescedBody, Content, End},
+    call::Call,
     collect::{Collected, collect},
+    config::OnSlowReader,
     error::{BoxError, SharedError, share},
+    error_response,
+    key::Key,
+    nesting,
+    reader::{Reader, Refetches},
     reason::Reason,
     request_slot::{RequestSlot, SlotState},
     state::LayerState,
 };
+use crate::handle::Handle;
 
 /// A service wrapped by [`CoalesceLayer`](crate::tower::CoalesceLayer).
 ///
@@ -87,6 +94,9 @@ impl<B, E> fmt::Debug for ResponseFuture<B, E> {
     }
 }
 
+/// How often a request joins. Again only where the layer's coalescer was lost with its runtime, and another was built.
+const ATTEMPTS: usize = 16;
+
 /// Answers one request, by a flight or by a call of its own.
 async fn serve<S, ReqB, ResB>(inner: S, request: Request<ReqB>, state: Arc<LayerState>) -> Served<ResB, S::Error>
 where
@@ -98,78 +108,148 @@ where
     ResB::Error: Into<BoxError>,
 {
     let (parts, body) = request.into_parts();
-    let admitted = state.config.admit(state.layer_id, &parts, &body);
-    let request = Request::from_parts(parts, body);
-    let (key, handle) = match admitted.and_then(|key| Ok((key, state.handle().ok_or(Reason::NoRuntime)?))) {
-        Ok(admitted) => admitted,
-        Err(reason) => {
-            state.pass_through.count(reason);
-            return call_alone(inner, request).await;
-        }
-    };
-    let slot = RequestSlot::new(inner, request);
-    let (work_slot, work_state) = (slot.clone(), Arc::clone(&state));
-    match handle.join(key, move || lead(work_slot, work_state)).await {
-        Ok(Answer(Outcome::Shared { parts, content })) => Ok(answer::response(parts, content)),
-        Ok(Answer(Outcome::Failed(error))) => Err(SharedError::new(error)),
-        Ok(Answer(Outcome::LeaderOnly(reason))) => {
-            state.pass_through.count(reason);
-            match slot.take() {
-                SlotState::Response(response) => Ok(response),
-                SlotState::Request(inner, request) => call_alone(inner, request).await,
-                SlotState::Empty => unreachable!("a leader's response is in its slot before its flight completes"),
+    let mut call = Call { inner, parts, body, layer_id: state.layer_id };
+    let mut attempts = 1..=ATTEMPTS;
+    loop {
+        let is_last = attempts.next().is_none_or(|attempt| attempt == ATTEMPTS);
+        let (key, hash, handle) = match admit(&call, &state) {
+            Ok(admitted) => admitted,
+            Err(reason) => {
+                state.pass_through.count(reason);
+                return call.alone().await;
             }
+        };
+        if handle.router().bypasses(&key) {
+            return call.alone().await;
         }
-        Err(error) => {
-            let (parts, data) = state.config.error_response(&error).into_parts();
-            Ok(answer::response(parts, Content { data, ..Content::default() }))
+        let slot = RequestSlot::new(call);
+        let (work_slot, work_state) = (slot.clone(), Arc::clone(&state));
+        let error = match handle.join(key, move || lead(work_slot, work_state)).await {
+            Ok(Answer(outcome)) => return deliver(outcome, slot, hash, &state).await,
+            Err(error) => error,
+        };
+        match slot.take() {
+            SlotState::Call(again) if !is_last && state.renews(&handle, &error) => call = again,
+            _ => {
+                let (parts, data) = state.config.error_response(&error).into_parts();
+                return Ok(answer::response(parts, Content { data, ..Content::default() }));
+            }
         }
     }
 }
 
-/// The work of a flight: makes the leader's call, and collects the response if it is shareable.
+/// What a request joins, or why it passes through.
+fn admit<S, ReqB: Body>(call: &Call<S, ReqB>, state: &LayerState) -> Result<(Key, u64, Handle<Key, Answer>), Reason> {
+    if nesting::has_met(&call.parts.extensions, state.layer_id) {
+        return Err(Reason::Nested);
+    }
+    let key = state.config.admit(state.layer_id, &call.parts, &call.body)?;
+    let hash = state.unshareable.hash(&key);
+    if state.unshareable.contains(hash) {
+        return Err(Reason::RecentlyUnshareable);
+    }
+    let handle = state.handle().ok_or(Reason::NoRuntime)?;
+    Ok((key, hash, handle))
+}
+
+/// One caller's response.
+async fn deliver<S, ReqB, ResB>(
+    outcome: Outcome,
+    slot: RequestSlot<S, ReqB, ResB>,
+    hash: u64,
+    state: &Arc<LayerState>,
+) -> Served<ResB, S::Error>
+where
+    S: Service<Request<ReqB>, Response = Response<ResB>> + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    ReqB: Send + 'static,
+    ResB: Body<Data = Bytes> + Send + 'static,
+{
+    match outcome {
+        Outcome::Shared { parts, content } => {
+            state.unshareable.note(hash, true);
+            Ok(answer::response(parts, content))
+        }
+        Outcome::Streamed { parts, stream, refetches } => {
+            state.unshareable.note(hash, true);
+            let refetches = refetches.downcast::<Refetches<ResB>>().ok();
+            let refetches = refetches.filter(|_| state.config.on_slow_reader == OnSlowReader::CallAlone);
+            if let (Some(refetches), SlotState::Call(call)) = (&refetches, slot.take()) {
+                let passes = state.pass_through.clone();
+                refetches.add(Box::new(move || {
+                    passes.count(Reason::TooLarge);
+                    Box::pin(async move { call.make().await.map_err(share) })
+                }));
+            }
+            let reader = Reader::new(stream, parts.status, refetches);
+            Ok(Response::from_parts(parts, CoalescedBody::streamed(reader)))
+        }
+        Outcome::Failed(error) => Err(SharedError::new(error)),
+        Outcome::LeaderOnly(reason) => {
+            state.pass_through.count(reason);
+            match slot.take() {
+                SlotState::Response(response) => {
+                    // Once for each flight. What the user says of one response says nothing of the next.
+                    if reason != Reason::ResponseVetoed {
+                        state.unshareable.note(hash, false);
+                    }
+                    Ok(response)
+                }
+                SlotState::Call(call) => call.alone().await,
+                SlotState::Empty => unreachable!("a leader's response is in its slot before its flight completes"),
+            }
+        }
+    }
+}
+
+/// The work of a flight: makes the leader's call, and reads the body if it is to be shared whole.
 async fn lead<S, ReqB, ResB>(slot: RequestSlot<S, ReqB, ResB>, state: Arc<LayerState>) -> Answer
 where
     S: Service<Request<ReqB>, Response = Response<ResB>>,
     S::Error: Into<BoxError>,
-    ResB: Body<Data = Bytes>,
+    ResB: Body<Data = Bytes> + Send + 'static,
     ResB::Error: Into<BoxError>,
 {
-    let SlotState::Request(inner, request) = slot.take() else {
+    let SlotState::Call(call) = slot.take() else {
         unreachable!("work runs once, and takes the request before its caller looks")
     };
-    let method = request.method().clone();
-    let (parts, body) = match call(inner, request).await {
+    let (config, is_head) = (&state.config, call.parts.method == Method::HEAD);
+    let (parts, body) = match call.make().await {
         Ok(response) => response.into_parts(),
         Err(error) => return Answer(Outcome::Failed(share(error))),
     };
-    if let Some(reason) = state.config.not_shareable(&method, &parts, &body) {
+    if let Some(reason) = config.not_shareable(&parts) {
         slot.put_response(Response::from_parts(parts, CoalescedBody::own(body)));
         return Answer(Outcome::LeaderOnly(reason));
     }
-    match collect(body, state.config.max_body_bytes).await {
-        Collected::Whole(content) => Answer::shared(parts, content),
-        Collected::TooLarge { read, rest } => {
-            slot.put_response(Response::from_parts(parts, CoalescedBody::resumed(read, rest)));
-            Answer(Outcome::LeaderOnly(Reason::TooLarge))
+    if is_head {
+        return Answer::shared(head_only(parts, &body), Content::default());
+    }
+    let max_bytes = config.max_body_bytes;
+    if config.is_too_large(&parts.headers, &body) {
+        return Answer::streamed(parts, VecDeque::new(), Box::pin(body), max_bytes, callers(&state).await);
+    }
+    match collect(body, max_bytes).await {
+        Collected::Whole(Content { end: End::Failed(error), .. }) => {
+            let (parts, data) = error_response::of_failed_body(error).into_parts();
+            Answer::shared(parts, Content { data, ..Content::default() })
         }
+        Collected::Whole(content) => Answer::shared(parts, content),
+        Collected::TooLarge { read, rest } => Answer::streamed(parts, read, rest, max_bytes, callers(&state).await),
     }
 }
 
-/// Calls the inner service for this request only, as if the layer weren't there.
-async fn call_alone<S, ReqB, ResB>(inner: S, request: Request<ReqB>) -> Served<ResB, S::Error>
-where
-    S: Service<Request<ReqB>, Response = Response<ResB>>,
-    S::Error: Into<BoxError>,
-{
-    match call(inner, request).await {
-        Ok(response) => Ok(response.map(CoalescedBody::own)),
-        Err(error) => Err(SharedError::new(share(error))),
-    }
+/// How many wait for the flight whose work this is.
+async fn callers(state: &LayerState) -> usize {
+    let Some(flight) = state.existing_handle().and_then(|handle| handle.current_flight()) else { return 1 };
+    flight.info().await.map_or(1, |info| info.waiters)
 }
 
-/// Waits for the readiness of the very clone that it calls: clones don't share readiness.
-async fn call<S: Service<R>, R>(mut inner: S, request: R) -> Result<S::Response, S::Error> {
-    poll_fn(|cx| inner.poll_ready(cx)).await?;
-    inner.call(request).await
+/// A response to HEAD has no body, whatever its service has made. A server above the layer may take the length from the body.
+fn head_only(mut parts: response::Parts, body: &impl Body) -> response::Parts {
+    if let (Some(length), false) = (body.size_hint().exact(), parts.headers.contains_key(header::CONTENT_LENGTH)) {
+        parts.headers.insert(header::CONTENT_LENGTH, length.into());
+    }
+    parts
 }

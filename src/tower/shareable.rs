@@ -1,6 +1,6 @@
 //! Which responses may be shared. Keep it in line with the table in the module's documentation.
 
-use http::{HeaderMap, HeaderName, Method, StatusCode, header, response};
+use http::{HeaderMap, HeaderName, StatusCode, header, response};
 use http_body::Body;
 
 use super::{
@@ -11,7 +11,9 @@ use super::{
 
 /// The client errors that depend on the target alone. The others depend on the client, its rate, its connection or its headers:
 /// sharing them would let one client have others rejected.
-const TARGET_ERRORS: [StatusCode; 5] = [
+const TARGET_ERRORS: [StatusCode; 6] = [
+    // Of a layer below that limits the time of a call, such as tower-http's.
+    StatusCode::REQUEST_TIMEOUT,
     StatusCode::NOT_FOUND,
     StatusCode::METHOD_NOT_ALLOWED,
     StatusCode::GONE,
@@ -21,7 +23,7 @@ const TARGET_ERRORS: [StatusCode; 5] = [
 
 impl Config {
     /// The reason why a response is not shareable, judging by its head.
-    pub(super) fn not_shareable(&self, method: &Method, parts: &response::Parts, body: &impl Body) -> Option<Reason> {
+    pub(super) fn not_shareable(&self, parts: &response::Parts) -> Option<Reason> {
         let headers = &parts.headers;
         if is_status_not_shareable(parts.status) {
             return Some(Reason::Status);
@@ -36,11 +38,10 @@ impl Config {
         if !members(headers, &header::VARY).all(|name| name.is_empty() || self.is_in_key(name)) {
             return Some(Reason::Vary);
         }
-        if members(headers, &header::CONTENT_TYPE).any(is_a_stream) {
+        if members(headers, &header::CONTENT_TYPE).any(is_a_stream)
+            || contains_member(headers, &HeaderName::from_static("x-accel-buffering"), "no")
+        {
             return Some(Reason::Streaming);
-        }
-        if self.is_too_large(method, headers, body) {
-            return Some(Reason::TooLarge);
         }
         (!(self.share_if)(parts)).then_some(Reason::ResponseVetoed)
     }
@@ -49,9 +50,9 @@ impl Config {
         HeaderName::from_bytes(name).is_ok_and(|name| self.key_headers.contains(&name))
     }
 
-    fn is_too_large(&self, method: &Method, headers: &HeaderMap, body: &impl Body) -> bool {
-        // A response to HEAD announces the length of the response to GET.
-        let announced = headers.get(header::CONTENT_LENGTH).filter(|_| method != Method::HEAD && !body.is_end_stream());
+    /// Whether a body is larger than the cap, by what is announced of it.
+    pub(super) fn is_too_large(&self, headers: &HeaderMap, body: &impl Body) -> bool {
+        let announced = headers.get(header::CONTENT_LENGTH).filter(|_| !body.is_end_stream());
         let announced = announced.and_then(|length| length.to_str().ok()?.parse::<u64>().ok()).unwrap_or(0);
         let at_least = announced.max(body.size_hint().lower());
         usize::try_from(at_least).map_or(true, |length| length > self.max_body_bytes)
@@ -67,8 +68,24 @@ fn is_status_not_shareable(status: StatusCode) -> bool {
     status.is_informational() || is_unexpected || is_about_connection || is_about_client
 }
 
+/// Whether bodies of a type may have no end, or are played while they arrive.
 fn is_a_stream(content_type: &[u8]) -> bool {
-    [&b"text/event-stream"[..], b"multipart/x-mixed-replace"]
-        .iter()
-        .any(|stream| content_type.eq_ignore_ascii_case(stream))
+    const TYPES: [&[u8]; 10] = [
+        b"text/event-stream",
+        b"multipart/x-mixed-replace",
+        b"application/x-ndjson",
+        b"application/ndjson",
+        b"application/jsonl",
+        b"application/x-jsonlines",
+        b"application/json-seq",
+        b"application/stream+json",
+        b"application/x-json-stream",
+        b"application/geo+json-seq",
+    ];
+    // gRPC's have suffixes: `application/grpc+proto`, `application/grpc-web-text`.
+    const PREFIXES: [&[u8]; 3] = [b"audio/", b"video/", b"application/grpc"];
+    let begins_with = |prefix: &&[u8]| {
+        content_type.get(..prefix.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(prefix))
+    };
+    TYPES.iter().any(|stream| content_type.eq_ignore_ascii_case(stream)) || PREFIXES.iter().any(begins_with)
 }

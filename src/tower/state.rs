@@ -1,44 +1,87 @@
 //! The state that all services of a layer share.
 
 use std::sync::{
-    OnceLock,
+    Arc, PoisonError, RwLock,
     atomic::{AtomicU64, Ordering},
 };
 
-use super::{answer::Answer, config::Config, key::Key, pass_through::Passes};
-use crate::{coalescer::Coalescer, handle::Handle};
+use super::{answer::Answer, config::Config, key::Key, pass_through::Passes, unshareable::Unshareable};
+use crate::{
+    coalescer::Coalescer,
+    config::OnAbandon,
+    error::{ClosedReason, JoinError},
+    handle::Handle,
+};
 
 /// How many layers this process has made.
 static LAYERS: AtomicU64 = AtomicU64::new(0);
+
+type Callers = Handle<Key, Answer>;
 
 #[derive(Debug)]
 pub(super) struct LayerState {
     pub(super) config: Config,
     pub(super) pass_through: Passes,
+    pub(super) unshareable: Unshareable,
     /// Unique among the layers of the process; a part of each key.
     pub(super) layer_id: u64,
-    handle: OnceLock<Handle<Key, Answer>>,
+    handle: Source,
+}
+
+/// Where the handle is from.
+#[derive(Debug)]
+enum Source {
+    Given(Callers),
+    /// The layer's own. `None` before the first request, and after its runtime has shut down.
+    Own(RwLock<Option<Callers>>),
 }
 
 impl LayerState {
-    pub(super) fn new(config: Config, handle: Option<Handle<Key, Answer>>) -> Self {
-        let layer_id = LAYERS.fetch_add(1, Ordering::Relaxed);
-        let handle = handle.map(OnceLock::from).unwrap_or_default();
-        Self { config, pass_through: Passes::default(), layer_id, handle }
+    pub(super) fn new(config: Config, handle: Option<Callers>) -> Self {
+        Self {
+            config,
+            pass_through: Passes::default(),
+            unshareable: Unshareable::new(),
+            layer_id: LAYERS.fetch_add(1, Ordering::Relaxed),
+            handle: handle.map_or_else(|| Source::Own(RwLock::default()), Source::Given),
+        }
     }
 
     /// The handle, if it was given or already built.
-    pub(super) fn existing_handle(&self) -> Option<&Handle<Key, Answer>> {
-        self.handle.get()
+    pub(super) fn existing_handle(&self) -> Option<Callers> {
+        match &self.handle {
+            Source::Given(handle) => Some(handle.clone()),
+            Source::Own(own) => own.read().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
     }
 
     /// The handle, built by the first call: routers are often assembled outside of a runtime. `None` outside of one.
-    pub(super) fn handle(&self) -> Option<&Handle<Key, Answer>> {
-        if let Some(handle) = self.handle.get() {
-            return Some(handle);
-        }
+    pub(super) fn handle(&self) -> Option<Callers> {
+        self.existing_handle().or_else(|| self.build())
+    }
+
+    fn build(&self) -> Option<Callers> {
+        let Source::Own(own) = &self.handle else { return None };
+        let built = Coalescer::builder().on_abandon(OnAbandon::Abort).build().ok()?.handle();
+        let mut own = own.write().unwrap_or_else(PoisonError::into_inner);
         // Of two concurrent first calls, the coalescer of one is dropped again.
-        let built = Coalescer::builder().build().ok()?.handle();
-        Some(self.handle.get_or_init(|| built))
+        Some(own.get_or_insert(built).clone())
+    }
+
+    /// Whether a request whose join failed may join again: the layer's own coalescer was lost with its runtime, and the next call
+    /// of [`handle`](Self::handle) builds another. A router in a `static` outlives runtimes.
+    pub(super) fn renews(&self, lost: &Callers, error: &JoinError) -> bool {
+        let Source::Own(own) = &self.handle else { return false };
+        if !matches!(error, JoinError::Closed | JoinError::Aborted)
+            || lost.closed_reason() != Some(ClosedReason::RuntimeEnded)
+        {
+            return false;
+        }
+        let mut own = own.write().unwrap_or_else(PoisonError::into_inner);
+        let old = own.take_if(|own| Arc::ptr_eq(own.router(), lost.router()));
+        // Dropped outside of the lock, as its keys and values may be.
+        drop(own);
+        drop(old);
+        true
     }
 }

@@ -3,7 +3,7 @@
 use std::future::pending;
 
 use axum::{Router, routing::get};
-use shardflight::{Coalescer, OnAbandon};
+use shardflight::{Coalescer, OnAbandon, tower::CoalesceLayer};
 
 use crate::support::{Count, Fixture, Server, Version, eventually, fetch, limited};
 
@@ -76,6 +76,28 @@ async fn an_abandoned_call_is_aborted() {
             let (client, url) = (version.client(), server.url("/a"));
             let task = tokio::spawn(async move { fetch(&client, &url).await });
             fixture.until(|stats| stats.waiters == 1).await;
+            task.abort();
+            eventually(|| drops.get() == 1).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_layer_of_its_own_coalescer_drops_abandoned_calls() {
+    limited(async {
+        for version in Version::BOTH {
+            let (begun, drops) = (Count::default(), Count::default());
+            let counters = (begun.clone(), drops.clone());
+            let handler = async move || {
+                let _dropped = counters.1.on_drop();
+                counters.0.up();
+                pending::<&str>().await
+            };
+            let server = Server::start(Router::new().route("/a", get(handler)).layer(CoalesceLayer::new())).await;
+            let (client, url) = (version.client(), server.url("/a"));
+            let task = tokio::spawn(async move { fetch(&client, &url).await });
+            eventually(|| begun.get() == 1).await;
             task.abort();
             eventually(|| drops.get() == 1).await;
         }

@@ -83,6 +83,19 @@ async fn the_flight_cap_is_a_503() {
 }
 
 #[tokio::test]
+async fn the_longest_retry_after_is_a_number_of_seconds() {
+    limited(async {
+        let fixture = Fixture::on(Coalescer::builder().max_flights(1), |layer| layer.retry_after(Duration::MAX));
+        let router = fixture.router(|call| call.to_string());
+        let _first = tokio::spawn(send(&router, get_request("/a", &[])));
+        fixture.until(|stats| stats.waiters == 1).await;
+        let second = send(&router, get_request("/b", &[])).await;
+        assert_eq!(second.headers()[header::RETRY_AFTER], u64::MAX.to_string());
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_deadline_is_a_504() {
     limited(async {
         for version in Version::BOTH {

@@ -12,4 +12,6 @@ mod readiness;
 mod requests;
 mod responses;
 mod routers;
+mod streams;
 mod support;
+mod unshareable;

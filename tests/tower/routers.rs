@@ -11,7 +11,7 @@ use http::Uri;
 use shardflight::tower::{CoalesceLayer, Reason};
 use tower::ServiceBuilder;
 
-use crate::support::{Count, Fixture, Gate, Server, Version, fetch, get_request, limited, send, texts};
+use crate::support::{Count, Fixture, Gate, Server, Version, fetch, get_request, limited, send, texts, two_workers};
 
 #[derive(Clone)]
 struct App {
@@ -129,4 +129,49 @@ fn requests_outside_of_a_runtime_pass_through() {
 async fn a_router_with_the_layer_is_infallible() {
     fn is_infallible<S: tower::Service<http::Request<axum::body::Body>, Error = Infallible>>(_: &S) {}
     is_infallible(&Router::<()>::new().route("/a", get(async || "text")).layer(CoalesceLayer::new()));
+}
+
+#[tokio::test]
+async fn a_layer_that_meets_a_request_twice_lets_it_pass() {
+    limited(async {
+        let fixture = Fixture::new();
+        fixture.gate.open();
+        for router in [
+            Router::new().nest("/outer", fixture.router(|call| call.to_string())),
+            Router::new().merge(fixture.router(|call| call.to_string())),
+        ] {
+            let router = router.layer(fixture.layer.clone());
+            assert_eq!(send(&router, get_request("/outer/a", &[])).await.status(), 200);
+        }
+        assert_eq!(fixture.passes(Reason::Nested), 2);
+        assert_eq!(fixture.until(|stats| stats.executions == 2).await.rejections, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn two_layers_both_coalesce() {
+    limited(async {
+        let (outer, inner) = (Fixture::new(), Fixture::new());
+        let router = inner.router(|call| call.to_string()).layer(outer.layer.clone());
+        inner.gate.open();
+        send(&router, get_request("/a", &[])).await;
+        assert_eq!((outer.until(|stats| stats.executions == 1).await.joins, outer.passes(Reason::Nested)), (1, 0));
+        assert_eq!((inner.until(|stats| stats.executions == 1).await.joins, inner.passes(Reason::Nested)), (1, 0));
+    })
+    .await;
+}
+
+#[test]
+fn a_router_in_a_static_outlives_runtimes() {
+    let calls = Count::default();
+    let counter = calls.clone();
+    let handler = async move || counter.up().to_string();
+    let router = Router::new().route("/a", get(handler)).layer(CoalesceLayer::new());
+    for call in 1..=3 {
+        let runtime = two_workers();
+        let response = runtime.block_on(limited(send(&router, get_request("/a", &[]))));
+        assert_eq!((response.status().as_u16(), response.body().as_ref()), (200, call.to_string().as_bytes()));
+    }
+    assert_eq!(calls.get(), 3);
 }

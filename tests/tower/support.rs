@@ -17,7 +17,7 @@ use shardflight::{
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use self::fixtures::LIMIT;
-pub(crate) use self::fixtures::{Count, Gate, eventually, limited, panic_quietly, watched};
+pub(crate) use self::fixtures::{Count, Gate, eventually, limited, panic_quietly, two_workers, watched};
 
 /// A layer under test, its coalescer's handle, and the gate and the count of its handler.
 #[derive(Clone, Debug)]

@@ -1,0 +1,46 @@
+//! A call of the inner service that is still to be made.
+
+use std::future::poll_fn;
+
+use bytes::Bytes;
+use http::{Request, Response, request};
+use http_body::Body;
+use tower_service::Service;
+
+use super::{
+    body::CoalescedBody,
+    error::{BoxError, SharedError, share},
+    nesting,
+};
+
+pub(super) struct Call<S, ReqB> {
+    pub(super) inner: S,
+    pub(super) parts: request::Parts,
+    pub(super) body: ReqB,
+    /// The layer that makes it.
+    pub(super) layer_id: u64,
+}
+
+impl<S, ReqB, ResB> Call<S, ReqB>
+where
+    S: Service<Request<ReqB>, Response = Response<ResB>>,
+    S::Error: Into<BoxError>,
+{
+    /// Waits for the readiness of the very clone that it calls: clones don't share readiness.
+    pub(super) async fn make(mut self) -> Result<Response<ResB>, S::Error> {
+        nesting::meet(&mut self.parts.extensions, self.layer_id);
+        poll_fn(|cx| self.inner.poll_ready(cx)).await?;
+        self.inner.call(Request::from_parts(self.parts, self.body)).await
+    }
+
+    /// For its caller only, as if the layer weren't there.
+    pub(super) async fn alone(self) -> Result<Response<CoalescedBody<ResB>>, SharedError<S::Error>>
+    where
+        ResB: Body<Data = Bytes>,
+    {
+        match self.make().await {
+            Ok(response) => Ok(response.map(CoalescedBody::own)),
+            Err(error) => Err(SharedError::new(share(error))),
+        }
+    }
+}

@@ -421,7 +421,7 @@ async fn a_reader_that_is_polled_by_another_task_is_woken_there() {
 async fn a_disabled_layer_streams_what_it_would_have_collected() {
     limited(async {
         for switch_off in [(|fixture: &Fixture| fixture.handle.set_enabled(false)) as fn(&Fixture), |fixture| {
-            fixture.handle.set_rollout(0.0).unwrap()
+            fixture.handle.set_rollout(0.0).unwrap();
         }] {
             let fixture = Fixture::new();
             switch_off(&fixture);

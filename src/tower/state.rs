@@ -8,7 +8,7 @@ use std::sync::{
 use super::{answer::Answer, config::Config, key::Key, pass_through::Passes, unshareable::Unshareable};
 use crate::{
     coalescer::Coalescer,
-    config::OnAbandon,
+    config::{OnAbandon, RunWork},
     error::{ClosedReason, JoinError},
     handle::Handle,
 };
@@ -62,7 +62,7 @@ impl LayerState {
 
     fn build(&self) -> Option<Callers> {
         let Source::Own(own) = &self.handle else { return None };
-        let built = Coalescer::builder().on_abandon(OnAbandon::Abort).build().ok()?.handle();
+        let built = Coalescer::builder().on_abandon(OnAbandon::Abort).run_work(RunWork::InPlace).build().ok()?.handle();
         let mut own = own.write().unwrap_or_else(PoisonError::into_inner);
         // Of two concurrent first calls, the coalescer of one is dropped again.
         Some(own.get_or_insert(built).clone())

@@ -38,6 +38,7 @@ impl Trial<'_> {
                     itself: slot.flight,
                     key,
                     started: self.now,
+                    limit: self.setting.deadline,
                     after,
                     predecessor: after.filter(|&first| self.flights[first].mapped),
                     mapped: true,

@@ -15,6 +15,7 @@ impl Clone for Trial<'_> {
             flights: self.flights.clone(),
             now: self.now,
             forgets: self.forgets,
+            extensions: self.extensions,
             renewals: self.renewals,
             called: self.called,
             alarm: self.alarm,

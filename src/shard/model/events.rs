@@ -90,7 +90,9 @@ impl Trial<'_> {
         let flight = self.known(cut.itself.id)?;
         self.judge_cut(flight, &cut)?;
         let outcome = match error {
-            JoinError::TimedOut { after } if Some(*after) == self.shard.limits.max_flight_duration => Outcome::TimedOut,
+            JoinError::TimedOut { after } if Some(after.as_secs()) == self.flights[flight].limit.map(u64::from) => {
+                Outcome::TimedOut
+            }
             JoinError::Closed => Outcome::Closed,
             other => return Err(format!("flight {flight} is cut short with {other}")),
         };

@@ -80,6 +80,8 @@ fn worlds() -> Vec<Setting> {
         Setting { fresh: true, on_abandon: Abort, ..world("fresh, abort", 3, 1) },
         Setting { fresh: true, deadline: Some(1), ticks: 3, name: "fresh, deadline", ..late.clone() },
         Setting { fresh: true, on_expiry: Detach, name: "fresh, detach", ..late.clone() },
+        Setting { extensions: 2, longest: 3, ticks: 4, forgets: 1, name: "extended", ..late.clone() },
+        Setting { extensions: 2, longest: 2, ticks: 3, on_expiry: Detach, name: "extended, detach", ..late.clone() },
         Setting { grace: 2, ticks: 3, on_abandon: Abort, forgets: 1, ..world("grace, abort, forgetting", 3, 1) },
         Setting { grace: 0, on_abandon: Abort, fresh: true, name: "no grace", ..late },
     ]
@@ -127,6 +129,19 @@ fn wide_worlds() -> Vec<Setting> {
             ..late.clone()
         },
         Setting { fresh: true, delays: false, on_expiry: Detach, name: "fresh, deadline, detach", ..late.clone() },
+        Setting { extensions: 2, longest: 3, ticks: 4, delays: false, name: "extended, both ways", ..late.clone() },
+        Setting {
+            extensions: 2,
+            longest: 3,
+            ticks: 4,
+            queues: false,
+            delays: false,
+            keys: 2,
+            fresh: true,
+            on_abandon: Abort,
+            name: "extended, fresh, two keys, abort",
+            ..late.clone()
+        },
     ]
 }
 

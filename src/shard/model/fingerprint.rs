@@ -23,7 +23,7 @@ impl Trial<'_> {
     /// All that tells this state from others.
     pub(super) fn fingerprint(&self) -> Box<[u8]> {
         let names = Names::new(self);
-        let mut print = vec![byte(self.setting.ticks - self.now), self.forgets, self.renewals];
+        let mut print = vec![byte(self.setting.ticks - self.now), self.forgets, self.renewals, self.extensions];
         print.push(byte(self.lingering));
         print.extend([self.called.into(), self.until(self.alarm), self.draining.into(), self.closed.into()]);
         for caller in &self.callers {
@@ -37,6 +37,7 @@ impl Trial<'_> {
         for (flight, name) in self.flights.iter().zip(&names.flights) {
             if name.is_some() {
                 print_flight(flight, &mut print);
+                print.push(flight.limit.map_or(END, byte));
                 let rank = |flight: Option<usize>| flight.map_or(END, |flight| names.number(flight));
                 print.extend([rank(flight.after), rank(flight.predecessor)]);
                 print.push(flight.grace.map_or(END, |began| byte(self.setting.grace.min(self.now - began))));
@@ -145,7 +146,7 @@ impl<'a> Names<'a> {
     fn print_mapped(&self, flight: &flight::Flight<Numbers>, print: &mut Vec<u8>) {
         let trial = self.trial;
         let age = at(trial.now).saturating_duration_since(flight.started).as_secs();
-        let age = trial.setting.deadline.map_or(0, |deadline| age.min(deadline.into()));
+        let age = trial.setting.deadline.map_or(0, |deadline| age.min(deadline.max(trial.setting.longest).into()));
         let joinable = trial.shard.flights.is_joinable(flight.itself);
         print.extend([self.flight(flight.itself.id), byte(flight.key.0), byte(age)]);
         print.extend([

@@ -123,12 +123,11 @@ impl Trial<'_> {
             let is_set = |over| self.called || self.alarm.is_some_and(|alarm| alarm <= over);
             holds!(over.is_none_or(is_set), "G10: no alarm is set for flight {number}, which is to begin at {over:?}");
         }
-        let Some(deadline) = self.setting.deadline else { return Ok(()) };
         let waits = |flight: &usize| self.flights[*flight].has_begun() && !self.flights[*flight].expired;
         for number in self.mapped().filter(waits) {
-            let due = at(self.flights[number].started + deadline);
-            let is_set = self.called || self.alarm.is_some_and(|alarm| alarm <= due);
-            holds!(is_set || self.closed, "G11: no alarm is set for flight {number}");
+            let is_set = |due| self.called || self.alarm.is_some_and(|alarm| alarm <= at(due));
+            let due = self.flights[number].due();
+            holds!(self.closed || due.is_none_or(is_set), "G11: no alarm is set for flight {number}");
         }
         Ok(())
     }
@@ -220,8 +219,7 @@ impl Trial<'_> {
         self.judge_expiry(events)?;
         let unexpired =
             self.mapped().map(|flight| &self.flights[flight]).filter(|flight| flight.has_begun() && !flight.expired);
-        let deadline =
-            self.setting.deadline.and_then(|deadline| unexpired.map(|flight| at(flight.started + deadline)).min());
+        let deadline = unexpired.filter_map(Flight::due).min().map(at);
         let graces = self.flights.iter().filter(|flight| flight.kept).filter_map(|flight| flight.grace);
         let next = [deadline, graces.map(|began| at(began + self.setting.grace)).min()].into_iter().flatten().min();
         holds!(self.alarm == next, "G11: the actor looks again at {:?}, not at {next:?}", self.alarm);

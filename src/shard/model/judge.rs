@@ -1,12 +1,14 @@
 //! What the shard has to do in a step, according to the judge's books.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{
     super::{Cut, Ended, FlightRef, Joined, Left, Renewed, waiters::Waiters},
     Caller, Completion, Judgement, Leaves, Numbers, OnAbandon, OnExpiry, Outcome, Place, Stage, Trial, Work, at,
     events::{CutShort, Events},
+    moves::EXTENSION,
 };
+use crate::error::NotExtended;
 
 /// What becomes of a join.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +99,12 @@ impl Trial<'_> {
         let started = |&flight: &usize| self.flights[flight].started;
         let mut expired = events.overdue.clone();
         expired.sort_unstable();
-        let in_order = events.overdue.is_sorted_by_key(started);
+        // Those that were extended come after the others.
+        let (extended, others): (Vec<_>, Vec<_>) =
+            events.overdue.iter().partition(|&&flight| self.flights[flight].limit != self.setting.deadline);
+        let in_order = others.is_sorted_by_key(|&flight| started(flight))
+            && extended.is_sorted_by_key(|&&flight| self.flights[flight].due())
+            && others.into_iter().chain(extended).eq(&events.overdue);
         holds!(in_order && expired == events.due, "G11: {:?} are due, and {:?} expire", events.due, events.overdue);
         let cut_short = |&flight| CutShort { flight, outcome: Outcome::TimedOut, abort: true };
         let expected: Vec<_> = match self.setting.on_expiry {
@@ -114,6 +121,29 @@ impl Trial<'_> {
                 self.flights[flight].grace = None;
             }
         }
+        Ok(())
+    }
+
+    /// Work has asked for more time.
+    pub(super) fn judge_extension(
+        &mut self,
+        flight: usize,
+        extended: Result<Duration, NotExtended>,
+        events: &Events,
+    ) -> Judgement {
+        self.judge_expiry(events)?;
+        let (now, longest) = (self.now, self.setting.longest);
+        let books = &mut self.flights[flight];
+        let due = match books.limit {
+            _ if !books.mapped || books.expired => Err(NotExtended::Over),
+            None => Ok(Duration::MAX),
+            Some(limit) => {
+                let limit = limit.max(longest.min(now - books.started + EXTENSION));
+                books.limit = Some(limit);
+                Ok(Duration::from_secs((books.started + limit - now).into()))
+            }
+        };
+        holds!(extended == due, "G11: work gets {extended:?}, and not {due:?}");
         Ok(())
     }
 

@@ -64,6 +64,7 @@ struct Trial<'a> {
     flights: Vec<Flight>,
     now: u32,
     forgets: u8,
+    extensions: u8,
     renewals: u8,
     /// The actor was called, and has not looked since.
     called: bool,
@@ -127,6 +128,8 @@ struct Flight {
     key: u8,
     /// When its work began, or is to begin.
     started: u32,
+    /// How many ticks it may take, from then on.
+    limit: Option<u32>,
     /// The flight whose execution has to end before its work begins.
     after: Option<usize>,
     /// The same where that one was under way: what it waits for itself.
@@ -212,6 +215,7 @@ impl<'a> Trial<'a> {
             flights: Vec::new(),
             now: 0,
             forgets: setting.forgets,
+            extensions: setting.extensions,
             renewals: setting.renewals,
             called: false,
             alarm: None,
@@ -270,7 +274,7 @@ impl<'a> Trial<'a> {
     /// A flight's deadline is past, and it has not expired yet.
     fn is_due(&self, flight: usize) -> bool {
         let flight = &self.flights[flight];
-        let past = self.setting.deadline.is_some_and(|deadline| flight.started + deadline <= self.now);
+        let past = flight.due().is_some_and(|due| due <= self.now);
         flight.mapped && flight.has_begun() && !flight.expired && past
     }
 
@@ -293,6 +297,11 @@ impl<'a> Trial<'a> {
 impl Flight {
     fn has_begun(&self) -> bool {
         self.after.is_none()
+    }
+
+    /// The tick of its deadline.
+    fn due(&self) -> Option<u32> {
+        self.limit.map(|limit| self.started + limit)
     }
 }
 

@@ -1,5 +1,7 @@
 //! What happens then: the part of the engine and of the callers' futures, in as few words as a shard needs to be judged.
 
+use std::time::Duration;
+
 use super::{
     super::{Effect, Shard, fake::NEXT_RECORD},
     Caller, Judgement, Numbers, Outcome, Place, Sent, Stage, Trial, at,
@@ -7,6 +9,9 @@ use super::{
     possible::{Move, Way},
 };
 use crate::{config::OnAbandon, shard::fake::Name};
+
+/// How many ticks work asks for. With one, it would have no more than it has.
+pub(super) const EXTENSION: u32 = 2;
 
 impl Trial<'_> {
     /// Makes a move, and has it judged.
@@ -29,7 +34,9 @@ impl Trial<'_> {
             Move::Park(flight) => self.park(flight),
             Move::Publish(flight) => self.publish(flight),
             Move::Tick => self.now += 1,
-            Move::Forget(_) | Move::ForgetAll | Move::Look | Move::Drain | Move::Close => self.control(chosen)?,
+            Move::Extend(_) | Move::Forget(_) | Move::ForgetAll | Move::Look | Move::Drain | Move::Close => {
+                self.control(chosen)?
+            }
         }
         self.judge_holdings()
     }
@@ -61,6 +68,15 @@ impl Trial<'_> {
                 self.forgets -= 1;
                 let forgotten = self.shard.forget_all();
                 self.judge_forget_all(forgotten)
+            }
+            Move::Extend(flight) => {
+                self.extensions -= 1;
+                let itself = self.flights[flight].itself;
+                let (extended, events) = self.turn(|shard, now, effects| {
+                    shard.expire(now, effects);
+                    shard.extend(itself, Duration::from_secs(EXTENSION.into()), now)
+                })?;
+                self.judge_extension(flight, extended, &events)
             }
             Move::Look => {
                 // Before the turn, as what the turn calls for comes after it.

@@ -24,6 +24,8 @@ pub(super) enum Move {
     Park(usize),
     /// The outcome of a flight that is over is published, and its callers are woken.
     Publish(usize),
+    /// Work asks for more time.
+    Extend(usize),
     Forget(u8),
     ForgetAll,
     Tick,
@@ -162,6 +164,10 @@ impl Trial<'_> {
     }
 
     fn controls(&self, moves: &mut Vec<Move>) {
+        if self.extensions > 0 {
+            let runs = |&flight: &usize| self.flights[flight].has_begun() && self.flights[flight].work != Work::Over;
+            moves.extend((0..self.flights.len()).filter(runs).map(Move::Extend));
+        }
         if self.forgets > 0 {
             let live = |key: u8| self.mapped().any(|flight| self.flights[flight].key == key);
             moves.extend((0..self.setting.keys).filter(|&key| live(key)).map(Move::Forget));

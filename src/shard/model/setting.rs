@@ -29,6 +29,9 @@ pub(super) struct Setting {
     /// Joins may ask for a flight that begins after them.
     pub(super) fresh: bool,
     pub(super) forgets: u8,
+    /// How often work asks for more time, and how many its flight may have in all.
+    pub(super) extensions: u8,
+    pub(super) longest: u32,
     /// How often a caller is polled that was not woken.
     pub(super) renewals: u8,
     /// Leaders poll their work themselves.
@@ -59,6 +62,8 @@ impl Setting {
             grace: 1,
             fresh: false,
             forgets: 0,
+            extensions: 0,
+            longest: 0,
             renewals: 0,
             in_place: false,
             nested: false,
@@ -75,7 +80,7 @@ impl Setting {
         Limits {
             max_waiters: self.max_waiters,
             permits: Permits::new(self.max_flights),
-            max_extended_duration: None,
+            max_extended_duration: Some(Duration::from_secs(self.longest.into())),
             max_flight_duration: self.deadline.map(|ticks| Duration::from_secs(ticks.into())),
             on_expiry: self.on_expiry,
             on_abandon: self.on_abandon,

@@ -35,7 +35,7 @@ impl Trial<'_> {
             Move::Publish(flight) => self.publish(flight),
             Move::Tick => self.now += 1,
             Move::Extend(_) | Move::Forget(_) | Move::ForgetAll | Move::Look | Move::Drain | Move::Close => {
-                self.control(chosen)?
+                self.control(chosen)?;
             }
         }
         self.judge_holdings()

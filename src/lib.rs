@@ -277,8 +277,8 @@ pub use builder::Builder;
 pub use coalescer::{Coalescer, Shutdown};
 pub use config::{Freshness, OnAbandon, OnExpiry, RunWork};
 pub use error::{
-    BuildError, CaughtPanic, Closed, ClosedReason, InvalidRollout, JoinError, JoinErrorKind, NotExtended, TryJoinError,
-    ZeroFlightDuration,
+    BuildError, CaughtPanic, Closed, ClosedReason, InvalidRollout, JoinError, JoinErrorKind, NotExtended, SharedError,
+    TryJoinError, ZeroFlightDuration,
 };
 pub use flight::Flight;
 pub use handle::Handle;

@@ -3,14 +3,16 @@
 mod closed;
 mod kind;
 mod not_extended;
+mod shared;
 mod try_join;
 
-use std::{error::Error, fmt, sync::Arc, time::Duration};
+use std::{error::Error, fmt, io, sync::Arc, time::Duration};
 
 pub use self::{
     closed::{Closed, ClosedReason},
     kind::JoinErrorKind,
     not_extended::NotExtended,
+    shared::SharedError,
     try_join::TryJoinError,
 };
 
@@ -107,6 +109,17 @@ impl fmt::Display for JoinError {
 }
 
 impl Error for JoinError {}
+
+/// As [`io::ErrorKind::TimedOut`] or [`io::ErrorKind::Other`], with the `JoinError` inside.
+impl From<JoinError> for io::Error {
+    fn from(error: JoinError) -> Self {
+        let kind = match error {
+            JoinError::TimedOut { .. } => io::ErrorKind::TimedOut,
+            _ => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
+    }
+}
 
 impl From<Closed> for JoinError {
     fn from(_: Closed) -> Self {

@@ -10,7 +10,8 @@ use super::JoinError;
 ///
 /// It is an [`Error`] where `E` is one, and so is a `TryJoinError<Arc<E>>` of
 /// [`try_join_shared`](crate::Handle::try_join_shared). Types that hold any error, such as `anyhow::Error` and
-/// `Box<dyn Error + Send + Sync>`, are none themselves: [`map_work`](Self::map_work) makes something of them that is.
+/// `Box<dyn Error + Send + Sync>`, are none themselves: `map_work(SharedError::from)` makes a [`SharedError`](super::SharedError)
+/// of them, which is one; see [`map_work`](Self::map_work).
 ///
 /// # Examples
 ///

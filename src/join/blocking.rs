@@ -15,7 +15,7 @@ use crate::{
     handle::Handle,
     observer::WaitEnd,
     sync::is_thread_ending,
-    task::{BlockingWork, ByClone, ByResult, JoinKind, current},
+    task::{BlockingWork, ByClone, ByResult, BySharedError, JoinKind, current},
     unwind::{catch, drop_contained},
 };
 
@@ -109,6 +109,46 @@ where
     {
         refuse_async_code("blocking_try_join", "try_join");
         self.block::<ByResult, _>(key.into(), work)?.into_value(Result::clone)?.map_err(TryJoinError::Work)
+    }
+}
+
+impl<K, T, E, S> Handle<K, Result<T, E>, S>
+where
+    K: Hash + Eq + Send + 'static,
+    T: Clone + Send + Sync + 'static,
+    E: Send + Sync + 'static,
+    S: BuildHasher,
+{
+    /// [`blocking_try_join`](Self::blocking_try_join) for errors that can't be cloned: all callers of a flight get the same `Arc`
+    /// of its error, as with [`try_join_shared`](Self::try_join_shared).
+    ///
+    /// # Errors
+    ///
+    /// As [`try_join_shared`](Self::try_join_shared).
+    ///
+    /// # Panics
+    ///
+    /// As [`blocking_join`](Self::blocking_join).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::{fs, io};
+    /// use shardflight::{Coalescer, TryJoinError};
+    ///
+    /// # let runtime = tokio::runtime::Runtime::new().unwrap();
+    /// let coalescer = Coalescer::<String, io::Result<String>>::builder().build_on(runtime.handle()).unwrap();
+    /// let read = || fs::read_to_string("/no/such/file");
+    /// let answer = coalescer.handle().blocking_try_join_shared("/no/such/file", read);
+    /// assert!(matches!(answer, Err(TryJoinError::Work(error)) if error.kind() == io::ErrorKind::NotFound));
+    /// ```
+    #[track_caller]
+    pub fn blocking_try_join_shared<F>(&self, key: impl Into<K>, work: F) -> Result<T, TryJoinError<Arc<E>>>
+    where
+        F: FnOnce() -> Result<T, E> + Send + 'static,
+    {
+        refuse_async_code("blocking_try_join_shared", "try_join_shared");
+        self.block::<BySharedError, _>(key.into(), work)?.into_result()
     }
 }
 

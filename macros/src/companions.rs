@@ -10,13 +10,19 @@ use crate::{
     key,
 };
 
-/// The function that holds the private coalescer's static.
+/// The function that holds the private coalescer's static. Where there is none, an item that only has the function's name, which
+/// tells what to do in a place where it can't be.
 pub(crate) fn slot(expansion: &Expansion<'_>) -> TokenStream {
-    if expansion.options.coalescer.is_some() {
-        return TokenStream::new();
-    }
     let (support, name) = (&expansion.support, expansion.slot());
     let attributes = expansion.attributes(is_for_all);
+    if expansion.options.coalescer.is_some() {
+        return quote! {
+            #(#attributes)*
+            #[doc(hidden)]
+            #[allow(dead_code, non_upper_case_globals)]
+            const #name: () = ();
+        };
+    }
     quote! {
         #(#attributes)*
         #[doc(hidden)]

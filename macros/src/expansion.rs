@@ -1,8 +1,8 @@
 //! The macro's expansion, and the function that joins.
 
-use proc_macro2::{Span, TokenStream};
-use quote::{format_ident, quote};
-use syn::{Attribute, Ident, Meta, parse_quote};
+use proc_macro2::{Span, TokenStream, TokenTree};
+use quote::{format_ident, quote, quote_spanned};
+use syn::{Attribute, Ident, Meta, parse_quote, spanned::Spanned};
 
 use crate::{
     arguments::Argument,
@@ -10,6 +10,7 @@ use crate::{
     function::{Function, mentions},
     key,
     options::Options,
+    traits,
 };
 
 pub(crate) fn expand(function: &Function, options: &Options) -> TokenStream {
@@ -51,7 +52,13 @@ impl Expansion<'_> {
 
     /// The name of the function that holds the private coalescer's static: an `impl` can't contain statics.
     pub(crate) fn slot(&self) -> Ident {
-        format_ident!("__{}_slot", self.function.name(), span = Span::call_site())
+        traits::telling_name(self.function)
+    }
+
+    /// Requires the item with the telling name to be in scope, where the call's place doesn't.
+    fn witness(&self) -> TokenStream {
+        let (path, name) = (self.path(), self.slot());
+        self.options.coalescer.as_ref().map(|_| quote!(let () = #path #name;)).unwrap_or_default()
     }
 
     /// The function's attributes that pass the filter.
@@ -117,25 +124,65 @@ fn joining(expansion: &Expansion<'_>) -> TokenStream {
         settings = quote!(.no_flight_deadline() #settings);
     }
     let place = expansion.place(&settings);
+    let witness = expansion.witness();
     let key = key::expand(function, options, support);
     let work = work(expansion);
     let title = function.title();
     let binding = Ident::new("place", Span::mixed_site());
+    let make = quote!(move || (#key, #work));
     let call = match (options.blocking, function.fallible) {
-        (false, true) => quote!(#support::try_join(#binding, move || (#key, #work)).await),
-        (false, false) => quote!(#support::join(#title, #binding, move || (#key, #work)).await),
-        (true, true) => quote!(#support::blocking_try_join(&#binding, move || (#key, #work))),
-        (true, false) => quote!(#support::blocking_join(#title, &#binding, move || (#key, #work))),
+        (_, true) => fallible_call(expansion, &binding, &make),
+        (false, false) => quote!(#support::join(#title, #binding, #make).await),
+        (true, false) => quote!(#support::blocking_join(#title, &#binding, #make)),
     };
     quote! {
         #(#attributes)*
         #docs
         #[allow(clippy::used_underscore_binding)]
         #visibility #asyncness fn #name(#parameters) #output #conditions {
+            #witness
             let #binding = #place;
             #call
         }
     }
+}
+
+/// The call of a function that returns a `Result`.
+fn fallible_call(expansion: &Expansion<'_>, place: &Ident, make: &TokenStream) -> TokenStream {
+    let Expansion { function, options, support } = expansion;
+    let returns = &function.returns;
+    // Errors about the types in the `Result` point at it.
+    let span = returns.span().resolved_at(Span::call_site());
+    let support = at(span, support);
+    if let Some(map_err) = &options.map_err {
+        let joined = if options.blocking {
+            quote_spanned!(span => #support::blocking_try_join_shared(&#place, #make))
+        } else {
+            quote_spanned!(span => #support::try_join_shared(#place, #make).await)
+        };
+        return quote!(#support::map_err::<#returns, _, _>(#joined, #map_err));
+    }
+    let way = quote_spanned! { span => {
+        use #support::ways::{
+            IsConverted as _, IsHoldingAny as _, IsIo as _, IsOfStd as _, IsPointer as _, IsTakingArc as _, NoWay as _,
+        };
+        // The way for which the most references are needed is tried first.
+        (&&&&&&#support::probe::<#returns>()).way()
+    }};
+    if options.blocking {
+        quote_spanned!(span => #support::blocking_try_join(&#place, #way, #make))
+    } else {
+        quote_spanned!(span => #support::try_join(#place, #way, #make).await)
+    }
+}
+
+/// The path, with all of it at this span.
+fn at(span: Span, path: &TokenStream) -> TokenStream {
+    let token = |mut token: TokenTree| {
+        token.set_span(span);
+        token
+    };
+    path.clone().into_iter().map(token).collect()
 }
 
 /// The work: a closure that owns copies of the arguments, and calls the body with them.

@@ -1,14 +1,18 @@
 //! The attribute's options.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{quote, quote_spanned};
+use quote::quote;
 use syn::{
-    Error, Expr, ExprLit, ExprPath, ExprUnary, Ident, Lit, LitBool, LitStr, Path, Result, Token, UnOp,
+    Error, Expr, ExprPath, Ident, Lit, LitStr, Path, Result, Token,
     ext::IdentExt,
-    parenthesized,
     parse::{Parse, ParseStream},
-    punctuated::Punctuated,
     spanned::Spanned,
+};
+
+use crate::{
+    errors::Errors,
+    foreign, recovery,
+    values::{duration, expression, flag, literal, names, refuse_negative, refuse_zero},
 };
 
 #[derive(Default)]
@@ -18,10 +22,16 @@ pub(crate) struct Options {
     pub(crate) skip: Vec<Ident>,
     /// `in`: the coalescer that the user names.
     pub(crate) coalescer: Option<Expr>,
+    /// Makes the function's error of the shared one, or of the call's.
+    pub(crate) map_err: Option<Expr>,
     pub(crate) result: Option<bool>,
     pub(crate) in_impl: Option<bool>,
     pub(crate) library: Option<Path>,
     pub(crate) settings: Vec<Setting>,
+    pub(crate) errors: Errors,
+    seen: Vec<Ident>,
+    /// The options with errors, by the names that they have here.
+    doubtful: Vec<String>,
 }
 
 /// An option of the private coalescer.
@@ -39,22 +49,14 @@ enum Value {
     Policy(Ident, Ident),
 }
 
-const KNOWN: &str = "blocking, key, skip, in, result, in_impl, crate, shards, max_waiters_per_flight, max_flights, \
-                     max_flight_duration, max_extended_duration, no_flight_deadline, on_abandon and on_expiry";
-
 impl Parse for Options {
+    /// Doesn't stop at an error: all of them are in `errors`, and the options that are right are there.
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         let mut options = Self::default();
-        let mut seen = Vec::new();
         while !input.is_empty() {
-            let name = input.call(Ident::parse_any)?;
-            if seen.contains(&name) {
-                return Err(Error::new(name.span(), format!("`{name}` is given twice")));
-            }
-            options.take(&name, input)?;
-            seen.push(name);
-            if !input.is_empty() {
-                input.parse::<Token![,]>()?;
+            if let Err(error) = options.parse_one(input) {
+                options.errors.add(error);
+                recovery::skip_option(input)?;
             }
         }
         Ok(options)
@@ -62,6 +64,25 @@ impl Parse for Options {
 }
 
 impl Options {
+    /// One option and the comma behind it.
+    fn parse_one(&mut self, input: ParseStream<'_>) -> Result<()> {
+        let name = input.call(Ident::parse_any)?;
+        if self.seen.contains(&name) {
+            return Err(Error::new(name.span(), format!("`{name}` is given twice")));
+        }
+        self.seen.push(name.clone());
+        self.take(&name, input).inspect_err(|_| self.doubtful.push(foreign::meant(&name)))?;
+        if !input.is_empty() {
+            input.parse::<Token![,]>()?;
+        }
+        Ok(())
+    }
+
+    /// Whether one of these options was given, or meant, but isn't understood. What follows from its absence is no error then.
+    pub(crate) fn doubts(&self, names: &[&str]) -> bool {
+        self.doubtful.iter().any(|name| names.contains(&name.as_str()))
+    }
+
     fn take(&mut self, name: &Ident, input: ParseStream<'_>) -> Result<()> {
         match name.to_string().as_str() {
             "blocking" => self.blocking = flag(input)?,
@@ -69,6 +90,7 @@ impl Options {
             "in_impl" => self.in_impl = Some(flag(input)?),
             "key" => self.key = Some(expression(name, input)?),
             "in" => self.coalescer = Some(expression(name, input)?),
+            "map_err" => self.map_err = Some(expression(name, input)?),
             "skip" => self.skip = names(name, input)?,
             "crate" => {
                 input.parse::<Token![=]>()?;
@@ -89,7 +111,7 @@ impl Options {
             }
             "on_abandon" => self.policy(name, input, "OnAbandon", &["Finish", "Abort"], false)?,
             "on_expiry" => self.policy(name, input, "OnExpiry", &["Fail", "Detach"], true)?,
-            unknown => return Err(Error::new(name.span(), no_such_option(unknown))),
+            _ => return Err(Error::new(name.span(), foreign::advice(name))),
         }
         Ok(())
     }
@@ -151,89 +173,5 @@ impl Options {
 
     pub(crate) fn skips(&self, name: &str) -> bool {
         self.skip.iter().any(|skipped| skipped.unraw() == name)
-    }
-}
-
-fn no_such_option(name: &str) -> String {
-    match name {
-        "convert" => "`convert` is `key` here: an expression over the arguments".to_string(),
-        "ty" | "create" | "name" => {
-            format!(
-                "there is no `{name}`: types are inferred, and a coalescer of your own is named with `in = \"...\"`"
-            )
-        }
-        "time" | "ttl" | "size" | "max_size" | "option" | "refresh" => {
-            format!("there is no `{name}`: calls are coalesced while they run, and nothing is kept after that")
-        }
-        _ => format!("there is no option `{name}`; there are {KNOWN}"),
-    }
-}
-
-/// An option without a value, or with `= true` or `= false`.
-fn flag(input: ParseStream<'_>) -> Result<bool> {
-    if !input.peek(Token![=]) {
-        return Ok(true);
-    }
-    input.parse::<Token![=]>()?;
-    Ok(input.parse::<LitBool>()?.value)
-}
-
-/// An expression, possibly in a string.
-fn expression(name: &Ident, input: ParseStream<'_>) -> Result<Expr> {
-    if !input.peek(Token![=]) {
-        return Err(Error::new(name.span(), format!("`{name}` needs a value: `{name} = \"...\"`")));
-    }
-    input.parse::<Token![=]>()?;
-    let value: Expr = input.parse()?;
-    match &value {
-        Expr::Lit(ExprLit { lit: Lit::Str(code), .. }) => code.parse(),
-        _ => Ok(value),
-    }
-}
-
-fn names(option: &Ident, input: ParseStream<'_>) -> Result<Vec<Ident>> {
-    if !input.peek(syn::token::Paren) {
-        return Err(Error::new(option.span(), "`skip` lists arguments: `skip(trace_id, deadline)`"));
-    }
-    let list;
-    parenthesized!(list in input);
-    let names = Punctuated::<Ident, Token![,]>::parse_terminated_with(&list, Ident::parse_any)?;
-    Ok(names.into_iter().collect())
-}
-
-fn literal(value: &Expr) -> Option<&Lit> {
-    match value {
-        Expr::Lit(ExprLit { lit, .. }) => Some(lit),
-        _ => None,
-    }
-}
-
-/// A number of seconds, or any other expression.
-fn duration(name: &Ident, value: &Expr) -> Result<TokenStream> {
-    refuse_negative(name, value)?;
-    let Some(number) = literal(value) else { return Ok(quote!(#value)) };
-    refuse_zero(name, number)?;
-    match number {
-        Lit::Int(_) => Ok(quote_spanned!(value.span() => ::core::time::Duration::new(#number, 0))),
-        Lit::Float(_) => Ok(quote_spanned!(value.span() => ::core::time::Duration::from_secs_f64(#number))),
-        _ => Err(Error::new(value.span(), format!("`{name}` is a number of seconds, or a `Duration`"))),
-    }
-}
-
-fn refuse_zero(name: &dyn std::fmt::Display, number: &Lit) -> Result<()> {
-    let is_zero = match number {
-        Lit::Int(number) => number.base10_parse::<u128>().is_ok_and(|number| number == 0),
-        Lit::Float(number) => number.base10_parse::<f64>().is_ok_and(|number| number <= 0.0),
-        _ => false,
-    };
-    if is_zero { Err(Error::new(number.span(), format!("`{name}` is 0; it has to be more"))) } else { Ok(()) }
-}
-
-fn refuse_negative(name: &dyn std::fmt::Display, value: &Expr) -> Result<()> {
-    match value {
-        Expr::Unary(ExprUnary { op: UnOp::Neg(_), .. }) => {
-            Err(Error::new(value.span(), format!("`{name}` is negative; it has to be more than 0")))
-        }
-        _ => Ok(()),
     }
 }

@@ -4,24 +4,29 @@
 //! The macro generates a call's place (the coalescer to join), its key and its work; everything else is here. Bounds use the
 //! traits of `needs`, whose compile errors are about coalesced functions.
 
+mod failure;
 mod needs;
 mod place;
 mod runtime;
+mod sharing;
 mod slot;
 
+pub use failure::{Fallible, probe, ways};
 pub use needs::{argument, body, borrowed, key, key_borrowed, key_part, lend, receiver};
 pub use place::{Place, PrivateCoalescer, named};
 pub use slot::Slot;
 
 pub use crate::{Builder, Flight, OnAbandon, OnExpiry, Stats};
 
-use std::pin::Pin;
+use std::{pin::Pin, sync::Arc};
 
 use crate::{
     error::{JoinError, TryJoinError},
     handle::Handle,
 };
-use needs::{Failure, Value};
+use failure::Failure;
+use needs::{SharedFailure, Value};
+use sharing::Sharing;
 
 /// Boxed to hide the key's type: if that contains a lifetime, even `'static`, the compiler can't prove that an async function's
 /// future may be spawned.
@@ -57,9 +62,10 @@ where
     })
 }
 
-/// [`join`] where the function returns a `Result`.
+/// [`join`] where the function returns a `Result`, whose error goes this way.
 pub fn try_join<'a, P, Q, W, F, T, E, M, N>(
     place: P,
+    _way: N,
     mut make: impl FnMut() -> (Q, W) + Send + 'a,
 ) -> Boxed<'a, Result<T, E>>
 where
@@ -73,10 +79,42 @@ where
     Box::pin(async move {
         let answer = retry(&place, |handle| {
             let (key, work) = make();
-            handle.try_join(place.key(key), work)
+            E::Sharing::join(handle.clone(), place.key(key), work)
         });
         answer.await.map_err(into_failure)
     })
+}
+
+/// [`try_join`] of a function that makes its error itself.
+pub fn try_join_shared<'a, P, Q, W, F, T, E, M, N>(
+    place: P,
+    mut make: impl FnMut() -> (Q, W) + Send + 'a,
+) -> Boxed<'a, Result<T, TryJoinError<Arc<E>>>>
+where
+    P: Place<Q, Value = Result<T, E>>,
+    Q: 'a,
+    W: FnOnce() -> F + Send + 'static,
+    F: Future<Output = Result<T, E>> + Send + 'static,
+    T: Value<M>,
+    E: SharedFailure<N>,
+{
+    Box::pin(async move {
+        let answer = retry(&place, |handle| {
+            let (key, work) = make();
+            handle.try_join_shared(place.key(key), work)
+        });
+        answer.await
+    })
+}
+
+/// Applies the `map_err` of a function that returns `R`. A function of its own, as it tells the compiler the type of a closure's
+/// argument.
+pub fn map_err<R, T, F>(answer: Result<T, TryJoinError<Arc<R::Error>>>, map: F) -> Result<T, R::Error>
+where
+    R: Fallible,
+    F: FnOnce(TryJoinError<Arc<R::Error>>) -> R::Error,
+{
+    answer.map_err(map)
 }
 
 /// [`join`] for blocking functions, called by plain threads.
@@ -97,7 +135,7 @@ where
 
 /// [`try_join`] for blocking functions, called by plain threads.
 #[track_caller]
-pub fn blocking_try_join<P, Q, W, T, E, M, N>(place: &P, make: impl FnOnce() -> (Q, W)) -> Result<T, E>
+pub fn blocking_try_join<P, Q, W, T, E, M, N>(place: &P, _way: N, make: impl FnOnce() -> (Q, W)) -> Result<T, E>
 where
     P: Place<Q, Value = Result<T, E>>,
     W: FnOnce() -> Result<T, E> + Send + 'static,
@@ -105,13 +143,29 @@ where
     E: Failure<N>,
 {
     let (key, work) = make();
-    place.handle().blocking_try_join(place.key(key), work).map_err(into_failure)
+    E::Sharing::blocking_join(&place.handle(), place.key(key), work).map_err(into_failure)
 }
 
-fn into_failure<E: From<JoinError>>(error: TryJoinError<E>) -> E {
+/// [`try_join_shared`] for blocking functions, called by plain threads.
+#[track_caller]
+pub fn blocking_try_join_shared<P, Q, W, T, E, M, N>(
+    place: &P,
+    make: impl FnOnce() -> (Q, W),
+) -> Result<T, TryJoinError<Arc<E>>>
+where
+    P: Place<Q, Value = Result<T, E>>,
+    W: FnOnce() -> Result<T, E> + Send + 'static,
+    T: Value<M>,
+    E: SharedFailure<N>,
+{
+    let (key, work) = make();
+    place.handle().blocking_try_join_shared(place.key(key), work)
+}
+
+fn into_failure<E: Failure<W>, W>(error: TryJoinError<E>) -> E {
     match error {
         TryJoinError::Work(error) => error,
-        TryJoinError::Join(error) => E::from(error),
+        TryJoinError::Join(error) => E::from_join(error),
     }
 }
 

@@ -141,7 +141,9 @@ pub fn lend<B: ?Sized, O: Borrow<B>>(owned: &O) -> &B {
     message = "the work of a coalesced method can't have a `{Self}` of its own",
     label = "not `Clone + Send + Sync + 'static`",
     note = "the work outlives the call, so it takes a clone of `self` along; derive `Clone`, if that is cheap, or take \
-            `self: Arc<Self>`"
+            `self: Arc<Self>`",
+    note = "if this is a trait's method, it can't be coalesced: coalesce inherent methods of the types that implement the \
+            trait, and have theirs call them"
 )]
 pub trait Receiver<M> {
     type Owned;
@@ -169,13 +171,12 @@ pub trait Value<M>: Clone + Send + Sync + 'static {}
 implement!(Value for (Clone + Send + Sync + 'static) {});
 
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` can't be the error of a coalesced function",
-    label = "not `Clone + From<shardflight::JoinError> + Send + Sync + 'static`",
-    note = "each caller gets a clone of the work's error, so it is `Clone`; wrap what isn't in an `Arc`",
-    note = "the call itself can fail, too: implement `From<shardflight::JoinError>` for `{Self}`"
+    message = "`{Self}` can't be shared by the callers of a coalesced function",
+    label = "not `Send + Sync + 'static`",
+    note = "the callers may be on other threads: `Box<dyn Error + Send + Sync>` can be shared, and `Box<dyn Error>` can't"
 )]
-pub trait Failure<M>: Clone + From<JoinError> + Send + Sync + 'static {}
-implement!(Failure for (Clone + From<JoinError> + Send + Sync + 'static) {});
+pub trait SharedFailure<M>: Send + Sync + 'static {}
+implement!(SharedFailure for (Send + Sync + 'static) {});
 
 #[diagnostic::on_unimplemented(
     message = "the body of a coalesced function must be `Send`",

@@ -65,11 +65,11 @@ where
 }
 
 /// A function's private coalescer. `O` is the type whose method it is: a method of a generic type has one coalescer per type.
-pub struct PrivateCoalescer<O, K, V> {
+pub struct PrivateCoalescer<O: ?Sized, K, V> {
     slot: &'static Slot,
     configure: fn(Builder<K, V>) -> Builder<K, V>,
     runtime: OnRuntime,
-    owner: PhantomData<fn() -> O>,
+    owner: PhantomData<fn(&O)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -82,12 +82,15 @@ enum OnRuntime {
 
 impl Slot {
     /// The private coalescer of an async function, built on the caller's runtime.
-    pub fn private<O, K, V>(&'static self, configure: fn(Builder<K, V>) -> Builder<K, V>) -> PrivateCoalescer<O, K, V> {
+    pub fn private<O: ?Sized, K, V>(
+        &'static self,
+        configure: fn(Builder<K, V>) -> Builder<K, V>,
+    ) -> PrivateCoalescer<O, K, V> {
         PrivateCoalescer { slot: self, configure, runtime: OnRuntime::Callers, owner: PhantomData }
     }
 
     /// The private coalescer of a blocking function, built on the dedicated runtime.
-    pub fn private_blocking<O, K, V>(
+    pub fn private_blocking<O: ?Sized, K, V>(
         &'static self,
         configure: fn(Builder<K, V>) -> Builder<K, V>,
     ) -> PrivateCoalescer<O, K, V> {
@@ -95,7 +98,7 @@ impl Slot {
     }
 }
 
-impl<O, K, V> PrivateCoalescer<O, K, V>
+impl<O: ?Sized, K, V> PrivateCoalescer<O, K, V>
 where
     K: Eq + Send + 'static,
     V: Send + Sync + 'static,
@@ -114,7 +117,7 @@ where
 
 impl<O, K, V> Place<K> for PrivateCoalescer<O, K, V>
 where
-    O: 'static,
+    O: ?Sized + 'static,
     K: Hash + Eq + Send + 'static,
     V: Send + Sync + 'static,
 {
@@ -142,7 +145,7 @@ where
     }
 }
 
-impl<O, K, V> fmt::Debug for PrivateCoalescer<O, K, V> {
+impl<O: ?Sized, K, V> fmt::Debug for PrivateCoalescer<O, K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PrivateCoalescer")
             .field("slot", self.slot)

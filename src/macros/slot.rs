@@ -44,25 +44,25 @@ impl Slot {
     }
 
     /// All zeros if there is no coalescer, or if it has shut down.
-    pub async fn stats<O: 'static>(&self) -> Stats {
+    pub async fn stats<O: ?Sized + 'static>(&self) -> Stats {
         match self.any::<O>() {
             Some(handle) => handle.stats().await.unwrap_or_default(),
             None => Stats::default(),
         }
     }
 
-    pub fn current_flight<O: 'static>(&self) -> Option<Flight> {
+    pub fn current_flight<O: ?Sized + 'static>(&self) -> Option<Flight> {
         self.any::<O>()?.current_flight()
     }
 
-    fn any<O: 'static>(&self) -> Option<Arc<dyn AnyHandle>> {
+    fn any<O: ?Sized + 'static>(&self) -> Option<Arc<dyn AnyHandle>> {
         let owner = TypeId::of::<O>();
         self.lock().iter().find(|(of, _)| *of == owner).map(|(_, handle)| Arc::clone(handle))
     }
 
     pub(super) fn get<O, K, V>(&self) -> Option<Handle<K, V>>
     where
-        O: 'static,
+        O: ?Sized + 'static,
         K: Eq + Send + 'static,
         V: Send + Sync + 'static,
     {
@@ -72,7 +72,7 @@ impl Slot {
     /// Inserts a new handle unless another call has inserted one meanwhile. Returns the one in the slot.
     pub(super) fn get_or_insert<O, K, V>(&self, new: Handle<K, V>) -> Handle<K, V>
     where
-        O: 'static,
+        O: ?Sized + 'static,
         K: Eq + Send + 'static,
         V: Send + Sync + 'static,
     {
@@ -87,7 +87,7 @@ impl Slot {
     /// Removes a handle whose runtime has shut down, unless another call has already replaced it.
     pub(super) fn remove<O, K, V>(&self, lost: &Handle<K, V>)
     where
-        O: 'static,
+        O: ?Sized + 'static,
         K: Eq + Send + 'static,
         V: Send + Sync + 'static,
     {
@@ -108,7 +108,7 @@ impl Slot {
 
 fn downcast<O, K, V>((owner, handle): &(TypeId, Arc<dyn AnyHandle>)) -> Option<&Handle<K, V>>
 where
-    O: 'static,
+    O: ?Sized + 'static,
     K: Eq + Send + 'static,
     V: Send + Sync + 'static,
 {

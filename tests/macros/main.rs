@@ -13,6 +13,8 @@ mod support;
 mod attributes;
 mod blocking;
 mod companions;
+mod context;
+mod errors;
 mod hygiene;
 mod keys;
 mod methods;

@@ -27,3 +27,26 @@ fn blocking(id: u32) -> Result<u32, NoClone> {
 }
 
 fn main() {}
+
+#[coalesce]
+async fn boxed(id: u32) -> Result<u32, Box<dyn std::error::Error>> {
+    Ok(id)
+}
+
+#[coalesce]
+async fn foreign(id: u32) -> Result<u32, std::fmt::Error> {
+    Ok(id)
+}
+
+#[coalesce]
+async fn foreign_in_an_arc(id: u32) -> Result<u32, std::sync::Arc<std::fmt::Error>> {
+    Ok(id)
+}
+
+#[coalesce]
+async fn no_result(id: u32) -> SearchResult {
+    SearchResult(id)
+}
+
+#[derive(Clone)]
+struct SearchResult(u32);

@@ -1,0 +1,27 @@
+#![allow(unused)]
+
+use shardflight::coalesce;
+
+trait Load {
+    async fn load(&self, id: u32) -> u32;
+    async fn fetch(id: u32) -> u32;
+}
+
+#[derive(Clone)]
+struct Store {
+    flights: shardflight::Handle<u32, u32>,
+}
+
+impl Load for Store {
+    #[coalesce(key = "id")]
+    async fn load(&self, id: u32) -> u32 {
+        id
+    }
+
+    #[coalesce]
+    async fn fetch(id: u32) -> u32 {
+        id
+    }
+}
+
+fn main() {}

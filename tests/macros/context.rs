@@ -19,7 +19,8 @@ async fn a_body_sees_no_callers_task_locals() {
 
     let (one, other) =
         limited(async { tokio::join!(LANGUAGE.scope("en", read(7)), LANGUAGE.scope("fr", read(7))) }).await;
-    assert!(one.is_err() && other.is_err(), "{one:?}, {other:?}");
+    let alone = limited(LANGUAGE.scope("en", read(7))).await;
+    assert!(one.is_err() && other.is_err() && alone.is_err(), "{one:?}, {other:?}, {alone:?}");
 }
 
 #[tokio::test]

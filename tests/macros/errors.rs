@@ -208,7 +208,7 @@ async fn errors_in_a_box_are_cloned() {
 
     let (one, other) = both(async || load(7).await).await;
     assert!(matches!((*one, *other), (crate::results::Failure::NoSuchUser, crate::results::Failure::NoSuchUser)));
-    assert!(matches!(*limited(load(0)).await.unwrap_err(), crate::results::Failure::NoAnswer(_)));
+    assert!(matches!(*limited(load(0)).await.unwrap_err(), crate::results::Failure::NoAnswer(JoinError::Panicked(_))));
 }
 
 #[tokio::test]

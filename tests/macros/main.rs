@@ -17,6 +17,7 @@ mod context;
 mod errors;
 mod hygiene;
 mod keys;
+mod mapped_errors;
 mod methods;
 mod named;
 mod results;

@@ -175,6 +175,7 @@
 //! | debug | `flight landed` | `flight`, `outcome` (`value` or the error's kind), `latency`, `waiters` |
 //! | debug | `flight followed`, in the follower's span | `flight` |
 //! | debug | `join rejected` | `reason` |
+//! | debug | `header kept requests apart`, by the layer of the feature `tower` | `header` |
 //! | warn | `flight crowded`, once per flight at [`Builder::crowd_threshold`] | `flight`, `waiters` |
 //! | warn | `flight overdue` | `flight`, `age`, `waiters` |
 //! | warn | `flight overlaps`: its work begins though aborted work of its key is not gone | `flight`, `aborted`, `grace` |

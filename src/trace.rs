@@ -76,6 +76,12 @@ pub(crate) fn completed(
     }
 }
 
+/// Names the header that kept a request from joining a flight. Never shows values.
+#[cfg(feature = "tower")]
+pub(crate) fn kept_apart(header: &str) {
+    contained(|| debug!(target: TARGET, header, "header kept requests apart"));
+}
+
 pub(crate) fn report(report: &Report) {
     match *report {
         Report::Crowded { flight, waiters } => {

@@ -1,73 +1,82 @@
 //! Which requests may join a flight, and under which key. Keep it in line with the table in the module's documentation.
 
 use axum::extract::OriginalUri;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header, request};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Uri, header, request};
 use http_body::Body;
 
 use super::{
     config::Config,
-    headers::{CONDITIONS, METHOD_OVERRIDES, RANGES, contains_member, forwarded_target, has_any, members},
-    key::Key,
+    headers::{contains_member, has_any, members},
+    key::{Key, Target, userinfo},
+    known_headers::{CONDITIONS, METHOD_OVERRIDES, RANGES},
+    read_body::BodyForKey,
     reason::Reason,
 };
 
 impl Config {
     /// The request's key, or the reason why the request passes through.
     pub(super) fn admit(&self, layer_id: u64, parts: &request::Parts, body: &impl Body) -> Result<Key, Reason> {
-        if let Some(reason) = never_coalesced(parts, body) {
+        let own = self.key_by.as_ref().and_then(|key_by| key_by(parts));
+        let read = body_for_key(parts, body, own.is_some());
+        let has_unread_body = read.is_none() && may_have_a_body(&parts.headers, body);
+        if let Some(reason) = never_coalesced(parts, has_unread_body, own.is_some()) {
             return Err(reason);
         }
         let principal = self.principal.as_ref().and_then(|principal| principal(parts));
-        // Without a principal, only a key that contains the credentials keeps clients with different ones apart.
-        let is_in_key = |name: &&HeaderName| principal.is_some() || self.key_headers.contains(name);
-        if self.credentials.iter().any(|name| parts.headers.contains_key(name) && !is_in_key(&name)) {
+        // With a principal, credentials that it doesn't account for are in the key.
+        if principal.is_none() && self.has_undecided_credentials(parts) {
             return Err(Reason::Credentials);
         }
         if !(self.coalesce_if)(parts) {
             return Err(Reason::RequestVetoed);
         }
         // Nested routers strip their prefix from the URI, and with it the tenant of `/tenants/{tenant}`.
-        let original = parts.extensions.get::<OriginalUri>().map(|OriginalUri(uri)| uri);
+        let original = original_uri(parts);
+        let target = |uri| Target::new(uri, own.is_none());
         Ok(Key {
             layer_id,
             method: parts.method.clone(),
-            uri: original.unwrap_or(&parts.uri).clone(),
-            rewritten: original.filter(|original| **original != parts.uri).map(|_| parts.uri.clone()),
-            headers: self.headers_for_key(&parts.headers),
+            target: target(original.unwrap_or(&parts.uri)),
+            rewritten: original.filter(|original| **original != parts.uri).map(|_| target(&parts.uri)),
+            headers: self.key_headers.select(&parts.headers, principal.is_some(), own.is_some()),
             principal,
+            own,
+            body: read.unwrap_or_default(),
         })
     }
 
-    fn headers_for_key(&self, headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
-        let named =
-            self.key_headers.iter().flat_map(|name| headers.get_all(name).iter().map(move |value| (name, value)));
-        let mut keyed: Vec<_> = named.map(|(name, value)| (name.clone(), value.clone())).collect();
-        if !self.key_headers.contains(&header::FORWARDED) {
-            let targets = headers.get_all(header::FORWARDED).iter().filter_map(forwarded_target);
-            keyed.extend(targets.map(|target| (header::FORWARDED, target)));
-        }
-        keyed
+    fn has_undecided_credentials(&self, parts: &request::Parts) -> bool {
+        // Clients send the user and the password of a target as `Authorization`.
+        let in_target = || original_uri(parts).into_iter().chain([&parts.uri]).any(|uri| userinfo(uri).is_some());
+        self.key_headers.has_undecided_credentials(&parts.headers)
+            || (!self.key_headers.is_decided(&header::AUTHORIZATION) && in_target())
     }
 }
 
-fn never_coalesced(parts: &request::Parts, body: &impl Body) -> Option<Reason> {
+fn original_uri(parts: &request::Parts) -> Option<&Uri> {
+    parts.extensions.get::<OriginalUri>().map(|OriginalUri(uri)| uri)
+}
+
+/// With a key of the user's, the method, a range and a condition are the user's business.
+fn never_coalesced(parts: &request::Parts, has_unread_body: bool, has_own_key: bool) -> Option<Reason> {
     let headers = &parts.headers;
-    if !matches!(parts.method, Method::GET | Method::HEAD) || has_any(headers, &METHOD_OVERRIDES) {
+    if !may_be_a_read(&parts.method, has_own_key) || has_any(headers, &METHOD_OVERRIDES) {
         return Some(Reason::Method);
     }
     if headers.contains_key(header::UPGRADE) || contains_member(headers, &header::CONNECTION, "upgrade") {
         return Some(Reason::Upgrade);
     }
-    if may_have_a_body(headers, body) {
+    if has_unread_body {
         return Some(Reason::RequestBody);
     }
     if headers.contains_key(header::EXPECT) {
         return Some(Reason::Expect);
     }
-    if has_any(headers, &RANGES) {
+    if has_any(headers, &RANGES) && !has_own_key {
         return Some(Reason::Range);
     }
-    if has_any(headers, &CONDITIONS) {
+    if has_any(headers, &CONDITIONS) && !has_own_key {
         return Some(Reason::Conditional);
     }
     // Directives about a cached response's age don't matter: the layer caches nothing.
@@ -77,6 +86,22 @@ fn never_coalesced(parts: &request::Parts, body: &impl Body) -> Option<Reason> {
     };
     let has_other_directives = !members(headers, &header::CACHE_CONTROL).all(is_about_age);
     (has_other_directives || headers.contains_key(header::PRAGMA)).then_some(Reason::RequestCacheControl)
+}
+
+fn may_be_a_read(method: &Method, has_own_key: bool) -> bool {
+    let is_known = matches!(
+        *method,
+        Method::PUT | Method::DELETE | Method::PATCH | Method::OPTIONS | Method::TRACE | Method::CONNECT
+    );
+    // POST, and methods such as QUERY and SEARCH.
+    matches!(*method, Method::GET | Method::HEAD) || (has_own_key && !is_known)
+}
+
+/// The body, if it was read for the key and is still the request's. `None` also without a key of the user's: then the request
+/// passes through.
+fn body_for_key(parts: &request::Parts, body: &impl Body, has_own_key: bool) -> Option<Bytes> {
+    let BodyForKey(read) = parts.extensions.get::<BodyForKey>().filter(|_| has_own_key)?;
+    (body.size_hint().exact() == Some(read.len() as u64)).then(|| read.clone())
 }
 
 fn may_have_a_body(headers: &HeaderMap, body: &impl Body) -> bool {

@@ -13,12 +13,17 @@ use super::{
     reader::Refetches,
     reason::Reason,
     shared_stream::SharedStream,
+    vary::Varied,
 };
 
 /// The value type of the coalescer that a layer uses, as in [`Coalescer<Key, Answer>`](crate::Coalescer). Opaque: only the
 /// layer makes and reads it.
 #[derive(Clone)]
-pub struct Answer(pub(super) Outcome);
+pub struct Answer {
+    pub(super) outcome: Outcome,
+    /// What a follower has to have in common with the leader, besides the key.
+    pub(super) varied: Option<Arc<Varied>>,
+}
 
 #[derive(Clone)]
 pub(super) enum Outcome {
@@ -40,9 +45,17 @@ pub(super) enum Outcome {
 }
 
 impl Answer {
+    pub(super) fn of(outcome: Outcome) -> Self {
+        Self { outcome, varied: None }
+    }
+
+    pub(super) fn varying(self, varied: Option<Varied>) -> Self {
+        Self { varied: varied.map(Arc::new), ..self }
+    }
+
     pub(super) fn shared(mut parts: response::Parts, content: Content) -> Self {
         strip_hop_by_hop(&mut parts.headers);
-        Self(Outcome::Shared { parts, content })
+        Self::of(Outcome::Shared { parts, content })
     }
 
     /// `read` was read of the body already, and so many callers wait. To be called inside a runtime.
@@ -59,7 +72,7 @@ impl Answer {
     {
         strip_hop_by_hop(&mut parts.headers);
         let stream = SharedStream::start(read, rest, max_size, callers);
-        Self(Outcome::Streamed { parts, stream, refetches: Refetches::<B>::new() })
+        Self::of(Outcome::Streamed { parts, stream, refetches: Refetches::<B>::new() })
     }
 }
 
@@ -70,7 +83,7 @@ pub(super) fn response<B>(parts: response::Parts, content: Content) -> Response<
 
 impl fmt::Debug for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
+        match &self.outcome {
             Outcome::Shared { parts, .. } => f.debug_tuple("Shared").field(&parts.status).finish(),
             Outcome::Streamed { parts, .. } => f.debug_tuple("Streamed").field(&parts.status).finish(),
             Outcome::Failed(error) => f.debug_tuple("Failed").field(error).finish(),

@@ -1,9 +1,9 @@
-//! The builder: every option of a layer, and its default.
+//! The builder: every option of a layer, and its default. `key_options.rs` has those about the key.
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderName, Response, request, response};
+use http::{Response, request, response};
 
 use super::{
     answer::Answer,
@@ -31,7 +31,7 @@ use crate::{error::JoinError, handle::Handle};
 /// let layer = CoalesceLayer::builder()
 ///     .handle(coalescer.handle())
 ///     .max_body_bytes(64 * 1024)
-///     .vary([header::ACCEPT, header::ACCEPT_ENCODING])
+///     .ignore(["X-Device-Id", "Accept-Language"])
 ///     // The whole header is the principal: clients with the same token share.
 ///     .principal(|request| request.headers.get(header::AUTHORIZATION).cloned())
 ///     .build();
@@ -40,7 +40,7 @@ use crate::{error::JoinError, handle::Handle};
 #[derive(Debug, Default)]
 #[must_use = "there is no layer before `build`"]
 pub struct CoalesceLayerBuilder {
-    config: Config,
+    pub(super) config: Config,
     handle: Option<Handle<Key, Answer>>,
 }
 
@@ -87,53 +87,6 @@ impl CoalesceLayerBuilder {
     /// [`OnSlowReader::CallAlone`].
     pub fn on_slow_reader(mut self, on_slow_reader: OnSlowReader) -> Self {
         self.config.on_slow_reader = on_slow_reader;
-        self
-    }
-
-    /// Adds headers to the key, besides those that are always in it. Requests that differ in one of them don't share a
-    /// response, and responses may `Vary` on them. Repeated calls add to the list.
-    ///
-    /// With a header that carries credentials, requests that have it are coalesced per value instead of passed through.
-    ///
-    /// # Default
-    ///
-    /// None.
-    pub fn vary(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
-        self.config.key_headers.extend(names);
-        self
-    }
-
-    /// Adds headers that carry credentials: requests with one of them pass through, unless its value is in the key or there is
-    /// a principal. Repeated calls add to the list.
-    ///
-    /// # Default
-    ///
-    /// `Authorization`, `Proxy-Authorization`, `Cookie` and the others of
-    /// [this list](crate::tower#headers-that-carry-credentials).
-    pub fn credentials(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
-        self.config.credentials.extend(names);
-        self
-    }
-
-    /// Names the principal that a request is made for. `Some` becomes a part of the key and stands for all of the request's
-    /// credentials: the request is coalesced with requests of the same principal only. With `None`, a request passes through if
-    /// it carries credentials, and is coalesced as an anonymous one otherwise.
-    ///
-    /// The request's extensions are available, too, for clients that are known by a certificate or an address.
-    ///
-    /// **Clients with the same principal share responses.** Two principals must never have the same bytes: if one has several
-    /// parts, separate them by bytes that can't occur in any part. And return an *authenticated* name only: a client can send
-    /// any name, and nothing below the layer checks a request that follows.
-    ///
-    /// # Default
-    ///
-    /// No request has a principal.
-    pub fn principal<P: AsRef<[u8]>>(
-        mut self,
-        principal: impl Fn(&request::Parts) -> Option<P> + Send + Sync + 'static,
-    ) -> Self {
-        self.config.principal =
-            Some(Arc::new(move |parts| principal(parts).map(|principal| principal.as_ref().into())));
         self
     }
 

@@ -3,15 +3,13 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderName, Response, request, response};
+use http::{Response, request, response};
 
-use super::{
-    error_response,
-    headers::{CREDENTIALS, DEFAULT_KEY_HEADERS},
-};
+use super::{error_response, key_headers::KeyHeaders};
 use crate::error::JoinError;
 
-pub(super) type Principal = Arc<dyn Fn(&request::Parts) -> Option<Box<[u8]>> + Send + Sync>;
+/// Makes a part of the key: the principal, or the user's own key.
+pub(super) type KeyPart = Arc<dyn Fn(&request::Parts) -> Option<Box<[u8]>> + Send + Sync>;
 pub(super) type CoalesceIf = Arc<dyn Fn(&request::Parts) -> bool + Send + Sync>;
 pub(super) type ShareIf = Arc<dyn Fn(&response::Parts) -> bool + Send + Sync>;
 pub(super) type MapJoinError = Arc<dyn Fn(&JoinError) -> Response<Bytes> + Send + Sync>;
@@ -31,10 +29,10 @@ pub enum OnSlowReader {
 
 pub(super) struct Config {
     pub(super) max_body_bytes: usize,
-    /// The headers whose values are in the key.
-    pub(super) key_headers: Vec<HeaderName>,
-    pub(super) credentials: Vec<HeaderName>,
-    pub(super) principal: Option<Principal>,
+    pub(super) key_headers: KeyHeaders,
+    pub(super) principal: Option<KeyPart>,
+    pub(super) shares_private_within_principal: bool,
+    pub(super) key_by: Option<KeyPart>,
     pub(super) coalesce_if: CoalesceIf,
     pub(super) share_if: ShareIf,
     pub(super) on_slow_reader: OnSlowReader,
@@ -56,9 +54,10 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             max_body_bytes: 1 << 20,
-            key_headers: DEFAULT_KEY_HEADERS.to_vec(),
-            credentials: CREDENTIALS.to_vec(),
+            key_headers: KeyHeaders::default(),
             principal: None,
+            shares_private_within_principal: false,
+            key_by: None,
             coalesce_if: Arc::new(|_| true),
             share_if: Arc::new(|_| true),
             on_slow_reader: OnSlowReader::default(),
@@ -73,8 +72,9 @@ impl fmt::Debug for Config {
         f.debug_struct("Config")
             .field("max_body_bytes", &self.max_body_bytes)
             .field("key_headers", &self.key_headers)
-            .field("credentials", &self.credentials)
             .field("has_principal", &self.principal.is_some())
+            .field("shares_private_within_principal", &self.shares_private_within_principal)
+            .field("has_key_by", &self.key_by.is_some())
             .field("retry_after", &self.retry_after)
             .finish_non_exhaustive()
     }

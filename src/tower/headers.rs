@@ -1,59 +1,8 @@
 //! The headers that the layer reads, and how it parses them.
 
+use std::collections::HashSet;
+
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-
-/// Headers that carry credentials, or what proxies replace them with: a request with one of them is one client's.
-pub(super) const CREDENTIALS: [HeaderName; 22] = [
-    header::AUTHORIZATION,
-    header::PROXY_AUTHORIZATION,
-    header::COOKIE,
-    HeaderName::from_static("api-key"),
-    HeaderName::from_static("x-api-key"),
-    HeaderName::from_static("x-auth-token"),
-    HeaderName::from_static("x-access-token"),
-    HeaderName::from_static("x-csrf-token"),
-    HeaderName::from_static("x-amz-security-token"),
-    HeaderName::from_static("x-amzn-oidc-data"),
-    HeaderName::from_static("x-amzn-oidc-identity"),
-    HeaderName::from_static("x-goog-iap-jwt-assertion"),
-    HeaderName::from_static("x-ms-client-principal"),
-    HeaderName::from_static("cf-access-jwt-assertion"),
-    HeaderName::from_static("x-forwarded-user"),
-    HeaderName::from_static("x-forwarded-email"),
-    HeaderName::from_static("x-forwarded-access-token"),
-    HeaderName::from_static("x-forwarded-client-cert"),
-    HeaderName::from_static("x-remote-user"),
-    HeaderName::from_static("client-cert"),
-    HeaderName::from_static("signature"),
-    HeaderName::from_static("dpop"),
-];
-
-/// Headers that frameworks and applications treat as a part of the target, and those that CORS responses depend on. Outside of
-/// the key, the first kind would let one client poison another's response.
-pub(super) const DEFAULT_KEY_HEADERS: [HeaderName; 11] = [
-    header::HOST,
-    header::ORIGIN,
-    header::ACCESS_CONTROL_REQUEST_METHOD,
-    header::ACCESS_CONTROL_REQUEST_HEADERS,
-    HeaderName::from_static("x-host"),
-    HeaderName::from_static("x-forwarded-host"),
-    HeaderName::from_static("x-forwarded-proto"),
-    HeaderName::from_static("x-forwarded-port"),
-    HeaderName::from_static("x-forwarded-prefix"),
-    HeaderName::from_static("x-original-url"),
-    HeaderName::from_static("x-rewrite-url"),
-];
-
-pub(super) const METHOD_OVERRIDES: [HeaderName; 3] = [
-    HeaderName::from_static("x-http-method"),
-    HeaderName::from_static("x-http-method-override"),
-    HeaderName::from_static("x-method-override"),
-];
-
-pub(super) const RANGES: [HeaderName; 2] = [header::RANGE, header::IF_RANGE];
-
-pub(super) const CONDITIONS: [HeaderName; 4] =
-    [header::IF_MATCH, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::IF_UNMODIFIED_SINCE];
 
 /// Headers that hold for a single connection (RFC 9110, section 7.6.1). Without `Trailer`, as hyper sends no trailers unless it
 /// is there.
@@ -97,6 +46,28 @@ pub(super) fn forwarded_target(value: &HeaderValue) -> Option<HeaderValue> {
     HeaderValue::from_bytes(&target).ok().filter(|target| !target.is_empty())
 }
 
+/// The value of a `Cookie` header without the cookies of these names. `None` if no other cookie is left.
+pub(super) fn without_cookies(value: &HeaderValue, ignored: &HashSet<Box<[u8]>>) -> Option<HeaderValue> {
+    // Some parsers take a `;` between quotes as a part of a cookie's value: what looks like an ignored cookie may then be a
+    // part of another one.
+    if ignored.is_empty() || value.as_bytes().contains(&b'"') {
+        return Some(value.clone());
+    }
+    let is_ignored = |cookie: &&[u8]| {
+        let mut pieces = cookie.splitn(2, |byte| *byte == b'=');
+        let name = pieces.next().unwrap_or_default().trim_ascii();
+        // Without a `=`, it is the value of a cookie without a name.
+        pieces.next().is_some() && ignored.contains(name)
+    };
+    let cookies = value.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+    let kept: Vec<_> = cookies.filter(|cookie| !is_ignored(cookie)).collect();
+    if kept.iter().all(|cookie| cookie.is_empty()) {
+        return None;
+    }
+    // Always a valid header value, as its bytes come from one.
+    HeaderValue::from_bytes(&kept.join(&b"; "[..])).ok()
+}
+
 /// Removes the headers that hold for the connection alone.
 pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<_> = members(headers, &header::CONNECTION)
@@ -132,6 +103,21 @@ mod tests {
         ] {
             let kept = kept.map(HeaderValue::from_static);
             assert_eq!(forwarded_target(&HeaderValue::from_static(value)), kept, "{value}");
+        }
+    }
+
+    #[test]
+    fn only_ignored_cookies_are_removed() {
+        let ignored = ["_ga", "_gid"].map(|name| Box::from(name.as_bytes())).into();
+        for (value, kept) in [
+            ("_ga=1; session=7;_gid=2", Some("session=7")),
+            ("_ga=1; _gid=2", None),
+            ("_GA=1; x_ga=2; _ga", Some("_GA=1; x_ga=2; _ga")),
+            ("session=_ga=1", Some("session=_ga=1")),
+            ("session=\"x; _ga=1\"", Some("session=\"x; _ga=1\"")),
+        ] {
+            let kept = kept.map(HeaderValue::from_static);
+            assert_eq!(without_cookies(&HeaderValue::from_static(value), &ignored), kept, "{value}");
         }
     }
 

@@ -27,56 +27,94 @@
 //! cached: a request that comes after the response makes a new call (G3).
 //!
 //! **The worst that such a layer can do is to answer one client with another's response**, as has happened
-//! (CVE-2016-10003). So a request that may be specific to one client is passed through unless you configure otherwise, and a
-//! response that turns out to be specific to one client goes to its leader only: the followers then make calls of their own,
-//! with the requests that they still have. [`Passes`] counts both by [`Reason`].
+//! (CVE-2016-10003). So by default all headers are in the key, except those that don't change a response; a request that may be
+//! specific to one client is passed through unless you configure otherwise; and a response that turns out to be specific to one
+//! client goes to its leader only: the followers then make calls of their own, with the requests that they still have.
+//! [`Passes`] counts both by [`Reason`].
 //!
 //! # What is in the key
 //!
 //! Two requests are identical if they agree in
 //!
 //! - the method, GET or HEAD;
-//! - the target as the client sent it: path and query, and scheme and authority if it sent them. If axum's nesting changed it,
-//!   or a layer above that inserts an `OriginalUri`, the rewritten target is in the key as well;
-//! - `Host`, `Origin`, `Access-Control-Request-Method`, `Access-Control-Request-Headers`, `X-Host`, `X-Forwarded-Host`,
-//!   `-Proto`, `-Port` and `-Prefix`, `X-Original-URL`, `X-Rewrite-URL`, and `Forwarded` without its `for` and `by`;
-//! - the headers that you name with [`vary`](CoalesceLayerBuilder::vary);
-//! - the principal, if you set [`principal`](CoalesceLayerBuilder::principal).
+//! - the target as the client sent it: path and query, and scheme and authority if it sent them, a user and a password in it
+//!   with their case. If axum's nesting changed it, or a layer above that inserts an `OriginalUri`, the rewritten target is in
+//!   the key as well;
+//! - **all headers that aren't ignored**, known or not: their names, their values, and the order of the values of one name. The
+//!   order of the names does not matter. A header that is missing and one that is empty differ;
+//! - the principal, if you set [`principal`](CoalesceLayerBuilder::principal) or
+//!   [`principal_from`](CoalesceLayerBuilder::principal_from).
 //!
-//! **Nothing else is in the key.** If a service's responses depend on the client's address, on another header, or on an
-//! extension that a layer above inserts, the service must send `Vary`, or you must configure this layer: with `vary`, with
-//! `principal`, or with [`coalesce_if`](CoalesceLayerBuilder::coalesce_if). Requests with an `Origin` are coalesced per origin,
-//! so the headers that CORS layers add are right for each. Of all that rewrites targets, the layer knows axum 0.8's nesting
-//! only: if anything else above the layer strips a part of the target that responses depend on, put that part into the key.
+//! So a header that the layer doesn't know may cost a shared call, but never gives a client another's response. Three options
+//! move the border: [`ignore`](CoalesceLayerBuilder::ignore) takes headers out of the key, and
+//! [`ignore_cookies`](CoalesceLayerBuilder::ignore_cookies) single cookies; [`vary`](CoalesceLayerBuilder::vary) puts headers into
+//! it that are ignored by default; [`only`](CoalesceLayerBuilder::only) reduces the headers to those that you name and those that
+//! belong to the target: `Host`, `Origin`, `Access-Control-Request-Method`, `Access-Control-Request-Headers`, `X-Host`,
+//! `X-Forwarded-Host`, `-Proto`, `-Port` and `-Prefix`, `X-Original-URL`, `X-Rewrite-URL`, and `Forwarded` without its `for` and
+//! `by`.
+//!
+//! To find out what to ignore, enable the event `header kept requests apart`, at the level `DEBUG` of the target `shardflight`.
+//! Its field `header` names the first header in which a request differs from another one under way that is otherwise equal. It
+//! compares with the 64 latest requests of the layer, and shows no values.
+//!
+//! **Nothing but this is in the key.** If responses depend on the client's address or on an extension that a layer above
+//! inserts, put that into the key with `principal`, or exclude such requests with
+//! [`coalesce_if`](CoalesceLayerBuilder::coalesce_if). Of all that rewrites targets, the layer knows axum 0.8's nesting only: if
+//! anything else above the layer strips a part of the target that responses depend on, put that part into the key.
+//!
+//! **You can decide on more.** [`key_by`](CoalesceLayerBuilder::key_by) gives single requests a key of your own instead of their
+//! query: for parameters in any order, for a POST that reads, as GraphQL and searches do (with [`ReadBodyLayer`] if its body
+//! matters), for ranges and for conditional requests.
+//! [`share_private_within_principal`](CoalesceLayerBuilder::share_private_within_principal) shares `private` responses among the
+//! requests of one principal.
+//!
+//! # Headers that are ignored
+//!
+//! | kind | headers |
+//! | --- | --- |
+//! | tracing | `traceparent`, `tracestate`, `b3`, `X-B3-TraceId`, `-SpanId`, `-ParentSpanId`, `-Sampled` and `-Flags`, `uber-trace-id`, `sentry-trace`, `X-Cloud-Trace-Context`, `X-Amzn-Trace-Id`, `X-Datadog-Trace-Id`, `-Parent-Id` and `-Sampling-Priority`, `elastic-apm-traceparent`, `newrelic`, `grpc-trace-bin` |
+//! | ids and times of a request | `Request-Id`, `X-Request-Id`, `Correlation-Id`, `X-Correlation-Id`, `X-Trace-Id`, `X-Span-Id`, `X-Amzn-RequestId`, `X-Amz-Cf-Id`, `X-Client-Trace-Id`, `X-Client-Request-Id`, `X-MS-Client-Request-Id`, `CF-Ray`, `Fly-Request-Id`, `X-Request-Start`, `X-Queue-Start` |
+//! | the user agent | `User-Agent`, `Sec-CH-UA`, and `Sec-CH-UA-Arch`, `-Bitness`, `-Form-Factors`, `-Full-Version`, `-Full-Version-List`, `-Mobile`, `-Model`, `-Platform`, `-Platform-Version` and `-WoW64` |
+//! | addresses of clients and proxies | `for` and `by` in `Forwarded`; `Forwarded-For`, `X-Forwarded-For`, `X-Original-Forwarded-For`, `X-Real-IP`, `Via`, `CF-Connecting-IP`, `CF-Connecting-IPv6`, `True-Client-IP`, `X-Client-IP`, `X-Cluster-Client-IP`, `Fastly-Client-IP`, `Fly-Client-IP`, `X-Azure-ClientIP`, `X-Azure-SocketIP`, `X-Envoy-External-Address` |
+//! | the connection | `Connection`, `Keep-Alive`, `Proxy-Connection`, `TE`, `Trailer`, `Transfer-Encoding`, `Upgrade`, `HTTP2-Settings`. A header that `Connection` names stays in the key |
+//! | settled otherwise | `Content-Length` and `Cache-Control`, as only requests without a body and without a wish of their own join; `Priority` |
+//!
+//! A service whose responses depend on one of these, such as pages for mobile user agents or prices by country of the address,
+//! must send `Vary`, or you name the header with [`vary`](CoalesceLayerBuilder::vary). `baggage` is not ignored, as some services
+//! choose a tenant or a version by it, and neither are cookies of analytics.
 //!
 //! # What is never shared
 //!
 //! | a request with | passes through, as | because |
 //! | --- | --- | --- |
-//! | a method other than GET or HEAD; `X-HTTP-Method-Override` or its variants | [`Reason::Method`] | it may be a write |
+//! | a method other than GET, HEAD, or with `key_by` POST; `X-HTTP-Method-Override` or its variants | [`Reason::Method`] | it may be a write |
 //! | `Upgrade`, or `Connection: upgrade` | [`Reason::Upgrade`] | it takes over its connection |
-//! | a body, a `Content-Length` that isn't 0, `Transfer-Encoding` | [`Reason::RequestBody`] | the body isn't in the key |
+//! | a body, a `Content-Length` that isn't 0, `Transfer-Encoding` | [`Reason::RequestBody`] | the body isn't in the key, unless [`ReadBodyLayer`] read it for `key_by` |
 //! | `Expect` | [`Reason::Expect`] | it negotiates with the server |
-//! | `Range`, `If-Range` | [`Reason::Range`] | it asks for a part |
-//! | `If-None-Match`, `If-Match`, `If-Modified-Since`, `If-Unmodified-Since` | [`Reason::Conditional`] | the response depends on what the client has |
+//! | `Range`, `If-Range` | [`Reason::Range`] | it asks for a part; joins with `key_by` |
+//! | `If-None-Match`, `If-Match`, `If-Modified-Since`, `If-Unmodified-Since` | [`Reason::Conditional`] | the response depends on what the client has; joins with `key_by` |
 //! | `Cache-Control` with anything but `max-age` or `max-stale`; `Pragma` | [`Reason::RequestCacheControl`] | it asks for a response of its own. `max-age=0`, which browsers send on reload, only limits the age of cached responses, and nothing is cached here |
-//! | credentials that aren't in the key | [`Reason::Credentials`] | the response may be specific to its client |
+//! | credentials that you didn't decide on | [`Reason::Credentials`] | the response may be specific to one moment of its client, such as a message that is shown once |
 //! | `coalesce_if` returning `false` | [`Reason::RequestVetoed`] | you said so |
 //! | a way through the same layer behind it, as where nested routers have it, too | [`Reason::Nested`] | it would wait for itself |
 //! | a key whose last responses were not shareable | [`Reason::RecentlyUnshareable`] | see [below](#what-is-remembered) |
 //!
 //! | a response with | goes to its leader only, as | because |
 //! | --- | --- | --- |
-//! | 1xx (101 among them), 206, 304 | [`Reason::Status`] | no request that joins asked for it |
+//! | 1xx (101 among them), 206, 304 | [`Reason::Status`] | no request that joins asked for it; 206 and 304 are shared with `key_by` |
 //! | 4xx other than 404, 405, 408, 410, 414, 451; 505, 511 | [`Reason::Status`] | it depends on the client, its headers, its rate or its connection |
 //! | `Set-Cookie` | [`Reason::SetCookie`] | a session belongs to one client |
-//! | `Cache-Control` with `private`, `no-store` or `no-cache` | [`Reason::ResponseCacheControl`] | it must not be shared, not even among callers of the same principal |
-//! | `Vary` with a header that isn't in the key, or `*` | [`Reason::Vary`] | the followers may have sent another value |
+//! | `Cache-Control` with `private`, `no-store` or `no-cache` | [`Reason::ResponseCacheControl`] | it must not be shared; `private` is shared among callers of the same principal with `share_private_within_principal` |
+//! | `Vary: *`, or with what isn't the name of a header | [`Reason::Vary`] | it depends on more than the request |
 //! | `text/event-stream`, `multipart/x-mixed-replace`, newline-delimited or sequenced JSON, gRPC, `audio/*`, `video/*`; `X-Accel-Buffering: no` | [`Reason::Streaming`] | it may never end, or is to be seen while it arrives |
 //! | `share_if` returning `false` | [`Reason::ResponseVetoed`] | you said so |
 //!
 //! All other responses are shared, including redirects, 404 and the other 5xx. Failures are shared and never remembered (G8): a
 //! backend that is down gets one call per flight instead of one per client.
+//!
+//! **`Vary` on a header outside of the key** is compared per follower: if its request has the leader's values of the header, or
+//! like the leader's none, it shares, and otherwise it makes a call of its own, as [`Reason::Vary`]. `Content-Encoding` implies
+//! `Vary: Accept-Encoding`, and `Content-Language` implies `Vary: Accept-Language`.
 //!
 //! # What is remembered
 //!
@@ -90,9 +128,23 @@
 //! `Authorization`, `Proxy-Authorization`, `Cookie`, `Api-Key`, `X-API-Key`, `X-Auth-Token`, `X-Access-Token`,
 //! `X-CSRF-Token`, `X-Amz-Security-Token`, `X-Amzn-OIDC-Data`, `X-Amzn-OIDC-Identity`, `X-Goog-IAP-JWT-Assertion`,
 //! `X-MS-Client-Principal`, `CF-Access-JWT-Assertion`, `X-Forwarded-User`, `X-Forwarded-Email`,
-//! `X-Forwarded-Access-Token`, `X-Forwarded-Client-Cert`, `X-Remote-User`, `Client-Cert`, `Signature`, `DPoP`, and those
-//! that you name with [`credentials`](CoalesceLayerBuilder::credentials). A client that is known by its TLS certificate or its
-//! connection alone sends none of them: set a `principal` for it.
+//! `X-Forwarded-Access-Token`, `X-Forwarded-Client-Cert`, `X-Remote-User`, `Client-Cert`, `Signature`, `DPoP`, those that you
+//! name with [`credentials`](CoalesceLayerBuilder::credentials), and a user in the target, which counts as `Authorization`. A
+//! client that is known by its TLS certificate or its connection alone sends none of them: set a `principal` for it.
+//!
+//! All credentials are in the key, known or not, so a client's response never goes to another client. Requests with known
+//! credentials are not coalesced among each other either, until you decide:
+//!
+//! | | requests with these credentials |
+//! | --- | --- |
+//! | by default | pass through |
+//! | `vary([AUTHORIZATION])` | share with requests that have the same ones: right for an outgoing client that sends one token |
+//! | `principal(user)` | share with requests that have the same principal and the same ones |
+//! | `principal_from([AUTHORIZATION], user)` | share with requests that have the same principal, whatever token they have |
+//! | `ignore([COOKIE])` | share with all: no response depends on the header |
+//!
+//! Credentials that the layer doesn't know are headers like any other: requests with the same ones share. Name them with
+//! `credentials` to have them passed through.
 //!
 //! # Where to put the layer
 //!
@@ -100,6 +152,19 @@
 //! follows another, and below everything that adds something specific to each response: request ids, CORS, compression,
 //! tracing. **Above everything that is expensive**: caches that load, limits of the backend, the handlers. In axum, layers that
 //! are added later are above.
+//!
+//! **Above everything that sets cookies.** The layer has to see the request's `Cookie` and the response's `Set-Cookie`: then each
+//! client gets a response of its own. Below the middleware, it sees neither, and two visitors without cookies are equal to it.
+//!
+//! | | where to put the layer |
+//! | --- | --- |
+//! | sessions, such as tower-sessions | above them: a response that starts or changes a session sets its cookie |
+//! | CSRF tokens | above what makes them: a response with a new token sets its cookie, and one with a known token had it in its request |
+//! | cookie jars, as an extractor or a layer | above them |
+//! | flash messages in cookies or in a session | above them: the response that shows a message removes it by `Set-Cookie`. Kept in a session on the server, they may set no cookie: leave `Cookie` among the credentials that pass through |
+//! | authentication that leaves the credentials in the request | below it, with [`vary`](CoalesceLayerBuilder::vary) or `principal` to coalesce |
+//! | authentication that validates a token, removes it and inserts an extension | below it, **with [`principal`](CoalesceLayerBuilder::principal) from that extension**: without, all users are equal to the layer. Or above it, with `vary([AUTHORIZATION])`: requests with the leader's token share what the leader's token was good for |
+//! | sessions or cookies above the layer that you can't move | below them, with a `principal` from the session's extension |
 //!
 //! # What a shared response contains
 //!
@@ -178,9 +243,13 @@ mod error;
 mod error_response;
 mod headers;
 mod key;
+mod key_headers;
+mod key_options;
+mod known_headers;
 mod layer;
 mod nesting;
 mod pass_through;
+mod read_body;
 mod reader;
 mod reason;
 mod request_slot;
@@ -189,7 +258,9 @@ mod shareable;
 mod shared_stream;
 mod state;
 mod stream_buffer;
+mod under_way;
 mod unshareable;
+mod vary;
 
 pub use answer::Answer;
 pub use body::CoalescedBody;
@@ -199,5 +270,6 @@ pub use error::SharedError;
 pub use key::Key;
 pub use layer::CoalesceLayer;
 pub use pass_through::Passes;
+pub use read_body::{ReadBody, ReadBodyLayer};
 pub use reason::Reason;
 pub use service::{Coalesce, ResponseFuture};

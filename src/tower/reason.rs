@@ -9,7 +9,7 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
-    /// The method is neither GET nor HEAD, or a header overrides it.
+    /// The method is neither GET nor HEAD, nor one that may read and has a key of the layer's user, or a header overrides it.
     Method,
     /// The request asks for an upgrade of its connection: `Upgrade`.
     Upgrade,
@@ -23,7 +23,7 @@ pub enum Reason {
     Conditional,
     /// The request has cache directives: `Cache-Control` other than `max-age` and `max-stale`, or `Pragma`.
     RequestCacheControl,
-    /// The request carries credentials that aren't in the key.
+    /// The request carries credentials that the layer's user has not decided on.
     Credentials,
     /// [`coalesce_if`](crate::tower::CoalesceLayerBuilder::coalesce_if) returned `false`.
     RequestVetoed,
@@ -39,7 +39,8 @@ pub enum Reason {
     SetCookie,
     /// The response is `private`, `no-store` or `no-cache`.
     ResponseCacheControl,
-    /// The response has a `Vary` with `*` or a header that isn't in the key.
+    /// The response has a `Vary` with `*`, or it depends on a header outside of the key of which this follower sent other values
+    /// than the leader.
     Vary,
     /// The response may be an endless stream, or asks not to be buffered.
     Streaming,

@@ -7,12 +7,12 @@ use std::{
 
 use http::Response;
 
-use super::{body::CoalescedBody, call::Call};
+use super::{body::CoalescedBody, call::Call, vary::Varied};
 
 /// Shared by a caller and its work. The work runs if the caller leads, and is dropped without a call if it follows.
 ///
 /// The work takes the request out of the slot instead of owning it, so that a follower still has its request if the leader's
-/// response turns out not to be shareable. No user code runs under the lock: values are only moved.
+/// response turns out not to be shareable. No user code runs under the lock: values are only moved, and headers compared.
 pub(super) struct RequestSlot<S, ReqB, ResB>(Arc<Mutex<SlotState<S, ReqB, ResB>>>);
 
 pub(super) enum SlotState<S, ReqB, ResB> {
@@ -31,6 +31,18 @@ impl<S, ReqB, ResB> RequestSlot<S, ReqB, ResB> {
 
     pub(super) fn take(&self) -> SlotState<S, ReqB, ResB> {
         self.replace(SlotState::Empty)
+    }
+
+    /// A follower's call, if the response varies on what the follower sent otherwise.
+    pub(super) fn take_unless_matched(&self, varied: &Varied) -> Option<Call<S, ReqB>> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match mem::replace(&mut *state, SlotState::Empty) {
+            SlotState::Call(call) if !varied.matches(&call.parts.headers) => Some(call),
+            other => {
+                *state = other;
+                None
+            }
+        }
     }
 
     pub(super) fn put_response(&self, response: Response<CoalescedBody<ResB>>) {

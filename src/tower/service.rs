@@ -26,7 +26,9 @@ use super::{
     reader::{Reader, Refetches},
     reason::Reason,
     request_slot::{RequestSlot, SlotState},
+    shareable::Asked,
     state::LayerState,
+    vary::Varied,
 };
 use crate::handle::Handle;
 
@@ -123,9 +125,10 @@ where
             return call.alone().await;
         }
         let slot = RequestSlot::new(call);
-        let (work_slot, work_state) = (slot.clone(), Arc::clone(&state));
-        let error = match handle.join(key, move || lead(work_slot, work_state)).await {
-            Ok(Answer(outcome)) => return deliver(outcome, slot, hash, &state).await,
+        let (work_slot, work_state, asked) = (slot.clone(), Arc::clone(&state), Asked::by(&key));
+        let _under_way = state.under_way.enter(&key);
+        let error = match handle.join(key, move || lead(work_slot, work_state, asked)).await {
+            Ok(answer) => return deliver(answer, slot, hash, &state).await,
             Err(error) => error,
         };
         match slot.take() {
@@ -154,7 +157,7 @@ fn admit<S, ReqB: Body>(call: &Call<S, ReqB>, state: &LayerState) -> Result<(Key
 
 /// One caller's response.
 async fn deliver<S, ReqB, ResB>(
-    outcome: Outcome,
+    answer: Answer,
     slot: RequestSlot<S, ReqB, ResB>,
     hash: u64,
     state: &Arc<LayerState>,
@@ -166,7 +169,11 @@ where
     ReqB: Send + 'static,
     ResB: Body<Data = Bytes> + Send + 'static,
 {
-    match outcome {
+    if let Some(call) = answer.varied.and_then(|varied| slot.take_unless_matched(&varied)) {
+        state.pass_through.count(Reason::Vary);
+        return call.alone().await;
+    }
+    match answer.outcome {
         Outcome::Shared { parts, content } => {
             state.unshareable.note(hash, true);
             Ok(answer::response(parts, content))
@@ -204,7 +211,7 @@ where
 }
 
 /// The work of a flight: makes the leader's call, and reads the body if it is to be shared whole.
-async fn lead<S, ReqB, ResB>(slot: RequestSlot<S, ReqB, ResB>, state: Arc<LayerState>) -> Answer
+async fn lead<S, ReqB, ResB>(slot: RequestSlot<S, ReqB, ResB>, state: Arc<LayerState>, asked: Asked) -> Answer
 where
     S: Service<Request<ReqB>, Response = Response<ResB>>,
     S::Error: Into<BoxError>,
@@ -215,20 +222,31 @@ where
         unreachable!("work runs once, and takes the request before its caller looks")
     };
     let (config, is_head) = (&state.config, call.parts.method == Method::HEAD);
+    let outside_key = config.key_headers.outside(&call.parts.headers);
     let (parts, body) = match call.make().await {
         Ok(response) => response.into_parts(),
-        Err(error) => return Answer(Outcome::Failed(share(error))),
+        Err(error) => return Answer::of(Outcome::Failed(share(error))),
     };
-    if let Some(reason) = config.not_shareable(&parts) {
+    if let Some(reason) = config.not_shareable(asked, &parts) {
         slot.put_response(Response::from_parts(parts, CoalescedBody::own(body)));
-        return Answer(Outcome::LeaderOnly(reason));
+        return Answer::of(Outcome::LeaderOnly(reason));
     }
+    let varied = Varied::new(&config.key_headers, &parts.headers, outside_key);
+    share_with_all(parts, body, is_head, &state).await.varying(varied)
+}
+
+/// A response that is to be shared, whole or as it arrives.
+async fn share_with_all<ResB>(parts: response::Parts, body: ResB, is_head: bool, state: &LayerState) -> Answer
+where
+    ResB: Body<Data = Bytes> + Send + 'static,
+    ResB::Error: Into<BoxError>,
+{
     if is_head {
         return Answer::shared(head_only(parts, &body), Content::default());
     }
-    let max_bytes = config.max_body_bytes;
-    if config.is_too_large(&parts.headers, &body) {
-        return Answer::streamed(parts, VecDeque::new(), Box::pin(body), max_bytes, callers(&state).await);
+    let max_bytes = state.config.max_body_bytes;
+    if state.config.is_too_large(&parts.headers, &body) {
+        return Answer::streamed(parts, VecDeque::new(), Box::pin(body), max_bytes, callers(state).await);
     }
     match collect(body, max_bytes).await {
         Collected::Whole(Content { end: End::Failed(error), .. }) => {
@@ -236,7 +254,7 @@ where
             Answer::shared(parts, Content { data, ..Content::default() })
         }
         Collected::Whole(content) => Answer::shared(parts, content),
-        Collected::TooLarge { read, rest } => Answer::streamed(parts, read, rest, max_bytes, callers(&state).await),
+        Collected::TooLarge { read, rest } => Answer::streamed(parts, read, rest, max_bytes, callers(state).await),
     }
 }
 

@@ -6,7 +6,9 @@ use http_body::Body;
 use super::{
     config::Config,
     headers::{contains_member, members},
+    key::Key,
     reason::Reason,
+    vary,
 };
 
 /// The client errors that depend on the target alone. The others depend on the client, its rate, its connection or its headers:
@@ -21,21 +23,35 @@ const TARGET_ERRORS: [StatusCode; 6] = [
     StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS,
 ];
 
+/// What a response's leader asked for, as far as it decides whether the response may be shared.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    has_principal: bool,
+    has_own_key: bool,
+}
+
+impl Asked {
+    pub(super) fn by(key: &Key) -> Self {
+        Self { has_principal: key.principal.is_some(), has_own_key: key.own.is_some() }
+    }
+}
+
 impl Config {
     /// The reason why a response is not shareable, judging by its head.
-    pub(super) fn not_shareable(&self, parts: &response::Parts) -> Option<Reason> {
+    pub(super) fn not_shareable(&self, asked: Asked, parts: &response::Parts) -> Option<Reason> {
         let headers = &parts.headers;
-        if is_status_not_shareable(parts.status) {
+        if is_status_not_shareable(parts.status, asked) {
             return Some(Reason::Status);
         }
         if headers.contains_key(header::SET_COOKIE) || headers.contains_key("set-cookie2") {
             return Some(Reason::SetCookie);
         }
-        if ["private", "no-store", "no-cache"].iter().any(|name| contains_member(headers, &header::CACHE_CONTROL, name))
-        {
+        let forbids = |directive: &str| contains_member(headers, &header::CACHE_CONTROL, directive);
+        let may_share_private = self.shares_private_within_principal && asked.has_principal;
+        if ["no-store", "no-cache"].into_iter().any(forbids) || (!may_share_private && forbids("private")) {
             return Some(Reason::ResponseCacheControl);
         }
-        if !members(headers, &header::VARY).all(|name| name.is_empty() || self.is_in_key(name)) {
+        if vary::matches_none(headers) {
             return Some(Reason::Vary);
         }
         if members(headers, &header::CONTENT_TYPE).any(is_a_stream)
@@ -44,10 +60,6 @@ impl Config {
             return Some(Reason::Streaming);
         }
         (!(self.share_if)(parts)).then_some(Reason::ResponseVetoed)
-    }
-
-    fn is_in_key(&self, name: &[u8]) -> bool {
-        HeaderName::from_bytes(name).is_ok_and(|name| self.key_headers.contains(&name))
     }
 
     /// Whether a body is larger than the cap, by what is announced of it.
@@ -59,9 +71,9 @@ impl Config {
     }
 }
 
-fn is_status_not_shareable(status: StatusCode) -> bool {
-    // Requests that ask for a range or are conditional never join.
-    let is_unexpected = matches!(status, StatusCode::PARTIAL_CONTENT | StatusCode::NOT_MODIFIED);
+fn is_status_not_shareable(status: StatusCode, asked: Asked) -> bool {
+    // Requests that ask for a range or are conditional join with a key of the user's only, which has these headers, too.
+    let is_unexpected = !asked.has_own_key && matches!(status, StatusCode::PARTIAL_CONTENT | StatusCode::NOT_MODIFIED);
     let is_about_connection =
         matches!(status, StatusCode::HTTP_VERSION_NOT_SUPPORTED | StatusCode::NETWORK_AUTHENTICATION_REQUIRED);
     let is_about_client = status.is_client_error() && !TARGET_ERRORS.contains(&status);

@@ -5,7 +5,9 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use super::{answer::Answer, config::Config, key::Key, pass_through::Passes, unshareable::Unshareable};
+use super::{
+    answer::Answer, config::Config, key::Key, pass_through::Passes, under_way::UnderWay, unshareable::Unshareable,
+};
 use crate::{
     coalescer::Coalescer,
     config::{OnAbandon, RunWork},
@@ -23,6 +25,7 @@ pub(super) struct LayerState {
     pub(super) config: Config,
     pub(super) pass_through: Passes,
     pub(super) unshareable: Unshareable,
+    pub(super) under_way: UnderWay,
     /// Unique among the layers of the process; a part of each key.
     pub(super) layer_id: u64,
     handle: Source,
@@ -42,6 +45,7 @@ impl LayerState {
             config,
             pass_through: Passes::default(),
             unshareable: Unshareable::new(),
+            under_way: UnderWay::default(),
             layer_id: LAYERS.fetch_add(1, Ordering::Relaxed),
             handle: handle.map_or_else(|| Source::Own(RwLock::default()), Source::Given),
         }

@@ -3,11 +3,16 @@
 //! Where the protocol may matter, tests use real sockets, over both HTTP/1.1 and HTTP/2. No test sleeps to wait for something:
 //! gates hold handlers back, and conditions are awaited under a time limit.
 
+mod apart;
 mod bodies;
+mod checks;
 mod clients;
+mod credentials;
 mod disconnects;
 mod failures;
+mod headers;
 mod isolation;
+mod own_keys;
 mod readiness;
 mod requests;
 mod responses;
@@ -15,3 +20,4 @@ mod routers;
 mod streams;
 mod support;
 mod unshareable;
+mod vary;

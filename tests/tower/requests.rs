@@ -1,10 +1,13 @@
 //! Which requests are identical, and which pass through.
 
 use axum::{Router, body::Body, routing::any};
-use http::{Method, Request, header};
+use http::{Method, Request};
 use shardflight::tower::{CoalesceLayer, Reason};
 
-use crate::support::{Count, Fixture, Server, Version, eventually, fetch, get_request, limited, texts};
+use crate::{
+    checks::{agree, differ, pass},
+    support::{Count, Fixture, Server, Version, eventually, fetch, get_request, limited, texts},
+};
 
 #[tokio::test]
 async fn identical_requests_share_one_call() {
@@ -28,25 +31,6 @@ async fn identical_requests_share_one_call() {
         }
     })
     .await;
-}
-
-/// Checks that two requests have different keys, and that neither passes through.
-async fn differ(fixture: Fixture, one: Request<Body>, other: Request<Body>) {
-    let what = format!("{one:?} against {other:?}");
-    let router = fixture.router(|call| call.to_string());
-    let responses = limited(fixture.send_all(&router, [one, other], 2)).await;
-    assert_eq!(fixture.calls.get(), 2, "{what}");
-    assert_ne!(texts(&responses)[0], texts(&responses)[1], "{what}");
-    assert_eq!(fixture.layer.passes().total(), 0, "{what}");
-}
-
-/// Checks that two requests have the same key.
-async fn agree(fixture: Fixture, one: Request<Body>, other: Request<Body>) {
-    let what = format!("{one:?} and {other:?}");
-    let router = fixture.router(|call| call.to_string());
-    let responses = limited(fixture.send_all(&router, [one, other], 2)).await;
-    assert_eq!(fixture.calls.get(), 1, "{what}");
-    assert_eq!(texts(&responses), ["1", "1"], "{what}");
 }
 
 #[tokio::test]
@@ -81,55 +65,6 @@ async fn target_headers_are_in_the_key() {
 async fn forwarded_for_is_not_in_the_key() {
     let one = get_request("/a", &[("forwarded", "for=192.0.2.1;host=one.example")]);
     agree(Fixture::new(), one, get_request("/a", &[("forwarded", "for=192.0.2.2;host=one.example")])).await;
-}
-
-#[tokio::test]
-async fn only_named_headers_are_in_the_key() {
-    let fixture = || Fixture::with(|layer| layer.vary([header::ACCEPT]));
-    differ(fixture(), get_request("/a", &[("accept", "text/html")]), get_request("/a", &[("accept", "text/plain")]))
-        .await;
-    differ(fixture(), get_request("/a", &[("accept", "")]), get_request("/a", &[])).await;
-    agree(fixture(), get_request("/a", &[("accept", "text/html")]), get_request("/a", &[("accept", "text/html")]))
-        .await;
-    agree(fixture(), get_request("/a", &[("user-agent", "one")]), get_request("/a", &[("user-agent", "two")])).await;
-}
-
-#[tokio::test]
-async fn principals_are_in_the_key() {
-    let fixture = || Fixture::with(|layer| layer.principal(|parts| parts.headers.get(header::AUTHORIZATION).cloned()));
-    differ(fixture(), get_request("/a", &[("authorization", "a")]), get_request("/a", &[("authorization", "b")])).await;
-    differ(fixture(), get_request("/a", &[("authorization", "a")]), get_request("/a", &[])).await;
-    agree(fixture(), get_request("/a", &[("authorization", "a")]), get_request("/a", &[("authorization", "a")])).await;
-    let nameless = || Fixture::with(|layer| layer.principal(|parts| parts.headers.get("x-user").cloned()));
-    differ(nameless(), get_request("/a", &[("x-user", "")]), get_request("/a", &[])).await;
-}
-
-#[tokio::test]
-async fn a_principal_may_come_from_extensions() {
-    #[derive(Clone)]
-    struct Certificate(&'static str);
-    let fixture = Fixture::with(|layer| {
-        layer.principal(|parts| parts.extensions.get::<Certificate>().map(|certificate| certificate.0))
-    });
-    let [mut one, mut other] = [get_request("/a", &[]), get_request("/a", &[])];
-    one.extensions_mut().insert(Certificate("one"));
-    other.extensions_mut().insert(Certificate("other"));
-    differ(fixture, one, other).await;
-}
-
-/// Checks that two equal requests both pass through, for this reason.
-async fn pass(fixture: &Fixture, reason: Reason, request: impl Fn() -> Request<Body>) {
-    let what = format!("{:?}", request());
-    let before = (fixture.calls.get(), fixture.passes(reason));
-    let Fixture { gate, calls, layer, .. } = fixture.clone();
-    let handler = async move || {
-        calls.up();
-        gate.pass().await;
-    };
-    let router = Router::new().route("/a", any(handler)).layer(layer);
-    limited(fixture.send_all(&router, [request(), request()], 0)).await;
-    let after = (fixture.calls.get(), fixture.passes(reason));
-    assert_eq!(after, (before.0 + 2, before.1 + 2), "{what}");
 }
 
 #[tokio::test]
@@ -181,25 +116,6 @@ async fn specific_requests_pass_through() {
 #[tokio::test]
 async fn a_reload_is_coalesced() {
     agree(Fixture::new(), get_request("/a", &[("cache-control", "max-age=0")]), get_request("/a", &[])).await;
-}
-
-#[tokio::test]
-async fn credentials_pass_through() {
-    for name in ["authorization", "proxy-authorization", "cookie", "x-api-key", "x-forwarded-user", "client-cert"] {
-        pass(&Fixture::new(), Reason::Credentials, || get_request("/a", &[(name, "alice")])).await;
-    }
-    let fixture = Fixture::with(|layer| layer.credentials([http::HeaderName::from_static("x-badge")]));
-    pass(&fixture, Reason::Credentials, || get_request("/a", &[("x-badge", "7")])).await;
-    let fixture = Fixture::with(|layer| layer.principal(|_| None::<String>));
-    pass(&fixture, Reason::Credentials, || get_request("/a", &[("cookie", "session=7")])).await;
-}
-
-#[tokio::test]
-async fn named_credentials_are_in_the_key() {
-    let fixture = || Fixture::with(|layer| layer.vary([header::AUTHORIZATION]));
-    agree(fixture(), get_request("/a", &[("authorization", "a")]), get_request("/a", &[("authorization", "a")])).await;
-    differ(fixture(), get_request("/a", &[("authorization", "a")]), get_request("/a", &[("authorization", "b")])).await;
-    pass(&fixture(), Reason::Credentials, || get_request("/a", &[("authorization", "a"), ("cookie", "b")])).await;
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Which responses are shared, and which go to their leader only.
 
 use axum::response::IntoResponse;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use shardflight::tower::Reason;
 
 use crate::support::{Fixture, get_request, limited, texts};
@@ -81,22 +81,6 @@ async fn private_responses_are_not_shared() {
 async fn private_is_not_shared_within_a_principal() {
     let fixture = Fixture::with(|layer| layer.principal(|_| Some("one for all")));
     not_shared(fixture, Reason::ResponseCacheControl, (StatusCode::OK, vec![("cache-control", "private")])).await;
-}
-
-#[tokio::test]
-async fn vary_on_other_headers_is_not_shared() {
-    for value in ["*", "accept-language", "origin, accept-language", "accept, *"] {
-        let fixture = Fixture::with(|layer| layer.vary([header::ACCEPT]));
-        not_shared(fixture, Reason::Vary, (StatusCode::OK, vec![("vary", value)])).await;
-    }
-}
-
-#[tokio::test]
-async fn vary_on_key_headers_is_shared() {
-    for value in ["Accept", "origin, access-control-request-method, access-control-request-headers", "accept, Host"] {
-        let fixture = Fixture::with(|layer| layer.vary([header::ACCEPT]));
-        shared(fixture, (StatusCode::OK, vec![("vary", value)])).await;
-    }
 }
 
 #[tokio::test]

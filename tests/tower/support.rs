@@ -4,6 +4,10 @@
 #[expect(dead_code, reason = "the behaviour tests need more of it")]
 mod fixtures;
 
+#[path = "../behaviour/events.rs"]
+#[expect(dead_code, reason = "the behaviour tests need more of it")]
+pub(crate) mod events;
+
 use axum::{Router, body::Body, response::IntoResponse, routing::get};
 use bytes::Bytes;
 use futures::future::join_all;
@@ -17,7 +21,9 @@ use shardflight::{
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use self::fixtures::LIMIT;
-pub(crate) use self::fixtures::{Count, Gate, eventually, limited, panic_quietly, two_workers, watched};
+pub(crate) use self::fixtures::{
+    Count, Gate, eventually, in_a_child_process, limited, panic_quietly, two_workers, watched,
+};
 
 /// A layer under test, its coalescer's handle, and the gate and the count of its handler.
 #[derive(Clone, Debug)]

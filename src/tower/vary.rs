@@ -1,0 +1,46 @@
+//! Responses that vary on headers outside of the key.
+
+use http::{HeaderMap, HeaderName, header};
+
+use super::{
+    headers::members,
+    key_headers::{Field, KeyHeaders},
+};
+
+/// The headers outside of the key that a response depends on, with the leader's values.
+#[derive(Debug)]
+pub(super) struct Varied {
+    names: Vec<HeaderName>,
+    /// At least those of `names`.
+    leader: Vec<Field>,
+}
+
+impl Varied {
+    /// `None` if all requests with the leader's key agree in what the response depends on. `leader` has the leader's headers
+    /// outside of the key.
+    pub(super) fn new(key_headers: &KeyHeaders, response: &HeaderMap, leader: Vec<Field>) -> Option<Self> {
+        let listed = members(response, &header::VARY).filter_map(|name| HeaderName::from_bytes(name).ok());
+        // A response that was chosen by such a header depends on it, whether it says so or not.
+        let implied =
+            [(header::CONTENT_ENCODING, header::ACCEPT_ENCODING), (header::CONTENT_LANGUAGE, header::ACCEPT_LANGUAGE)]
+                .into_iter()
+                .filter_map(|(chosen, by)| response.contains_key(chosen).then_some(by));
+        let names: Vec<_> = listed.chain(implied).filter(|name| !key_headers.always_includes(name)).collect();
+        (!names.is_empty()).then_some(Self { names, leader })
+    }
+
+    /// Whether a follower sent the leader's values, or like the leader none (RFC 9111, section 4.1).
+    pub(super) fn matches(&self, follower: &HeaderMap) -> bool {
+        self.names.iter().all(|name| {
+            let of_leader = self.leader.iter().filter(|(named, _)| named == name).map(|(_, value)| value);
+            of_leader.eq(follower.get_all(name))
+        })
+    }
+}
+
+/// Whether no request can be known to match: `*`, or what isn't the name of a header.
+pub(super) fn matches_none(response: &HeaderMap) -> bool {
+    // `*` is a valid name of a header, too.
+    members(response, &header::VARY)
+        .any(|name| name == b"*" || (!name.is_empty() && HeaderName::from_bytes(name).is_err()))
+}

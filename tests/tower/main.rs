@@ -13,6 +13,7 @@ mod failures;
 mod headers;
 mod isolation;
 mod own_keys;
+mod placement;
 mod readiness;
 mod requests;
 mod responses;

@@ -56,6 +56,8 @@
 //! To find out what to ignore, enable the event `header kept requests apart`, at the level `DEBUG` of the target `shardflight`.
 //! Its field `header` names the first header in which a request differs from another one under way that is otherwise equal. It
 //! compares with the 64 latest requests of the layer, and shows no values.
+//! Browsers' requests for one public page usually differ in `Cookie`, `Referer`, `Accept-Language` and `Sec-Fetch-Site`, `-Mode`
+//! and `-User`: ignore those that your service doesn't read.
 //!
 //! **Nothing but this is in the key.** If responses depend on the client's address or on an extension that a layer above
 //! inserts, put that into the key with `principal`, or exclude such requests with

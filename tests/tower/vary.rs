@@ -1,5 +1,6 @@
 //! Responses that vary on headers outside of the key.
 
+use axum::body::Body;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
 use shardflight::tower::Reason;
 
@@ -23,7 +24,7 @@ fn respond(headers: Sent) -> impl Fn(usize) -> (HeaderMap, String) + Clone + Sen
 /// Sends a leader and then two equal followers. Returns the number of calls.
 async fn calls(fixture: &Fixture, response: Sent, leader: Sent, follower: Sent) -> usize {
     let router = fixture.router(respond(response));
-    let send = |request: Request<axum::body::Body>| tokio::spawn(crate::support::send(&router, request));
+    let send = |request: Request<Body>| tokio::spawn(crate::support::send(&router, request));
     limited(async {
         let leading = send(get_request("/a", leader));
         fixture.until(|stats| stats.waiters == 1).await;
@@ -135,5 +136,41 @@ async fn vary_on_headers_in_the_key_is_shared() {
         let headers = [("accept", "text/html"), ("accept-language", "de")];
         let responses = limited(fixture.send_all(&router, [(); 3].map(|()| get_request("/a", &headers)), 3)).await;
         assert_eq!(texts(&responses), ["1"; 3], "{vary}");
+    }
+}
+
+/// Bodies over the cap are delivered as they arrive.
+#[tokio::test]
+async fn streamed_bodies_are_compared_too() {
+    const LENGTH: usize = 100_000;
+    for (follower, expected) in [("gzip", 1), ("br", 3)] {
+        for announced in [true, false] {
+            let fixture = Fixture::with(|layer| layer.ignore([header::ACCEPT_ENCODING]).max_body_bytes(1_000));
+            let router = fixture.router(move |call| {
+                let chunks = [(); 10].map(|()| Ok::<_, std::io::Error>(call.to_string().repeat(LENGTH / 10)));
+                let body = if announced {
+                    Body::from(call.to_string().repeat(LENGTH))
+                } else {
+                    Body::from_stream(futures::stream::iter(chunks))
+                };
+                ([(header::CONTENT_ENCODING, "gzip")], body)
+            });
+            let request = |encoding| get_request("/a", &[("accept-encoding", encoding)]);
+            limited(async {
+                let leading = tokio::spawn(crate::support::send(&router, request("gzip")));
+                fixture.until(|stats| stats.waiters == 1).await;
+                let following = [(); 2].map(|()| tokio::spawn(crate::support::send(&router, request(follower))));
+                fixture.until(|stats| stats.waiters == 3).await;
+                fixture.gate.open();
+                assert!(leading.await.unwrap().body() == "1".repeat(LENGTH).as_bytes());
+                for task in following {
+                    let response = task.await.unwrap();
+                    assert_eq!(response.body().len(), LENGTH);
+                    assert_eq!(response.body().iter().all(|byte| *byte == b'1'), expected == 1, "{follower}");
+                }
+                assert_eq!((fixture.calls.get(), fixture.passes(Reason::Vary)), (expected, expected as u64 - 1));
+            })
+            .await;
+        }
     }
 }

@@ -97,8 +97,8 @@ async fn only_methods_that_may_read_join() {
     assert_eq!(calls(&Fixture::new(), [request("POST", ""), request("POST", "")]).await, 2);
 }
 
-fn streamed(pieces: &[&'static str]) -> Body {
-    Body::from_stream(stream::iter(pieces.to_vec().into_iter().map(Ok::<_, io::Error>)))
+fn streamed<const N: usize>(pieces: [&'static str; N]) -> Body {
+    Body::from_stream(stream::iter(pieces.into_iter().map(Ok::<_, io::Error>)))
 }
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn a_body_that_was_read_is_in_the_key() {
     assert_eq!(calls(&keyed(), [post("text"), post("Text")]).await, 2);
     assert_eq!(calls(&keyed(), [post("text"), post("")]).await, 2);
     let chunked = || {
-        let mut request = request("POST", streamed(&["te", "xt"]));
+        let mut request = request("POST", streamed(["te", "xt"]));
         request.headers_mut().insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         request
     };
@@ -140,8 +140,8 @@ async fn other_bodies_pass_through_unchanged() {
     let cases = [
         (Body::from(large(CAP)), Some(large(CAP)), 0),
         (Body::from(large(CAP + 1)), Some(large(CAP + 1)), 1),
-        (streamed(&[piece, "y", "z"]), Some(large(CAP) + "yz"), 1),
-        (Body::new(streamed(&["text"]).with_trailers(async { Some(Ok(trailers)) })), Some("text".to_string()), 1),
+        (streamed([piece, "y", "z"]), Some(large(CAP) + "yz"), 1),
+        (Body::new(streamed(["text"]).with_trailers(async { Some(Ok(trailers)) })), Some("text".to_string()), 1),
         (failing, None, 1),
     ];
     for (index, (body, expected, passes)) in cases.into_iter().enumerate() {

@@ -12,7 +12,7 @@
 //!
 //! curl -H 'Authorization: alice' http://127.0.0.1:8080/me         # has credentials: never shared by default
 //! oha -n 200 -c 200 -H 'Authorization: alice' http://127.0.0.1:8080/account # shared among alice's requests: her token is in the key
-//! curl -N http://127.0.0.1:8080/film -o film                      # 4 MiB, over the cap: streamed to each client
+//! curl -N http://127.0.0.1:8080/film -o film                      # 4 MiB, over the cap: streamed to all clients from one call
 //! ```
 
 mod clients;

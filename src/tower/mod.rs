@@ -4,17 +4,11 @@
 //! use axum::{Router, body::Body, routing::get};
 //! use http::Request;
 //! use shardflight::tower::CoalesceLayer;
-//! use std::time::Duration;
 //! use tower::ServiceExt;
-//!
-//! async fn post() -> &'static str {
-//!     tokio::time::sleep(Duration::from_millis(10)).await; // the database
-//!     "a post"
-//! }
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() {
 //! let layer = CoalesceLayer::new();
-//! let router = Router::new().route("/posts/{post}", get(post)).layer(layer.clone());
+//! let router = Router::new().route("/posts/{post}", get(async || "from the database")).layer(layer.clone());
 //!
 //! let requests = (0..100).map(|_| {
 //!     let request = Request::get("/posts/7").body(Body::empty()).unwrap();

@@ -76,7 +76,7 @@ ways! {
     HoldsAny, IsHoldingAny: &&Probe<E> where [
         From<JoinError> + From<SharedError<E>> + Deref<Target = dyn Error + Send + Sync>
     ];
-    /// [`io::Error`].
+    /// [`std::io::Error`].
     Io, IsIo: &&&Probe<E> where [IoError];
     /// Takes the shared error in an `Arc`, as the user has said how.
     TakesArc, IsTakingArc: &Probe<E> where [From<JoinError> + From<Arc<E>>];

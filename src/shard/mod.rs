@@ -73,7 +73,7 @@ pub(crate) struct Shard<T: Types> {
     deadlines: Deadlines,
     /// Those of them that have a limit of their own, begun or not.
     own_deadlines: OwnDeadlines,
-    /// Flights past their deadline that go on all the same, under [`OnExpiry::Detach`].
+    /// Flights past their deadline that go on all the same, under [`OnExpiry::Detach`](crate::config::OnExpiry).
     overdue: Deadlines,
     /// Flights that were cut short and whose work another flight waits for, in the order in which that began.
     endings: Deadlines,

@@ -55,10 +55,9 @@ impl CoalesceLayerBuilder {
     /// # Default
     ///
     /// One with the defaults of [`Builder`](crate::Builder), but with [`OnAbandon::Abort`](crate::OnAbandon::Abort): a call whose
-    /// clients have all hung up is dropped, as axum drops a handler. And with [`RunWork::InPlace`](crate::RunWork::InPlace): a call
-    /// that one client alone waits for is polled in that client's task, as without the layer, and moves to a task of its own when a
-    /// second client joins. The first request builds the coalescer, on its own runtime; when that runtime has shut down, the next
-    /// request builds another.
+    /// clients have all hung up is dropped, as axum drops a handler. The first request builds it, on its own runtime; when that
+    /// runtime has shut down, the next request builds another. With [`RunWork::InPlace`](crate::RunWork::InPlace), a call that one
+    /// client alone waits for costs no task.
     pub fn handle(mut self, handle: Handle<Key, Answer>) -> Self {
         self.handle = Some(handle);
         self

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     coalescer::Coalescer,
-    config::{OnAbandon, RunWork},
+    config::OnAbandon,
     error::{ClosedReason, JoinError},
     handle::Handle,
 };
@@ -66,7 +66,7 @@ impl LayerState {
 
     fn build(&self) -> Option<Callers> {
         let Source::Own(own) = &self.handle else { return None };
-        let built = Coalescer::builder().on_abandon(OnAbandon::Abort).run_work(RunWork::InPlace).build().ok()?.handle();
+        let built = Coalescer::builder().on_abandon(OnAbandon::Abort).build().ok()?.handle();
         let mut own = own.write().unwrap_or_else(PoisonError::into_inner);
         // Of two concurrent first calls, the coalescer of one is dropped again.
         Some(own.get_or_insert(built).clone())

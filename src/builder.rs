@@ -1,6 +1,7 @@
 //! Every option, with its default.
 
 use std::{
+    any::TypeId,
     fmt,
     hash::{BuildHasher, RandomState},
     marker::PhantomData,
@@ -347,7 +348,7 @@ impl<K, V, S> Builder<K, V, S> {
         let limits = self.config.limits();
         let observer = self.config.observer.as_ref().map(|observer| {
             let (runtime, timers) = (runtime.clone(), timers.clone());
-            observer.observe(Environment { shards, runtime, timers })
+            observer.observe(Environment { shards, value: TypeId::of::<V>(), runtime, timers })
         });
         let all = (0..shards).map(|number| Shard::new(number, limits.clone()));
         let engine = Arc::new(Engine::new(all, runtime, observer));

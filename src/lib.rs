@@ -180,6 +180,8 @@
 //! | warn | `flight overdue` | `flight`, `age`, `waiters` |
 //! | warn | `flight overlaps`: its work begins though aborted work of its key is not gone | `flight`, `aborted`, `grace` |
 //! | warn | `scope falls back to the process` | `scope`, `reason` |
+//! | warn | `metrics name taken`: another coalescer exports under the name | `coalescer`, `label`, `remedy` |
+//! | warn | `metrics recorder late`, once per coalescer: it was installed after the build | `coalescer`, `remedy` |
 //! | error | `shard recovered from a panic` | `shard`, `panic` |
 //!
 //! `outcome` and `reason` are among `value`, `panicked`, `too_many_waiters`, `too_many_flights`, `timed_out`,
@@ -254,7 +256,7 @@ mod handle;
 mod interleavings;
 mod join;
 #[cfg(feature = "metrics")]
-mod metrics;
+pub mod metrics;
 mod observer;
 mod queue;
 mod report;

@@ -5,6 +5,7 @@
 #![cfg_attr(not(feature = "metrics"), expect(dead_code, reason = "nothing observes"))]
 
 use std::{
+    any::TypeId,
     pin::Pin,
     sync::{Arc, Weak},
     time::Duration,
@@ -26,6 +27,8 @@ pub(crate) trait ObserverFactory: Send + Sync {
 /// What there is of a coalescer before its shards.
 pub(crate) struct Environment {
     pub(crate) shards: usize,
+    /// The type of its values: by it, an observer knows the coalescers of an adapter that it knows.
+    pub(crate) value: TypeId,
     pub(crate) runtime: Runtime,
     /// The runtime that timers are made on.
     pub(crate) timers: Runtime,
@@ -42,6 +45,13 @@ pub(crate) trait Observer: Send + Sync {
 
     /// A caller waits no longer. Runs in the caller.
     fn waited(&self, wait: Duration, end: WaitEnd);
+
+    /// An adapter's request isn't coalesced, for the reason of this number. Runs in the caller.
+    #[cfg_attr(not(feature = "tower"), expect(dead_code, reason = "there is no adapter that passes requests through"))]
+    fn passed(&self, reason: usize);
+
+    /// The last handle is gone: there will be no further joins, though flights may go on.
+    fn abandoned(&self);
 
     /// A shard has closed and counts no further.
     fn closed(&self, shard: usize, totals: Stats);

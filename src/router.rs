@@ -57,6 +57,15 @@ pub(crate) struct Place {
     pub(crate) shard: usize,
 }
 
+impl<K: Key, V: Value, S> Drop for Router<K, V, S> {
+    /// Its last handle is dropped.
+    fn drop(&mut self) {
+        if let Some(observer) = &self.engine.observer {
+            observer.abandoned();
+        }
+    }
+}
+
 impl<K: Key, V: Value, S> Router<K, V, S> {
     pub(crate) fn call_context(&self) -> CallContext {
         let domain = Domain(self.domains.as_ref().map_or(0, Domains::current));

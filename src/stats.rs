@@ -6,7 +6,8 @@ use crate::shard::FlightSnapshot;
 
 /// Counters and gauges of a coalescer, or of one of its shards (G14).
 ///
-/// Counters only grow until [`Handle::reset_stats`](crate::Handle::reset_stats), but for `joins`: see there. At quiescence
+/// Counters only grow until [`Handle::reset_stats`](crate::Handle::reset_stats), but for `joins` and `coalesced`: see there. At
+/// quiescence
 /// `joins == executions + coalesced + rejections + bypasses`; a caller that left before its shard saw it is in none of
 /// them. Each shard's part is exact at the moment when the shard answers; the shards answer one after the other.
 #[derive(Clone, Debug, Default)]
@@ -17,7 +18,8 @@ pub struct Stats {
     pub joins: u64,
     /// Works that were called for a flight. Each counts when it is first polled, or called on a blocking thread.
     pub executions: u64,
-    /// Joins that shared a flight that another caller led. A leader is never one of them.
+    /// Joins that shared a flight that another caller led. A leader is never one of them. A follower that turns out to have
+    /// nothing to share is taken out again: it counts as a rejection if it is reentrant, and as a bypass if it calls for itself.
     pub coalesced: u64,
     /// Flights whose work returned an error, counted where the join can tell: those led through
     /// [`try_join`](crate::Handle::try_join).
@@ -37,7 +39,8 @@ pub struct Stats {
     /// Flights that began while aborted work of their key was not gone, as it outlasted
     /// [`Builder::abort_grace`](crate::Builder::abort_grace).
     pub overlaps: u64,
-    /// Joins that ran their own work without a shard. No counter tells how that work ended.
+    /// Joins that ran their own work without a shard, and requests of a layer that waited for a flight whose response was for
+    /// its leader only, and then made a call of their own. No counter tells how that work ended.
     pub bypasses: u64,
     /// Gauge: flights under way, detached ones included.
     pub flights: usize,

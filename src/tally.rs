@@ -1,4 +1,4 @@
-//! What is counted where no shard's turn is: calls of work, and joins that bypass the shards.
+//! What is counted where no shard's turn is: calls of work, joins that bypass the shards, and followers that call for themselves.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -20,6 +20,10 @@ pub(crate) struct Tally {
     led_before: AtomicU64,
     bypasses: AtomicU64,
     bypasses_before: AtomicU64,
+    /// Followers that called for themselves, of flights which started since the last reset.
+    recalls: AtomicU64,
+    /// All that there have been, resets or not.
+    all_recalls: AtomicU64,
 }
 
 /// What a shard knows of the flights that it started.
@@ -46,6 +50,15 @@ impl Tally {
         self.bypasses.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// A follower of this flight makes a call of its own after all. The shard has counted it as coalesced.
+    #[cfg_attr(not(feature = "tower"), expect(dead_code, reason = "every answer is shared"))]
+    pub(crate) fn recall(&self, flight: FlightId) {
+        if flight.number() >= get(&self.first_flight) {
+            self.recalls.fetch_add(1, Ordering::Relaxed);
+        }
+        self.all_recalls.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn all_called(&self) -> u64 {
         get(&self.called_before) + get(&self.called_of_before) + get(&self.called)
     }
@@ -57,6 +70,7 @@ impl Tally {
         self.first_flight.store(led.next.number(), Ordering::Relaxed);
         self.led_before.store(led.flights, Ordering::Relaxed);
         self.bypasses_before.store(get(&self.bypasses), Ordering::Relaxed);
+        self.recalls.store(0, Ordering::Relaxed);
     }
 
     /// Completes a shard's statistics since the last reset.
@@ -66,6 +80,7 @@ impl Tally {
         stats.pending = usize::try_from(pending).unwrap_or(usize::MAX);
         stats.executions = get(&self.called);
         stats.bypasses = get(&self.bypasses).saturating_sub(get(&self.bypasses_before));
+        call_for_themselves(&mut stats, get(&self.recalls));
         let led = led.flights.saturating_sub(get(&self.led_before));
         let waits_for_its_call = pending.min(led.saturating_sub(stats.executions));
         stats.joins = stats.executions + waits_for_its_call + stats.coalesced + stats.rejections + stats.bypasses;
@@ -75,7 +90,16 @@ impl Tally {
     /// Completes a shard's totals, resets or not. A leader counts when its work is called, so that they only grow.
     pub(crate) fn complete_totals(&self, mut totals: Stats) -> Stats {
         (totals.executions, totals.bypasses) = (self.all_called(), get(&self.bypasses));
+        call_for_themselves(&mut totals, get(&self.all_recalls));
         totals.joins = totals.executions + totals.coalesced + totals.rejections + totals.bypasses;
         totals
     }
+}
+
+/// A follower that called for itself has shared nothing, and no shard had part in its call: it counts as a bypass.
+fn call_for_themselves(stats: &mut Stats, recalls: u64) {
+    // At most: a follower may have joined before a reset, which took it out of `coalesced`.
+    let recalls = recalls.min(stats.coalesced);
+    stats.coalesced -= recalls;
+    stats.bypasses += recalls;
 }

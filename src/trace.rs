@@ -105,6 +105,27 @@ pub(crate) fn falls_back(scope: &'static str, reason: &str) {
     warn!(target: TARGET, scope, reason, "scope falls back to the process");
 }
 
+/// Two coalescers would have written to the same series; this one has another label than its name.
+#[cfg(feature = "metrics")]
+pub(crate) fn metrics_name_taken(name: &str, label: &str) {
+    contained(|| {
+        warn!(
+            target: TARGET, coalescer = name, label, remedy = "give each coalescer a name of its own", "metrics name taken"
+        );
+    });
+}
+
+/// The recorder was installed after the build, and has missed all durations until now.
+#[cfg(feature = "metrics")]
+pub(crate) fn late_recorder(name: &str) {
+    contained(|| {
+        warn!(
+            target: TARGET, coalescer = name, remedy = "install the recorder before the coalescer is built",
+            "metrics recorder late"
+        );
+    });
+}
+
 fn contained(tell: impl FnOnce()) {
     // The panic hook has reported it; nothing else can be told.
     let _ = unwind::catch(tell);

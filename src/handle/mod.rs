@@ -1,6 +1,8 @@
 //! The callers' operations.
 
 mod control;
+#[cfg(feature = "tower")]
+mod layer;
 mod options;
 
 use std::{

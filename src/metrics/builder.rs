@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{instruments::Instruments, reporter::Reporter};
+use super::{export::Export, reporter::Reporter};
 use crate::{
     builder::Builder,
     error::BuildError,
@@ -16,6 +16,7 @@ use crate::{
 /// | name | kind | labels beside `coalescer` | |
 /// | --- | --- | --- | --- |
 /// | `shardflight_joins_total`, and the same for `executions`, `coalesced`, `errors`, `panics`, `timeouts`, `rejections`, `departures`, `aborts`, `forgets`, `overlaps`, `bypasses` | counter | `shard` | [`Stats`](crate::Stats)' counters |
+/// | `shardflight_passes_total` | counter | `reason` | requests of an HTTP layer, the feature `tower`, that were answered by a call of their own; of its coalescer only |
 /// | `shardflight_flights` | gauge | `shard` | flights under way |
 /// | `shardflight_waiters` | gauge | `shard` | live callers awaiting an answer |
 /// | `shardflight_oldest_flight_age_seconds` | gauge | `shard` | age of the oldest flight; 0 if there is none |
@@ -24,32 +25,70 @@ use crate::{
 /// | `shardflight_wait_duration_seconds` | histogram | `outcome`: `answered`, `bypassed`, `left` | from a join's first poll until its caller was answered, left, or reached its `max_wait` |
 ///
 /// Each is described to the recorder, with its unit. Derive rates by queries: the hit rate is
-/// `sum(rate(shardflight_coalesced_total[5m])) / sum(rate(shardflight_joins_total[5m]))`. No label contains the key. The
-/// example `observability` in this crate's repository has a dashboard and alert rules.
+/// `sum(rate(shardflight_coalesced_total[5m])) / sum(rate(shardflight_joins_total[5m]))`. No label contains the key.
+///
+/// A caller that follows a flight and then has to call for itself, as the response turns out to be its leader's only, is a bypass
+/// and not coalesced, in [`Stats`](crate::Stats) as in the metrics. It counts as coalesced until the response is known. Exported
+/// counters never fall: what a report in between has counted too much, the next coalesced joins make up for. Calls of the backend
+/// are `executions` and `bypasses`, which are exact at each report.
+///
+/// The example `observability` in this crate's repository has a dashboard and alert rules.
 ///
 /// # Installing the recorder
 ///
 /// Install it **before** the coalescer is built. The recorder that is current in [`Builder::build`], global or thread-local,
-/// gets the coalescer's metrics for as long as the coalescer lives. If there is none, nothing is exported, even if one is
-/// installed later.
+/// gets the coalescer's metrics for as long as the coalescer lives. If there is none, the coalescer looks for one at each report.
+/// A recorder that is found then gets the counters from their beginning, but not the durations that were measured before: the
+/// tracing event `metrics recorder late` says so once, as a warning.
 ///
-/// Give each coalescer of a process a unique name. Two coalescers with the same name add up in counters and histograms, and
-/// overwrite each other's gauges. A new coalescer with the name of a previous one continues its counters.
+/// Give the Prometheus exporter [buckets](crate::metrics::buckets), as below. Its default makes summaries of histograms, which
+/// can't be aggregated, and which the example dashboard doesn't show.
 ///
-/// An exporter with an idle timeout drops a histogram for good if no flight completes for that long. Counters and gauges are
-/// updated with every report.
+/// # Names
+///
+/// The label `coalescer` is the coalescer's name. If another coalescer has that name and exports to the same recorder, the label
+/// is `name#2`, or the first number that is free: no two coalescers write to the same series. The tracing event `metrics name
+/// taken` tells of it, as a warning. Building such a coalescer is no error, so a service can be built anew before its predecessor
+/// is dropped.
+///
+/// A name is free again when the last handle of its coalescer is dropped, or when the coalescer is shut down. The next coalescer of
+/// that name continues the counters. If flights of the previous one still run, their counts are added, and the gauges are the
+/// new one's.
+///
+/// # Coalescers that come and go
+///
+/// With a coalescer per tenant, say, the label has a value per tenant. The facade can't remove a series: those of a coalescer
+/// that is gone keep their last values, gauges 0, until the exporter drops them. Set an idle timeout for that, longer than the
+/// interval of reports and of scrapes:
+///
+/// ```
+/// use metrics_exporter_prometheus::PrometheusBuilder;
+/// use metrics_util::MetricKindMask;
+/// use std::time::Duration;
+///
+/// let exporter = PrometheusBuilder::new().idle_timeout(MetricKindMask::ALL, Some(Duration::from_secs(600)));
+/// # drop(exporter.build_recorder());
+/// ```
+///
+/// It drops none of a coalescer that lives: all its counters and gauges are updated with every report, if only by 0. Histograms
+/// can't be; those that were idle are registered anew, if the recorder is that of the process, and start again at 0, as after a
+/// restart. (A recorder that was thread-local at the build can't be found again: its idle histograms stay dropped.)
+///
+/// Without such a timeout, one name for all tenants bounds the number of series: `tenants`, `tenants#2` and so on exist once for
+/// each coalescer that lives at the same time, and are used again.
 ///
 /// # When values are updated
 ///
 /// Counters and gauges are updated with every report, and once more when a shard stops: after a
 /// [`shutdown`](crate::Coalescer::shutdown), or when the last handle was dropped, counters are exact and gauges 0. Histograms
-/// are updated at once. [`reset_stats`](crate::Handle::reset_stats) doesn't affect exported counters, which never fall.
+/// and pass-throughs are updated at once. [`reset_stats`](crate::Handle::reset_stats) doesn't affect exported counters, which never fall.
 ///
 /// # Costs
 ///
 /// With metrics, a caller reads the clock twice, allocates once and records one value; a flight's completion records two. For
 /// each report, a task per shard reads that shard's totals, at the cost of [`stats`](crate::Handle::stats) for one shard; it
-/// keeps no coalescer alive. There are 14 series per shard, and 9 histograms.
+/// keeps no coalescer alive. There are 15 series per shard, and 9 histograms with 22 series each under
+/// [`buckets`](crate::metrics::buckets); a coalescer of an HTTP layer has a series for each reason more.
 ///
 /// `benches/instructions` counts 380 to 630 instructions per call for it with no recorder installed; a recorder adds its own.
 /// With the feature but without [`Builder::metrics`], a call takes at most 0.8 % more instructions. `benches/README.md` has the
@@ -63,12 +102,15 @@ use crate::{
 /// # Examples
 ///
 /// ```
-/// use metrics_exporter_prometheus::PrometheusBuilder;
+/// use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 /// use shardflight::{Coalescer, Metrics};
 /// use std::time::Duration;
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let exporter = PrometheusBuilder::new().install_recorder()?; // before the coalescer
+/// // Before the coalescer is built.
+/// let exporter = PrometheusBuilder::new()
+///     .set_buckets_for_metric(Matcher::Prefix("shardflight_".into()), shardflight::metrics::buckets())?
+///     .install_recorder()?;
 ///
 /// let metrics = Metrics::named("users").report_every(Duration::from_secs(5));
 /// let coalescer = Coalescer::<u64, u64>::builder().shards(1).metrics(metrics).build()?;
@@ -77,6 +119,7 @@ use crate::{
 ///
 /// let exported = exporter.render();
 /// assert!(exported.contains(r#"shardflight_joins_total{coalescer="users",shard="0"} 1"#), "{exported}");
+/// assert!(exported.contains("shardflight_wait_duration_seconds_bucket"), "{exported}");
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
@@ -153,8 +196,8 @@ impl ObserverFactory for Metrics {
     }
 
     fn observe(&self, environment: Environment) -> Arc<dyn Observer> {
-        let Environment { shards, runtime, timers } = environment;
-        let instruments = Arc::new(Instruments::register(&self.name, shards));
-        Arc::new(Reporter { instruments, every: self.every, runtime, timers })
+        let Environment { shards, value, runtime, timers } = environment;
+        let export = Arc::new(Export::new(&self.name, shards, value));
+        Arc::new(Reporter { export, every: self.every, runtime, timers })
     }
 }

@@ -1,10 +1,10 @@
 //! The exported metrics, with their names, units and descriptions. Names and labels are stable.
 
-use std::time::Duration;
+use std::{any::TypeId, cell::Cell, time::Duration};
 
-use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics::{Histogram, IntoF64, Unit, describe_counter, describe_gauge, describe_histogram, histogram};
 
-use crate::stats::Stats;
+use crate::{stats::Stats, unwind::catch};
 
 /// The label with the coalescer's name, on all metrics.
 pub(super) const COALESCER: &str = "coalescer";
@@ -12,6 +12,9 @@ pub(super) const COALESCER: &str = "coalescer";
 pub(super) const SHARD: &str = "shard";
 /// The label with how a flight or a wait ended, on durations.
 pub(super) const OUTCOME: &str = "outcome";
+
+/// The label with the reason why a request isn't coalesced, on pass-throughs.
+pub(super) const REASON: &str = "reason";
 
 pub(super) struct CounterSpec {
     pub(super) name: &'static str,
@@ -35,7 +38,7 @@ pub(super) struct HistogramSpec {
 pub(super) const COUNTERS: [CounterSpec; 12] = [
     counter("shardflight_joins_total", "Joins that a shard counted, and bypasses.", |stats| stats.joins),
     counter("shardflight_executions_total", "Works that were called for a flight.", |stats| stats.executions),
-    counter("shardflight_coalesced_total", "Joins that followed another caller's flight.", |stats| stats.coalesced),
+    counter("shardflight_coalesced_total", "Joins that shared another caller's flight.", |stats| stats.coalesced),
     counter("shardflight_errors_total", "Flights led by try_join whose work returned an error.", |stats| stats.errors),
     counter("shardflight_panics_total", "Flights whose work panicked.", |stats| stats.panics),
     counter("shardflight_timeouts_total", "Flights that exceeded their deadline.", |stats| stats.timeouts),
@@ -48,9 +51,11 @@ pub(super) const COUNTERS: [CounterSpec; 12] = [
         "Flights that began while aborted work of their key was not gone.",
         |stats| stats.overlaps,
     ),
-    counter("shardflight_bypasses_total", "Joins that bypassed the shards and ran their own work.", |stats| {
-        stats.bypasses
-    }),
+    counter(
+        "shardflight_bypasses_total",
+        "Joins that ran their own work, beside the shards or after a flight without a response for them.",
+        |stats| stats.bypasses,
+    ),
 ];
 
 pub(super) const GAUGES: [GaugeSpec; 3] = [
@@ -86,6 +91,41 @@ pub(super) const WAIT_DURATION: HistogramSpec = HistogramSpec {
     description: "From a join's first poll until its caller was answered or left.",
 };
 
+/// Of the coalescers of HTTP layers alone.
+pub(super) const PASSES: (&str, &str) =
+    ("shardflight_passes_total", "Requests of an HTTP layer that were answered by a call of their own.");
+
+/// The reasons for which an adapter with this type of values passes requests through, by number.
+pub(super) fn pass_reasons(value: TypeId) -> Vec<&'static str> {
+    #[cfg(feature = "tower")]
+    if value == TypeId::of::<crate::tower::Answer>() {
+        return crate::tower::Reason::ALL.into_iter().map(crate::tower::Reason::as_str).collect();
+    }
+    let _ = value;
+    Vec::new()
+}
+
+/// Whether this thread's current recorder records anything of a coalescer of this name.
+pub(super) fn has_recorder(name: &str) -> bool {
+    catch(|| histogram!(FLIGHT_WAITERS.name, COALESCER => name.to_owned()))
+        .map_or(true, |histogram| is_live(&histogram))
+}
+
+/// Whether there is a recorder behind a histogram. The facade doesn't tell; but only then it converts what it is given.
+pub(super) fn is_live(histogram: &Histogram) -> bool {
+    struct Probe<'a>(&'a Cell<bool>);
+    impl IntoF64 for Probe<'_> {
+        fn into_f64(self) -> f64 {
+            self.0.set(true);
+            0.0
+        }
+    }
+    let converted = Cell::new(false);
+    // No times, so nothing is recorded.
+    let _ = catch(|| histogram.record_many(Probe(&converted), 0));
+    converted.get()
+}
+
 const fn counter(name: &'static str, description: &'static str, value: fn(&Stats) -> u64) -> CounterSpec {
     CounterSpec { name, description, value }
 }
@@ -95,8 +135,12 @@ const fn gauge(name: &'static str, unit: Unit, description: &'static str, value:
 }
 
 /// Describes all metrics to the current recorder.
-pub(super) fn describe() {
+pub(super) fn describe(has_passes: bool) {
     for CounterSpec { name, description, .. } in COUNTERS {
+        describe_counter!(name, Unit::Count, description);
+    }
+    if has_passes {
+        let (name, description) = PASSES;
         describe_counter!(name, Unit::Count, description);
     }
     for GaugeSpec { name, unit, description, .. } in GAUGES {

@@ -4,15 +4,19 @@
 //! others.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
-use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+use metrics::{Counter, Gauge, counter, gauge};
 
 use super::catalogue::{
-    self, COALESCER, COUNTERS, FLIGHT_DURATION, FLIGHT_WAITERS, GAUGES, OUTCOME, SHARD, WAIT_DURATION,
+    self, COALESCER, COUNTERS, FLIGHT_DURATION, FLIGHT_WAITERS, GAUGES, PASSES, REASON, SHARD, WAIT_DURATION,
 };
+use super::histograms::KeptHistogram;
 use crate::{
     error::JoinError,
     observer::WaitEnd,
@@ -30,12 +34,17 @@ const WAIT_ENDS: [(WaitEnd, &str); 3] =
 
 pub(super) struct Instruments {
     shards: Box<[ShardInstruments]>,
-    /// By shard. The router counts them, as bypasses never reach a shard.
+    passes: Box<[PassInstrument]>,
     /// In the order of [`OUTCOMES`].
-    flight_durations: [Histogram; OUTCOMES.len()],
-    flight_waiters: Histogram,
+    flight_durations: [KeptHistogram; OUTCOMES.len()],
+    flight_waiters: KeptHistogram,
     /// In the order of [`WAIT_ENDS`].
-    wait_durations: [Histogram; WAIT_ENDS.len()],
+    wait_durations: [KeptHistogram; WAIT_ENDS.len()],
+}
+
+struct PassInstrument {
+    counter: Counter,
+    reported: AtomicU64,
 }
 
 struct ShardInstruments {
@@ -54,43 +63,62 @@ struct Reported {
 
 impl Instruments {
     /// Registers all metrics with the recorder that is current on this thread.
-    pub(super) fn register(name: &str, shards: usize) -> Self {
-        contain(catalogue::describe);
-        let duration = |metric: &'static str, outcome: &'static str| {
-            let register = || histogram!(metric, COALESCER => name.to_owned(), OUTCOME => outcome);
-            catch(register).unwrap_or_else(|_| Histogram::noop())
-        };
+    pub(super) fn register(name: &str, shards: usize, reasons: &[&'static str]) -> Self {
+        contain(|| catalogue::describe(!reasons.is_empty()));
+        let duration = |metric, outcome| KeptHistogram::register(metric, name, Some(outcome));
         Self {
             shards: (0..shards).map(|shard| ShardInstruments::register(name, shard)).collect(),
+            passes: reasons.iter().map(|reason| PassInstrument::register(name, reason)).collect(),
             flight_durations: OUTCOMES.map(|outcome| duration(FLIGHT_DURATION.name, outcome)),
-            flight_waiters: catch(|| histogram!(FLIGHT_WAITERS.name, COALESCER => name.to_owned()))
-                .unwrap_or_else(|_| Histogram::noop()),
+            flight_waiters: KeptHistogram::register(FLIGHT_WAITERS.name, name, None),
             wait_durations: WAIT_ENDS.map(|(_, end)| duration(WAIT_DURATION.name, end)),
         }
     }
 
-    /// Reports a shard's counters and gauges.
-    pub(super) fn report(&self, shard: usize, totals: &Stats) {
-        self.shards[shard].report(totals, false);
+    /// Whether there was a recorder to register with.
+    pub(super) fn are_live(&self) -> bool {
+        self.flight_waiters.has_recorder()
     }
 
-    /// Reports them for the last time: later reports of this shard are ignored.
-    pub(super) fn report_last(&self, shard: usize, totals: &Stats) {
-        self.shards[shard].report(totals, true);
+    /// Keeps the histograms alive that were idle. To be called where the recorder of the registration is current.
+    pub(super) fn renew(&self, name: &str) {
+        let durations = self.flight_durations.iter().chain(&self.wait_durations);
+        durations.chain([&self.flight_waiters]).for_each(|histogram| histogram.renew(name));
+    }
+
+    /// Reports a shard's counters, and its gauges if they are its own. After the last report, later ones are ignored.
+    pub(super) fn report(&self, shard: usize, totals: &Stats, is_final: bool, sets_gauges: bool) {
+        self.shards[shard].report(totals, is_final, sets_gauges);
+    }
+
+    /// Reports how many requests there have been in all that passed through for this reason.
+    pub(super) fn report_passes(&self, reason: usize, total: u64) {
+        let PassInstrument { counter, reported } = &self.passes[reason];
+        // Of reports at the same time, each increments by what is its own.
+        let new = total.saturating_sub(reported.fetch_max(total, Ordering::Relaxed));
+        // Also by 0, as below.
+        contain(|| counter.increment(new));
     }
 
     pub(super) fn completed(&self, latency: Duration, outcome: Option<&JoinError>, waiters: usize) {
         let outcome = outcome.map_or(VALUE, |error| error.kind().as_str());
         if let Some(index) = OUTCOMES.iter().position(|known| *known == outcome) {
-            contain(|| self.flight_durations[index].record(latency));
+            self.flight_durations[index].record(latency);
         }
-        contain(|| self.flight_waiters.record(waiters as f64));
+        self.flight_waiters.record(waiters as f64);
     }
 
     pub(super) fn waited(&self, wait: Duration, end: WaitEnd) {
         if let Some(index) = WAIT_ENDS.iter().position(|(known, _)| *known == end) {
-            contain(|| self.wait_durations[index].record(wait));
+            self.wait_durations[index].record(wait);
         }
+    }
+}
+
+impl PassInstrument {
+    fn register(name: &str, reason: &'static str) -> Self {
+        let register = || counter!(PASSES.0, COALESCER => name.to_owned(), REASON => reason);
+        Self { counter: catch(register).unwrap_or_else(|_| Counter::noop()), reported: AtomicU64::new(0) }
     }
 }
 
@@ -111,19 +139,23 @@ impl ShardInstruments {
         }
     }
 
-    fn report(&self, totals: &Stats, is_final: bool) {
+    fn report(&self, totals: &Stats, is_final: bool, sets_gauges: bool) {
         let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
         if reported.is_final {
             return;
         }
         reported.is_final = is_final;
         for ((counter, handle), reported) in COUNTERS.iter().zip(&self.counters).zip(&mut reported.totals) {
-            // Saturating, as `coalesced` falls when a follower turns out to be reentrant and is rejected (G12). An increment
+            // Saturating, as `coalesced` falls when a follower turns out to be reentrant (G12) or to call for itself; what was
+            // reported too much is made up for by the next ones. An increment
             // instead of a total, so that a new coalescer with the same name continues the counter of the previous one.
             let new = (counter.value)(totals).saturating_sub(*reported);
             *reported += new;
             // Also by 0: exporters with an idle timeout would otherwise drop the metric.
             contain(|| handle.increment(new));
+        }
+        if !sets_gauges {
+            return;
         }
         for (gauge, handle) in GAUGES.iter().zip(&self.gauges) {
             contain(|| handle.set((gauge.value)(totals)));
@@ -140,7 +172,7 @@ mod tests {
 
     fn instruments() -> (Instruments, PrometheusHandle) {
         let recorder = PrometheusBuilder::new().build_recorder();
-        (with_local_recorder(&recorder, || Instruments::register("users", 1)), recorder.handle())
+        (with_local_recorder(&recorder, || Instruments::register("users", 1, &[])), recorder.handle())
     }
 
     fn exported(exporter: &PrometheusHandle, name: &str) -> String {
@@ -156,7 +188,7 @@ mod tests {
         for (coalesced, expected) in [(2, "2"), (1, "2"), (3, "3")] {
             let mut totals = Stats::default();
             totals.coalesced = coalesced;
-            instruments.report(0, &totals);
+            instruments.report(0, &totals, false, true);
             assert_eq!(exported(&exporter, "shardflight_coalesced_total"), expected);
         }
     }

@@ -1,10 +1,18 @@
-//! Counters, gauges and histograms for the `metrics` facade: the feature `metrics`.
+//! Counters, gauges and histograms for the [`metrics`](https://docs.rs/metrics) facade: the feature `metrics`.
 //!
-//! Implements [`Observer`](crate::observer::Observer); the core doesn't depend on this module.
+//! [`Metrics`] lists them, and says how to install a recorder, what a name is for, and what becomes of the series of coalescers that
+//! come and go. [`buckets`] has bounds for the exporter.
 
+// Implements `observer::Observer`; the core doesn't depend on this module.
+
+mod buckets;
 mod builder;
 mod catalogue;
+mod export;
+mod histograms;
 mod instruments;
+mod names;
 mod reporter;
 
+pub use buckets::buckets;
 pub use builder::Metrics;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::instruments::Instruments;
+use super::export::Export;
 use crate::{
     error::{Closed, JoinError},
     observer::{Observer, Source, WaitEnd},
@@ -11,7 +11,7 @@ use crate::{
 };
 
 pub(super) struct Reporter {
-    pub(super) instruments: Arc<Instruments>,
+    pub(super) export: Arc<Export>,
     pub(super) every: Duration,
     pub(super) runtime: Runtime,
     pub(super) timers: Runtime,
@@ -20,12 +20,12 @@ pub(super) struct Reporter {
 impl Observer for Reporter {
     /// Spawns a task per shard, so that a blocked shard doesn't delay the reports of the others.
     fn opened(&self, shard: usize, source: Box<dyn Source>) {
-        let (instruments, every, timers) = (Arc::clone(&self.instruments), self.every, self.timers.clone());
+        let (export, every, timers) = (Arc::clone(&self.export), self.every, self.timers.clone());
         self.runtime.spawn(async move {
             loop {
                 pause(every, &timers).await;
                 match source.totals().await {
-                    Ok(totals) => instruments.report(shard, &totals),
+                    Ok(totals) => export.report(shard, &totals),
                     // `closed` makes the final report.
                     Err(Closed) => return,
                 }
@@ -34,15 +34,23 @@ impl Observer for Reporter {
     }
 
     fn completed(&self, latency: Duration, outcome: Option<&JoinError>, waiters: usize) {
-        self.instruments.completed(latency, outcome, waiters);
+        self.export.completed(latency, outcome, waiters);
     }
 
     fn waited(&self, wait: Duration, end: WaitEnd) {
-        self.instruments.waited(wait, end);
+        self.export.waited(wait, end);
+    }
+
+    fn passed(&self, reason: usize) {
+        self.export.passed(reason);
+    }
+
+    fn abandoned(&self) {
+        self.export.abandoned();
     }
 
     fn closed(&self, shard: usize, totals: Stats) {
-        self.instruments.report_last(shard, &totals);
+        self.export.report_last(shard, &totals);
     }
 }
 
@@ -54,7 +62,7 @@ fn pause(every: Duration, timers: &Runtime) -> Sleep {
 
 #[cfg(test)]
 mod tests {
-    use std::pin::Pin;
+    use std::{any::TypeId, pin::Pin};
 
     use metrics::with_local_recorder;
     use metrics_exporter_prometheus::PrometheusBuilder;
@@ -89,9 +97,10 @@ mod tests {
     async fn a_late_report_does_not_overwrite_the_final_one() {
         let test = async {
             let recorder = PrometheusBuilder::new().build_recorder();
-            let instruments = Arc::new(with_local_recorder(&recorder, || Instruments::register("users", 1)));
+            let value = TypeId::of::<()>();
+            let export = Arc::new(with_local_recorder(&recorder, || Export::new("users", 1, value)));
             let (runtime, every) = (Runtime::current(), Duration::from_secs(1));
-            let reporter = Reporter { instruments, every, timers: runtime.clone(), runtime };
+            let reporter = Reporter { export, every, timers: runtime.clone(), runtime };
             let (release, released) = watch::channel(false);
             reporter.opened(0, Box::new(Slow(released)));
             yield_now().await;

@@ -15,6 +15,7 @@ use super::{
     shared_stream::SharedStream,
     vary::Varied,
 };
+use crate::task::current::{self, Current};
 
 /// The value type of the coalescer that a layer uses, as in [`Coalescer<Key, Answer>`](crate::Coalescer). Opaque: only the
 /// layer makes and reads it.
@@ -23,6 +24,8 @@ pub struct Answer {
     pub(super) outcome: Outcome,
     /// What a follower has to have in common with the leader, besides the key.
     pub(super) varied: Option<Arc<Varied>>,
+    /// Followers that make a call of their own after all are counted by it.
+    pub(super) flight: Option<Current>,
 }
 
 #[derive(Clone)]
@@ -45,8 +48,9 @@ pub(super) enum Outcome {
 }
 
 impl Answer {
+    /// To be called in the work, as it notes the flight.
     pub(super) fn of(outcome: Outcome) -> Self {
-        Self { outcome, varied: None }
+        Self { outcome, varied: None, flight: current::get() }
     }
 
     pub(super) fn varying(self, varied: Option<Varied>) -> Self {
@@ -58,7 +62,7 @@ impl Answer {
         Self::of(Outcome::Shared { parts, content })
     }
 
-    /// `read` was read of the body already, and so many callers wait. To be called inside a runtime.
+    /// `read` was read of the body already, and so many callers wait. To be called in the work.
     pub(super) fn streamed<B>(
         mut parts: response::Parts,
         read: VecDeque<Bytes>,

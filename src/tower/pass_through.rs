@@ -13,8 +13,11 @@ use super::reason::Reason;
 /// Counts the requests that were answered by a call of their own, by [`Reason`]. Cheap to clone and to read.
 ///
 /// Each request counts once. If a response is the reason, each caller of its flight counts, the leader included, as none of
-/// them shares; for a `Vary` other than `*`, only the followers that sent other values. These callers did join: they are also among the joins in the [`Stats`](crate::Stats) of the layer's
-/// [`handle`](crate::tower::CoalesceLayer::handle), which count the shared responses.
+/// them shares; for a `Vary` other than `*`, only the followers that sent other values. These callers did join: in the [`Stats`](crate::Stats) of the layer's
+/// [`handle`](crate::tower::CoalesceLayer::handle) the leader is an execution and the followers are bypasses, not coalesced.
+///
+/// If the layer was given the handle of a coalescer that exports metrics, `shardflight_passes_total` has these counts, by the
+/// label `reason`.
 #[derive(Clone, Default)]
 pub struct Passes(Arc<[AtomicU64; Reason::ALL.len()]>);
 

@@ -117,7 +117,7 @@ where
         let (key, hash, handle) = match admit(&call, &state) {
             Ok(admitted) => admitted,
             Err(reason) => {
-                state.pass_through.count(reason);
+                state.count_pass(reason);
                 return call.alone().await;
             }
         };
@@ -169,8 +169,9 @@ where
     ReqB: Send + 'static,
     ResB: Body<Data = Bytes> + Send + 'static,
 {
+    let flight = answer.flight;
     if let Some(call) = answer.varied.and_then(|varied| slot.take_unless_matched(&varied)) {
-        state.pass_through.count(Reason::Vary);
+        state.count_recall(Reason::Vary, flight);
         return call.alone().await;
     }
     match answer.outcome {
@@ -183,9 +184,13 @@ where
             let refetches = refetches.downcast::<Refetches<ResB>>().ok();
             let refetches = refetches.filter(|_| state.config.on_slow_reader == OnSlowReader::CallAlone);
             if let (Some(refetches), SlotState::Call(call)) = (&refetches, slot.take()) {
-                let passes = state.pass_through.clone();
+                // Weak, as a body must not keep the coalescer alive.
+                let (state, passes) = (Arc::downgrade(state), state.pass_through.clone());
                 refetches.add(Box::new(move || {
-                    passes.count(Reason::TooLarge);
+                    match state.upgrade() {
+                        Some(state) => state.count_recall(Reason::TooLarge, flight),
+                        None => passes.count(Reason::TooLarge),
+                    }
                     Box::pin(async move { call.make().await.map_err(share) })
                 }));
             }
@@ -193,20 +198,21 @@ where
             Ok(Response::from_parts(parts, CoalescedBody::streamed(reader)))
         }
         Outcome::Failed(error) => Err(SharedError::new(error)),
-        Outcome::LeaderOnly(reason) => {
-            state.pass_through.count(reason);
-            match slot.take() {
-                SlotState::Response(response) => {
-                    // Once for each flight. What the user says of one response says nothing of the next.
-                    if reason != Reason::ResponseVetoed {
-                        state.unshareable.note(hash, false);
-                    }
-                    Ok(response)
+        Outcome::LeaderOnly(reason) => match slot.take() {
+            SlotState::Response(response) => {
+                state.count_pass(reason);
+                // Once for each flight. What the user says of one response says nothing of the next.
+                if reason != Reason::ResponseVetoed {
+                    state.unshareable.note(hash, false);
                 }
-                SlotState::Call(call) => call.alone().await,
-                SlotState::Empty => unreachable!("a leader's response is in its slot before its flight completes"),
+                Ok(response)
             }
-        }
+            SlotState::Call(call) => {
+                state.count_recall(reason, flight);
+                call.alone().await
+            }
+            SlotState::Empty => unreachable!("a leader's response is in its slot before its flight completes"),
+        },
     }
 }
 

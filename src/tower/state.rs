@@ -6,13 +6,15 @@ use std::sync::{
 };
 
 use super::{
-    answer::Answer, config::Config, key::Key, pass_through::Passes, under_way::UnderWay, unshareable::Unshareable,
+    answer::Answer, config::Config, key::Key, pass_through::Passes, reason::Reason, under_way::UnderWay,
+    unshareable::Unshareable,
 };
 use crate::{
     coalescer::Coalescer,
     config::OnAbandon,
     error::{ClosedReason, JoinError},
     handle::Handle,
+    task::current::Current,
 };
 
 /// How many layers this process has made.
@@ -56,6 +58,22 @@ impl LayerState {
         match &self.handle {
             Source::Given(handle) => Some(handle.clone()),
             Source::Own(own) => own.read().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+
+    /// Counts a request that gets a response of its own, and exports the count if the coalescer has metrics.
+    pub(super) fn count_pass(&self, reason: Reason) {
+        self.pass_through.count(reason);
+        if let Some(handle) = self.existing_handle() {
+            handle.count_pass(reason as usize);
+        }
+    }
+
+    /// The same for one that has followed this flight before.
+    pub(super) fn count_recall(&self, reason: Reason, flight: Option<Current>) {
+        self.count_pass(reason);
+        if let Some(handle) = self.existing_handle() {
+            handle.count_recall(flight);
         }
     }
 

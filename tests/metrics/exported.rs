@@ -1,11 +1,22 @@
 //! The exported metrics, parsed from the exporter's text.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use metrics::{LocalRecorderGuard, set_default_local_recorder, set_global_recorder};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+
+/// The exporter, set up by the line in the README and by nothing else.
+fn as_in_the_readme() -> Result<PrometheusBuilder, BuildError> {
+    let exporter = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Prefix("shardflight_".into()), shardflight::metrics::buckets())?;
+    Ok(exporter)
+}
 
 pub(crate) struct Exported {
-    recorder: PrometheusRecorder,
+    recorder: Arc<PrometheusRecorder>,
     text: PrometheusHandle,
 }
 
@@ -18,8 +29,28 @@ struct Sample {
 
 impl Exported {
     pub(crate) fn new() -> Self {
-        let recorder = PrometheusBuilder::new().set_buckets(&[1.0, 10.0]).expect("not empty").build_recorder();
+        Self::of(as_in_the_readme().expect("valid buckets"))
+    }
+
+    pub(crate) fn of(exporter: PrometheusBuilder) -> Self {
+        let recorder = Arc::new(exporter.build_recorder());
         Self { text: recorder.handle(), recorder }
+    }
+
+    /// The recorder of this thread, until the guard is dropped.
+    pub(crate) fn as_default(&self) -> LocalRecorderGuard<'_> {
+        set_default_local_recorder(&self.recorder)
+    }
+
+    pub(crate) fn text(&self) -> String {
+        self.text.render()
+    }
+
+    /// The recorder of the process.
+    pub(crate) fn install() -> Self {
+        let exported = Self::new();
+        assert!(set_global_recorder(Arc::clone(&exported.recorder)).is_ok(), "there is another one");
+        exported
     }
 
     /// Builds something that exports to this recorder.
@@ -50,11 +81,21 @@ impl Exported {
         self.text.render().lines().filter(|line| !line.is_empty() && !line.starts_with('#')).map(Sample::read).collect()
     }
 
-    /// The names of all metrics, from the type lines.
+    /// The names of all metrics.
     pub(crate) fn names(&self) -> BTreeSet<String> {
+        self.types().into_keys().collect()
+    }
+
+    /// The types of all metrics, from the type lines.
+    pub(crate) fn types(&self) -> BTreeMap<String, String> {
         let text = self.text.render();
-        let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
-        types.map(|line| line.split(' ').next().expect("a name").to_owned()).collect()
+        let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+        types.map(|(name, kind)| (name.to_owned(), kind.to_owned())).collect()
+    }
+
+    /// The names of all series: those of a histogram have suffixes.
+    pub(crate) fn series(&self) -> BTreeSet<String> {
+        self.samples().into_iter().map(|sample| sample.name).collect()
     }
 
     /// All labels with their values.

@@ -8,8 +8,12 @@ mod dashboard;
 mod events;
 mod exported;
 mod hostile;
+mod late;
+mod names;
+mod passes;
 #[path = "../behaviour/support.rs"]
 #[expect(dead_code, reason = "the behaviour tests need more of it")]
 mod support;
+mod tenants;
 mod timing;
 mod totals;

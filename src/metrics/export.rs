@@ -1,0 +1,154 @@
+//! Which recorder a coalescer's metrics go to, and under which label.
+
+use std::{
+    any::TypeId,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use super::{
+    catalogue,
+    instruments::Instruments,
+    names::{Label, RecorderId},
+};
+use crate::{error::JoinError, observer::WaitEnd, stats::Stats, trace};
+
+/// The instruments of one coalescer.
+pub(super) struct Export {
+    name: String,
+    shards: usize,
+    reasons: Vec<&'static str>,
+    /// In the order of the reasons. Counted here, so that a late recorder gets them all.
+    passes: Box<[AtomicU64]>,
+    /// Of the recorder that was current at the build. Without one they do nothing.
+    at_build: Registered,
+    /// Of the recorder that was installed after the build, if there was none before.
+    late: OnceLock<Registered>,
+    /// A shard's report has found a late recorder, and registers with it.
+    is_registering: AtomicBool,
+    open_shards: AtomicUsize,
+}
+
+struct Registered {
+    /// `None` without a recorder: nothing is exported under it.
+    label: Option<Label>,
+    instruments: Instruments,
+}
+
+impl Registered {
+    /// Registers with the recorder that is current on this thread.
+    fn new(name: &str, shards: usize, reasons: &[&'static str]) -> Self {
+        let label = Label::claim(RecorderId::current(), name);
+        let instruments = Instruments::register(label.text(), shards, reasons);
+        let label = instruments.are_live().then_some(label);
+        if let Some(label) = label.as_ref().filter(|label| label.text() != name) {
+            trace::metrics_name_taken(name, label.text());
+        }
+        Self { label, instruments }
+    }
+}
+
+impl Export {
+    pub(super) fn new(name: &str, shards: usize, value: TypeId) -> Self {
+        let reasons = catalogue::pass_reasons(value);
+        let at_build = Registered::new(name, shards, &reasons);
+        Self {
+            name: name.to_owned(),
+            shards,
+            passes: reasons.iter().map(|_| AtomicU64::new(0)).collect(),
+            reasons,
+            at_build,
+            late: OnceLock::new(),
+            is_registering: AtomicBool::new(false),
+            open_shards: AtomicUsize::new(shards),
+        }
+    }
+
+    fn current(&self) -> &Registered {
+        self.late.get().unwrap_or(&self.at_build)
+    }
+
+    /// The instruments, if there is a recorder behind them.
+    fn live(&self) -> Option<&Instruments> {
+        let Registered { label, instruments } = self.current();
+        label.is_some().then_some(instruments)
+    }
+
+    /// Registers all metrics with a recorder that was installed after the build. Instruments of the facade never change their
+    /// recorder, so those of the build would do nothing for ever.
+    fn look_for_a_late_recorder(&self) {
+        if self.at_build.label.is_some() || self.late.get().is_some() || !catalogue::has_recorder(&self.name) {
+            return;
+        }
+        // Not by the lock's initialization: others would wait for it, and recorders and subscribers are user code.
+        if self.is_registering.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let registered = Registered::new(&self.name, self.shards, &self.reasons);
+        if self.late.set(registered).is_ok() {
+            trace::late_recorder(&self.name);
+        }
+    }
+
+    /// Reports a shard's counters and gauges.
+    pub(super) fn report(&self, shard: usize, totals: &Stats) {
+        self.report_as(shard, totals, false);
+        // Once per report of the coalescer.
+        if shard == 0
+            && let Registered { label: Some(label), instruments } = self.current()
+            && label.recorder() == RecorderId::current()
+        {
+            instruments.renew(label.text());
+        }
+    }
+
+    /// Reports them for the last time: later reports of this shard are ignored. With the last shard, the name is free.
+    pub(super) fn report_last(&self, shard: usize, totals: &Stats) {
+        self.report_as(shard, totals, true);
+        if self.open_shards.fetch_sub(1, Ordering::AcqRel) == 1
+            && let Some(label) = &self.current().label
+        {
+            label.release();
+        }
+    }
+
+    fn report_as(&self, shard: usize, totals: &Stats, is_final: bool) {
+        self.look_for_a_late_recorder();
+        let Registered { label, instruments } = self.current();
+        let sets_gauges = !label.as_ref().is_some_and(Label::is_superseded);
+        instruments.report(shard, totals, is_final, sets_gauges);
+        for (reason, passes) in self.passes.iter().enumerate() {
+            instruments.report_passes(reason, passes.load(Ordering::Relaxed));
+        }
+    }
+
+    pub(super) fn completed(&self, latency: Duration, outcome: Option<&JoinError>, waiters: usize) {
+        if let Some(instruments) = self.live() {
+            instruments.completed(latency, outcome, waiters);
+        }
+    }
+
+    pub(super) fn waited(&self, wait: Duration, end: WaitEnd) {
+        if let Some(instruments) = self.live() {
+            instruments.waited(wait, end);
+        }
+    }
+
+    pub(super) fn passed(&self, reason: usize) {
+        if let Some(passes) = self.passes.get(reason) {
+            let total = passes.fetch_add(1, Ordering::Relaxed) + 1;
+            // At once: requests pass through after the shards are closed, too.
+            self.current().instruments.report_passes(reason, total);
+        }
+    }
+
+    /// The last handle is gone.
+    pub(super) fn abandoned(&self) {
+        if let Some(label) = &self.current().label {
+            label.abandon();
+        }
+    }
+}

@@ -52,8 +52,7 @@ use crate::{
 /// is dropped.
 ///
 /// A name is free again when the last handle of its coalescer is dropped, or when the coalescer is shut down. The next coalescer of
-/// that name continues the counters. If flights of the previous one still run, their counts are added, and the gauges are the
-/// new one's.
+/// that name continues the counters.
 ///
 /// # Coalescers that come and go
 ///

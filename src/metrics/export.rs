@@ -117,9 +117,8 @@ impl Export {
 
     fn report_as(&self, shard: usize, totals: &Stats, is_final: bool) {
         self.look_for_a_late_recorder();
-        let Registered { label, instruments } = self.current();
-        let sets_gauges = !label.as_ref().is_some_and(Label::is_superseded);
-        instruments.report(shard, totals, is_final, sets_gauges);
+        let Registered { instruments, .. } = self.current();
+        instruments.report(shard, totals, is_final);
         for (reason, passes) in self.passes.iter().enumerate() {
             instruments.report_passes(reason, passes.load(Ordering::Relaxed));
         }

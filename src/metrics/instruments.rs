@@ -86,9 +86,9 @@ impl Instruments {
         durations.chain([&self.flight_waiters]).for_each(|histogram| histogram.renew(name));
     }
 
-    /// Reports a shard's counters, and its gauges if they are its own. After the last report, later ones are ignored.
-    pub(super) fn report(&self, shard: usize, totals: &Stats, is_final: bool, sets_gauges: bool) {
-        self.shards[shard].report(totals, is_final, sets_gauges);
+    /// Reports a shard's counters and gauges. After the last report, later ones are ignored.
+    pub(super) fn report(&self, shard: usize, totals: &Stats, is_final: bool) {
+        self.shards[shard].report(totals, is_final);
     }
 
     /// Reports how many requests there have been in all that passed through for this reason.
@@ -139,7 +139,7 @@ impl ShardInstruments {
         }
     }
 
-    fn report(&self, totals: &Stats, is_final: bool, sets_gauges: bool) {
+    fn report(&self, totals: &Stats, is_final: bool) {
         let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
         if reported.is_final {
             return;
@@ -153,9 +153,6 @@ impl ShardInstruments {
             *reported += new;
             // Also by 0: exporters with an idle timeout would otherwise drop the metric.
             contain(|| handle.increment(new));
-        }
-        if !sets_gauges {
-            return;
         }
         for (gauge, handle) in GAUGES.iter().zip(&self.gauges) {
             contain(|| handle.set((gauge.value)(totals)));
@@ -188,7 +185,7 @@ mod tests {
         for (coalesced, expected) in [(2, "2"), (1, "2"), (3, "3")] {
             let mut totals = Stats::default();
             totals.coalesced = coalesced;
-            instruments.report(0, &totals, false, true);
+            instruments.report(0, &totals, false);
             assert_eq!(exported(&exporter, "shardflight_coalesced_total"), expected);
         }
     }

@@ -25,34 +25,28 @@ impl RecorderId {
 
 type Key = (RecorderId, String);
 
-/// The labels in use. Each is removed when its coalescer is closed, so there are never more than coalescers.
-static TAKEN: Mutex<Option<HashMap<Key, Arc<Claim>>>> = Mutex::new(None);
+/// Set when the coalescer's last handle is gone, though it may not be closed yet.
+type Claim = Arc<AtomicBool>;
 
-/// What a label's next owner has to know of the present one, and the other way round.
-#[derive(Debug, Default)]
-struct Claim {
-    /// The coalescer's last handle is gone. Its last flights may still run.
-    is_abandoned: AtomicBool,
-    /// Another coalescer has the label now, and reports its gauges under it.
-    is_superseded: AtomicBool,
-}
+/// The labels in use. Each is removed when its coalescer is closed, so there are never more than coalescers.
+static TAKEN: Mutex<Option<HashMap<Key, Claim>>> = Mutex::new(None);
 
 /// A label that is one coalescer's own, until this is dropped.
 #[derive(Debug)]
 pub(super) struct Label {
     recorder: RecorderId,
     text: String,
-    claim: Arc<Claim>,
+    is_abandoned: Claim,
 }
 
-fn with_taken<T>(act: impl FnOnce(&mut HashMap<Key, Arc<Claim>>) -> T) -> T {
+fn with_taken<T>(act: impl FnOnce(&mut HashMap<Key, Claim>) -> T) -> T {
     act(TAKEN.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default())
 }
 
 impl Label {
     /// The name if no other coalescer exports under it to this recorder, otherwise the first free one of `name#2`, `name#3`, ….
     pub(super) fn claim(recorder: RecorderId, name: &str) -> Self {
-        let claim = Arc::new(Claim::default());
+        let claim = Claim::default();
         let text = with_taken(|taken| {
             let mut labels =
                 (1_usize..).map(|number| if number == 1 { name.to_owned() } else { format!("{name}#{number}") });
@@ -61,16 +55,16 @@ impl Label {
                     vacant.insert(Arc::clone(&claim));
                     true
                 }
-                // Its coalescer reports its last counts, which add up, and leaves the gauges to this one.
-                Entry::Occupied(mut occupied) if occupied.get().is_abandoned.load(Ordering::Relaxed) => {
-                    occupied.insert(Arc::clone(&claim)).is_superseded.store(true, Ordering::Relaxed);
+                // What its coalescer still reports adds up.
+                Entry::Occupied(mut occupied) if occupied.get().load(Ordering::Relaxed) => {
+                    occupied.insert(Arc::clone(&claim));
                     true
                 }
                 Entry::Occupied(_) => false,
             };
             labels.find(is_free).unwrap_or_default()
         });
-        Self { recorder, text, claim }
+        Self { recorder, text, is_abandoned: claim }
     }
 
     pub(super) fn recorder(&self) -> RecorderId {
@@ -83,19 +77,14 @@ impl Label {
 
     /// Its coalescer has no handle any more: the next namesake may have the label.
     pub(super) fn abandon(&self) {
-        self.claim.is_abandoned.store(true, Ordering::Relaxed);
-    }
-
-    /// A namesake has the label: don't overwrite its gauges.
-    pub(super) fn is_superseded(&self) -> bool {
-        self.claim.is_superseded.load(Ordering::Relaxed)
+        self.is_abandoned.store(true, Ordering::Relaxed);
     }
 
     /// Gives the label up, if it isn't another coalescer's already.
     pub(super) fn release(&self) {
         with_taken(|taken| {
             if let Entry::Occupied(occupied) = taken.entry((self.recorder, self.text.clone()))
-                && Arc::ptr_eq(occupied.get(), &self.claim)
+                && Arc::ptr_eq(occupied.get(), &self.is_abandoned)
             {
                 occupied.remove();
             }
@@ -160,7 +149,6 @@ mod tests {
         first.abandon();
         let second = claim();
         assert_eq!(second.text(), "users");
-        assert!(first.is_superseded() && !second.is_superseded());
         // The end of the first doesn't free what is the second's.
         drop(first);
         assert_eq!(claim().text(), "users#2");

@@ -97,30 +97,6 @@ async fn a_shutdown_frees_the_name() {
     .await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_predecessor_leaves_the_gauges_alone() {
-    limited(async {
-        let exported = Exported::new();
-        let build = || exported.to(|| Coalescer::<u32, u32>::builder().shards(1).metrics("users").build().unwrap());
-        let first = build();
-        let handle = first.handle();
-        let mut join = handle.join(1_u32, pending);
-        assert_pending(&mut join);
-        settle().await;
-        // Its flight goes on without it.
-        drop((join, handle, first));
-        let second = build();
-        let handle = second.handle();
-        let mut waiting: Vec<_> = (0..3_u32).map(|key| handle.join(key, pending)).collect();
-        waiting.iter_mut().for_each(assert_pending);
-        for _ in 0..3 {
-            report().await;
-            assert_eq!(flights(&exported, "users"), 3);
-        }
-    })
-    .await;
-}
-
 #[tokio::test]
 async fn a_failed_build_takes_no_name() {
     let exported = Exported::new();

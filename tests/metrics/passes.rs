@@ -154,12 +154,13 @@ async fn a_reset_keeps_calls_of_followers_apart() {
         site.send(gets("/6", 10), PRIVATE, Duration::from_millis(10)).await;
         site.handle().reset_stats().await.unwrap();
         site.send(gets("/7", 5), PRIVATE, Duration::from_millis(10)).await;
+        site.send(gets("/8", 4), "shared", Duration::from_millis(10)).await;
         let stats = at_rest(&site.handle()).await;
-        assert_eq!((stats.joins, stats.executions, stats.coalesced, stats.bypasses), (5, 1, 0, 4));
+        assert_eq!((stats.joins, stats.executions, stats.coalesced, stats.bypasses), (9, 2, 3, 4));
         advance(Duration::from_secs(1)).await;
         settle().await;
         assert_eq!(site.exported.count("shardflight_bypasses_total", &[]), 13);
-        assert_eq!(site.exported.count("shardflight_coalesced_total", &[]), 0);
+        assert_eq!(site.exported.count("shardflight_coalesced_total", &[]), 3);
     })
     .await;
 }

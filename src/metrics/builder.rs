@@ -74,19 +74,20 @@ use crate::{
 /// restart. (A recorder that was thread-local at the build can't be found again: its idle histograms stay dropped.)
 ///
 /// Without such a timeout, one name for all tenants bounds the number of series: `tenants`, `tenants#2` and so on exist once for
-/// each coalescer that lives at the same time, and are used again.
+/// each coalescer that lives at the same time, and are used again. Each label with a number is warned of.
 ///
 /// # When values are updated
 ///
 /// Counters and gauges are updated with every report, and once more when a shard stops: after a
-/// [`shutdown`](crate::Coalescer::shutdown), or when the last handle was dropped, counters are exact and gauges 0. Histograms
-/// and pass-throughs are updated at once. [`reset_stats`](crate::Handle::reset_stats) doesn't affect exported counters, which never fall.
+/// [`shutdown`](crate::Coalescer::shutdown), or when the last handle was dropped, counters are exact and gauges 0. (Not for
+/// callers that call for themselves after a flight that the shutdown has let end: they stay coalesced.) Histograms and pass-throughs
+/// are updated at once. [`reset_stats`](crate::Handle::reset_stats) doesn't affect exported counters, which never fall.
 ///
 /// # Costs
 ///
 /// With metrics, a caller reads the clock twice, allocates once and records one value; a flight's completion records two. For
 /// each report, a task per shard reads that shard's totals, at the cost of [`stats`](crate::Handle::stats) for one shard; it
-/// keeps no coalescer alive. There are 15 series per shard, and 9 histograms with 22 series each under
+/// keeps no coalescer alive. There are 15 series per shard, and 9 histograms with 23 series each under
 /// [`buckets`](crate::metrics::buckets); a coalescer of an HTTP layer has a series for each reason more.
 ///
 /// `benches/instructions` counts 380 to 630 instructions per call for it with no recorder installed; a recorder adds its own.

@@ -71,12 +71,6 @@ impl Export {
         self.late.get().unwrap_or(&self.at_build)
     }
 
-    /// The instruments, if there is a recorder behind them.
-    fn live(&self) -> Option<&Instruments> {
-        let Registered { label, instruments } = self.current();
-        label.is_some().then_some(instruments)
-    }
-
     /// Registers all metrics with a recorder that was installed after the build. Instruments of the facade never change their
     /// recorder, so those of the build would do nothing for ever.
     fn look_for_a_late_recorder(&self) {
@@ -125,15 +119,11 @@ impl Export {
     }
 
     pub(super) fn completed(&self, latency: Duration, outcome: Option<&JoinError>, waiters: usize) {
-        if let Some(instruments) = self.live() {
-            instruments.completed(latency, outcome, waiters);
-        }
+        self.current().instruments.completed(latency, outcome, waiters);
     }
 
     pub(super) fn waited(&self, wait: Duration, end: WaitEnd) {
-        if let Some(instruments) = self.live() {
-            instruments.waited(wait, end);
-        }
+        self.current().instruments.waited(wait, end);
     }
 
     pub(super) fn passed(&self, reason: usize) {

@@ -74,6 +74,15 @@ async fn queries_fit_the_types() {
 }
 
 #[tokio::test]
+async fn queries_ask_for_outcomes_that_exist() {
+    let outcomes = exported().labels().remove("outcome").unwrap();
+    let queries = QUERY_FILES.map(read).concat().replace('\\', "");
+    let asked: BTreeSet<_> = queries.split("outcome=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    assert!(!asked.is_empty());
+    assert!(asked.iter().all(|outcome| outcomes.contains(*outcome)), "{asked:?} in {outcomes:?}");
+}
+
+#[tokio::test]
 async fn the_dashboard_shows_all_metrics() {
     let (exported, shown) = (exported().names(), queried(DASHBOARD));
     let shown: BTreeSet<_> = shown.iter().map(|series| metric(series).to_owned()).collect();

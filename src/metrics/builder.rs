@@ -28,9 +28,10 @@ use crate::{
 /// `sum(rate(shardflight_coalesced_total[5m])) / sum(rate(shardflight_joins_total[5m]))`. No label contains the key.
 ///
 /// A caller that follows a flight and then has to call for itself, as the response turns out to be its leader's only, is a bypass
-/// and not coalesced, in [`Stats`](crate::Stats) as in the metrics. It counts as coalesced until the response is known. Exported
-/// counters never fall: what a report in between has counted too much, the next coalesced joins make up for. Calls of the backend
-/// are `executions` and `bypasses`, which are exact at each report.
+/// and not coalesced, in [`Stats`](crate::Stats) as in the metrics. [`Stats`](crate::Stats) counts it as coalesced until then.
+/// Exported counters never fall, so behind a layer `shardflight_coalesced_total` leaves out as many joins as there are waiters; if a
+/// report comes between a response and its callers, the next coalesced joins make up for what it counted too much. Calls of the
+/// backend are `executions` and `bypasses`.
 ///
 /// The example `observability` in this crate's repository has a dashboard and alert rules.
 ///

@@ -112,7 +112,12 @@ impl Export {
     fn report_as(&self, shard: usize, totals: &Stats, is_final: bool) {
         self.look_for_a_late_recorder();
         let Registered { instruments, .. } = self.current();
-        instruments.report(shard, totals, is_final);
+        let mut totals = totals.clone();
+        if !self.reasons.is_empty() {
+            // Behind a layer, those that still wait may have to call for themselves, and what is exported never falls.
+            totals.coalesced = totals.coalesced.saturating_sub(totals.waiters as u64);
+        }
+        instruments.report(shard, &totals, is_final);
         for (reason, passes) in self.passes.iter().enumerate() {
             instruments.report_passes(reason, passes.load(Ordering::Relaxed));
         }

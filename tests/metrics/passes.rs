@@ -102,14 +102,15 @@ async fn shared_responses_are_coalesced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn reports_before_a_private_response_are_made_up_for() {
+async fn followers_are_coalesced_once_they_have_shared() {
     limited(async {
         let site = Site::new();
-        // Each takes several reports, in which its followers count as coalesced.
         for path in ["/a", "/b", "/c"] {
-            site.send(gets(path, 10), PRIVATE, Duration::from_secs(5)).await;
+            // Several reports come before the response.
+            site.send(gets(path, 10), PRIVATE, Duration::from_millis(4_500)).await;
+            assert_eq!(site.exported.count("shardflight_coalesced_total", &[]), 0);
         }
-        site.send(gets("/4", 101), "shared", Duration::from_millis(10)).await;
+        site.send(gets("/d", 101), "shared", Duration::from_millis(4_500)).await;
         let stats = site.report().await;
         assert_eq!((stats.executions, stats.coalesced, stats.bypasses), (4, 100, 27));
     })

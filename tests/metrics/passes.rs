@@ -118,6 +118,21 @@ async fn followers_are_coalesced_once_they_have_shared() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn followers_whose_headers_vary_save_no_calls() {
+    limited(async {
+        let site = Site::new();
+        let agent = |number: usize| ["one", "other"][number % 2];
+        let requests = (0..10)
+            .map(|number| Request::get("/varied").header("user-agent", agent(number)).body(Body::empty()).unwrap());
+        site.send(requests, [("vary", "user-agent")], Duration::from_millis(10)).await;
+        let stats = site.report().await;
+        assert_eq!((stats.executions, stats.coalesced, stats.bypasses), (1, 4, 5));
+        assert_eq!(site.passes("vary"), 5);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn passes_are_exported_by_reason() {
     limited(async {
         let site = Site::new();

@@ -1,6 +1,7 @@
 //! What the layer costs a trivial handler: `cargo bench -p benches --bench http`.
 //!
-//! An axum server on a runtime of its own answers keep-alive connections over loopback, once with the layer and once without. Each
+//! An axum server on a runtime of its own answers keep-alive connections over loopback: with the layer as it is, with one whose
+//! calls run in place, and without. Each
 //! connection sends its next request when it has the response to the last one. The table holds requests per second with the
 //! layer, divided by those without it, in interleaved rounds of one process.
 
@@ -20,7 +21,7 @@ use std::{
 use axum::{Router, routing::get};
 use clap::{Parser, value_parser};
 use serde_json::{Value, json};
-use shardflight::tower::CoalesceLayer;
+use shardflight::{Coalescer, OnAbandon, RunWork, tower::CoalesceLayer};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -130,39 +131,44 @@ async fn client(port: u16, connection: usize, workload: Workload, end: Instant) 
     answered
 }
 
+fn verdict(ratios: &[f64]) -> String {
+    let ratio = median(ratios).expect("a round or more");
+    if ratio >= BAR { format!("{ratio:.2} ≥ {BAR} met") } else { format!("{ratio:.2} < {BAR} MISSED") }
+}
+
 fn main() -> ExitCode {
     command::main(run)
 }
 
 fn run(arguments: &Arguments) -> Fallible<()> {
     let (servers, clients) = (threads(arguments.threads), threads(arguments.threads));
-    let ports = [serve(&servers, router().layer(CoalesceLayer::new())), serve(&servers, router())];
+    let in_place = Coalescer::builder().on_abandon(OnAbandon::Abort).run_work(RunWork::InPlace);
+    let in_place = CoalesceLayer::builder().handle(in_place.build_on(servers.handle())?.handle()).build();
+    let routers = [router().layer(CoalesceLayer::new()), router().layer(in_place), router()];
+    let ports = routers.map(|router| serve(&servers, router));
     let time = Duration::from_millis(arguments.milliseconds);
     let mut report = Vec::new();
-    let mut ratios_of = table(1, ["workload", "connections", "with / without", "bar"]);
+    let mut ratios_of = table(1, ["workload", "connections", "layer", "layer, in place"]);
     for connections in CONNECTIONS {
         for workload in Workload::ALL {
-            let mut ratios = Vec::new();
+            let mut ratios = [Vec::new(), Vec::new()];
             for round in 0..arguments.rounds as usize {
-                // Each goes first in every other round.
-                let mut rates = [0.0; 2];
-                for turn in 0..2 {
-                    let which = (round + turn) % 2;
+                // Each goes first in turn.
+                let mut rates = [0.0; 3];
+                for turn in 0..3 {
+                    let which = (round + turn) % 3;
                     rates[which] = clients.block_on(load(ports[which], connections, workload, time));
                 }
-                ratios.push(rates[0] / rates[1]);
+                let [layer, in_place, without] = rates;
+                ratios[0].push(layer / without);
+                ratios[1].push(in_place / without);
                 report.push(json!({
-                    "workload": workload.name(), "connections": connections, "with": rates[0], "without": rates[1],
+                    "workload": workload.name(), "connections": connections,
+                    "layer": layer, "in_place": in_place, "without": without,
                 }));
             }
-            let ratio = median(&ratios).expect("a round or more");
-            let verdict = if ratio >= BAR { "met" } else { "MISSED" };
-            ratios_of.add_row([
-                workload.name(),
-                &connections.to_string(),
-                &format!("{ratio:.2}"),
-                &format!("≥ {BAR} {verdict}"),
-            ]);
+            let [layer, in_place] = ratios.map(|ratios| verdict(&ratios));
+            ratios_of.add_row([workload.name(), &connections.to_string(), &layer, &in_place]);
         }
     }
     println!("{ratios_of}");

@@ -7,9 +7,8 @@ use http_body::Body;
 
 use super::{
     config::Config,
-    headers::{contains_member, has_any, members},
-    key::{Key, Target, userinfo},
-    known_headers::{CONDITIONS, METHOD_OVERRIDES, RANGES},
+    headers::members_of,
+    key::{Key, KeyParts, Target, userinfo},
     read_body::BodyForKey,
     reason::Reason,
 };
@@ -19,8 +18,9 @@ impl Config {
     pub(super) fn admit(&self, layer_id: u64, parts: &request::Parts, body: &impl Body) -> Result<Key, Reason> {
         let own = self.key_by.as_ref().and_then(|key_by| key_by(parts));
         let read = body_for_key(parts, body, own.is_some());
-        let has_unread_body = read.is_none() && may_have_a_body(&parts.headers, body);
-        if let Some(reason) = never_coalesced(parts, has_unread_body, own.is_some()) {
+        let said = Said::by(&parts.headers);
+        let has_unread_body = read.is_none() && may_have_a_body(&said, body);
+        if let Some(reason) = never_coalesced(&parts.method, &said, has_unread_body, own.is_some()) {
             return Err(reason);
         }
         let principal = self.principal.as_ref().and_then(|principal| principal(parts));
@@ -34,7 +34,7 @@ impl Config {
         // Nested routers strip their prefix from the URI, and with it the tenant of `/tenants/{tenant}`.
         let original = original_uri(parts);
         let target = |uri| Target::new(uri, own.is_none());
-        Ok(Key {
+        Ok(Key::new(KeyParts {
             layer_id,
             method: parts.method.clone(),
             target: target(original.unwrap_or(&parts.uri)),
@@ -43,7 +43,7 @@ impl Config {
             principal,
             own,
             body: read.unwrap_or_default(),
-        })
+        }))
     }
 
     fn has_undecided_credentials(&self, parts: &request::Parts) -> bool {
@@ -58,34 +58,62 @@ fn original_uri(parts: &request::Parts) -> Option<&Uri> {
     parts.extensions.get::<OriginalUri>().map(|OriginalUri(uri)| uri)
 }
 
+/// What a request's headers say about it, found in one pass over them.
+#[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "a request may be any of them at once")]
+struct Said {
+    overrides_its_method: bool,
+    upgrades: bool,
+    announces_a_body: bool,
+    expects: bool,
+    is_for_a_range: bool,
+    is_conditional: bool,
+    has_directives: bool,
+}
+
+impl Said {
+    fn by(headers: &HeaderMap) -> Self {
+        let mut said = Self::default();
+        for (name, value) in headers {
+            match name.as_str() {
+                "x-http-method" | "x-http-method-override" | "x-method-override" => said.overrides_its_method = true,
+                "upgrade" => said.upgrades = true,
+                "connection" => {
+                    said.upgrades |= members_of(value).any(|member| member.eq_ignore_ascii_case(b"upgrade"));
+                }
+                "transfer-encoding" => said.announces_a_body = true,
+                "content-length" => said.announces_a_body |= value != "0",
+                "expect" => said.expects = true,
+                "range" | "if-range" => said.is_for_a_range = true,
+                "if-match" | "if-none-match" | "if-modified-since" | "if-unmodified-since" => {
+                    said.is_conditional = true;
+                }
+                // Directives about a cached response's age don't matter: the layer caches nothing.
+                "cache-control" => said.has_directives |= !members_of(value).all(is_about_age),
+                "pragma" => said.has_directives = true,
+                _ => {}
+            }
+        }
+        said
+    }
+}
+
+fn is_about_age(directive: &[u8]) -> bool {
+    [&b"max-age"[..], b"max-stale"].iter().any(|known| directive.eq_ignore_ascii_case(known)) || directive.is_empty()
+}
+
 /// With a key of the user's, the method, a range and a condition are the user's business.
-fn never_coalesced(parts: &request::Parts, has_unread_body: bool, has_own_key: bool) -> Option<Reason> {
-    let headers = &parts.headers;
-    if !may_be_a_read(&parts.method, has_own_key) || has_any(headers, &METHOD_OVERRIDES) {
-        return Some(Reason::Method);
-    }
-    if headers.contains_key(header::UPGRADE) || contains_member(headers, &header::CONNECTION, "upgrade") {
-        return Some(Reason::Upgrade);
-    }
-    if has_unread_body {
-        return Some(Reason::RequestBody);
-    }
-    if headers.contains_key(header::EXPECT) {
-        return Some(Reason::Expect);
-    }
-    if has_any(headers, &RANGES) && !has_own_key {
-        return Some(Reason::Range);
-    }
-    if has_any(headers, &CONDITIONS) && !has_own_key {
-        return Some(Reason::Conditional);
-    }
-    // Directives about a cached response's age don't matter: the layer caches nothing.
-    let is_about_age = |directive: &[u8]| {
-        [&b"max-age"[..], b"max-stale"].iter().any(|known| directive.eq_ignore_ascii_case(known))
-            || directive.is_empty()
-    };
-    let has_other_directives = !members(headers, &header::CACHE_CONTROL).all(is_about_age);
-    (has_other_directives || headers.contains_key(header::PRAGMA)).then_some(Reason::RequestCacheControl)
+fn never_coalesced(method: &Method, said: &Said, has_unread_body: bool, has_own_key: bool) -> Option<Reason> {
+    let reasons = [
+        (!may_be_a_read(method, has_own_key) || said.overrides_its_method, Reason::Method),
+        (said.upgrades, Reason::Upgrade),
+        (has_unread_body, Reason::RequestBody),
+        (said.expects, Reason::Expect),
+        (said.is_for_a_range && !has_own_key, Reason::Range),
+        (said.is_conditional && !has_own_key, Reason::Conditional),
+        (said.has_directives, Reason::RequestCacheControl),
+    ];
+    reasons.into_iter().find_map(|(is_so, reason)| is_so.then_some(reason))
 }
 
 fn may_be_a_read(method: &Method, has_own_key: bool) -> bool {
@@ -104,10 +132,7 @@ fn body_for_key(parts: &request::Parts, body: &impl Body, has_own_key: bool) -> 
     (body.size_hint().exact() == Some(read.len() as u64)).then(|| read.clone())
 }
 
-fn may_have_a_body(headers: &HeaderMap, body: &impl Body) -> bool {
-    let is_empty = body.is_end_stream() || body.size_hint().exact() == Some(0);
-    // Headers that announce a body contradict an empty one: don't coalesce such a request.
-    let announces = headers.contains_key(header::TRANSFER_ENCODING)
-        || headers.get_all(header::CONTENT_LENGTH).iter().any(|length| length != "0");
-    !is_empty || announces
+/// Headers that announce a body contradict an empty one: such a request isn't coalesced either.
+fn may_have_a_body(said: &Said, body: &impl Body) -> bool {
+    said.announces_a_body || !(body.is_end_stream() || body.size_hint().exact() == Some(0))
 }

@@ -15,16 +15,16 @@ const HOP_BY_HOP: [HeaderName; 6] = [
     header::UPGRADE,
 ];
 
-pub(super) fn has_any(headers: &HeaderMap, names: &[HeaderName]) -> bool {
-    names.iter().any(|name| headers.contains_key(name))
-}
-
 /// The members of a list header, each without its argument (after `=`) or parameters (after `;`).
 ///
 /// Also splits at commas inside of quotes. That can add members, but never hides one.
 pub(super) fn members<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
-    let values = headers.get_all(name).iter().map(HeaderValue::as_bytes);
-    let members = values.flat_map(|value| value.split(|byte| *byte == b','));
+    headers.get_all(name).iter().flat_map(members_of)
+}
+
+/// Those of one line of it.
+pub(super) fn members_of(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    let members = value.as_bytes().split(|byte| *byte == b',');
     members.map(|member| member.split(|byte| matches!(byte, b'=' | b';')).next().unwrap_or_default().trim_ascii())
 }
 
@@ -70,6 +70,11 @@ pub(super) fn without_cookies(value: &HeaderValue, ignored: &HashSet<Box<[u8]>>)
 
 /// Removes the headers that hold for the connection alone.
 pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    let is_known = |name: &HeaderName| *name == header::CONNECTION || HOP_BY_HOP.contains(name);
+    // Nearly always there is none: servers add them later.
+    if !headers.keys().any(is_known) {
+        return;
+    }
     let named: Vec<_> = members(headers, &header::CONNECTION)
         .filter_map(|name| HeaderName::from_bytes(name).ok())
         .chain(HOP_BY_HOP)

@@ -1,6 +1,6 @@
 //! The key that identical requests share.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use http::{
@@ -16,8 +16,13 @@ use super::key_headers::Field;
 /// `Display` shows the method and the target, for [`Builder::describe`](crate::Builder::describe): make sure that your
 /// targets contain no secrets. `Display` and `Debug` never show headers, principals, a target's user and password, or what
 /// [`key_by`](crate::tower::CoalesceLayerBuilder::key_by) returned.
+///
+/// A clone shares the parts, and costs a reference count.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Key {
+pub struct Key(Arc<KeyParts>);
+
+#[derive(PartialEq, Eq, Hash)]
+pub(super) struct KeyParts {
     /// Two layers on one coalescer share its caps but no flights, as their keys may leave out different things.
     pub(super) layer_id: u64,
     pub(super) method: Method,
@@ -35,17 +40,27 @@ pub struct Key {
 }
 
 impl Key {
+    pub(super) fn new(parts: KeyParts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    pub(super) fn parts(&self) -> &KeyParts {
+        &self.0
+    }
+
     /// GET or HEAD, or another method for which [`key_by`](crate::tower::CoalesceLayerBuilder::key_by) returned a key.
     pub fn method(&self) -> &Method {
-        &self.method
+        &self.0.method
     }
 
     /// The target as the client sent it, without its query if [`key_by`](crate::tower::CoalesceLayerBuilder::key_by) returned a
     /// key.
     pub fn uri(&self) -> &Uri {
-        &self.target.uri
+        &self.0.target.uri
     }
+}
 
+impl KeyParts {
     /// Whether all parts but the headers are equal.
     pub(super) fn differs_at_most_in_headers(&self, other: &Self) -> bool {
         let Self { layer_id, method, target, rewritten, headers: _, principal, own, body } = self;
@@ -64,15 +79,15 @@ impl Key {
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.method, self.target)
+        write!(f, "{} {}", self.0.method, self.0.target)
     }
 }
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Key")
-            .field("method", &self.method)
-            .field("uri", &format_args!("{}", self.target))
+            .field("method", &self.0.method)
+            .field("uri", &format_args!("{}", self.0.target))
             .finish_non_exhaustive()
     }
 }

@@ -14,50 +14,46 @@ pub(super) type Field = (HeaderName, HeaderValue);
 
 #[derive(Debug)]
 pub(super) struct KeyHeaders {
-    /// Whether headers that are in none of the sets are in the key.
+    /// Whether headers that nothing is known of are in the key.
     includes_unnamed: bool,
-    /// In the key. Disjoint from `ignored`: the last call of the builder counts.
-    named: HashSet<HeaderName>,
-    ignored: HashSet<HeaderName>,
+    known: HeaderMap<Known>,
     ignored_cookies: HashSet<Box<[u8]>>,
-    credentials: HashSet<HeaderName>,
-    /// The headers that a request's principal stands for, if it has one.
-    accounted: HashSet<HeaderName>,
+}
+
+/// What is known of a header.
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    /// Whether it is in the key, where that is decided: the last call of the builder counts.
+    in_key: Option<bool>,
+    is_credential: bool,
+    /// The request's principal stands for it, if it has one.
+    is_accounted: bool,
 }
 
 impl Default for KeyHeaders {
     fn default() -> Self {
-        Self {
-            includes_unnamed: true,
-            named: HashSet::new(),
-            ignored: IGNORED.map(HeaderName::from_static).into(),
-            ignored_cookies: HashSet::new(),
-            credentials: CREDENTIALS.into(),
-            accounted: HashSet::new(),
-        }
+        let mut headers = Self { includes_unnamed: true, known: HeaderMap::default(), ignored_cookies: HashSet::new() };
+        headers.ignore(IGNORED.map(HeaderName::from_static));
+        CREDENTIALS.into_iter().for_each(|name| headers.know(name).is_credential = true);
+        headers
     }
 }
 
 impl KeyHeaders {
     pub(super) fn include(&mut self, names: impl IntoIterator<Item = HeaderName>) {
-        for name in names {
-            self.ignored.remove(&name);
-            self.named.insert(name);
-        }
+        names.into_iter().for_each(|name| self.know(name).in_key = Some(true));
     }
 
     pub(super) fn include_only(&mut self, names: impl IntoIterator<Item = HeaderName>) {
         self.includes_unnamed = false;
-        let target = TARGET.into_iter().filter(|name| !self.ignored.contains(name));
-        self.named.extend(target);
+        TARGET.into_iter().for_each(|name| {
+            self.know(name).in_key.get_or_insert(true);
+        });
         self.include(names);
     }
 
     pub(super) fn ignore(&mut self, names: impl IntoIterator<Item = HeaderName>) {
-        for name in names {
-            self.named.remove(&name);
-            self.ignored.insert(name);
-        }
+        names.into_iter().for_each(|name| self.know(name).in_key = Some(false));
     }
 
     pub(super) fn ignore_cookies(&mut self, names: impl IntoIterator<Item = Box<[u8]>>) {
@@ -66,26 +62,35 @@ impl KeyHeaders {
 
     pub(super) fn add_credentials(&mut self, names: impl IntoIterator<Item = HeaderName>) {
         for name in names {
-            self.ignored.remove(&name);
-            self.credentials.insert(name);
+            let known = self.know(name);
+            known.in_key = known.in_key.filter(|&in_key| in_key);
+            known.is_credential = true;
         }
     }
 
     pub(super) fn account_for(&mut self, names: impl IntoIterator<Item = HeaderName>) {
-        self.accounted = names.into_iter().collect();
+        self.known.values_mut().for_each(|known| known.is_accounted = false);
+        names.into_iter().for_each(|name| self.know(name).is_accounted = true);
+    }
+
+    fn know(&mut self, name: HeaderName) -> &mut Known {
+        self.known.entry(name).or_insert_with(Known::default)
+    }
+
+    fn of(&self, name: &HeaderName) -> Known {
+        self.known.get(name).copied().unwrap_or_default()
     }
 
     /// Whether the user has decided on this header.
     pub(super) fn is_decided(&self, name: &HeaderName) -> bool {
-        self.named.contains(name) || self.ignored.contains(name)
+        self.of(name).in_key.is_some()
     }
 
     /// Whether a request carries credentials that the user has not decided on.
     pub(super) fn has_undecided_credentials(&self, headers: &HeaderMap) -> bool {
-        headers.keys().any(|name| {
-            self.credentials.contains(name)
-                && !self.is_decided(name)
-                && headers.get_all(name).iter().any(|value| self.kept_of(name, value).is_some())
+        headers.iter().any(|(name, value)| {
+            let known = self.of(name);
+            known.is_credential && known.in_key.is_none() && self.kept_of(name, value, known).is_some()
         })
     }
 
@@ -96,8 +101,9 @@ impl KeyHeaders {
         let needs_own_key = |name| RANGES.contains(name) || CONDITIONS.contains(name);
         let mut selected = Vec::with_capacity(headers.len());
         for (name, value) in headers {
-            if self.includes(name, has_principal) || (has_own_key && needs_own_key(name)) {
-                selected.extend(self.kept_of(name, value).map(|value| (name.clone(), value)));
+            let known = self.of(name);
+            if self.includes(name, known, has_principal) || (has_own_key && needs_own_key(name)) {
+                selected.extend(self.kept_of(name, value, known).map(|value| (name.clone(), value)));
             }
         }
         // Stable: keeps the order of one header's values.
@@ -113,30 +119,30 @@ impl KeyHeaders {
 
     /// Whether all requests with one key agree in this header, or have none.
     pub(super) fn always_includes(&self, name: &HeaderName) -> bool {
+        let known = self.of(name);
         let is_in_part = match *name {
             header::COOKIE => !self.ignored_cookies.is_empty(),
-            header::FORWARDED => !self.named.contains(name),
+            header::FORWARDED => known.in_key != Some(true),
             _ => false,
         };
-        !is_in_part && self.includes(name, false) && self.includes(name, true)
+        !is_in_part && [false, true].into_iter().all(|has_principal| self.includes(name, known, has_principal))
     }
 
-    fn includes(&self, name: &HeaderName, has_principal: bool) -> bool {
-        if has_principal && self.accounted.contains(name) {
+    fn includes(&self, name: &HeaderName, known: Known, has_principal: bool) -> bool {
+        if has_principal && known.is_accounted {
             return false;
         }
-        if self.is_decided(name) {
-            return self.named.contains(name);
-        }
         // The target's part of `Forwarded`, and credentials that a principal doesn't account for, are in any key.
-        self.includes_unnamed || *name == header::FORWARDED || (has_principal && self.credentials.contains(name))
+        known.in_key.unwrap_or_else(|| {
+            self.includes_unnamed || *name == header::FORWARDED || (has_principal && known.is_credential)
+        })
     }
 
     /// The part of a value that is in the key.
-    fn kept_of(&self, name: &HeaderName, value: &HeaderValue) -> Option<HeaderValue> {
+    fn kept_of(&self, name: &HeaderName, value: &HeaderValue, known: Known) -> Option<HeaderValue> {
         match *name {
             header::COOKIE => without_cookies(value, &self.ignored_cookies),
-            header::FORWARDED if !self.named.contains(name) => forwarded_target(value),
+            header::FORWARDED if known.in_key != Some(true) => forwarded_target(value),
             _ => Some(value.clone()),
         }
     }

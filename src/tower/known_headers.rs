@@ -46,12 +46,6 @@ pub(super) const TARGET: [HeaderName; 11] = [
     HeaderName::from_static("x-rewrite-url"),
 ];
 
-pub(super) const METHOD_OVERRIDES: [HeaderName; 3] = [
-    HeaderName::from_static("x-http-method"),
-    HeaderName::from_static("x-http-method-override"),
-    HeaderName::from_static("x-method-override"),
-];
-
 pub(super) const RANGES: [HeaderName; 2] = [header::RANGE, header::IF_RANGE];
 
 pub(super) const CONDITIONS: [HeaderName; 4] =

@@ -114,7 +114,7 @@ where
     let mut attempts = 1..=ATTEMPTS;
     loop {
         let is_last = attempts.next().is_none_or(|attempt| attempt == ATTEMPTS);
-        let (key, hash, handle) = match admit(&call, &state) {
+        let (key, handle) = match admit(&call, &state) {
             Ok(admitted) => admitted,
             Err(reason) => {
                 state.count_pass(reason);
@@ -127,8 +127,8 @@ where
         let slot = RequestSlot::new(call);
         let (work_slot, work_state, asked) = (slot.clone(), Arc::clone(&state), Asked::by(&key));
         let _under_way = state.under_way.enter(&key);
-        let error = match handle.join(key, move || lead(work_slot, work_state, asked)).await {
-            Ok(answer) => return deliver(answer, slot, hash, &state).await,
+        let error = match handle.join(key.clone(), move || lead(work_slot, work_state, asked)).await {
+            Ok(answer) => return deliver(answer, slot, &key, &state).await,
             Err(error) => error,
         };
         match slot.take() {
@@ -142,24 +142,23 @@ where
 }
 
 /// What a request joins, or why it passes through.
-fn admit<S, ReqB: Body>(call: &Call<S, ReqB>, state: &LayerState) -> Result<(Key, u64, Handle<Key, Answer>), Reason> {
+fn admit<S, ReqB: Body>(call: &Call<S, ReqB>, state: &LayerState) -> Result<(Key, Handle<Key, Answer>), Reason> {
     if nesting::has_met(&call.parts.extensions, state.layer_id) {
         return Err(Reason::Nested);
     }
     let key = state.config.admit(state.layer_id, &call.parts, &call.body)?;
-    let hash = state.unshareable.hash(&key);
-    if state.unshareable.contains(hash) {
+    if state.unshareable.contains(&key) {
         return Err(Reason::RecentlyUnshareable);
     }
     let handle = state.handle().ok_or(Reason::NoRuntime)?;
-    Ok((key, hash, handle))
+    Ok((key, handle))
 }
 
 /// One caller's response.
 async fn deliver<S, ReqB, ResB>(
     answer: Answer,
     slot: RequestSlot<S, ReqB, ResB>,
-    hash: u64,
+    key: &Key,
     state: &Arc<LayerState>,
 ) -> Served<ResB, S::Error>
 where
@@ -176,11 +175,11 @@ where
     }
     match answer.outcome {
         Outcome::Shared { parts, content } => {
-            state.unshareable.note(hash, true);
+            state.unshareable.note(key, true);
             Ok(answer::response(parts, content))
         }
         Outcome::Streamed { parts, stream, refetches } => {
-            state.unshareable.note(hash, true);
+            state.unshareable.note(key, true);
             let refetches = refetches.downcast::<Refetches<ResB>>().ok();
             let refetches = refetches.filter(|_| state.config.on_slow_reader == OnSlowReader::CallAlone);
             if let (Some(refetches), SlotState::Call(call)) = (&refetches, slot.take()) {
@@ -203,7 +202,7 @@ where
                 state.count_pass(reason);
                 // Once for each flight. What the user says of one response says nothing of the next.
                 if reason != Reason::ResponseVetoed {
-                    state.unshareable.note(hash, false);
+                    state.unshareable.note(key, false);
                 }
                 Ok(response)
             }

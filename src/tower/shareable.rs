@@ -23,6 +23,9 @@ const TARGET_ERRORS: [StatusCode; 6] = [
     StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS,
 ];
 
+const SET_COOKIE_2: HeaderName = HeaderName::from_static("set-cookie2");
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
 /// What a response's leader asked for, as far as it decides whether the response may be shared.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked {
@@ -32,6 +35,7 @@ pub(super) struct Asked {
 
 impl Asked {
     pub(super) fn by(key: &Key) -> Self {
+        let key = key.parts();
         Self { has_principal: key.principal.is_some(), has_own_key: key.own.is_some() }
     }
 }
@@ -43,19 +47,21 @@ impl Config {
         if is_status_not_shareable(parts.status, asked) {
             return Some(Reason::Status);
         }
-        if headers.contains_key(header::SET_COOKIE) || headers.contains_key("set-cookie2") {
+        if headers.contains_key(header::SET_COOKIE) || headers.contains_key(SET_COOKIE_2) {
             return Some(Reason::SetCookie);
         }
-        let forbids = |directive: &str| contains_member(headers, &header::CACHE_CONTROL, directive);
         let may_share_private = self.shares_private_within_principal && asked.has_principal;
-        if ["no-store", "no-cache"].into_iter().any(forbids) || (!may_share_private && forbids("private")) {
+        let forbids = |directive: &[u8]| {
+            [&b"no-store"[..], b"no-cache"].iter().any(|forbidding| directive.eq_ignore_ascii_case(forbidding))
+                || (!may_share_private && directive.eq_ignore_ascii_case(b"private"))
+        };
+        if members(headers, &header::CACHE_CONTROL).any(forbids) {
             return Some(Reason::ResponseCacheControl);
         }
         if vary::matches_none(headers) {
             return Some(Reason::Vary);
         }
-        if members(headers, &header::CONTENT_TYPE).any(is_a_stream)
-            || contains_member(headers, &HeaderName::from_static("x-accel-buffering"), "no")
+        if members(headers, &header::CONTENT_TYPE).any(is_a_stream) || contains_member(headers, &ACCEL_BUFFERING, "no")
         {
             return Some(Reason::Streaming);
         }

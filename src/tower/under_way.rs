@@ -51,10 +51,11 @@ impl UnderWay {
 
 /// The header that keeps `key` from the latest request that it could otherwise have followed. `None` if it follows one.
 fn header_apart<'a>(entries: &'a VecDeque<Entry>, key: &'a Key) -> Option<&'a HeaderName> {
-    let mut similar = entries.iter().rev().filter(|entry| entry.key.differs_at_most_in_headers(key)).peekable();
+    let mut similar =
+        entries.iter().rev().filter(|entry| entry.key.parts().differs_at_most_in_headers(key.parts())).peekable();
     let latest = similar.peek()?;
-    let apart = first_difference(&latest.key.headers, &key.headers)?;
-    similar.all(|entry| entry.key.headers != key.headers).then_some(apart)
+    let apart = first_difference(&latest.key.parts().headers, &key.parts().headers)?;
+    similar.all(|entry| entry.key.parts().headers != key.parts().headers).then_some(apart)
 }
 
 /// The first name, in the order of both, whose values differ.

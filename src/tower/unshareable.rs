@@ -65,27 +65,27 @@ impl Unshareable {
         }
     }
 
-    pub(super) fn hash(&self, key: &Key) -> u64 {
-        self.hasher.hash_one(key)
+    /// Whether requests with this key are to pass through for now.
+    pub(super) fn contains(&self, key: &Key) -> bool {
+        // Relaxed, here as below: a request beside the change may go either way.
+        self.is_used.load(Ordering::Relaxed) && self.contains_hash(self.hasher.hash_one(key))
     }
 
-    /// Whether requests with this key are to pass through for now.
-    pub(super) fn contains(&self, hash: u64) -> bool {
-        // Relaxed, here as below: a request beside the change may go either way.
-        if !self.is_used.load(Ordering::Relaxed) {
-            return false;
+    /// A flight of the key has ended.
+    pub(super) fn note(&self, key: &Key, is_shareable: bool) {
+        if !is_shareable || self.is_used.load(Ordering::Relaxed) {
+            self.note_hash(self.hasher.hash_one(key), is_shareable);
         }
+    }
+
+    fn contains_hash(&self, hash: u64) -> bool {
         let (place, tag) = self.place(hash);
         let found = Place::from_word(place.load(Ordering::Relaxed));
         let age = self.steps().wrapping_sub(found.since) % STEPS;
         found.tag == tag && found.in_a_row >= IN_A_ROW && u128::from(age) * STEP_MS < WHILE.as_millis()
     }
 
-    /// A flight of the key has ended.
-    pub(super) fn note(&self, hash: u64, is_shareable: bool) {
-        if is_shareable && !self.is_used.load(Ordering::Relaxed) {
-            return;
-        }
+    fn note_hash(&self, hash: u64, is_shareable: bool) {
         let (place, tag) = self.place(hash);
         let found = Place::from_word(place.load(Ordering::Relaxed));
         let word = match (found.tag == tag, is_shareable) {
@@ -121,19 +121,19 @@ mod tests {
     async fn a_key_is_contained_after_two_in_a_row_and_for_a_while() {
         let unshareable = Unshareable::new();
         let (hash, other) = (7 << 32 | 7, 8 << 32 | 7);
-        assert!(!unshareable.contains(hash));
-        unshareable.note(hash, false);
-        assert!(!unshareable.contains(hash), "once may be by chance");
-        unshareable.note(hash, false);
-        assert!(unshareable.contains(hash));
-        assert!(!unshareable.contains(other), "another key of the same place");
+        assert!(!unshareable.contains_hash(hash));
+        unshareable.note_hash(hash, false);
+        assert!(!unshareable.contains_hash(hash), "once may be by chance");
+        unshareable.note_hash(hash, false);
+        assert!(unshareable.contains_hash(hash));
+        assert!(!unshareable.contains_hash(other), "another key of the same place");
         tokio::time::advance(WHILE).await;
-        assert!(!unshareable.contains(hash), "to be tried again");
-        unshareable.note(hash, false);
-        assert!(unshareable.contains(hash), "once more is enough");
-        unshareable.note(hash, true);
-        unshareable.note(hash, false);
-        assert!(!unshareable.contains(hash), "one in between was shareable");
+        assert!(!unshareable.contains_hash(hash), "to be tried again");
+        unshareable.note_hash(hash, false);
+        assert!(unshareable.contains_hash(hash), "once more is enough");
+        unshareable.note_hash(hash, true);
+        unshareable.note_hash(hash, false);
+        assert!(!unshareable.contains_hash(hash), "one in between was shareable");
     }
 
     #[tokio::test(start_paused = true)]
@@ -141,11 +141,11 @@ mod tests {
         let unshareable = Unshareable::new();
         let nearly_round = Duration::from_millis(u64::from(STEPS) * 16 - 1_000);
         tokio::time::advance(nearly_round).await;
-        unshareable.note(7, false);
-        unshareable.note(7, false);
+        unshareable.note_hash(7, false);
+        unshareable.note_hash(7, false);
         tokio::time::advance(Duration::from_secs(2)).await;
-        assert!(unshareable.contains(7));
+        assert!(unshareable.contains_hash(7));
         tokio::time::advance(WHILE).await;
-        assert!(!unshareable.contains(7));
+        assert!(!unshareable.contains_hash(7));
     }
 }

@@ -36,7 +36,7 @@ async fn answer(_: Request<Body>) -> Result<Response<Body>, Infallible> {
 }
 
 /// Has so many requests made with and without the layer, and compares the difference with the table.
-fn weigh(name: &str, layer: &CoalesceLayer, requests: impl AsyncFn(&CoalesceLayer, u64)) {
+fn weigh(name: &str, layer: &CoalesceLayer, requests: &impl AsyncFn(&CoalesceLayer, u64)) {
     let runtime = runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
     let make = |count| runtime.block_on(requests(layer, count));
     (0..WARM_UP).for_each(|_| make(REQUESTS));
@@ -55,7 +55,7 @@ fn weigh(name: &str, layer: &CoalesceLayer, requests: impl AsyncFn(&CoalesceLaye
 
 #[test]
 fn a_lone_request_allocates_as_often_as_the_table_says() {
-    weigh("a lone request", &CoalesceLayer::new(), async |layer, requests| {
+    weigh("a lone request", &CoalesceLayer::new(), &async |layer, requests| {
         for _ in 0..requests {
             drop(layer.layer(service_fn(answer)).oneshot(request("/a", &[])).await);
         }
@@ -64,7 +64,7 @@ fn a_lone_request_allocates_as_often_as_the_table_says() {
 
 #[test]
 fn a_follower_allocates_as_often_as_the_table_says() {
-    weigh("a follower", &CoalesceLayer::new(), async |layer, requests| {
+    weigh("a follower", &CoalesceLayer::new(), &async |layer, requests| {
         let mut service = layer.layer(service_fn(answer));
         let mut callers = Vec::with_capacity(1 + usize::try_from(requests).expect("a number of requests"));
         for _ in 0..=requests {
@@ -80,7 +80,7 @@ fn a_follower_allocates_as_often_as_the_table_says() {
 
 #[test]
 fn a_request_that_passes_through_allocates_as_often_as_the_table_says() {
-    weigh("a request that passes through", &CoalesceLayer::new(), async |layer, requests| {
+    weigh("a request that passes through", &CoalesceLayer::new(), &async |layer, requests| {
         for _ in 0..requests {
             drop(layer.layer(service_fn(answer)).oneshot(request("/a", &[("range", "bytes=0-1")])).await);
         }
@@ -93,7 +93,7 @@ fn a_disabled_layer_allocates_as_often_as_the_table_says() {
     let handle = shardflight::Coalescer::builder().shards(1).build_on(runtime.handle()).expect("a runtime").handle();
     handle.set_enabled(false);
     let layer = CoalesceLayer::builder().handle(handle).build();
-    weigh("a disabled layer", &layer, async |layer, requests| {
+    weigh("a disabled layer", &layer, &async |layer, requests| {
         for _ in 0..requests {
             drop(layer.layer(service_fn(answer)).oneshot(request("/a", &[])).await);
         }

@@ -89,7 +89,7 @@ use crate::{
 /// With metrics, a caller reads the clock twice, allocates once and records one value; a flight's completion records two. For
 /// each report, a task per shard reads that shard's totals, at the cost of [`stats`](crate::Handle::stats) for one shard; it
 /// keeps no coalescer alive. There are 15 series per shard, and 9 histograms with 23 series each under
-/// [`buckets`](crate::metrics::buckets); a coalescer of an HTTP layer has a series for each reason more.
+/// [`buckets`](crate::metrics::buckets()); a coalescer of an HTTP layer has a series for each reason more.
 ///
 /// `benches/instructions` counts 380 to 630 instructions per call for it with no recorder installed; a recorder adds its own.
 /// With the feature but without [`Builder::metrics`], a call takes at most 0.8 % more instructions. `benches/README.md` has the

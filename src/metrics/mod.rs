@@ -5,7 +5,7 @@
 
 // Implements `observer::Observer`; the core doesn't depend on this module.
 
-mod buckets;
+mod bounds;
 mod builder;
 mod catalogue;
 mod export;
@@ -14,5 +14,5 @@ mod instruments;
 mod names;
 mod reporter;
 
-pub use buckets::buckets;
+pub use bounds::buckets;
 pub use builder::Metrics;

@@ -64,6 +64,7 @@ fn original_uri(parts: &request::Parts) -> Option<&Uri> {
 struct Said {
     overrides_its_method: bool,
     upgrades: bool,
+    names_its_headers: bool,
     announces_a_body: bool,
     expects: bool,
     is_for_a_range: bool,
@@ -80,6 +81,7 @@ impl Said {
                 "upgrade" => said.upgrades = true,
                 "connection" => {
                     said.upgrades |= members_of(value).any(|member| member.eq_ignore_ascii_case(b"upgrade"));
+                    said.names_its_headers |= !members_of(value).all(is_about_the_connection);
                 }
                 "transfer-encoding" => said.announces_a_body = true,
                 "content-length" => said.announces_a_body |= value != "0",
@@ -102,11 +104,19 @@ fn is_about_age(directive: &[u8]) -> bool {
     [&b"max-age"[..], b"max-stale"].iter().any(|known| directive.eq_ignore_ascii_case(known)) || directive.is_empty()
 }
 
+/// A proxy below removes what `Connection` names (RFC 9110, section 7.6.1), so such a request has another response than one that
+/// names nothing. These are no headers, or only headers that no response depends on.
+fn is_about_the_connection(member: &[u8]) -> bool {
+    let known = [&b"close"[..], b"keep-alive", b"te", b"upgrade", b"http2-settings"];
+    member.is_empty() || known.iter().any(|known| member.eq_ignore_ascii_case(known))
+}
+
 /// With a key of the user's, the method, a range and a condition are the user's business.
 fn never_coalesced(method: &Method, said: &Said, has_unread_body: bool, has_own_key: bool) -> Option<Reason> {
     let reasons = [
         (!may_be_a_read(method, has_own_key) || said.overrides_its_method, Reason::Method),
         (said.upgrades, Reason::Upgrade),
+        (said.names_its_headers, Reason::Connection),
         (has_unread_body, Reason::RequestBody),
         (said.expects, Reason::Expect),
         (said.is_for_a_range && !has_own_key, Reason::Range),

@@ -50,6 +50,8 @@ pub(super) struct Content {
 pub(super) enum End {
     #[default]
     Plain,
+    /// In the response to HEAD: there is no body, and nothing is said of its length.
+    Head,
     Trailers(HeaderMap),
     /// The body failed; all callers that share it get the error.
     Failed(ArcError),
@@ -61,7 +63,7 @@ impl Content {
             return Some(Ok(Frame::data(mem::take(&mut self.data))));
         }
         match mem::take(&mut self.end) {
-            End::Plain => None,
+            End::Plain | End::Head => None,
             End::Trailers(trailers) => Some(Ok(Frame::trailers(trailers))),
             End::Failed(error) => Some(Err(SharedError::new(error))),
         }
@@ -69,8 +71,10 @@ impl Content {
 
     fn size_hint(&self) -> SizeHint {
         let length = self.data.len() as u64;
-        if matches!(self.end, End::Plain) {
-            return SizeHint::with_exact(length);
+        match self.end {
+            End::Plain => return SizeHint::with_exact(length),
+            End::Head => return SizeHint::new(),
+            End::Trailers(_) | End::Failed(_) => {}
         }
         // With an exact size servers send a `Content-Length`, and then no trailers.
         let mut at_least = SizeHint::new();
@@ -117,7 +121,7 @@ where
         match &self.source {
             Source::Own { body } => body.is_end_stream(),
             Source::Streamed { reader } => reader.is_end_stream(),
-            Source::Whole { content } => content.data.is_empty() && matches!(content.end, End::Plain),
+            Source::Whole { content } => content.data.is_empty() && matches!(content.end, End::Plain | End::Head),
         }
     }
 

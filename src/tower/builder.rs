@@ -16,7 +16,8 @@ use crate::{error::JoinError, handle::Handle};
 
 /// Builds a [`CoalesceLayer`].
 ///
-/// Each closure is called at most once per request or response. A panic in a closure about requests or errors unwinds into the
+/// Each closure is called once per request or response at most, but for requests that join again, as the layer's own coalescer was
+/// lost with its runtime. A panic in a closure about requests or errors unwinds into the
 /// request's own task; a panic in [`share_if`](Self::share_if) fails the flight, whose callers get a 500.
 ///
 /// # Examples
@@ -78,8 +79,8 @@ impl CoalesceLayerBuilder {
         self
     }
 
-    /// What becomes of a caller that reads a body over [`max_body_bytes`](Self::max_body_bytes) too slowly to share it. It slows no
-    /// other caller in either case.
+    /// What becomes of a caller that reads a body over [`max_body_bytes`](Self::max_body_bytes) too slowly to share it. In either
+    /// case it slows the others by 100 ms at most, however many such callers there are.
     ///
     /// # Default
     ///

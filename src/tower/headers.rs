@@ -33,17 +33,23 @@ pub(super) fn contains_member(headers: &HeaderMap, name: &HeaderName, member: &s
     members(headers, name).any(|listed| listed.eq_ignore_ascii_case(member.as_bytes()))
 }
 
-/// The parameters of `Forwarded` that describe the target. Those that name the client are left out: each client would have a
-/// key of its own.
+/// The parameters of `Forwarded` that describe the target, element by element: a service may take those of one proxy. Parameters
+/// that name the client are left out: each client would have a key of its own.
 pub(super) fn forwarded_target(value: &HeaderValue) -> Option<HeaderValue> {
-    let pieces = value.as_bytes().split(|byte| matches!(byte, b';' | b',')).map(<[u8]>::trim_ascii);
     let names_a_client = |piece: &&[u8]| {
         let name = piece.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
         name.eq_ignore_ascii_case(b"for") || name.eq_ignore_ascii_case(b"by")
     };
-    let target = pieces.filter(|piece| !names_a_client(piece)).collect::<Vec<_>>().join(&b';');
-    // Always a valid header value, as its bytes come from one. An empty one adds nothing to the key.
-    HeaderValue::from_bytes(&target).ok().filter(|target| !target.is_empty())
+    let target_of = |element: &[u8]| {
+        let pieces = element.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+        pieces.filter(|piece| !names_a_client(piece)).collect::<Vec<_>>().join(&b';')
+    };
+    let elements: Vec<_> = value.as_bytes().split(|byte| *byte == b',').map(target_of).collect();
+    if elements.iter().all(Vec::is_empty) {
+        return None;
+    }
+    // Always a valid header value, as its bytes come from one.
+    HeaderValue::from_bytes(&elements.join(&b',')).ok()
 }
 
 /// The value of a `Cookie` header without the cookies of these names. `None` if no other cookie is left.
@@ -105,6 +111,8 @@ mod tests {
             ("for=192.0.2.60;proto=http;host=a.example", Some("proto=http;host=a.example")),
             ("For=\"[2001:db8::1]:4711\", for=192.0.2.43;by=203.0.113.43", None),
             ("for=\"x;host=evil.example\"", Some("host=evil.example\"")),
+            ("for=a;proto=http, for=b;host=b.example", Some("proto=http,host=b.example")),
+            ("for=a, proto=http;host=b.example", Some(",proto=http;host=b.example")),
         ] {
             let kept = kept.map(HeaderValue::from_static);
             assert_eq!(forwarded_target(&HeaderValue::from_static(value)), kept, "{value}");

@@ -91,6 +91,7 @@
 //! | --- | --- | --- |
 //! | a method other than GET, HEAD, or with `key_by` POST; `X-HTTP-Method-Override` or its variants | [`Reason::Method`] | it may be a write |
 //! | `Upgrade`, or `Connection: upgrade` | [`Reason::Upgrade`] | it takes over its connection |
+//! | `Connection` with the name of a header | [`Reason::Connection`] | a proxy below removes that header |
 //! | a body, a `Content-Length` that isn't 0, `Transfer-Encoding` | [`Reason::RequestBody`] | the body isn't in the key, unless [`ReadBodyLayer`] read it for `key_by` |
 //! | `Expect` | [`Reason::Expect`] | it negotiates with the server |
 //! | `Range`, `If-Range` | [`Reason::Range`] | it asks for a part; joins with `key_by` |
@@ -121,8 +122,9 @@
 //! # What is remembered
 //!
 //! Followers of a response that goes to its leader only have waited in vain. So where that happened twice in a row for a key, but
-//! for a `share_if`, requests of that key pass through at once for 10 seconds, and then one is tried again. Other keys are not
-//! affected, so no client can turn coalescing off for others. A layer remembers up to 1,024 keys in 8 KiB; a key beyond that may
+//! for a `share_if` or a status, requests of that key pass through at once for 10 seconds, and then one is tried again. Other keys are
+//! not affected. So a client can have others' requests pass only by a header that is ignored, and on which the response's cookies or
+//! cache directives depend. A layer remembers up to 1,024 keys in 8 KiB; a key beyond that may
 //! take the place of another. Two keys whose hashes agree in 41 bits count as one: the worst is a request that passes through.
 //!
 //! # Headers that carry credentials

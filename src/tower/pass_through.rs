@@ -12,7 +12,8 @@ use super::reason::Reason;
 
 /// Counts the requests that were answered by a call of their own, by [`Reason`]. Cheap to clone and to read.
 ///
-/// Each request counts once. If a response is the reason, each caller of its flight counts, the leader included, as none of
+/// Each request counts once, at each layer that it meets; where it meets one layer twice, the second time counts as
+/// [`Reason::Nested`]. If a response is the reason, each caller of its flight counts, the leader included, as none of
 /// them shares; for a `Vary` other than `*`, only the followers that sent other values. These callers did join: in the [`Stats`](crate::Stats) of the layer's
 /// [`handle`](crate::tower::CoalesceLayer::handle) the leader is an execution and the followers are bypasses, not coalesced.
 ///

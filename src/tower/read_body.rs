@@ -9,7 +9,7 @@ use std::{
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::Request;
+use http::{Request, header};
 use http_body::{Frame, SizeHint};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -27,8 +27,8 @@ pub(super) struct BodyForKey(pub(super) Bytes);
 /// below it** can have them in its key. They are only in the key of requests for which
 /// [`key_by`](crate::tower::CoalesceLayerBuilder::key_by) returned `Some`; other requests with a body pass through.
 ///
-/// Each request holds up to `max_bytes` of memory while it waits. A body that is larger, that fails, or that has trailers reaches
-/// the service as it is, and its request passes through. The bytes themselves are compared, and no digest of them: so no client
+/// Each request holds up to `max_bytes` of memory while it waits. A body that is larger or of unknown length, that fails, or that has
+/// trailers reaches the service as it is, and its request passes through. So does a request with `Expect`. The bytes themselves are compared, and no digest of them: so no client
 /// can make up a body that shares the response to another one.
 ///
 /// # Examples
@@ -96,8 +96,10 @@ where
 
 async fn read(request: Request<Body>, max_bytes: usize) -> Request<Body> {
     let (mut parts, body) = request.into_parts();
-    let hint = http_body::Body::size_hint(&body);
-    if hint.exact() == Some(0) || usize::try_from(hint.lower()).map_or(true, |length| length > max_bytes) {
+    // Only what says that it is short: a client may wait for the response before it sends the rest.
+    let upper = http_body::Body::size_hint(&body).upper().and_then(|upper| usize::try_from(upper).ok());
+    let is_short = upper.is_some_and(|upper| (1..=max_bytes).contains(&upper));
+    if !is_short || parts.headers.contains_key(header::EXPECT) {
         return Request::from_parts(parts, body);
     }
     let body = match collect(body, max_bytes).await {

@@ -4,13 +4,14 @@ use std::{
     hash::{DefaultHasher, Hasher},
     mem,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header, response};
 use http_body::{Body, Frame, SizeHint};
+use tokio::task::coop::poll_proceed;
 
 use super::{
     body::End,
@@ -18,52 +19,71 @@ use super::{
     shared_stream::{BodyError, Next, Place, SharedStream},
 };
 
-/// A call of the inner service, for a reader that has lost its place.
-pub(super) type Refetch<B> = Box<dyn FnOnce() -> Refetching<B> + Send>;
+/// A call of the inner service, for a reader that has lost its place. It is told whether the reader brought it itself: the response
+/// to another caller's request must be one that may be shared.
+pub(super) type Refetch<B> = Box<dyn FnOnce(bool) -> Refetching<B> + Send>;
 
 type Refetching<B> = Pin<Box<dyn Future<Output = Result<Response<B>, ArcError>> + Send>>;
 
 /// The calls that the readers of one body may make.
 ///
-/// Each follower brings the one that it had no need for; the leader has made its own. That is enough for all: of those that read,
-/// one is the fastest, and does not lose its place.
-pub(super) struct Refetches<B>(Mutex<Vec<Refetch<B>>>);
+/// Each follower brings the one that it had no need for; the leader has made its own, and takes another's. There is one for each
+/// that needs it: of those that read, one is the fastest, and does not lose its place.
+pub(super) struct Refetches<B>(Mutex<Vec<Entry<B>>>);
+
+struct Entry<B> {
+    /// Its reader's number. `None` when that has left.
+    reader: Option<usize>,
+    call: Refetch<B>,
+}
 
 impl<B> Refetches<B> {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self(Mutex::new(Vec::new())))
     }
 
-    pub(super) fn add(&self, refetch: Refetch<B>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(refetch);
+    fn lock(&self) -> MutexGuard<'_, Vec<Entry<B>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// No more than there are others that may need one.
-    fn keep(&self, readers: usize) {
-        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = readers.min(calls.len());
-        let unneeded = calls.split_off(at);
+    /// A reader's own call if it has one, and otherwise another's, preferably of one that has left.
+    fn take(&self, reader: usize) -> Option<(bool, Refetch<B>)> {
+        let mut calls = self.lock();
+        let of = |owner| calls.iter().position(|entry| entry.reader == owner);
+        let found = of(Some(reader)).or_else(|| of(None)).or_else(|| calls.len().checked_sub(1))?;
+        let Entry { reader: owner, call } = calls.swap_remove(found);
+        Some((owner == Some(reader), call))
+    }
+
+    /// A reader has left. Its call may still be of use to the leader, which has none: one such is kept.
+    fn leave(&self, reader: usize) {
+        let mut calls = self.lock();
+        let has_spare = calls.iter().any(|entry| entry.reader.is_none());
+        let Some(own) = calls.iter().position(|entry| entry.reader == Some(reader)) else { return };
+        let unneeded = if has_spare { Some(calls.swap_remove(own)) } else { None };
+        if unneeded.is_none() {
+            calls[own].reader = None;
+        }
         drop(calls);
         // Outside of the lock, as requests are the user's.
         drop(unneeded);
     }
-
-    fn take(&self) -> Option<Refetch<B>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
-    }
 }
 
 pub(super) struct Reader<B> {
-    stream: Arc<SharedStream>,
     place: Place,
+    /// Of the whole body, if it was known at its beginning.
+    length: Option<u64>,
     status: StatusCode,
+    /// Those headers of the shared response that a response has to have, too, with which a reader goes on by itself.
+    representation: Vec<(HeaderName, HeaderValue)>,
     refetches: Option<Arc<Refetches<B>>>,
     source: Source<B>,
 }
 
 enum Source<B> {
-    Shared,
-    /// It has lost that place, and makes a call.
+    Shared(Arc<SharedStream>),
+    /// It has lost its place in that, and makes a call.
     Refetching(Refetching<B>),
     /// In the part of its own body that it has read before.
     Skipping {
@@ -75,13 +95,38 @@ enum Source<B> {
     Done,
 }
 
+/// The headers that say which representation a body is.
+const REPRESENTATION: [HeaderName; 7] = [
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LANGUAGE,
+    header::CONTENT_RANGE,
+    header::ETAG,
+    header::LAST_MODIFIED,
+];
+
+fn representation(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+    REPRESENTATION.iter().flat_map(|name| headers.get_all(name).iter().map(move |value| (name, value)))
+}
+
 type Frames = Option<Result<Frame<Bytes>, ArcError>>;
 
 impl<B> Reader<B> {
     /// Without `refetches`, a reader that has lost its place ends in an error.
-    pub(super) fn new(stream: Arc<SharedStream>, status: StatusCode, refetches: Option<Arc<Refetches<B>>>) -> Self {
+    pub(super) fn new(
+        stream: Arc<SharedStream>,
+        head: &response::Parts,
+        refetches: Option<Arc<Refetches<B>>>,
+        own_call: Option<Refetch<B>>,
+    ) -> Self {
         let place = stream.reader();
-        Self { stream, place, status, refetches, source: Source::Shared }
+        if let (Some(refetches), Some(call)) = (&refetches, own_call) {
+            refetches.lock().push(Entry { reader: Some(place.number()), call });
+        }
+        let representation = representation(&head.headers).map(|(name, value)| (name.clone(), value.clone())).collect();
+        let (length, status) = (stream.length(), head.status);
+        Self { place, length, status, representation, refetches, source: Source::Shared(stream) }
     }
 
     pub(super) fn is_end_stream(&self) -> bool {
@@ -89,7 +134,7 @@ impl<B> Reader<B> {
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
-        match self.stream.length() {
+        match self.length {
             Some(length) if !self.is_end_stream() => {
                 SizeHint::with_exact(length.saturating_sub(self.place.position.bytes))
             }
@@ -98,14 +143,32 @@ impl<B> Reader<B> {
     }
 
     fn fail(&mut self, error: impl Into<ArcError>) -> Poll<Frames> {
-        self.source = Source::Done;
+        self.leave_for(Source::Done);
         Poll::Ready(Some(Err(error.into())))
     }
 
+    /// Lets go of the shared body: with its last reader, the rest of it is dropped.
+    fn leave_for(&mut self, source: Source<B>) {
+        if let Source::Shared(stream) = mem::replace(&mut self.source, source) {
+            stream.leave(&mut self.place);
+        }
+    }
+
+    /// Its place is lost. What it may hold, such as a connection, is free before another call is made.
+    fn go_on_alone(&mut self) -> Option<BodyError> {
+        self.leave_for(Source::Done);
+        let Some((is_own, call)) = self.refetches.as_ref().and_then(|refetches| refetches.take(self.place.number()))
+        else {
+            return Some(BodyError::TooSlow);
+        };
+        self.source = Source::Refetching(call(is_own));
+        None
+    }
+
     fn end(&mut self, end: End) -> Poll<Frames> {
-        self.source = Source::Done;
+        self.leave_for(Source::Done);
         Poll::Ready(match end {
-            End::Plain => None,
+            End::Plain | End::Head => None,
             End::Trailers(trailers) => Some(Ok(Frame::trailers(trailers))),
             End::Failed(error) => Some(Err(error)),
         })
@@ -120,16 +183,17 @@ where
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Frames> {
         loop {
             match &mut self.source {
-                Source::Shared => match ready!(self.stream.poll(&mut self.place, cx)) {
+                Source::Shared(stream) => match ready!(stream.poll(&mut self.place, cx)) {
                     Next::Data(data) => return Poll::Ready(Some(Ok(Frame::data(data)))),
                     Next::End(end) => return self.end(end),
-                    Next::Lost => match self.refetches.take().and_then(|refetches| refetches.take()) {
-                        Some(refetch) => self.source = Source::Refetching(refetch()),
-                        None => return self.fail(BodyError::TooSlow),
-                    },
+                    Next::Lost => {
+                        if let Some(error) = self.go_on_alone() {
+                            return self.fail(error);
+                        }
+                    }
                 },
                 Source::Refetching(call) => match ready!(call.as_mut().poll(cx)) {
-                    Ok(response) if response.status() == self.status => {
+                    Ok(response) if self.is_the_same(&response) => {
                         let (left, digest, body) =
                             (self.place.position.bytes, DefaultHasher::new(), Box::pin(response.into_body()));
                         self.source = Source::Skipping { left, digest, body };
@@ -154,11 +218,22 @@ where
         }
     }
 
+    /// Whether a response has the shared one's head, as far as that describes its body.
+    fn is_the_same(&self, response: &Response<B>) -> bool {
+        let ours = self.representation.iter().map(|(name, value)| (name, value));
+        let lengths = self.length.zip(response.body().size_hint().exact());
+        response.status() == self.status
+            && ours.eq(representation(response.headers()))
+            && lengths.is_none_or(|(ours, theirs)| ours == theirs)
+    }
+
     /// Skips what the reader has. What comes back is the first frame after that, or an error.
     fn poll_skipping(&mut self, cx: &mut Context<'_>) -> Poll<Frames> {
         let Source::Skipping { left, digest, body } = &mut self.source else { return Poll::Ready(None) };
         let mut rest = Bytes::new();
         while *left > 0 {
+            // Yields now and then, as this may be much, and a body may always be ready.
+            ready!(poll_proceed(cx)).made_progress();
             match ready!(body.as_mut().poll_frame(cx)) {
                 Some(Ok(frame)) => {
                     let Ok(mut data) = frame.into_data() else { return self.fail(BodyError::Changed) };
@@ -187,9 +262,9 @@ where
 
 impl<B> Drop for Reader<B> {
     fn drop(&mut self) {
-        self.stream.leave(&mut self.place);
-        if let Some(refetches) = self.refetches.take() {
-            refetches.keep(Arc::strong_count(&refetches) - 1);
+        self.leave_for(Source::Done);
+        if let Some(refetches) = &self.refetches {
+            refetches.leave(self.place.number());
         }
     }
 }

@@ -13,6 +13,8 @@ pub enum Reason {
     Method,
     /// The request asks for an upgrade of its connection: `Upgrade`.
     Upgrade,
+    /// `Connection` names headers, which a proxy removes.
+    Connection,
     /// The request has a body, or may have one.
     RequestBody,
     /// `Expect`.
@@ -53,9 +55,10 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in the order of their declaration.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Method,
         Self::Upgrade,
+        Self::Connection,
         Self::RequestBody,
         Self::Expect,
         Self::Range,
@@ -80,6 +83,7 @@ impl Reason {
         match self {
             Self::Method => "method",
             Self::Upgrade => "upgrade",
+            Self::Connection => "connection",
             Self::RequestBody => "request_body",
             Self::Expect => "expect",
             Self::Range => "range",

@@ -23,14 +23,15 @@ use super::{
     error_response,
     key::Key,
     nesting,
-    reader::{Reader, Refetches},
+    reader::{Reader, Refetch, Refetches},
     reason::Reason,
     request_slot::{RequestSlot, SlotState},
     shareable::Asked,
+    shared_stream::BodyError,
     state::LayerState,
     vary::Varied,
 };
-use crate::handle::Handle;
+use crate::{handle::Handle, task::current::Current};
 
 /// A service wrapped by [`CoalesceLayer`](crate::tower::CoalesceLayer).
 ///
@@ -131,13 +132,16 @@ where
             Ok(answer) => return deliver(answer, slot, &key, &state).await,
             Err(error) => error,
         };
-        match slot.take() {
-            SlotState::Call(again) if !is_last && state.renews(&handle, &error) => call = again,
-            _ => {
-                let (parts, data) = state.config.error_response(&error).into_parts();
-                return Ok(answer::response(parts, Content { data, ..Content::default() }));
-            }
+        // Not otherwise: a caller that only waits no longer leaves its work to others, which need the request.
+        if !is_last
+            && state.renews(&handle, &error)
+            && let SlotState::Call(again) = slot.take()
+        {
+            call = again;
+            continue;
         }
+        let (parts, data) = state.config.error_response(&error).into_parts();
+        return Ok(answer::response(parts, Content { data, ..Content::default() }));
     }
 }
 
@@ -182,26 +186,20 @@ where
             state.unshareable.note(key, true);
             let refetches = refetches.downcast::<Refetches<ResB>>().ok();
             let refetches = refetches.filter(|_| state.config.on_slow_reader == OnSlowReader::CallAlone);
-            if let (Some(refetches), SlotState::Call(call)) = (&refetches, slot.take()) {
-                // Weak, as a body must not keep the coalescer alive.
-                let (state, passes) = (Arc::downgrade(state), state.pass_through.clone());
-                refetches.add(Box::new(move || {
-                    match state.upgrade() {
-                        Some(state) => state.count_recall(Reason::TooLarge, flight),
-                        None => passes.count(Reason::TooLarge),
-                    }
-                    Box::pin(async move { call.make().await.map_err(share) })
-                }));
-            }
-            let reader = Reader::new(stream, parts.status, refetches);
+            let own_call = match slot.take() {
+                SlotState::Call(call) if refetches.is_some() => Some(refetch(call, flight, Asked::by(key), state)),
+                _ => None,
+            };
+            let reader = Reader::new(stream, &parts, refetches, own_call);
             Ok(Response::from_parts(parts, CoalescedBody::streamed(reader)))
         }
         Outcome::Failed(error) => Err(SharedError::new(error)),
         Outcome::LeaderOnly(reason) => match slot.take() {
             SlotState::Response(response) => {
                 state.count_pass(reason);
-                // Once for each flight. What the user says of one response says nothing of the next.
-                if reason != Reason::ResponseVetoed {
+                // Once for each flight. What the user says of one response says nothing of the next, and a status may be about
+                // one client: it must not have others' requests pass.
+                if !matches!(reason, Reason::ResponseVetoed | Reason::Status) {
                     state.unshareable.note(key, false);
                 }
                 Ok(response)
@@ -213,6 +211,44 @@ where
             SlotState::Empty => unreachable!("a leader's response is in its slot before its flight completes"),
         },
     }
+}
+
+/// A follower's call, for a reader of the shared body that is too slow for it.
+fn refetch<S, ReqB, ResB>(
+    call: Call<S, ReqB>,
+    flight: Option<Current>,
+    asked: Asked,
+    state: &Arc<LayerState>,
+) -> Refetch<ResB>
+where
+    S: Service<Request<ReqB>, Response = Response<ResB>> + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    ReqB: Send + 'static,
+    ResB: Send + 'static,
+{
+    // Weak, as a body must not keep the coalescer alive.
+    let (state, passes) = (Arc::downgrade(state), state.pass_through.clone());
+    Box::new(move |is_own| {
+        match state.upgrade() {
+            Some(state) => state.count_recall(Reason::TooLarge, flight),
+            None => passes.count(Reason::TooLarge),
+        }
+        Box::pin(async move {
+            let response = call.make().await.map_err(share)?;
+            let (parts, body) = response.into_parts();
+            // The answer to one client's request must not reach another but as it would in a flight.
+            let may_be_shared = |state: Arc<LayerState>| {
+                state.config.not_shareable(asked, &parts).is_none()
+                    && Varied::new(&state.config.key_headers, &parts.headers, Vec::new()).is_none()
+            };
+            if is_own || state.upgrade().is_some_and(may_be_shared) {
+                Ok(Response::from_parts(parts, body))
+            } else {
+                Err(BodyError::Changed.into())
+            }
+        })
+    })
 }
 
 /// The work of a flight: makes the leader's call, and reads the body if it is to be shared whole.
@@ -247,7 +283,7 @@ where
     ResB::Error: Into<BoxError>,
 {
     if is_head {
-        return Answer::shared(head_only(parts, &body), Content::default());
+        return Answer::shared(head_only(parts, &body), Content { end: End::Head, ..Content::default() });
     }
     let max_bytes = state.config.max_body_bytes;
     if state.config.is_too_large(&parts.headers, &body) {
@@ -271,7 +307,9 @@ async fn callers(state: &LayerState) -> usize {
 
 /// A response to HEAD has no body, whatever its service has made. A server above the layer may take the length from the body.
 fn head_only(mut parts: response::Parts, body: &impl Body) -> response::Parts {
-    if let (Some(length), false) = (body.size_hint().exact(), parts.headers.contains_key(header::CONTENT_LENGTH)) {
+    // Of a body that is empty it is not known whether that is its length, or was made so for HEAD.
+    let length = body.size_hint().exact().filter(|&length| length > 0);
+    if let (Some(length), false) = (length, parts.headers.contains_key(header::CONTENT_LENGTH)) {
         parts.headers.insert(header::CONTENT_LENGTH, length.into());
     }
     parts

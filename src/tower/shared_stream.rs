@@ -27,7 +27,10 @@ use super::{
     error::{ArcError, BoxError, share},
     stream_buffer::{Buffer, Position, Read, Room},
 };
-use crate::sync::{clock, now};
+use crate::{
+    sync::{clock, now},
+    unwind::{contain, drop_contained},
+};
 
 /// How long the task waits, in all, for readers that are slower than the buffer is large: they may only not have been polled yet.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -59,6 +62,13 @@ struct State {
 pub(super) struct Place {
     reader: usize,
     pub(super) position: Position,
+}
+
+impl Place {
+    /// Of the reader.
+    pub(super) fn number(&self) -> usize {
+        self.reader
+    }
 }
 
 pub(super) enum Next {
@@ -172,8 +182,9 @@ impl SharedStream {
         let task = state.task.take_if(|(seen, _)| *seen != room);
         let (old, wakes) = (mem::take(&mut state.buffer.old), mem::take(&mut state.wakes));
         drop(state);
-        drop(old);
-        wakes.into_iter().chain(task.map(|(_, waker)| waker)).for_each(Waker::wake);
+        // Contained: one that panics must not take the others' wake-ups with it.
+        wakes.into_iter().chain(task.map(|(_, waker)| waker)).for_each(|waker| contain(|| waker.wake()));
+        old.into_iter().for_each(drop_contained);
         result
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     hash::{DefaultHasher, Hasher},
+    mem,
 };
 
 use bytes::Bytes;
@@ -136,7 +137,20 @@ impl Buffer {
         self.readers -= 1;
         let before = usize::try_from(number.saturating_sub(self.first)).unwrap_or(usize::MAX);
         self.chunks.iter_mut().skip(before).for_each(|chunk| chunk.unread -= 1);
+        self.step_back();
         self.drop_read();
+    }
+
+    /// If the fastest reader has left, another is it.
+    fn step_back(&mut self) {
+        while let Some(before) = self.fastest.checked_sub(self.first + 1) {
+            let Some(chunk) = usize::try_from(before).ok().and_then(|index| self.chunks.get(index)) else { return };
+            if chunk.unread < self.readers {
+                return;
+            }
+            self.fastest -= 1;
+            self.ahead += chunk.size();
+        }
     }
 
     pub(super) fn room(&self) -> Room {
@@ -151,12 +165,15 @@ impl Buffer {
 
     /// Makes room: those that are slowest lose their places.
     pub(super) fn lose_slow(&mut self) {
+        // Those that have not come by now may never come.
+        let late = mem::take(&mut self.to_come);
+        self.readers -= late;
+        self.chunks.iter_mut().for_each(|chunk| chunk.unread -= late);
+        self.drop_read();
         // Half of it at once, so that the next in line isn't lost for the very next chunk.
         while self.size > self.max_size / 2 && self.first < self.fastest {
             self.drop_first();
         }
-        // What has not come by now is late.
-        self.drop_read();
     }
 
     fn drop_read(&mut self) {
@@ -282,6 +299,34 @@ mod tests {
         buffer.leave(&mut leader);
         buffer.leave(&mut follower);
         assert_eq!((buffer.size, buffer.ahead, buffer.room()), (0, 0, Room::Free));
+    }
+
+    #[test]
+    fn where_the_fastest_leaves_the_next_sets_the_pace() {
+        let mut buffer = buffer(2, 9);
+        let (mut fast, mut slow) = (buffer.join(), buffer.join());
+        read_all(&mut buffer, &mut fast, 0..9);
+        read_all(&mut buffer, &mut slow, 0..1);
+        assert_eq!(buffer.room(), Room::Free);
+        buffer.leave(&mut fast);
+        assert_eq!((buffer.room(), buffer.ahead), (Room::Ahead, 8_000));
+        read_all(&mut buffer, &mut slow, 1..9);
+        assert_eq!((buffer.room(), buffer.ahead), (Room::Free, 0));
+    }
+
+    #[test]
+    fn those_that_never_come_hold_nothing_up_for_long() {
+        let mut buffer = buffer(3, 10);
+        let mut leader = buffer.join();
+        read_all(&mut buffer, &mut leader, 0..10);
+        assert_eq!(buffer.room(), Room::Full);
+        buffer.lose_slow();
+        assert_eq!((buffer.size, buffer.room()), (0, Room::Free));
+        let mut late = buffer.join();
+        assert_eq!(buffer.read(&mut late), Read::Lost);
+        buffer.push(chunk(10));
+        read_all(&mut buffer, &mut leader, 10..11);
+        assert_eq!(buffer.size, 0);
     }
 
     #[test]

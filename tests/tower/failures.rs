@@ -9,7 +9,7 @@ use std::{
 use axum::{Router, body::Body, extract::State, routing::get};
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
-use shardflight::{Coalescer, JoinError, tower::CoalesceLayer};
+use shardflight::{Coalescer, Freshness, JoinError, tower::CoalesceLayer};
 use tokio::runtime::Builder;
 
 use crate::support::{
@@ -91,6 +91,37 @@ async fn the_longest_retry_after_is_a_number_of_seconds() {
         fixture.until(|stats| stats.waiters == 1).await;
         let second = send(&router, get_request("/b", &[])).await;
         assert_eq!(second.headers()[header::RETRY_AFTER], u64::MAX.to_string());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_waits_no_longer_leaves_its_request_to_the_others() {
+    limited(async {
+        let coalescer = Coalescer::builder().build().unwrap();
+        let (fresh, gate) = (coalescer.handle().with_freshness(Freshness::StartedAfterCall), Gate::new());
+        let layer = CoalesceLayer::builder().handle(fresh.with_max_wait(Duration::from_millis(50))).build();
+        let passed = gate.clone();
+        let handler = async move || passed.pass().await;
+        let router = Router::new().route("/a", get(handler)).layer(layer);
+        let until =
+            async |waiters| crate::support::until(&coalescer.handle(), move |stats| stats.waiters == waiters).await;
+        let requests = [(); 3].map(|()| router.clone());
+        let mut tasks = Vec::new();
+        for (number, router) in requests.into_iter().enumerate() {
+            tasks.push(tokio::spawn(async move { send(&router, get_request("/a", &[])).await }));
+            until(number + 1).await;
+            // The first has a flight; the second leads the one that waits for it, and the third follows.
+            tokio::time::advance(Duration::from_millis(20)).await;
+        }
+        tokio::time::advance(Duration::from_millis(15)).await;
+        until(1).await;
+        gate.open();
+        let mut statuses = Vec::new();
+        for task in tasks {
+            statuses.push(task.await.unwrap().status().as_u16());
+        }
+        assert_eq!(statuses, [504, 504, 200]);
     })
     .await;
 }

@@ -5,11 +5,11 @@ use std::panic::catch_unwind;
 use axum::{Router, extract::Request, routing::get};
 use futures::future::join_all;
 use http::{HeaderMap, HeaderName, header};
-use shardflight::tower::CoalesceLayer;
+use shardflight::tower::{CoalesceLayer, Reason};
 
 use crate::{
     checks::{agree, differ},
-    support::{Fixture, Server, Version, get_request, limited},
+    support::{Fixture, Server, Version, get_request, limited, send},
 };
 
 /// Headers by which services answer, credentials among them.
@@ -67,11 +67,10 @@ const CHANGE_ANSWERS: [&str; 50] = [
 ];
 
 /// Headers that differ from request to request.
-const CHANGE_NOTHING: [&str; 22] = [
+const CHANGE_NOTHING: [&str; 21] = [
     "b3",
     "cf-connecting-ip",
     "cf-ray",
-    "connection",
     "fly-client-ip",
     "keep-alive",
     "priority",
@@ -152,9 +151,19 @@ async fn headers_that_change_no_answer_are_ignored() {
 }
 
 #[tokio::test]
-async fn connection_takes_no_header_out_of_the_key() {
-    let request = |value| get_request("/a", &[("connection", "x-tenant-id"), ("x-tenant-id", value)]);
-    differ(Fixture::new(), request("one"), request("two")).await;
+async fn connection_is_ignored_unless_it_names_headers() {
+    let request = |value| get_request("/a", &[("connection", value), ("x-tenant-id", "a")]);
+    agree(Fixture::new(), request("close"), request("Keep-Alive")).await;
+    agree(Fixture::new(), request("TE, close"), get_request("/a", &[("x-tenant-id", "a")])).await;
+    limited(async {
+        for value in ["x-tenant-id", "close, X-Tenant-Id", "cookie"] {
+            let fixture = Fixture::new();
+            fixture.gate.open();
+            send(&fixture.router(|call| call.to_string()), request(value)).await;
+            assert_eq!(fixture.passes(Reason::Connection), 1, "{value}");
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

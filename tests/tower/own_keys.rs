@@ -107,16 +107,30 @@ async fn a_body_that_was_read_is_in_the_key() {
     assert_eq!(calls(&keyed(), [post("text"), post("text")]).await, 1);
     assert_eq!(calls(&keyed(), [post("text"), post("Text")]).await, 2);
     assert_eq!(calls(&keyed(), [post("text"), post("")]).await, 2);
-    let chunked = || {
-        let mut request = request("POST", streamed(["te", "xt"]));
-        request.headers_mut().insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    let expecting = || {
+        let mut request = post("text");
+        request.headers_mut().insert(header::EXPECT, HeaderValue::from_static("100-continue"));
         request
     };
-    assert_eq!(calls(&keyed(), [post("text"), chunked()]).await, 1);
+    assert_eq!(calls(&keyed(), [post("text"), expecting()]).await, 2);
     // Without a key of the user's.
     let fixture = Fixture::new();
     assert_eq!(calls(&fixture, [request("GET", "text"), request("GET", "text")]).await, 2);
     assert_eq!(fixture.passes(Reason::RequestBody), 2);
+}
+
+#[tokio::test]
+async fn a_body_of_unknown_length_is_not_waited_for() {
+    limited(async {
+        let fixture = keyed();
+        let layer = fixture.layer.clone();
+        let handler = async |request: Request<Body>| drop(request);
+        let router = Router::new().route("/a", any(handler)).layer(layer).layer(ReadBodyLayer::new(CAP));
+        let endless = Body::from_stream(stream::pending::<io::Result<bytes::Bytes>>());
+        assert_eq!(crate::support::send(&router, request("POST", endless)).await.status(), StatusCode::OK);
+        assert_eq!(fixture.passes(Reason::RequestBody), 1);
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -188,6 +188,132 @@ async fn a_slow_reader_is_not_given_another_body() {
     }
 }
 
+/// A body over the cap for the first call, which ends when the test says so, and `then` for the others. The calls' `X-Client`s.
+fn big_then<R: IntoResponse>(
+    fixture: &Fixture,
+    bodies: &Bodies,
+    then: impl Fn(&str) -> R + Clone + Send + Sync + 'static,
+) -> (Router, Arc<Mutex<Vec<String>>>) {
+    let (clients, served, gate) = (Arc::<Mutex<Vec<String>>>::default(), bodies.clone(), fixture.gate.clone());
+    let seen = Arc::clone(&clients);
+    let handler = async move |request: Request<Body>| {
+        let client = request.headers()["user-agent"].to_str().unwrap().to_owned();
+        seen.lock().unwrap().push(client.clone());
+        gate.pass().await;
+        if seen.lock().unwrap().len() == 1 {
+            ([(header::ETAG, "\"1\"")], served.start()).into_response()
+        } else {
+            then(&client).into_response()
+        }
+    };
+    (Router::new().route("/a", get(handler)).layer(fixture.layer.clone()), clients)
+}
+
+/// The bodies of a leader and followers with these user agents. Only the first has been read, beyond the buffer.
+async fn far_behind<const N: usize>(
+    fixture: &Fixture,
+    bodies: &Bodies,
+    router: &Router,
+    agents: [&str; N],
+) -> [Body; N] {
+    let mut tasks = Vec::new();
+    for (number, agent) in agents.into_iter().enumerate() {
+        tasks.push(tokio::spawn(router.clone().oneshot(get_request("/a", &[("user-agent", agent)]))));
+        fixture.until(|stats| stats.waiters == number + 1).await;
+    }
+    fixture.gate.open();
+    eventually(|| bodies.0.lock().unwrap().len() == 1).await;
+    send_chunks(&bodies.of(0), 0..12);
+    let mut callers = Vec::new();
+    for task in tasks {
+        callers.push(task.await.unwrap().unwrap().into_body());
+    }
+    send_chunks(&bodies.of(0), 12..40);
+    assert_eq!(read(&mut callers[0], 40 * CHUNK).await, chunks(0..40));
+    callers.try_into().unwrap()
+}
+
+#[tokio::test]
+async fn a_slow_follower_makes_its_own_call() {
+    limited(async {
+        let (fixture, bodies) = (capped(OnSlowReader::CallAlone), Bodies::default());
+        let same =
+            |_: &str| ([(header::ETAG, "\"1\"")], Body::from_stream(stream::iter([Ok::<_, io::Error>(chunks(0..40))])));
+        let (router, clients) = big_then(&fixture, &bodies, same);
+        let [_leader, one, other] = far_behind(&fixture, &bodies, &router, ["leader", "one", "other"]).await;
+        assert_eq!(rest(one).await, chunks(0..40));
+        assert_eq!(*clients.lock().unwrap(), ["leader", "one"]);
+        assert_eq!(rest(other).await, chunks(0..40));
+        assert_eq!(*clients.lock().unwrap(), ["leader", "one", "other"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_slow_reader_gets_no_other_representation() {
+    let others: [fn(&str) -> Response<Body>; 3] = [
+        |_| ([(header::ETAG, "\"2\"")], chunks(0..40)).into_response(),
+        |_| ([(header::ETAG, "\"1\""), (header::CONTENT_ENCODING, "gzip")], chunks(0..40)).into_response(),
+        |_| (StatusCode::NOT_FOUND, [(header::ETAG, "\"1\"")], chunks(0..40)).into_response(),
+    ];
+    for other in others {
+        limited(async {
+            let (fixture, bodies) = (capped(OnSlowReader::CallAlone), Bodies::default());
+            let (router, _) = big_then(&fixture, &bodies, other);
+            let [_leader, slow] = far_behind(&fixture, &bodies, &router, ["leader", "slow"]).await;
+            let error = slow.collect().await.unwrap_err().to_string();
+            assert!(error.contains("has changed"), "{error}");
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_slow_leader_gets_no_followers_private_answer() {
+    limited(async {
+        let (fixture, bodies) = (capped(OnSlowReader::CallAlone), Bodies::default());
+        let private = |_: &str| {
+            let body = Body::from_stream(stream::iter([Ok::<_, io::Error>(chunks(0..40))]));
+            ([(header::ETAG, "\"1\""), (header::SET_COOKIE, "session=1")], body)
+        };
+        let (router, clients) = big_then(&fixture, &bodies, private);
+        let tasks = ["leader", "follower"].map(|agent| {
+            let response = router.clone().oneshot(get_request("/a", &[("user-agent", agent)]));
+            tokio::spawn(response)
+        });
+        fixture.until(|stats| stats.waiters == 2).await;
+        fixture.gate.open();
+        eventually(|| bodies.0.lock().unwrap().len() == 1).await;
+        send_chunks(&bodies.of(0), 0..40);
+        let mut callers = Vec::new();
+        for task in tasks {
+            callers.push(task.await.unwrap().unwrap().into_body());
+        }
+        let led = usize::from(clients.lock().unwrap()[0] != "leader");
+        let leader = callers.remove(led);
+        let mut follower = callers.remove(0);
+        assert_eq!(read(&mut follower, 40 * CHUNK).await, chunks(0..40));
+        let error = leader.collect().await.unwrap_err().to_string();
+        assert!(error.contains("has changed"), "{error}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_reader_that_goes_on_by_itself_holds_the_shared_body_no_longer() {
+    limited(async {
+        let (fixture, bodies) = (capped(OnSlowReader::CallAlone), Bodies::default());
+        let never = |_: &str| ([(header::ETAG, "\"1\"")], Body::from_stream(stream::pending::<io::Result<Bytes>>()));
+        let (router, clients) = big_then(&fixture, &bodies, never);
+        let [leader, mut slow] = far_behind(&fixture, &bodies, &router, ["leader", "slow"]).await;
+        assert!(slow.frame().now_or_never().is_none());
+        assert_eq!(clients.lock().unwrap().len(), 2);
+        drop(leader);
+        eventually(|| bodies.of(0).is_closed()).await;
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_slow_reader_may_end_in_an_error() {
     limited(async {
@@ -433,6 +559,20 @@ async fn a_disabled_layer_streams_what_it_would_have_collected() {
             let mut body = router.oneshot(get_request("/a", &[])).await.unwrap().into_body();
             assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "first");
             assert_eq!(fixture.until(|stats| stats.bypasses == 1).await.executions, 0);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_response_to_head_says_nothing_of_a_length_that_is_not_known() {
+    limited(async {
+        for version in Version::BOTH {
+            let respond = async || Body::from_stream(stream::iter([Ok::<_, io::Error>(Bytes::from("text"))]));
+            let router = Router::new().route("/a", get(respond)).layer(Fixture::new().layer);
+            let server = Server::start(router).await;
+            let response = version.client().head(server.url("/a")).send().await.unwrap();
+            assert_eq!(response.headers().get(header::CONTENT_LENGTH), None, "{version:?}");
         }
     })
     .await;

@@ -22,7 +22,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 use self::fixtures::LIMIT;
 pub(crate) use self::fixtures::{
-    Count, Gate, eventually, in_a_child_process, limited, panic_quietly, two_workers, watched,
+    Count, Gate, eventually, in_a_child_process, limited, panic_quietly, two_workers, until, watched,
 };
 
 /// A layer under test, its coalescer's handle, and the gate and the count of its handler.
@@ -88,7 +88,7 @@ impl Fixture {
 
     /// Waits until the statistics meet the condition, and returns them.
     pub(crate) async fn until(&self, condition: impl Fn(&Stats) -> bool) -> Stats {
-        fixtures::until(&self.handle, condition).await
+        until(&self.handle, condition).await
     }
 }
 

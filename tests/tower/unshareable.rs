@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::response::IntoResponse;
-use http::{Response, header};
+use http::{Response, StatusCode, header};
 use shardflight::tower::Reason;
 use tokio::time::advance;
 
@@ -52,6 +52,20 @@ async fn one_client_has_no_others_pass() {
         assert_eq!(fixture.passes(Reason::RecentlyUnshareable), 1);
         send(&router, get_request("/a", &[])).await;
         assert_eq!(fixture.passes(Reason::RecentlyUnshareable), 1);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_for_one_client_has_no_others_pass() {
+    limited(async {
+        let fixture = Fixture::new();
+        fixture.gate.open();
+        let router = fixture.router(|_| (StatusCode::FORBIDDEN, "text"));
+        for _ in 0..4 {
+            send(&router, get_request("/a", &[("user-agent", "evil")])).await;
+        }
+        assert_eq!((fixture.passes(Reason::Status), fixture.passes(Reason::RecentlyUnshareable)), (4, 0));
     })
     .await;
 }

@@ -25,7 +25,8 @@ impl Config {
         }
         let principal = self.principal.as_ref().and_then(|principal| principal(parts));
         // With a principal, credentials that it doesn't account for are in the key.
-        if principal.is_none() && self.has_undecided_credentials(parts) {
+        let selected = self.key_headers.select(&parts.headers, principal.is_some(), own.is_some());
+        if principal.is_none() && (selected.has_undecided_credentials || self.has_undecided_user(parts)) {
             return Err(Reason::Credentials);
         }
         if !(self.coalesce_if)(parts) {
@@ -39,18 +40,17 @@ impl Config {
             method: parts.method.clone(),
             target: target(original.unwrap_or(&parts.uri)),
             rewritten: original.filter(|original| **original != parts.uri).map(|_| target(&parts.uri)),
-            headers: self.key_headers.select(&parts.headers, principal.is_some(), own.is_some()),
+            headers: selected.fields,
             principal,
             own,
             body: read.unwrap_or_default(),
         }))
     }
 
-    fn has_undecided_credentials(&self, parts: &request::Parts) -> bool {
-        // Clients send the user and the password of a target as `Authorization`.
-        let in_target = || original_uri(parts).into_iter().chain([&parts.uri]).any(|uri| userinfo(uri).is_some());
-        self.key_headers.has_undecided_credentials(&parts.headers)
-            || (!self.key_headers.is_decided(&header::AUTHORIZATION) && in_target())
+    /// Clients send the user and the password of a target as `Authorization`.
+    fn has_undecided_user(&self, parts: &request::Parts) -> bool {
+        let mut targets = original_uri(parts).into_iter().chain([&parts.uri]);
+        targets.any(|uri| userinfo(uri).is_some()) && !self.key_headers.is_decided(&header::AUTHORIZATION)
     }
 }
 

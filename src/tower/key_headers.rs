@@ -12,6 +12,13 @@ use super::{
 /// A header with its value. A name comes once for each of its values.
 pub(super) type Field = (HeaderName, HeaderValue);
 
+/// What is in the key of a request's headers.
+pub(super) struct Selected {
+    pub(super) fields: Vec<Field>,
+    /// Whether there are credentials that the user has not decided on.
+    pub(super) has_undecided_credentials: bool,
+}
+
 #[derive(Debug)]
 pub(super) struct KeyHeaders {
     /// Whether headers that nothing is known of are in the key.
@@ -86,28 +93,27 @@ impl KeyHeaders {
         self.of(name).in_key.is_some()
     }
 
-    /// Whether a request carries credentials that the user has not decided on.
-    pub(super) fn has_undecided_credentials(&self, headers: &HeaderMap) -> bool {
-        headers.iter().any(|(name, value)| {
-            let known = self.of(name);
-            known.is_credential && known.in_key.is_none() && self.kept_of(name, value, known).is_some()
-        })
-    }
-
     /// The headers that are in the key. Requests that send the same headers in another order have equal ones; the order of the
     /// values of one header is kept, as it has a meaning.
-    pub(super) fn select(&self, headers: &HeaderMap, has_principal: bool, has_own_key: bool) -> Vec<Field> {
+    pub(super) fn select(&self, headers: &HeaderMap, has_principal: bool, has_own_key: bool) -> Selected {
         // Responses to requests that join with a key of the user's only depend on what such a header says.
         let needs_own_key = |name| RANGES.contains(name) || CONDITIONS.contains(name);
-        let mut selected = Vec::with_capacity(headers.len());
+        let mut selected = Selected { fields: Vec::with_capacity(headers.len()), has_undecided_credentials: false };
         for (name, value) in headers {
             let known = self.of(name);
-            if self.includes(name, known, has_principal) || (has_own_key && needs_own_key(name)) {
-                selected.extend(self.kept_of(name, value, known).map(|value| (name.clone(), value)));
+            let is_undecided = known.is_credential && known.in_key.is_none();
+            let includes = self.includes(name, known, has_principal) || (has_own_key && needs_own_key(name));
+            if (includes || is_undecided)
+                && let Some(kept) = self.kept_of(name, value, known)
+            {
+                selected.has_undecided_credentials |= is_undecided;
+                if includes {
+                    selected.fields.push((name.clone(), kept));
+                }
             }
         }
         // Stable: keeps the order of one header's values.
-        selected.sort_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
+        selected.fields.sort_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
         selected
     }
 

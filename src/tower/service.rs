@@ -26,7 +26,7 @@ use super::{
     reader::{Reader, Refetch, Refetches},
     reason::Reason,
     request_slot::{RequestSlot, SlotState},
-    shareable::Asked,
+    shareable::{Asked, Said},
     shared_stream::BodyError,
     state::LayerState,
     vary::Varied,
@@ -239,7 +239,7 @@ where
             let (parts, body) = response.into_parts();
             // The answer to one client's request must not reach another but as it would in a flight.
             let may_be_shared = |state: Arc<LayerState>| {
-                state.config.not_shareable(asked, &parts).is_none()
+                state.config.not_shareable(asked, &parts, &Said::by(&parts.headers)).is_none()
                     && Varied::new(&state.config.key_headers, &parts.headers, Vec::new()).is_none()
             };
             if is_own || state.upgrade().is_some_and(may_be_shared) {
@@ -268,11 +268,12 @@ where
         Ok(response) => response.into_parts(),
         Err(error) => return Answer::of(Outcome::Failed(share(error))),
     };
-    if let Some(reason) = config.not_shareable(asked, &parts) {
+    let said = Said::by(&parts.headers);
+    if let Some(reason) = config.not_shareable(asked, &parts, &said) {
         slot.put_response(Response::from_parts(parts, CoalescedBody::own(body)));
         return Answer::of(Outcome::LeaderOnly(reason));
     }
-    let varied = Varied::new(&config.key_headers, &parts.headers, outside_key);
+    let varied = said.may_vary.then(|| Varied::new(&config.key_headers, &parts.headers, outside_key)).flatten();
     share_with_all(parts, body, is_head, &state).await.varying(varied)
 }
 

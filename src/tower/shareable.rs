@@ -1,15 +1,9 @@
 //! Which responses may be shared. Keep it in line with the table in the module's documentation.
 
-use http::{HeaderMap, HeaderName, StatusCode, header, response};
+use http::{HeaderMap, StatusCode, header, response};
 use http_body::Body;
 
-use super::{
-    config::Config,
-    headers::{contains_member, members},
-    key::Key,
-    reason::Reason,
-    vary,
-};
+use super::{config::Config, headers::members_of, key::Key, reason::Reason, vary};
 
 /// The client errors that depend on the target alone. The others depend on the client, its rate, its connection or its headers:
 /// sharing them would let one client have others rejected.
@@ -23,8 +17,48 @@ const TARGET_ERRORS: [StatusCode; 6] = [
     StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS,
 ];
 
-const SET_COOKIE_2: HeaderName = HeaderName::from_static("set-cookie2");
-const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+/// What a response's headers say about it, found in one pass over them.
+#[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "a response may be any of them at once")]
+pub(super) struct Said {
+    sets_a_cookie: bool,
+    /// `no-store` or `no-cache`.
+    forbids_caching: bool,
+    is_private: bool,
+    /// `*`, or what isn't the name of a header: no request can be known to match.
+    varies_on_anything: bool,
+    /// Whether it may depend on headers that aren't in the key.
+    pub(super) may_vary: bool,
+    is_a_stream: bool,
+}
+
+impl Said {
+    pub(super) fn by(headers: &HeaderMap) -> Self {
+        let mut said = Self::default();
+        for (name, value) in headers {
+            match name.as_str() {
+                "set-cookie" | "set-cookie2" => said.sets_a_cookie = true,
+                "cache-control" => {
+                    let is = |directive: &[u8], named: &[u8]| directive.eq_ignore_ascii_case(named);
+                    said.forbids_caching |= members_of(value).any(|one| is(one, b"no-store") || is(one, b"no-cache"));
+                    said.is_private |= members_of(value).any(|one| is(one, b"private"));
+                }
+                "vary" => {
+                    said.may_vary = true;
+                    said.varies_on_anything |= vary::matches_none(value);
+                }
+                // A response that was chosen by a header depends on it, whether it says so or not.
+                "content-encoding" | "content-language" => said.may_vary = true,
+                "content-type" => said.is_a_stream |= members_of(value).any(is_a_stream),
+                "x-accel-buffering" => {
+                    said.is_a_stream |= members_of(value).any(|one| one.eq_ignore_ascii_case(b"no"));
+                }
+                _ => {}
+            }
+        }
+        said
+    }
+}
 
 /// What a response's leader asked for, as far as it decides whether the response may be shared.
 #[derive(Clone, Copy, Debug)]
@@ -42,28 +76,17 @@ impl Asked {
 
 impl Config {
     /// The reason why a response is not shareable, judging by its head.
-    pub(super) fn not_shareable(&self, asked: Asked, parts: &response::Parts) -> Option<Reason> {
-        let headers = &parts.headers;
-        if is_status_not_shareable(parts.status, asked) {
-            return Some(Reason::Status);
-        }
-        if headers.contains_key(header::SET_COOKIE) || headers.contains_key(SET_COOKIE_2) {
-            return Some(Reason::SetCookie);
-        }
+    pub(super) fn not_shareable(&self, asked: Asked, parts: &response::Parts, said: &Said) -> Option<Reason> {
         let may_share_private = self.shares_private_within_principal && asked.has_principal;
-        let forbids = |directive: &[u8]| {
-            [&b"no-store"[..], b"no-cache"].iter().any(|forbidding| directive.eq_ignore_ascii_case(forbidding))
-                || (!may_share_private && directive.eq_ignore_ascii_case(b"private"))
-        };
-        if members(headers, &header::CACHE_CONTROL).any(forbids) {
-            return Some(Reason::ResponseCacheControl);
-        }
-        if vary::matches_none(headers) {
-            return Some(Reason::Vary);
-        }
-        if members(headers, &header::CONTENT_TYPE).any(is_a_stream) || contains_member(headers, &ACCEL_BUFFERING, "no")
-        {
-            return Some(Reason::Streaming);
+        let reasons = [
+            (is_status_not_shareable(parts.status, asked), Reason::Status),
+            (said.sets_a_cookie, Reason::SetCookie),
+            (said.forbids_caching || (said.is_private && !may_share_private), Reason::ResponseCacheControl),
+            (said.varies_on_anything, Reason::Vary),
+            (said.is_a_stream, Reason::Streaming),
+        ];
+        if let Some((_, reason)) = reasons.into_iter().find(|(is_so, _)| *is_so) {
+            return Some(reason);
         }
         (!(self.share_if)(parts)).then_some(Reason::ResponseVetoed)
     }

@@ -1,9 +1,9 @@
 //! Responses that vary on headers outside of the key.
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::{
-    headers::members,
+    headers::{members, members_of},
     key_headers::{Field, KeyHeaders},
 };
 
@@ -39,8 +39,7 @@ impl Varied {
 }
 
 /// Whether no request can be known to match: `*`, or what isn't the name of a header.
-pub(super) fn matches_none(response: &HeaderMap) -> bool {
+pub(super) fn matches_none(value: &HeaderValue) -> bool {
     // `*` is a valid name of a header, too.
-    members(response, &header::VARY)
-        .any(|name| name == b"*" || (!name.is_empty() && HeaderName::from_bytes(name).is_err()))
+    members_of(value).any(|name| name == b"*" || (!name.is_empty() && HeaderName::from_bytes(name).is_err()))
 }

@@ -16,7 +16,7 @@ const QUERY_FILES: [&str; 3] =
 
 /// Where users find how to set up their exporter.
 const INSTRUCTIONS: [&str; 4] =
-    ["README.md", "src/metrics/builder.rs", "src/metrics/buckets.rs", "examples/observability/exporter.rs"];
+    ["README.md", "src/metrics/builder.rs", "src/metrics/bounds.rs", "examples/observability/exporter.rs"];
 
 /// The suffixes of a histogram's series.
 const PARTS: [&str; 3] = ["_bucket", "_sum", "_count"];

@@ -246,6 +246,8 @@
 
 mod actor;
 mod builder;
+#[cfg(feature = "cache")]
+pub mod cache;
 mod coalescer;
 mod config;
 mod engine;

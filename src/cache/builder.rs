@@ -1,0 +1,319 @@
+//! Every option of a cache, with its default.
+
+use std::{fmt, hash::Hash, ops::RangeInclusive, sync::Arc, time::Duration};
+
+use super::{
+    cache::Cache,
+    clock::nanos,
+    config::{Config, Windows},
+    error::CacheBuildError,
+    handle::CacheHandle,
+    load::LoadResult,
+    state::CacheState,
+    store::Bound,
+};
+use crate::{builder::Builder, coalescer::Coalescer, error::BuildError, sync::Runtime};
+
+/// More than any machine has, and few enough that sums of them don't overflow.
+const MOST: u64 = 1 << 60;
+
+/// Builds a [`Cache`].
+///
+/// [`build`](Self::build) refuses values that make no sense, with the value and the limit in the error.
+///
+/// # Examples
+///
+/// ```
+/// use shardflight::cache::Cache;
+/// use std::time::Duration;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), shardflight::cache::CacheBuildError> {
+/// let cache: Cache<String, Vec<u8>, std::io::ErrorKind> = Cache::builder()
+///     .ttl(Duration::from_secs(60))
+///     .max_weight(100 << 20)
+///     .weigher(|path: &String, file: &Vec<u8>| (path.len() + file.len()) as u64)
+///     .jitter(0.1)
+///     .refresh_ahead(0.8)
+///     .stale_if_error(Duration::from_secs(3600))
+///     .negative_ttl(Duration::from_secs(5))
+///     .negative_if(|error| *error == std::io::ErrorKind::NotFound)
+///     .coalescer(|coalescer| coalescer.max_flight_duration(Duration::from_secs(10)))
+///     .build()?;
+/// # Ok(()) }
+/// ```
+#[must_use = "there is no cache before `build`"]
+pub struct CacheBuilder<K, V, E> {
+    ttl: Option<Duration>,
+    bound: Bound,
+    config: Config<K, V, E>,
+    error_backoff: RangeInclusive<Duration>,
+    coalescer: Builder<K, LoadResult<V, E>>,
+}
+
+impl<K, V, E> CacheBuilder<K, V, E>
+where
+    K: Clone + Eq + Hash + Send + Sync + 'static,
+    V: Send + Sync + 'static,
+    E: Clone + Send + Sync + 'static,
+{
+    pub(super) fn new() -> Self {
+        Self {
+            ttl: None,
+            bound: Bound::Entries(10_000),
+            config: Config::default(),
+            error_backoff: Duration::from_secs(1)..=Duration::from_secs(30),
+            coalescer: Coalescer::builder(),
+        }
+    }
+
+    /// How long a value is fresh, from the moment when it was loaded. A loader may say otherwise for one value:
+    /// [`Fill::ttl`](crate::cache::Fill::ttl).
+    ///
+    /// # Default
+    ///
+    /// None: it has to be set.
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = Some(ttl);
+        self
+    }
+
+    /// How many entries the cache keeps at most. It is divided among shards of at least 32 entries each, so it may begin to
+    /// throw out a little earlier. Takes the place of [`max_weight`](Self::max_weight).
+    ///
+    /// # Default
+    ///
+    /// 10,000.
+    pub fn max_entries(mut self, entries: usize) -> Self {
+        self.bound = Bound::Entries(entries);
+        self
+    }
+
+    /// What the entries weigh at most together, as the [`weigher`](Self::weigher) says, or
+    /// [`Fill::weight`](crate::cache::Fill::weight). Takes the place of [`max_entries`](Self::max_entries).
+    ///
+    /// The bound is divided among up to 16 shards, and an entry has to fit into one. One that is heavier than
+    /// [`max_entry_weight`](CacheHandle::max_entry_weight) is returned, not kept, and counted as a
+    /// [rejected fill](crate::cache::CacheStats::rejected_fills). So is one that is heavier than a tenth of a shard while entries in use
+    /// fill the rest, when it is loaded for the first time; loaded again soon, it is kept in the place of others.
+    ///
+    /// # Default
+    ///
+    /// None: entries are counted.
+    pub fn max_weight(mut self, weight: u64) -> Self {
+        self.bound = Bound::Weight(weight);
+        self
+    }
+
+    /// What an entry weighs; less than 1 counts as 1. It runs once per value, in the load that brings it, outside of any lock. A
+    /// panic in it is the load's.
+    ///
+    /// # Default
+    ///
+    /// Every entry weighs 1.
+    pub fn weigher(mut self, weigher: impl Fn(&K, &V) -> u64 + Send + Sync + 'static) -> Self {
+        self.config.weigher = Some(Arc::new(weigher));
+        self
+    }
+
+    /// The fraction of its time to live by which an entry's may be shorter, at random: what was loaded together then doesn't expire
+    /// together.
+    ///
+    /// # Default
+    ///
+    /// 0.0: times to live are exact.
+    pub fn jitter(mut self, fraction: f64) -> Self {
+        self.config.jitter = fraction;
+        self
+    }
+
+    /// From this fraction of an entry's time to live on, a read of it starts a load in the background, and gets the entry. So keys
+    /// that are read often never expire, and those that aren't do.
+    ///
+    /// # Default
+    ///
+    /// Off.
+    pub fn refresh_ahead(mut self, fraction: f64) -> Self {
+        self.config.refresh_ahead = Some(fraction);
+        self
+    }
+
+    /// For so long after it has expired, a value is served all the same, and a load in the background takes its place. The window
+    /// counts from the expiry, as that of [`stale_if_error`](Self::stale_if_error) does; where both are on, this one goes first.
+    ///
+    /// # Default
+    ///
+    /// Off.
+    pub fn stale_while_revalidate(mut self, window: Duration) -> Self {
+        self.config.windows.stale_while_revalidate = nanos(window);
+        self
+    }
+
+    /// For so long after it has expired, a value is served if the load that is to replace it fails: if it returns an error, panics,
+    /// is late or is refused. It is not served after an invalidation.
+    ///
+    /// # Default
+    ///
+    /// Off.
+    pub fn stale_if_error(mut self, window: Duration) -> Self {
+        self.config.windows.stale_if_error = nanos(window);
+        self
+    }
+
+    /// For how long an entry whose load has failed is served without another one: at first for the least, twice as long after each
+    /// further failure, up to the most. It holds for each key by itself, and only while there is something to serve.
+    ///
+    /// # Default
+    ///
+    /// From 1 s to 30 s.
+    pub fn error_backoff(mut self, backoff: RangeInclusive<Duration>) -> Self {
+        self.error_backoff = backoff;
+        self
+    }
+
+    /// How long a read waits for a load before it gets an expired value, if there is one that may be served:
+    /// [`stale_if_error`](Self::stale_if_error) says how long there is. The load goes on, and reads that come meanwhile don't wait.
+    /// Needs a runtime with timers.
+    ///
+    /// # Default
+    ///
+    /// Off.
+    pub fn soft_timeout(mut self, timeout: Duration) -> Self {
+        self.config.soft_timeout = Some(timeout);
+        self
+    }
+
+    /// How long an error is kept that [`negative_if`](Self::negative_if) accepts, or that the loader returned as
+    /// [`Fill::negative`](crate::cache::Fill::negative) without a time of its own.
+    ///
+    /// # Default
+    ///
+    /// Off: no error is kept.
+    pub fn negative_ttl(mut self, ttl: Duration) -> Self {
+        self.config.negative_ttl = Some(ttl);
+        self
+    }
+
+    /// Which of the loaders' errors are kept, for [`negative_ttl`](Self::negative_ttl): such as "not found". They take the place of a
+    /// value that was kept.
+    ///
+    /// # Default
+    ///
+    /// None.
+    pub fn negative_if(mut self, accepts: impl Fn(&E) -> bool + Send + Sync + 'static) -> Self {
+        self.config.negative_if = Some(Arc::new(accepts));
+        self
+    }
+
+    /// Sets options of the coalescer that runs the loads: its limits, deadlines and policies. Its values are opaque.
+    ///
+    /// # Default
+    ///
+    /// Those of [`Builder`].
+    pub fn coalescer(
+        mut self,
+        configure: impl FnOnce(Builder<K, LoadResult<V, E>>) -> Builder<K, LoadResult<V, E>>,
+    ) -> Self {
+        self.coalescer = configure(self.coalescer);
+        self
+    }
+
+    /// Builds the cache, and its coalescer on the current Tokio runtime, where its background loads run, too.
+    ///
+    /// # Errors
+    ///
+    /// [`CacheBuildError`], without a Tokio runtime, without a [`ttl`](Self::ttl), and where an option's value makes no sense.
+    pub fn build(self) -> Result<Cache<K, V, E>, CacheBuildError> {
+        let (config, bound, coalescer) = self.check()?;
+        let runtime = Runtime::try_current().map_err(|_| BuildError::NoRuntime)?;
+        Ok(start(config, bound, runtime, coalescer.build()?))
+    }
+
+    /// [`build`](Self::build) on the runtime of this handle, from anywhere: see [`Builder::build_on`].
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Self::build), but without a runtime.
+    #[cfg(not(shardflight_shuttle))]
+    pub fn build_on(self, runtime: &Runtime) -> Result<Cache<K, V, E>, CacheBuildError> {
+        let (config, bound, coalescer) = self.check()?;
+        Ok(start(config, bound, runtime.clone(), coalescer.build_on(runtime)?))
+    }
+
+    #[expect(clippy::type_complexity, reason = "the three parts of a cache")]
+    fn check(self) -> Result<(Config<K, V, E>, Bound, Builder<K, LoadResult<V, E>>), CacheBuildError> {
+        let Self { ttl, bound, mut config, error_backoff, coalescer } = self;
+        config.ttl = ttl.ok_or(CacheBuildError::NoTtl)?;
+        not_zero("ttl", Some(config.ttl))?;
+        not_zero("negative_ttl", config.negative_ttl)?;
+        not_zero("soft_timeout", config.soft_timeout)?;
+        if !(0.0..=1.0).contains(&config.jitter) {
+            return Err(CacheBuildError::Fraction {
+                option: "jitter",
+                value: config.jitter,
+                allowed: "from 0.0 to 1.0",
+            });
+        }
+        if let Some(value) = config.refresh_ahead.filter(|ahead| !(*ahead > 0.0 && *ahead < 1.0)) {
+            let allowed = "above 0.0 and below 1.0";
+            return Err(CacheBuildError::Fraction { option: "refresh_ahead", value, allowed });
+        }
+        let (least, most) = error_backoff.into_inner();
+        if least.is_zero() || most < least {
+            return Err(CacheBuildError::ErrorBackoff { least, most });
+        }
+        config.windows.error_backoff = (nanos(least), nanos(most));
+        let Windows { stale_while_revalidate, stale_if_error, .. } = config.windows;
+        if config.soft_timeout.is_some() && stale_while_revalidate.max(stale_if_error) == 0 {
+            return Err(CacheBuildError::Needs { option: "soft_timeout", needs: "stale_if_error" });
+        }
+        if config.negative_if.is_some() && config.negative_ttl.is_none() {
+            return Err(CacheBuildError::Needs { option: "negative_if", needs: "negative_ttl" });
+        }
+        let (option, value) = match bound {
+            Bound::Entries(entries) => ("max_entries", entries as u64),
+            Bound::Weight(weight) => ("max_weight", weight),
+        };
+        if !(1..=MOST).contains(&value) {
+            return Err(CacheBuildError::Bound { option, value, most: MOST });
+        }
+        config.is_weighed = matches!(bound, Bound::Weight(_));
+        if config.weigher.is_some() && !config.is_weighed {
+            return Err(CacheBuildError::Needs { option: "weigher", needs: "max_weight" });
+        }
+        Ok((config, bound, coalescer))
+    }
+}
+
+fn start<K, V, E>(
+    config: Config<K, V, E>,
+    bound: Bound,
+    runtime: Runtime,
+    coalescer: Coalescer<K, LoadResult<V, E>>,
+) -> Cache<K, V, E>
+where
+    K: Clone + Eq + Hash + Send + Sync + 'static,
+    V: Send + Sync + 'static,
+    E: Clone + Send + Sync + 'static,
+{
+    let state = Arc::new(CacheState::new(config, bound, runtime));
+    let handle = CacheHandle::new(state, coalescer.handle());
+    Cache::with(handle, coalescer)
+}
+
+fn not_zero(option: &'static str, time: Option<Duration>) -> Result<(), CacheBuildError> {
+    match time {
+        Some(Duration::ZERO) => Err(CacheBuildError::ZeroDuration { option }),
+        _ => Ok(()),
+    }
+}
+
+impl<K, V, E> fmt::Debug for CacheBuilder<K, V, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CacheBuilder")
+            .field("ttl", &self.ttl)
+            .field("bound", &self.bound)
+            .field("config", &self.config)
+            .field("coalescer", &self.coalescer)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,195 @@
+//! What the cache keeps for a key, and how it stands at a moment.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use super::{clock::Nanos, config::Windows, tags::Tags};
+use crate::unwind::drop_contained;
+
+/// One load's or one insert's outcome. It is replaced rather than changed: whether an entry is still the same `Arc` tells a
+/// refresh whether its key was invalidated meanwhile.
+pub(super) struct Entry<V, E> {
+    /// Empty only while it is dropped.
+    content: Option<Content<V, E>>,
+    pub(super) times: Times,
+    /// At least 1: the store never evicts what weighs nothing. Never changes, as the store sums it up.
+    pub(super) weight: u64,
+    pub(super) tags: Option<Box<Tags>>,
+    /// Held by the one background refresh of this entry.
+    is_refreshing: AtomicBool,
+    /// Whether a load of this key has passed the soft timeout and goes on.
+    is_slow: AtomicBool,
+    /// Loads that have failed since this was loaded.
+    failures: AtomicU32,
+    /// No load before this, except where there is nothing to serve.
+    retry_at: AtomicU64,
+}
+
+pub(super) enum Content<V, E> {
+    Value(Arc<V>),
+    Negative(Arc<E>),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Times {
+    pub(super) loaded_at: Nanos,
+    /// From here on a read starts a refresh.
+    pub(super) refresh_at: Nanos,
+    pub(super) fresh_until: Nanos,
+    /// Ended by `expire`: only a failing or slow load may still serve it.
+    pub(super) is_expired: bool,
+}
+
+/// What a read may do with an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Serve it.
+    Fresh,
+    /// Serve it, and load in the background.
+    RefreshDue,
+    /// Expired: serve it, and load in the background.
+    Revalidate,
+    /// Expired: load, and serve it if that fails or takes too long.
+    Fallback,
+    /// Nothing may serve it any more.
+    Over,
+}
+
+impl<V, E> Entry<V, E> {
+    pub(super) fn new(content: Content<V, E>, times: Times, weight: u64, tags: Option<Box<Tags>>) -> Self {
+        Self {
+            content: Some(content),
+            times,
+            weight: weight.max(1),
+            tags,
+            is_refreshing: AtomicBool::new(false),
+            is_slow: AtomicBool::new(false),
+            failures: AtomicU32::new(0),
+            retry_at: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn content(&self) -> &Content<V, E> {
+        self.content.as_ref().expect("it is taken in `drop` alone")
+    }
+
+    pub(super) fn value(&self) -> Option<&Arc<V>> {
+        match self.content() {
+            Content::Value(value) => Some(value),
+            Content::Negative(_) => None,
+        }
+    }
+
+    /// The same value under a new identity, expired at `now`. A negative entry is not worth keeping.
+    pub(super) fn expired(&self, now: Nanos) -> Option<Self> {
+        let value = Arc::clone(self.value()?);
+        let fresh_until = self.times.fresh_until.min(now);
+        let times = Times { fresh_until, is_expired: true, ..self.times };
+        let copy = Self::new(Content::Value(value), times, self.weight, self.tags.clone());
+        copy.failures.store(self.failures.load(Ordering::Relaxed), Ordering::Relaxed);
+        Some(copy)
+    }
+
+    pub(super) fn age(&self, now: Nanos) -> Duration {
+        Duration::from_nanos(now.saturating_sub(self.times.loaded_at))
+    }
+
+    #[inline]
+    pub(super) fn standing(&self, now: Nanos, windows: &Windows) -> Standing {
+        let Times { refresh_at, fresh_until, is_expired, .. } = self.times;
+        if now < fresh_until {
+            return if now < refresh_at { Standing::Fresh } else { Standing::RefreshDue };
+        }
+        let is_negative = self.value().is_none();
+        let within = |window: Nanos| now < fresh_until.saturating_add(window);
+        if is_negative {
+            Standing::Over
+        } else if !is_expired && within(windows.stale_while_revalidate) {
+            Standing::Revalidate
+        } else if within(windows.stale_if_error.max(windows.stale_while_revalidate)) {
+            Standing::Fallback
+        } else {
+            Standing::Over
+        }
+    }
+
+    /// Whether a failed load's backoff is still on.
+    pub(super) fn is_backing_off(&self, now: Nanos) -> bool {
+        now < self.retry_at.load(Ordering::Acquire)
+    }
+
+    /// Starts the next backoff, and says how many loads have failed and how long it is. `None` if one is on already: of all
+    /// that hear of one failed load, one counts it.
+    pub(super) fn note_failure(&self, now: Nanos, windows: &Windows) -> Option<(u32, Duration)> {
+        let retry_at = self.retry_at.load(Ordering::Acquire);
+        if now < retry_at {
+            return None;
+        }
+        let before = self.failures.load(Ordering::Relaxed);
+        let (least, most) = windows.error_backoff;
+        let backoff = least.saturating_mul(1 << before.min(63)).min(most);
+        let next = now.saturating_add(backoff);
+        self.retry_at.compare_exchange(retry_at, next, Ordering::AcqRel, Ordering::Relaxed).ok()?;
+        self.failures.store(before.saturating_add(1), Ordering::Relaxed);
+        Some((before.saturating_add(1), Duration::from_nanos(backoff)))
+    }
+
+    pub(super) fn is_slow(&self) -> bool {
+        self.is_slow.load(Ordering::Acquire)
+    }
+}
+
+impl<V, E> Drop for Entry<V, E> {
+    fn drop(&mut self) {
+        // The last reference may go in the store, under its lock: a panic must not get out of here.
+        if let Some(content) = self.content.take() {
+            drop_contained(content);
+        }
+    }
+}
+
+/// The right to refresh an entry in the background. Dropped with the task that has it, however that ends.
+pub(super) struct RefreshClaim<V, E>(Arc<Entry<V, E>>);
+
+impl<V, E> RefreshClaim<V, E> {
+    pub(super) fn of(entry: &Arc<Entry<V, E>>) -> Option<Self> {
+        // Almost all who ask while a refresh is under way are told by the load, which leaves the line shared.
+        let is_free = !entry.is_refreshing.load(Ordering::Acquire) && !entry.is_refreshing.swap(true, Ordering::AcqRel);
+        is_free.then(|| Self(Arc::clone(entry)))
+    }
+
+    pub(super) fn entry(&self) -> &Arc<Entry<V, E>> {
+        &self.0
+    }
+}
+
+impl<V, E> Drop for RefreshClaim<V, E> {
+    fn drop(&mut self) {
+        self.0.is_refreshing.store(false, Ordering::Release);
+    }
+}
+
+/// Marks an entry whose load has passed the soft timeout, for as long as that load goes on.
+pub(super) struct SlowMark<V, E>(Arc<Entry<V, E>>);
+
+impl<V, E> SlowMark<V, E> {
+    pub(super) fn on(entry: Arc<Entry<V, E>>) -> Self {
+        entry.is_slow.store(true, Ordering::Release);
+        Self(entry)
+    }
+
+    pub(super) fn entry(&self) -> &Entry<V, E> {
+        &self.0
+    }
+}
+
+impl<V, E> Drop for SlowMark<V, E> {
+    fn drop(&mut self) {
+        self.0.is_slow.store(false, Ordering::Release);
+    }
+}

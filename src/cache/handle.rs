@@ -1,0 +1,317 @@
+//! The readers' operations.
+
+use std::{borrow::Borrow, fmt, hash::Hash, sync::Arc, time::Duration};
+
+use super::{
+    entry::{Content, Standing},
+    fill::{Fill, Previous},
+    load::LoadResult,
+    read::Answer,
+    served::Served,
+    state::CacheState,
+    stats::CacheStats,
+};
+use crate::{
+    error::{JoinError, TryJoinError},
+    handle::Handle,
+    unwind::catch,
+};
+
+/// A way into a [`Cache`](crate::cache::Cache), cheap to clone and to share.
+///
+/// It is as strong as the cache itself: entries and shards live for as long as either does.
+pub struct CacheHandle<K, V, E>
+where
+    K: Eq + Send + 'static,
+    V: Send + Sync + 'static,
+    E: Send + Sync + 'static,
+{
+    state: Arc<CacheState<K, V, E>>,
+    flights: Handle<K, LoadResult<V, E>>,
+}
+
+impl<K, V, E> CacheHandle<K, V, E>
+where
+    K: Eq + Send + 'static,
+    V: Send + Sync + 'static,
+    E: Send + Sync + 'static,
+{
+    pub(super) fn new(state: Arc<CacheState<K, V, E>>, flights: Handle<K, LoadResult<V, E>>) -> Self {
+        Self { state, flights }
+    }
+
+    pub(super) fn state(&self) -> &Arc<CacheState<K, V, E>> {
+        &self.state
+    }
+
+    pub(super) fn flights(&self) -> &Handle<K, LoadResult<V, E>> {
+        &self.flights
+    }
+
+    /// The same handle, but with reads that wait at most so long for a load: [`Handle::with_max_wait`]. The load goes on.
+    #[must_use = "the handle it is called on stays as it is"]
+    pub fn with_max_wait(&self, max_wait: Duration) -> Self {
+        Self { state: Arc::clone(&self.state), flights: self.flights.with_max_wait(max_wait) }
+    }
+}
+
+impl<K, V, E> CacheHandle<K, V, E>
+where
+    K: Clone + Eq + Hash + Send + Sync + 'static,
+    V: Send + Sync + 'static,
+    E: Clone + Send + Sync + 'static,
+{
+    /// The key's value: from the cache, or from `load`, which the cache then keeps for its
+    /// [`ttl`](crate::cache::CacheBuilder::ttl).
+    ///
+    /// Concurrent calls for one key share a load, as [`Handle::join`] says; `load` is called if this read starts it. An error is
+    /// shared by the callers of its load and not kept, unless [`negative_if`](crate::cache::CacheBuilder::negative_if) accepts
+    /// it. The value is cloned in the caller's own task, outside of any lock.
+    ///
+    /// # Cancellation
+    ///
+    /// The future may be dropped at any moment: no other reader notices.
+    ///
+    /// # Errors
+    ///
+    /// [`TryJoinError::Work`] if `load` returned an error, or the cache has one for the key; [`TryJoinError::Join`] where a join
+    /// fails. With [`stale_if_error`](crate::cache::CacheBuilder::stale_if_error), an expired value takes the place of both.
+    ///
+    /// # Panics
+    ///
+    /// A panic in `load`, in the key's `Hash` or `Eq` or in the value's `Clone` is a
+    /// [`JoinError::Panicked`](crate::JoinError::Panicked).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use shardflight::cache::Cache;
+    /// use std::time::Duration;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let cache: Cache<String, usize, std::io::Error> = Cache::builder().ttl(Duration::from_secs(60)).build()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn get<F, Fut>(&self, key: impl Into<K>, load: F) -> impl Future<Output = Result<V, TryJoinError<E>>> + Send
+    where
+        V: Clone,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<V, E>> + Send + 'static,
+    {
+        let key = key.into();
+        async move { self.read(key, |_| fill(load())).await?.into_value() }
+    }
+
+    /// [`get`](Self::get) for values that can't or needn't be cloned: all readers share one `Arc`.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn get_shared<F, Fut>(
+        &self,
+        key: impl Into<K>,
+        load: F,
+    ) -> impl Future<Output = Result<Arc<V>, TryJoinError<E>>> + Send
+    where
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<V, E>> + Send + 'static,
+    {
+        let key = key.into();
+        async move { self.read(key, |_| fill(load())).await?.into_shared() }
+    }
+
+    /// [`get`](Self::get) with a loader that says how to keep what it loads, by a [`Fill`], and that sees what the cache has: the
+    /// value that it is to replace, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use shardflight::cache::{Cache, Fill};
+    /// use std::time::Duration;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let cache: Cache<String, String, String> = Cache::builder().ttl(Duration::from_secs(60)).build()?;
+    /// let users = cache.handle();
+    /// let load = |_| async { Ok(Fill::new("ada".to_owned()).ttl(Duration::from_secs(5)).tag("team:3")) };
+    /// assert_eq!(users.get_with("user:7", load).await?, "ada");
+    ///
+    /// users.invalidate_tag("team:3").await;
+    /// assert_eq!(users.peek("user:7"), None);
+    /// # Ok(()) }
+    /// ```
+    pub fn get_with<F, Fut>(
+        &self,
+        key: impl Into<K>,
+        load: F,
+    ) -> impl Future<Output = Result<V, TryJoinError<E>>> + Send
+    where
+        V: Clone,
+        F: FnOnce(Option<Previous<V>>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Fill<V, E>, E>> + Send + 'static,
+    {
+        let key = key.into();
+        async move { self.read(key, load).await?.into_value() }
+    }
+
+    /// [`get`](Self::get) that says how it was answered: from a fresh entry, from an expired one and why, by a load, or by a
+    /// negative entry.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get), but that a negative entry is no error here: its error is [`Served::value`].
+    pub fn lookup<F, Fut>(
+        &self,
+        key: impl Into<K>,
+        load: F,
+    ) -> impl Future<Output = Result<Served<V, E>, TryJoinError<E>>> + Send
+    where
+        V: Clone,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<V, E>> + Send + 'static,
+    {
+        let key = key.into();
+        async move { self.read(key, |_| fill(load())).await?.into_served() }
+    }
+
+    /// [`lookup`](Self::lookup) with a loader as that of [`get_with`](Self::get_with).
+    ///
+    /// # Errors
+    ///
+    /// As [`lookup`](Self::lookup).
+    pub fn lookup_with<F, Fut>(
+        &self,
+        key: impl Into<K>,
+        load: F,
+    ) -> impl Future<Output = Result<Served<V, E>, TryJoinError<E>>> + Send
+    where
+        V: Clone,
+        F: FnOnce(Option<Previous<V>>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Fill<V, E>, E>> + Send + 'static,
+    {
+        let key = key.into();
+        async move { self.read(key, load).await?.into_served() }
+    }
+
+    /// Loads the key though the cache has it, and gives the new value. Readers get the old one meanwhile.
+    ///
+    /// A load of the key that is under way is joined: to see a write, [`invalidate`](Self::invalidate) the key instead.
+    ///
+    /// # Cancellation
+    ///
+    /// Once polled, the load goes on even if this future is dropped.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get), and an expired value takes the place of no error.
+    pub fn refresh<F, Fut>(&self, key: impl Into<K>, load: F) -> impl Future<Output = Result<V, TryJoinError<E>>> + Send
+    where
+        V: Clone,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<V, E>> + Send + 'static,
+    {
+        let key = key.into();
+        async move {
+            let answer = self.load_anew(key, |_| fill(load())).await?;
+            match answer.error {
+                Some(error) => Err(TryJoinError::Work(Arc::unwrap_or_clone(error))),
+                None => answer.into_value(),
+            }
+        }
+    }
+
+    /// The key's value if the cache has one that has not expired. Loads nothing, waits for nothing and counts nothing.
+    ///
+    /// # Panics
+    ///
+    /// If the key's `Hash` or `Eq` does, or the value's `Clone`.
+    pub fn peek<Q>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+        V: Clone,
+    {
+        let state = self.state();
+        let entry = state.store.peek(&state.store.probe(key))?;
+        let is_fresh = match entry.standing(state.clock.now(), &state.config.windows) {
+            Standing::Fresh | Standing::RefreshDue => !state.is_invalid(&entry),
+            Standing::Revalidate | Standing::Fallback | Standing::Over => false,
+        };
+        let value = entry.value().filter(|_| is_fresh)?;
+        Some(V::clone(value))
+    }
+
+    /// What the cache has done and holds. For what its flights do, see [`Cache::coalescer`](crate::cache::Cache::coalescer).
+    pub fn stats(&self) -> CacheStats {
+        self.state.stats()
+    }
+
+    /// The heaviest that an entry can be and still be kept: less than the cache's bound, which its store divides among its shards.
+    pub fn max_entry_weight(&self) -> u64 {
+        self.state.store.max_entry_weight()
+    }
+}
+
+async fn fill<V, E>(loading: impl Future<Output = Result<V, E>>) -> Result<Fill<V, E>, E> {
+    loading.await.map(Fill::new)
+}
+
+impl<V, E: Clone> Answer<V, E> {
+    fn into_value(self) -> Result<V, TryJoinError<E>>
+    where
+        V: Clone,
+    {
+        Ok(self.value()?.map_err(TryJoinError::Work)?)
+    }
+
+    fn into_shared(self) -> Result<Arc<V>, TryJoinError<E>> {
+        match self.entry.content() {
+            Content::Value(value) => Ok(Arc::clone(value)),
+            Content::Negative(error) => Err(TryJoinError::Work(E::clone(error))),
+        }
+    }
+
+    fn into_served(self) -> Result<Served<V, E>, TryJoinError<E>>
+    where
+        V: Clone,
+    {
+        Ok(Served::new(self.value()?, self.state, self.entry.age(self.now)))
+    }
+
+    /// Runs the value's `Clone`, or the error's.
+    fn value(&self) -> Result<Result<V, E>, JoinError>
+    where
+        V: Clone,
+    {
+        catch(|| match self.entry.content() {
+            Content::Value(value) => Ok(V::clone(value)),
+            Content::Negative(error) => Err(E::clone(error)),
+        })
+        .map_err(JoinError::Panicked)
+    }
+}
+
+impl<K, V, E> Clone for CacheHandle<K, V, E>
+where
+    K: Eq + Send + 'static,
+    V: Send + Sync + 'static,
+    E: Send + Sync + 'static,
+{
+    fn clone(&self) -> Self {
+        Self { state: Arc::clone(&self.state), flights: self.flights.clone() }
+    }
+}
+
+impl<K, V, E> fmt::Debug for CacheHandle<K, V, E>
+where
+    K: Eq + Send + 'static,
+    V: Send + Sync + 'static,
+    E: Send + Sync + 'static,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CacheHandle").field("config", &self.state.config).field("flights", &self.flights).finish()
+    }
+}

@@ -1,0 +1,273 @@
+//! A load: the work of a cache's flights.
+
+use std::{
+    hash::Hash,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use super::{
+    counters::Counters,
+    entry::{Entry, Standing},
+    fill::{Fill, Previous},
+    state::{CacheState, Made},
+    store::{Place, Reservation, StoredKey},
+    trace::{self, Rejected},
+};
+use crate::unwind::drop_contained;
+
+/// How often a load tries to find its key's place before it loads for its callers alone. Each try but the first is for a load
+/// that was passed over, or for an entry whose tag was invalidated; only keys that are never equal to themselves need more.
+const TRIES: usize = 16;
+
+/// What the flights of a cache share: opaque, and named only in the type of the
+/// [coalescer's builder](crate::cache::CacheBuilder::coalescer).
+pub struct LoadResult<V, E>(pub(super) Result<Outcome<V, E>, Failure<E>>);
+
+pub(super) struct Outcome<V, E> {
+    pub(super) entry: Arc<Entry<V, E>>,
+    pub(super) source: Source<E>,
+    /// Of tag invalidations; the load began in it.
+    pub(super) generation: u64,
+}
+
+/// Where an outcome's entry comes from.
+pub(super) enum Source<E> {
+    Loaded,
+    /// Somebody else had filled the key when the load began.
+    Kept,
+    /// The load failed, and the entry that it was to replace is served.
+    Failed(Arc<E>),
+}
+
+pub(super) struct Failure<E> {
+    pub(super) error: Arc<E>,
+    pub(super) generation: u64,
+}
+
+/// What makes a load call its loader although the key has a fresh entry.
+pub(super) enum Reason<V, E> {
+    /// Nothing.
+    Missed,
+    /// The key still has this entry.
+    Refresh(Arc<Entry<V, E>>),
+    Asked,
+}
+
+/// A loader, until the load that it is for calls it. The read that brought it joins again with the same one, where the flight
+/// that it joined was led by another and is too old.
+pub(super) struct Loader<L>(Mutex<Option<L>>);
+
+impl<L> Loader<L> {
+    pub(super) fn new(load: L) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Some(load))))
+    }
+
+    fn take(&self) -> L {
+        let load = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        load.expect("a join that led took its loader, and is never repeated")
+    }
+}
+
+impl<L> Drop for Loader<L> {
+    fn drop(&mut self) {
+        if let Some(load) = self.0.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+            drop_contained(load);
+        }
+    }
+}
+
+pub(super) struct Load<K, V, E, L> {
+    pub(super) state: Arc<CacheState<K, V, E>>,
+    pub(super) key: StoredKey<K>,
+    pub(super) loader: Arc<Loader<L>>,
+    pub(super) reason: Reason<V, E>,
+}
+
+/// Where a load puts its value.
+enum Target<'a, K, V, E> {
+    Reserved(Reservation<'a, K, V, E>),
+    Replace(Arc<Entry<V, E>>),
+    Nowhere,
+}
+
+impl<K, V, E, L, Fut> Load<K, V, E, L>
+where
+    K: Clone + Eq + Hash,
+    L: FnOnce(Option<Previous<V>>) -> Fut,
+    Fut: Future<Output = Result<Fill<V, E>, E>>,
+{
+    pub(super) async fn run(self) -> LoadResult<V, E> {
+        let Self { state, key, loader, reason } = self;
+        let generation = state.tags.generation();
+        // Before the loader is called. Whatever invalidates the key from here on takes the place away, so what the loader has
+        // read by then is not kept. A loader that is called after an invalidation finds no place of before.
+        let target = match find_target(&state, &key, &reason) {
+            Ok(target) => target,
+            Err(entry) => return LoadResult(Ok(Outcome { entry, source: Source::Kept, generation })),
+        };
+        let unfinished = Unfinished::count(&state.counters);
+        let previous = target.basis().and_then(|basis| {
+            let age = basis.age(state.clock.now());
+            Some(Previous::new(Arc::clone(basis.value()?), age))
+        });
+        let loaded = loader.take()(previous).await;
+        let fill = match loaded {
+            Ok(fill) => fill,
+            Err(error) if state.config.is_negative(&error) => Fill::negative(error),
+            Err(error) => {
+                drop(unfinished);
+                trace::load_failed();
+                return LoadResult(fail(&state, &key, target.basis(), Failure { error: Arc::new(error), generation }));
+            }
+        };
+        let made = state.make(key.get(), fill, generation, target.basis().map(|basis| &**basis));
+        unfinished.succeed();
+        let entry = keep(&state, &key, target, made);
+        LoadResult(Ok(Outcome { entry, source: Source::Loaded, generation }))
+    }
+}
+
+/// The place for a load's value, or the entry that makes the load unnecessary.
+fn find_target<'a, K, V, E>(
+    state: &'a CacheState<K, V, E>,
+    key: &StoredKey<K>,
+    reason: &Reason<V, E>,
+) -> Result<Target<'a, K, V, E>, Arc<Entry<V, E>>>
+where
+    K: Clone + Eq + Hash,
+{
+    for _ in 0..TRIES {
+        match state.store.place(key) {
+            Place::Reserved(reservation) => return Ok(Target::Reserved(reservation)),
+            // Its load was forgotten, or has outlived its deadline: this one is newer.
+            Place::Taken => state.store.remove(&key.probe()),
+            Place::Kept(entry) if state.is_invalid(&entry) => state.store.remove_if(key, &entry),
+            Place::Kept(entry) => {
+                let standing = entry.standing(state.clock.now(), &state.config.windows);
+                let is_fresh = matches!(standing, Standing::Fresh | Standing::RefreshDue);
+                return if is_fresh && !reason.replaces(&entry) { Err(entry) } else { Ok(Target::Replace(entry)) };
+            }
+        }
+    }
+    Ok(Target::Nowhere)
+}
+
+/// Puts a loaded entry into its place, if that is still there.
+fn keep<K, V, E>(
+    state: &CacheState<K, V, E>,
+    key: &StoredKey<K>,
+    target: Target<'_, K, V, E>,
+    made: Made<V, E>,
+) -> Arc<Entry<V, E>>
+where
+    K: Clone + Eq + Hash,
+{
+    let Made { entry, is_to_keep } = made;
+    let reject = |reason| {
+        state.counters.rejected_fills.up();
+        trace::fill_rejected(reason);
+    };
+    let is_invalid = state.is_invalid(&entry);
+    if !is_to_keep || is_invalid {
+        // What it was to replace is older still.
+        if let Some(basis) = target.basis() {
+            state.store.remove_if(key, basis);
+        }
+        if is_invalid {
+            reject(Rejected::Invalidated);
+        }
+        return entry;
+    }
+    let is_kept = match target {
+        Target::Reserved(reservation) => reservation.fill(Arc::clone(&entry)),
+        Target::Replace(basis) => state.store.replace(key, &basis, Arc::clone(&entry)),
+        Target::Nowhere => false,
+    };
+    if !is_kept {
+        reject(Rejected::NotKept);
+    }
+    entry
+}
+
+/// The error, or the entry that may be served in its place.
+fn fail<K, V, E>(
+    state: &CacheState<K, V, E>,
+    key: &StoredKey<K>,
+    basis: Option<&Arc<Entry<V, E>>>,
+    failure: Failure<E>,
+) -> Result<Outcome<V, E>, Failure<E>>
+where
+    K: Clone + Eq + Hash,
+{
+    let now = state.clock.now();
+    let Some(entry) = basis else { return Err(failure) };
+    state.note_failure(entry, now);
+    if !state.is_servable(key, entry, now) {
+        return Err(failure);
+    }
+    let Failure { error, generation } = failure;
+    Ok(Outcome { entry: Arc::clone(entry), source: Source::Failed(error), generation })
+}
+
+impl<V, E> Reason<V, E> {
+    fn replaces(&self, entry: &Arc<Entry<V, E>>) -> bool {
+        match self {
+            Self::Missed => false,
+            Self::Refresh(basis) => Arc::ptr_eq(basis, entry),
+            Self::Asked => true,
+        }
+    }
+}
+
+impl<K, V, E> Target<'_, K, V, E> {
+    fn basis(&self) -> Option<&Arc<Entry<V, E>>> {
+        match self {
+            Self::Replace(basis) => Some(basis),
+            Self::Reserved(_) | Self::Nowhere => None,
+        }
+    }
+}
+
+/// Counts a load that fails, panics or is dropped.
+struct Unfinished<'a>(Option<&'a Counters>);
+
+impl<'a> Unfinished<'a> {
+    fn count(counters: &'a Counters) -> Self {
+        counters.loads.up();
+        Self(Some(counters))
+    }
+
+    fn succeed(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if let Some(counters) = self.0 {
+            counters.load_errors.up();
+        }
+    }
+}
+
+impl<V, E> Clone for LoadResult<V, E> {
+    fn clone(&self) -> Self {
+        Self(match &self.0 {
+            Ok(Outcome { entry, source, generation }) => {
+                let source = match source {
+                    Source::Loaded => Source::Loaded,
+                    Source::Kept => Source::Kept,
+                    Source::Failed(error) => Source::Failed(Arc::clone(error)),
+                };
+                Ok(Outcome { entry: Arc::clone(entry), source, generation: *generation })
+            }
+            Err(Failure { error, generation }) => Err(Failure { error: Arc::clone(error), generation: *generation }),
+        })
+    }
+}
+
+impl<V, E> std::fmt::Debug for LoadResult<V, E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoadResult").field("is_ok", &self.0.is_ok()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,305 @@
+//! A read: a hit, or a join of the key's load.
+
+use std::{hash::Hash, pin::pin, sync::Arc, time::Duration};
+
+use futures_util::future::{Either, select};
+
+use super::{
+    clock::Nanos,
+    entry::{Content, Entry, RefreshClaim, SlowMark, Standing},
+    fill::{Fill, Previous},
+    handle::CacheHandle,
+    load::{Failure, Load, LoadResult, Loader, Outcome, Reason, Source},
+    served::{Lookup, StaleReason},
+    state::CacheState,
+    store::StoredKey,
+};
+use crate::{
+    error::{JoinError, JoinErrorKind, TryJoinError},
+    sync::{oneshot, sleep},
+    unwind::{Contained, catch},
+};
+
+/// What a read ends with.
+pub(super) struct Answer<V, E> {
+    pub(super) entry: Arc<Entry<V, E>>,
+    pub(super) state: Lookup,
+    /// Set where the load failed: only a caller that asked for a load wants to know.
+    pub(super) error: Option<Arc<E>>,
+    pub(super) now: Nanos,
+}
+
+/// What a read finds in the store.
+enum Found<V, E> {
+    Answer(Answer<V, E>),
+    /// An answer, and the right to have it refreshed.
+    Refresh(Answer<V, E>, RefreshClaim<V, E>),
+    /// Nothing but what may be served if the load fails.
+    Missed(Option<Arc<Entry<V, E>>>),
+}
+
+type Read<V, E> = Result<Answer<V, E>, TryJoinError<E>>;
+type Joined<V, E> = Result<LoadResult<V, E>, JoinError>;
+
+/// A join with a soft timeout.
+struct SoftJoin<V, E> {
+    /// Told if the timeout passes first, and dropped otherwise.
+    is_slow: oneshot::AsyncReceiver<()>,
+    answer: oneshot::AsyncReceiver<Joined<V, E>>,
+}
+
+impl<K, V, E> CacheHandle<K, V, E>
+where
+    K: Clone + Eq + Hash + Send + Sync + 'static,
+    V: Send + Sync + 'static,
+    E: Clone + Send + Sync + 'static,
+{
+    pub(super) async fn read<L, Fut>(&self, key: K, load: L) -> Read<V, E>
+    where
+        L: FnOnce(Option<Previous<V>>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Fill<V, E>, E>> + Send + 'static,
+    {
+        // A panic in the key's `Hash` or `Eq`.
+        let (key, load) = (Contained::new(key), Contained::new(load));
+        let (hash, found) = catch(|| self.state().find(key.get())).map_err(JoinError::Panicked)?;
+        match found {
+            Found::Answer(answer) => Ok(answer),
+            Found::Refresh(answer, claim) => {
+                // The right goes with what it was for, if the key can't be cloned: the answer stands.
+                let _ = catch(|| {
+                    self.refresh_in_background(StoredKey::new(hash, key.into_inner()), load.into_inner(), claim)
+                });
+                Ok(answer)
+            }
+            Found::Missed(fallback) => {
+                self.state().counters.misses.up();
+                self.load(StoredKey::new(hash, key.into_inner()), load.into_inner(), fallback).await
+            }
+        }
+    }
+
+    /// Has the key loaded whatever the cache has, and goes on with that if the caller leaves.
+    pub(super) async fn load_anew<L, Fut>(&self, key: K, load: L) -> Read<V, E>
+    where
+        L: FnOnce(Option<Previous<V>>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Fill<V, E>, E>> + Send + 'static,
+    {
+        let state = self.state();
+        let key = Contained::new(key);
+        let hash = catch(|| state.store.hash(key.get())).map_err(JoinError::Panicked)?;
+        let key = StoredKey::new(hash, key.into_inner());
+        let join = catch(|| self.join(&key, &Loader::new(load), Reason::Asked)).map_err(JoinError::Panicked)?;
+        let (sender, joined) = oneshot::async_channel();
+        drop(state.runtime.spawn(async move {
+            let _ = sender.send(join.await);
+        }));
+        match joined.await.unwrap_or(Err(JoinError::Aborted))? {
+            LoadResult(Ok(outcome)) => Ok(state.answer(outcome)),
+            LoadResult(Err(failure)) => Err(failure.into_error()),
+        }
+    }
+
+    async fn load<L, Fut>(&self, key: StoredKey<K>, load: L, fallback: Option<Arc<Entry<V, E>>>) -> Read<V, E>
+    where
+        L: FnOnce(Option<Previous<V>>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Fill<V, E>, E>> + Send + 'static,
+    {
+        let state = self.state();
+        let began = state.tags.generation();
+        let loader = Loader::new(load);
+        loop {
+            let join = catch(|| self.join(&key, &loader, Reason::Missed)).map_err(JoinError::Panicked)?;
+            let joined = match (&fallback, state.config.soft_timeout) {
+                (Some(entry), Some(limit)) => {
+                    let joined = self.join_softly(join, limit, Arc::clone(entry));
+                    if joined.is_slow.await.is_ok()
+                        && let Some(answer) = state.fall_back(&key, entry, StaleReason::LoadSlow)
+                    {
+                        return Ok(answer);
+                    }
+                    joined.answer.await.unwrap_or(Err(JoinError::Aborted))
+                }
+                _ => join.await,
+            };
+            let result = match joined {
+                Ok(LoadResult(result)) => result,
+                Err(error) => {
+                    let Some(entry) = fallback.filter(|_| is_load_failure(&error)) else { return Err(error.into()) };
+                    state.note_failure(&entry, state.clock.now());
+                    return state.fall_back(&key, &entry, StaleReason::LoadFailed).ok_or(TryJoinError::Join(error));
+                }
+            };
+            // A load that began before a tag was invalidated, and that this read joined after it: its tags are known only now.
+            // Another one began after this read, as it had to wait for this one's end. It was led by another caller, so this
+            // one still has its loader.
+            let is_too_old = match &result {
+                Ok(outcome) => outcome.generation < began && state.is_invalid(&outcome.entry),
+                Err(failure) => failure.generation < began,
+            };
+            if !is_too_old {
+                return result.map(|outcome| state.answer(outcome)).map_err(Failure::into_error);
+            }
+        }
+    }
+
+    fn join<L, Fut>(
+        &self,
+        key: &StoredKey<K>,
+        loader: &Arc<Loader<L>>,
+        reason: Reason<V, E>,
+    ) -> impl Future<Output = Joined<V, E>> + Send + 'static + use<K, V, E, L, Fut>
+    where
+        L: FnOnce(Option<Previous<V>>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Fill<V, E>, E>> + Send + 'static,
+    {
+        let (state, loader) = (Arc::clone(self.state()), Arc::clone(loader));
+        let load = Load { state, key: key.clone(), loader, reason };
+        self.flights().join(key.get().clone(), move || load.run())
+    }
+
+    /// In a task, which is a caller of the flight: it goes on when all readers have left, whatever
+    /// [`OnAbandon`](crate::OnAbandon) says.
+    fn refresh_in_background<L, Fut>(&self, key: StoredKey<K>, load: L, claim: RefreshClaim<V, E>)
+    where
+        L: FnOnce(Option<Previous<V>>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Fill<V, E>, E>> + Send + 'static,
+    {
+        let state = Arc::clone(self.state());
+        let join = self.join(&key, &Loader::new(load), Reason::Refresh(Arc::clone(claim.entry())));
+        state.counters.refreshes.up();
+        let runtime = state.runtime.clone();
+        drop(runtime.spawn(async move {
+            // Of an error that the loader returned, the load has told.
+            if join.await.is_err() {
+                state.note_failure(claim.entry(), state.clock.now());
+            }
+        }));
+    }
+
+    /// Joins in a task, which goes on when the reader has left.
+    fn join_softly(
+        &self,
+        join: impl Future<Output = Joined<V, E>> + Send + 'static,
+        limit: Duration,
+        entry: Arc<Entry<V, E>>,
+    ) -> SoftJoin<V, E> {
+        let state = Arc::clone(self.state());
+        let ((slow, is_slow), (sender, answer)) = (oneshot::async_channel(), oneshot::async_channel());
+        let runtime = state.runtime.clone();
+        drop(runtime.spawn(async move {
+            let mut join = pin!(join);
+            if let Either::Left((joined, _)) = select(join.as_mut(), pin!(sleep(limit))).await {
+                let _ = sender.send(joined);
+                return;
+            }
+            // Before the reader is told: the next one doesn't wait for this load.
+            let mark = SlowMark::on(entry);
+            let _ = slow.send(());
+            let joined = join.await;
+            if joined.is_err() {
+                state.note_failure(mark.entry(), state.clock.now());
+            }
+            let _ = sender.send(joined);
+        }));
+        SoftJoin { is_slow, answer }
+    }
+}
+
+impl<K, V, E> CacheState<K, V, E>
+where
+    K: Clone + Eq + Hash,
+{
+    /// Looks the key up. A hit costs a hash, a read lock of one of the store's shards, a clock read and a count.
+    #[inline]
+    fn find(&self, key: &K) -> (u64, Found<V, E>) {
+        let probe = self.store.probe(key);
+        let hash = probe.hash();
+        let Some(entry) = self.store.get(&probe) else { return (hash, Found::Missed(None)) };
+        if self.is_invalid(&entry) {
+            return (hash, Found::Missed(None));
+        }
+        let now = self.clock.now();
+        let found = match entry.standing(now, &self.config.windows) {
+            Standing::Fresh => Found::Answer(self.hit(entry, now)),
+            Standing::RefreshDue => match self.claim_refresh(&entry, now) {
+                Ok(claim) => Found::Refresh(self.hit(entry, now), claim),
+                Err(_) => Found::Answer(self.hit(entry, now)),
+            },
+            Standing::Revalidate => match self.claim_refresh(&entry, now) {
+                Ok(claim) => Found::Refresh(self.stale_hit(entry, now, StaleReason::Revalidating), claim),
+                Err(why) => Found::Answer(self.stale_hit(entry, now, why)),
+            },
+            Standing::Fallback if entry.is_backing_off(now) => {
+                Found::Answer(self.stale_hit(entry, now, StaleReason::BackingOff))
+            }
+            Standing::Fallback if entry.is_slow() => Found::Answer(self.stale_hit(entry, now, StaleReason::LoadSlow)),
+            Standing::Fallback => Found::Missed(Some(entry)),
+            Standing::Over => Found::Missed(None),
+        };
+        (hash, found)
+    }
+
+    /// The right to refresh an entry, or why it is served without a refresh.
+    fn claim_refresh(&self, entry: &Arc<Entry<V, E>>, now: Nanos) -> Result<RefreshClaim<V, E>, StaleReason> {
+        if entry.is_backing_off(now) {
+            return Err(StaleReason::BackingOff);
+        }
+        RefreshClaim::of(entry).ok_or(StaleReason::Revalidating)
+    }
+
+    #[inline]
+    fn hit(&self, entry: Arc<Entry<V, E>>, now: Nanos) -> Answer<V, E> {
+        let (hits, state) = match entry.content() {
+            Content::Value(_) => (&self.counters.hits, Lookup::Fresh),
+            Content::Negative(_) => (&self.counters.negative_hits, Lookup::Negative),
+        };
+        hits.up();
+        Answer { entry, state, error: None, now }
+    }
+
+    fn stale_hit(&self, entry: Arc<Entry<V, E>>, now: Nanos, why: StaleReason) -> Answer<V, E> {
+        self.counters.stale_hits.up();
+        if why != StaleReason::Revalidating {
+            self.counters.fail_safe.up();
+        }
+        Answer { state: Lookup::Stale { age: entry.age(now), why }, entry, error: None, now }
+    }
+
+    /// An expired value in place of a load's.
+    fn fall_back(&self, key: &StoredKey<K>, entry: &Arc<Entry<V, E>>, why: StaleReason) -> Option<Answer<V, E>> {
+        let now = self.clock.now();
+        if !self.is_servable(key, entry, now) {
+            return None;
+        }
+        self.counters.fail_safe.up();
+        let state = Lookup::Stale { age: entry.age(now), why };
+        Some(Answer { entry: Arc::clone(entry), state, error: None, now })
+    }
+
+    fn answer(&self, outcome: Outcome<V, E>) -> Answer<V, E> {
+        let now = self.clock.now();
+        let Outcome { entry, source, .. } = outcome;
+        let (state, error) = match source {
+            Source::Loaded => (Lookup::Loaded, None),
+            Source::Kept if entry.value().is_none() => (Lookup::Negative, None),
+            Source::Kept => (Lookup::Fresh, None),
+            Source::Failed(error) if now < entry.times.fresh_until => (Lookup::Fresh, Some(error)),
+            Source::Failed(error) => {
+                self.counters.fail_safe.up();
+                (Lookup::Stale { age: entry.age(now), why: StaleReason::LoadFailed }, Some(error))
+            }
+        };
+        Answer { entry, state, error, now }
+    }
+}
+
+impl<E: Clone> Failure<E> {
+    fn into_error(self) -> TryJoinError<E> {
+        TryJoinError::Work(Arc::unwrap_or_clone(self.error))
+    }
+}
+
+/// Whether the load failed, rather than the caller's use of the cache: then an expired value is the better answer.
+fn is_load_failure(error: &JoinError) -> bool {
+    !matches!(error.kind(), JoinErrorKind::Reentrant | JoinErrorKind::Closed)
+}

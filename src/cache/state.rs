@@ -1,0 +1,130 @@
+//! What the handles of a cache and its loads share.
+
+use std::{hash::Hash, sync::Arc};
+
+use super::{
+    clock::{Clock, Nanos, nanos},
+    config::Config,
+    counters::Counters,
+    entry::{Content, Entry, Standing, Times},
+    fill::{Fill, FillContent},
+    jitter::Jitter,
+    stats::CacheStats,
+    store::{Bound, Store, StoredKey},
+    tags::{TagFloors, Tags},
+    trace,
+};
+use crate::sync::Runtime;
+
+pub(super) struct CacheState<K, V, E> {
+    pub(super) store: Store<K, V, E>,
+    pub(super) config: Config<K, V, E>,
+    pub(super) tags: TagFloors,
+    pub(super) clock: Clock,
+    pub(super) counters: Counters,
+    /// Where background refreshes run: the coalescer's runtime.
+    pub(super) runtime: Runtime,
+    jitter: Jitter,
+}
+
+/// An entry made of a fill, and whether the cache is to keep it.
+pub(super) struct Made<V, E> {
+    pub(super) entry: Arc<Entry<V, E>>,
+    pub(super) is_to_keep: bool,
+}
+
+impl<K, V, E> CacheState<K, V, E>
+where
+    K: Clone + Eq + Hash,
+{
+    pub(super) fn new(config: Config<K, V, E>, bound: Bound, runtime: Runtime) -> Self {
+        Self {
+            store: Store::new(bound),
+            tags: TagFloors::default(),
+            clock: Clock::start(),
+            counters: Counters::default(),
+            jitter: Jitter::new(config.jitter),
+            config,
+            runtime,
+        }
+    }
+
+    #[inline]
+    pub(super) fn is_invalid(&self, entry: &Entry<V, E>) -> bool {
+        self.tags.are_invalid(entry.tags.as_deref())
+    }
+
+    /// Whether the value may stand in for a load that fails, now.
+    pub(super) fn is_servable(&self, key: &StoredKey<K>, entry: &Arc<Entry<V, E>>, now: Nanos) -> bool {
+        // A value that was removed meanwhile is not served again, even to a read that began before.
+        entry.value().is_some()
+            && entry.standing(now, &self.config.windows) != Standing::Over
+            && !self.is_invalid(entry)
+            && self.store.holds(key, entry)
+    }
+
+    /// What a fill comes to, whose load began in `generation` and replaces `basis`.
+    pub(super) fn make(&self, key: &K, fill: Fill<V, E>, generation: u64, basis: Option<&Entry<V, E>>) -> Made<V, E> {
+        let Fill { content, ttl, weight, tags } = fill;
+        let mut tags = self.tags.of(generation, &tags);
+        let config = &self.config;
+        let (content, ttl) = match content {
+            FillContent::Value(value) => (Content::Value(Arc::new(value)), ttl.or(Some(config.ttl))),
+            FillContent::Uncached(value) => (Content::Value(Arc::new(value)), None),
+            FillContent::Negative(error) => (Content::Negative(Arc::new(error)), ttl.or(config.negative_ttl)),
+            FillContent::NotModified => {
+                let value = basis.and_then(Entry::value).expect("`Fill::not_modified` without a previous value");
+                let renewed = basis.and_then(|basis| basis.tags.as_deref()).map(|tags| Tags::renewed(tags, generation));
+                tags = tags.or(renewed);
+                (Content::Value(Arc::clone(value)), ttl.or(Some(config.ttl)))
+            }
+        };
+        let weight = match (&content, ttl) {
+            (_, None) => 1,
+            (Content::Value(value), _) => config.weight(key, Some(value), weight),
+            (Content::Negative(_), _) => config.weight(key, None, weight),
+        };
+        let is_negative = matches!(content, Content::Negative(_));
+        // Read after the weigher, which may take its time.
+        let now = self.clock.now();
+        let lifetime = self.jitter.shorten(ttl.map_or(0, nanos));
+        let ahead = config.refresh_ahead.filter(|_| !is_negative);
+        let times = Times {
+            loaded_at: now,
+            refresh_at: ahead.map_or(u64::MAX, |fraction| now.saturating_add(part(lifetime, fraction))),
+            fresh_until: now.saturating_add(lifetime),
+            is_expired: false,
+        };
+        Made { entry: Arc::new(Entry::new(content, times, weight, tags)), is_to_keep: ttl.is_some() }
+    }
+
+    /// Once for each failed load of an entry's key, whoever hears of it first.
+    pub(super) fn note_failure(&self, entry: &Entry<V, E>, now: Nanos) {
+        if let Some((failures, backoff)) = entry.note_failure(now, &self.config.windows) {
+            trace::backs_off(failures, backoff);
+        }
+    }
+
+    pub(super) fn stats(&self) -> CacheStats {
+        let Self { counters, store, .. } = self;
+        CacheStats {
+            hits: counters.hits.get(),
+            stale_hits: counters.stale_hits.get(),
+            negative_hits: counters.negative_hits.get(),
+            misses: counters.misses.get(),
+            loads: counters.loads.get(),
+            refreshes: counters.refreshes.get(),
+            load_errors: counters.load_errors.get(),
+            fail_safe: counters.fail_safe.get(),
+            rejected_fills: counters.rejected_fills.get(),
+            evictions: store.evictions(),
+            entries: store.len(),
+            weight: store.weight(),
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a part of a time to live")]
+fn part(ttl: Nanos, fraction: f64) -> Nanos {
+    (ttl as f64 * fraction) as Nanos
+}

@@ -1,0 +1,11 @@
+//! Behaviour tests of `shardflight::cache`, one behaviour per test.
+//!
+//! Unless a test is about threads, the clock is paused: boundaries are exact, and no test sleeps to wait for something. Gates hold
+//! loads back.
+
+mod bounds;
+mod hostile;
+mod invalidation;
+mod reads;
+mod stress;
+mod support;

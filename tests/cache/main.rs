@@ -4,6 +4,7 @@
 //! loads back.
 
 mod bounds;
+mod fills;
 mod hostile;
 mod invalidation;
 mod reads;

@@ -8,5 +8,7 @@ mod fills;
 mod hostile;
 mod invalidation;
 mod reads;
+mod stale;
 mod stress;
 mod support;
+mod tags;

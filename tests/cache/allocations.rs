@@ -1,2 +1,74 @@
-//! t
-fn main() {}
+//! How often reads go to the allocator. A test binary of its own, because the allocator that counts is the process's.
+
+use std::{sync::mpsc, thread, time::Duration};
+
+use allocation_counter::measure;
+use shardflight::cache::{Cache, CacheHandle, Fill};
+use tokio::runtime;
+
+const CALLS: u64 = 1_000;
+/// Generous: it is only ever reached by a test that hangs.
+const LIMIT: Duration = Duration::from_secs(30);
+
+type Numbers = CacheHandle<u64, u64, ()>;
+
+/// Allocations in 1,000 calls. On a thread of its own, which is the only one that is counted.
+fn allocations(call: impl AsyncFn(&Numbers, u64) + Send + 'static) -> u64 {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let runtime =
+            runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
+        let cache: Cache<u64, u64, ()> = runtime.block_on(async {
+            let cache = Cache::builder().ttl(Duration::from_secs(60)).refresh_ahead(0.5);
+            cache.stale_if_error(Duration::from_secs(60)).build().expect("inside a runtime")
+        });
+        let numbers = cache.handle();
+        let run = |calls| {
+            runtime.block_on(async {
+                for number in 0..calls {
+                    call(&numbers, number).await;
+                }
+            })
+        };
+        run(CALLS);
+        let _ = sender.send(measure(|| run(CALLS)).count_total - measure(|| run(0)).count_total);
+    });
+    receiver.recv_timeout(LIMIT).expect("the calls end, and don't panic")
+}
+
+#[test]
+fn a_hit_allocates_nothing() {
+    let hits = allocations(async |numbers, number| {
+        assert_eq!(numbers.get(number % 100, move || async move { Ok(number) }).await, Ok(number % 100));
+    });
+    assert_eq!(hits, 0);
+}
+
+#[test]
+fn a_hit_with_tags_or_by_lookup_allocates_nothing() {
+    let hits = allocations(async |numbers, number| {
+        let load = move |_| async move { Ok(Fill::new(number).tag("number")) };
+        assert_eq!(numbers.lookup_with(number % 100, load).await.unwrap().value, Ok(number % 100));
+    });
+    assert_eq!(hits, 0);
+}
+
+#[test]
+fn a_negative_hit_allocates_nothing() {
+    let hits = allocations(async |numbers, number| {
+        let load = |_| async { Ok(Fill::negative(()).ttl(Duration::from_secs(60))) };
+        assert!(numbers.get_with(number % 100, load).await.is_err());
+    });
+    assert_eq!(hits, 0);
+}
+
+/// Each call misses, as its key was removed.
+#[test]
+fn a_miss_allocates_as_often_as_ever() {
+    let misses = allocations(async |numbers, number| {
+        numbers.invalidate(number).await;
+        assert_eq!(numbers.get(number, move || async move { Ok(number) }).await, Ok(number));
+    });
+    // A flight of its own takes three; the others are the loader, the place, the value and the entry.
+    assert_eq!(misses, 7 * CALLS);
+}

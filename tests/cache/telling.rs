@@ -1,0 +1,102 @@
+//! Numbers and events.
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use shardflight::cache::CacheStats;
+use tracing::instrument::WithSubscriber;
+use tracing_subscriber::{filter::LevelFilter, fmt};
+
+use crate::support::{Gate, Source, TTL, advance, limited, settle, users};
+
+#[tokio::test(start_paused = true)]
+async fn every_read_is_counted_once() {
+    limited(async {
+        let users = users(|cache| {
+            let cache = cache.stale_while_revalidate(TTL).stale_if_error(2 * TTL).negative_ttl(10 * TTL);
+            cache.negative_if(|error| error.as_str() == "gone")
+        });
+        assert_eq!((users.stats(), users.stats().hit_rate().to_bits()), (CacheStats::default(), 0));
+        let source = Source::of(7);
+        users.get("ada", source.load()).await.unwrap(); // miss
+        users.get("ada", source.load()).await.unwrap(); // hit
+        let gone = || async { Err("gone".to_owned()) };
+        users.get("bob", gone).await.unwrap_err(); // miss
+        users.get("bob", gone).await.unwrap_err(); // negative hit
+        advance(TTL).await;
+        users.get("ada", source.fail()).await.unwrap(); // stale hit, refresh
+        settle().await;
+        users.get("ada", source.fail()).await.unwrap(); // stale hit by backoff
+        advance(TTL).await;
+        users.get("ada", source.fail()).await.unwrap(); // miss, covered
+        let stats = users.stats();
+        let reads = stats.hits + stats.stale_hits + stats.negative_hits + stats.misses;
+        assert_eq!((stats.hits, stats.stale_hits, stats.negative_hits, stats.misses), (1, 2, 1, 3));
+        assert_eq!((reads, stats.hit_rate().to_bits()), (7, (4.0_f64 / 7.0).to_bits()));
+        assert_eq!((stats.loads, stats.load_errors, stats.refreshes, stats.fail_safe), (4, 2, 1, 2));
+        assert_eq!((stats.rejected_fills, stats.evictions, stats.entries, stats.weight), (0, 0, 2, 2));
+    })
+    .await;
+}
+
+/// What a subscriber wrote.
+#[derive(Clone, Debug, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Everything runs on this thread, so a default subscriber of it hears all.
+#[tokio::test(start_paused = true)]
+async fn failures_backoffs_and_rejected_fills_are_told() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber =
+        fmt().with_max_level(LevelFilter::DEBUG).with_ansi(false).without_time().with_writer(move || writer.clone());
+    let _default = tracing::subscriber::set_default(subscriber.finish());
+    limited(
+        async {
+            let users = users(|cache| cache.stale_if_error(TTL).error_backoff(Duration::from_secs(2)..=TTL));
+            users.insert("ada", 7).await;
+            advance(TTL).await;
+            users.get("ada", Source::of(8).fail()).await.unwrap();
+            let gate = Gate::new();
+            let mut read = Box::pin(users.get("bob", Source::of(8).load_behind(&gate)));
+            assert!(futures::poll!(&mut read).is_pending());
+            settle().await;
+            users.invalidate("bob").await;
+            gate.open();
+            read.await.unwrap();
+        }
+        .with_current_subscriber(),
+    )
+    .await;
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let told: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains("cache "))
+        .map(|line| {
+            let start = line.find("shardflight: ").unwrap();
+            line[start + "shardflight: ".len()..].trim()
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "cache load failed",
+            "cache backs off failures=1 backoff=2.0",
+            "cache fill rejected reason=\"replaced, removed or too heavy\"",
+        ]
+    );
+}

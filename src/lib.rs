@@ -23,7 +23,8 @@
 //!   caller reads.
 //! - **When the key leaves something out.** All that the answer depends on (tenant, user, language, permissions)
 //!   belongs in the key, or callers get each other's answers.
-//! - **As a cache.** Nothing is kept once a flight is over: a join a moment later runs its work again.
+//! - **As a cache.** Nothing is kept once a flight is over: a join a moment later runs its work again. The module `cache`, with the
+//!   feature of that name, keeps results.
 //! - **Across processes.** Each process coalesces for itself; a hundred replicas may still run the same work a hundred
 //!   times.
 //! - **For work that borrows.** It runs detached from its caller, so closure, future and value are `Send + 'static`.
@@ -238,6 +239,10 @@
 #![doc = include_str!("docs/caching.md")]
 //!
 #![doc = include_str!("docs/testing.md")]
+//!
+//! # A cache
+//!
+//! With the feature `cache`, the module `cache` has a cache whose misses are flights and in which invalidation works.
 //!
 //! # In front of HTTP
 //!

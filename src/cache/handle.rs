@@ -89,7 +89,10 @@ where
     /// use std::time::Duration;
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let cache: Cache<String, usize, std::io::Error> = Cache::builder().ttl(Duration::from_secs(60)).build()?;
+    /// let cache: Cache<String, usize, String> = Cache::builder().ttl(Duration::from_secs(60)).build()?;
+    /// let lengths = cache.handle();
+    /// let length = lengths.get("shardflight", || async { Ok("shardflight".len()) }).await?;
+    /// assert_eq!(length, 11);
     /// # Ok(()) }
     /// ```
     pub fn get<F, Fut>(&self, key: impl Into<K>, load: F) -> impl Future<Output = Result<V, TryJoinError<E>>> + Send

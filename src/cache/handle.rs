@@ -3,19 +3,15 @@
 use std::{borrow::Borrow, fmt, hash::Hash, sync::Arc, time::Duration};
 
 use super::{
-    entry::{Content, Standing},
+    entry::Standing,
     fill::{Fill, Previous},
+    key::ByRef,
     load::LoadResult,
-    read::Answer,
     served::Served,
     state::CacheState,
     stats::CacheStats,
 };
-use crate::{
-    error::{JoinError, TryJoinError},
-    handle::Handle,
-    unwind::catch,
-};
+use crate::{error::TryJoinError, handle::Handle, unwind::Contained};
 
 /// A way into a [`Cache`](crate::cache::Cache), cheap to clone and to share.
 ///
@@ -101,8 +97,25 @@ where
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<V, E>> + Send + 'static,
     {
-        let key = key.into();
+        let key = Contained::new(key.into());
         async move { self.read(key, |_| fill(load())).await?.into_value() }
+    }
+
+    /// [`get`](Self::get) by a key that is borrowed, such as a `&str` where keys are `String`s: it is converted for a load alone, so
+    /// a hit allocates nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub async fn get_by_ref<Q, F, Fut>(&self, key: &Q, load: F) -> Result<V, TryJoinError<E>>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + Sync + ?Sized,
+        V: Clone,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<V, E>> + Send + 'static,
+    {
+        self.read(ByRef(key), |_| fill(load())).await?.into_value()
     }
 
     /// [`get`](Self::get) for values that can't or needn't be cloned: all readers share one `Arc`.
@@ -119,7 +132,7 @@ where
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<V, E>> + Send + 'static,
     {
-        let key = key.into();
+        let key = Contained::new(key.into());
         async move { self.read(key, |_| fill(load())).await?.into_shared() }
     }
 
@@ -156,7 +169,7 @@ where
         F: FnOnce(Option<Previous<V>>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<Fill<V, E>, E>> + Send + 'static,
     {
-        let key = key.into();
+        let key = Contained::new(key.into());
         async move { self.read(key, load).await?.into_value() }
     }
 
@@ -176,7 +189,7 @@ where
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<V, E>> + Send + 'static,
     {
-        let key = key.into();
+        let key = Contained::new(key.into());
         async move { self.read(key, |_| fill(load())).await?.into_served() }
     }
 
@@ -195,7 +208,7 @@ where
         F: FnOnce(Option<Previous<V>>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<Fill<V, E>, E>> + Send + 'static,
     {
-        let key = key.into();
+        let key = Contained::new(key.into());
         async move { self.read(key, load).await?.into_served() }
     }
 
@@ -260,41 +273,6 @@ where
 
 async fn fill<V, E>(loading: impl Future<Output = Result<V, E>>) -> Result<Fill<V, E>, E> {
     loading.await.map(Fill::new)
-}
-
-impl<V, E: Clone> Answer<V, E> {
-    fn into_value(self) -> Result<V, TryJoinError<E>>
-    where
-        V: Clone,
-    {
-        Ok(self.value()?.map_err(TryJoinError::Work)?)
-    }
-
-    fn into_shared(self) -> Result<Arc<V>, TryJoinError<E>> {
-        match self.entry.content() {
-            Content::Value(value) => Ok(Arc::clone(value)),
-            Content::Negative(error) => Err(TryJoinError::Work(E::clone(error))),
-        }
-    }
-
-    fn into_served(self) -> Result<Served<V, E>, TryJoinError<E>>
-    where
-        V: Clone,
-    {
-        Ok(Served::new(self.value()?, self.state, self.entry.age(self.now)))
-    }
-
-    /// Runs the value's `Clone`, or the error's.
-    fn value(&self) -> Result<Result<V, E>, JoinError>
-    where
-        V: Clone,
-    {
-        catch(|| match self.entry.content() {
-            Content::Value(value) => Ok(V::clone(value)),
-            Content::Negative(error) => Err(E::clone(error)),
-        })
-        .map_err(JoinError::Panicked)
-    }
 }
 
 impl<K, V, E> Clone for CacheHandle<K, V, E>

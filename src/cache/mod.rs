@@ -81,8 +81,8 @@
 //! # What a call costs
 //!
 //! A hit hashes the key, takes a read lock on a shard of the store, reads the clock once, counts, and clones the value; it allocates
-//! nothing, and touches no shard of the coalescer. A key is passed by value, so a `&str` for a `String` is converted on every call. A
-//! miss is a [`join`](crate::Handle::join) with four allocations more. An invalidation is a removal and a
+//! nothing, and touches no shard of the coalescer. A `&str` for a `String` is converted on every call, but by
+//! [`get_by_ref`](CacheHandle::get_by_ref). A miss is a [`join`](crate::Handle::join) with four allocations more. An invalidation is a removal and a
 //! [`forget`](crate::Handle::forget). One by tag is two atomic operations; tagged entries pay a look at a table per tag and hit.
 //!
 //! # User code
@@ -116,8 +116,10 @@ mod counters;
 mod entry;
 mod error;
 mod fill;
+mod find;
 mod handle;
 mod jitter;
+mod key;
 mod load;
 mod read;
 mod served;

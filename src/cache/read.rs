@@ -1,17 +1,17 @@
 //! A read: a hit, or a join of the key's load.
 
-use std::{hash::Hash, pin::pin, sync::Arc, time::Duration};
+use std::{borrow::Borrow, hash::Hash, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::future::{Either, select};
 
 use super::{
-    clock::Nanos,
-    entry::{Content, Entry, RefreshClaim, SlowMark, Standing},
+    entry::{Entry, RefreshClaim, SlowMark},
     fill::{Fill, Previous},
+    find::{Answer, Found},
     handle::CacheHandle,
-    load::{Failure, Load, LoadResult, Loader, Outcome, Reason, Source},
-    served::{Lookup, StaleReason},
-    state::CacheState,
+    key::ReadKey,
+    load::{Failure, Load, LoadResult, Loader, Reason},
+    served::StaleReason,
     store::StoredKey,
 };
 use crate::{
@@ -19,24 +19,6 @@ use crate::{
     sync::{oneshot, sleep},
     unwind::{Contained, catch},
 };
-
-/// What a read ends with.
-pub(super) struct Answer<V, E> {
-    pub(super) entry: Arc<Entry<V, E>>,
-    pub(super) state: Lookup,
-    /// Set where the load failed: only a caller that asked for a load wants to know.
-    pub(super) error: Option<Arc<E>>,
-    pub(super) now: Nanos,
-}
-
-/// What a read finds in the store.
-enum Found<V, E> {
-    Answer(Answer<V, E>),
-    /// An answer, and the right to have it refreshed.
-    Refresh(Answer<V, E>, RefreshClaim<V, E>),
-    /// Nothing but what may be served if the load fails.
-    Missed(Option<Arc<Entry<V, E>>>),
-}
 
 type Read<V, E> = Result<Answer<V, E>, TryJoinError<E>>;
 type Joined<V, E> = Result<LoadResult<V, E>, JoinError>;
@@ -54,26 +36,30 @@ where
     V: Send + Sync + 'static,
     E: Clone + Send + Sync + 'static,
 {
-    pub(super) async fn read<L, Fut>(&self, key: K, load: L) -> Read<V, E>
+    pub(super) async fn read<Q, L, Fut>(&self, key: Q, load: L) -> Read<V, E>
     where
+        K: Borrow<Q::Borrowed>,
+        Q: ReadKey<K>,
         L: FnOnce(Option<Previous<V>>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<Fill<V, E>, E>> + Send + 'static,
     {
         // A panic in the key's `Hash` or `Eq`.
-        let (key, load) = (Contained::new(key), Contained::new(load));
-        let (hash, found) = catch(|| self.state().find(key.get())).map_err(JoinError::Panicked)?;
+        let load = Contained::new(load);
+        let (hash, found) = catch(|| self.state().find(key.borrowed())).map_err(JoinError::Panicked)?;
         match found {
             Found::Answer(answer) => Ok(answer),
             Found::Refresh(answer, claim) => {
-                // The right goes with what it was for, if the key can't be cloned: the answer stands.
+                // If the key can't be cloned, the right goes with it, and the answer stands.
                 let _ = catch(|| {
-                    self.refresh_in_background(StoredKey::new(hash, key.into_inner()), load.into_inner(), claim)
+                    let key = StoredKey::new(hash, key.into_owned());
+                    self.refresh_in_background(&key, load.into_inner(), claim);
                 });
                 Ok(answer)
             }
             Found::Missed(fallback) => {
                 self.state().counters.misses.up();
-                self.load(StoredKey::new(hash, key.into_inner()), load.into_inner(), fallback).await
+                let key = catch(|| key.into_owned()).map_err(JoinError::Panicked)?;
+                self.load(StoredKey::new(hash, key), load.into_inner(), fallback).await
             }
         }
     }
@@ -159,13 +145,13 @@ where
 
     /// In a task, which is a caller of the flight: it goes on when all readers have left, whatever
     /// [`OnAbandon`](crate::OnAbandon) says.
-    fn refresh_in_background<L, Fut>(&self, key: StoredKey<K>, load: L, claim: RefreshClaim<V, E>)
+    fn refresh_in_background<L, Fut>(&self, key: &StoredKey<K>, load: L, claim: RefreshClaim<V, E>)
     where
         L: FnOnce(Option<Previous<V>>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<Fill<V, E>, E>> + Send + 'static,
     {
         let state = Arc::clone(self.state());
-        let join = self.join(&key, &Loader::new(load), Reason::Refresh(Arc::clone(claim.entry())));
+        let join = self.join(key, &Loader::new(load), Reason::Refresh(Arc::clone(claim.entry())));
         state.counters.refreshes.up();
         let runtime = state.runtime.clone();
         drop(runtime.spawn(async move {
@@ -202,94 +188,6 @@ where
             let _ = sender.send(joined);
         }));
         SoftJoin { is_slow, answer }
-    }
-}
-
-impl<K, V, E> CacheState<K, V, E>
-where
-    K: Clone + Eq + Hash,
-{
-    /// Looks the key up. A hit costs a hash, a read lock of one of the store's shards, a clock read and a count.
-    #[inline]
-    fn find(&self, key: &K) -> (u64, Found<V, E>) {
-        let probe = self.store.probe(key);
-        let hash = probe.hash();
-        let Some(entry) = self.store.get(&probe) else { return (hash, Found::Missed(None)) };
-        if self.is_invalid(&entry) {
-            return (hash, Found::Missed(None));
-        }
-        let now = self.clock.now();
-        let found = match entry.standing(now, &self.config.windows) {
-            Standing::Fresh => Found::Answer(self.hit(entry, now)),
-            Standing::RefreshDue => match self.claim_refresh(&entry, now) {
-                Ok(claim) => Found::Refresh(self.hit(entry, now), claim),
-                Err(_) => Found::Answer(self.hit(entry, now)),
-            },
-            Standing::Revalidate => match self.claim_refresh(&entry, now) {
-                Ok(claim) => Found::Refresh(self.stale_hit(entry, now, StaleReason::Revalidating), claim),
-                Err(why) => Found::Answer(self.stale_hit(entry, now, why)),
-            },
-            Standing::Fallback if entry.is_backing_off(now) => {
-                Found::Answer(self.stale_hit(entry, now, StaleReason::BackingOff))
-            }
-            Standing::Fallback if entry.is_slow() => Found::Answer(self.stale_hit(entry, now, StaleReason::LoadSlow)),
-            Standing::Fallback => Found::Missed(Some(entry)),
-            Standing::Over => Found::Missed(None),
-        };
-        (hash, found)
-    }
-
-    /// The right to refresh an entry, or why it is served without a refresh.
-    fn claim_refresh(&self, entry: &Arc<Entry<V, E>>, now: Nanos) -> Result<RefreshClaim<V, E>, StaleReason> {
-        if entry.is_backing_off(now) {
-            return Err(StaleReason::BackingOff);
-        }
-        RefreshClaim::of(entry).ok_or(StaleReason::Revalidating)
-    }
-
-    #[inline]
-    fn hit(&self, entry: Arc<Entry<V, E>>, now: Nanos) -> Answer<V, E> {
-        let (hits, state) = match entry.content() {
-            Content::Value(_) => (&self.counters.hits, Lookup::Fresh),
-            Content::Negative(_) => (&self.counters.negative_hits, Lookup::Negative),
-        };
-        hits.up();
-        Answer { entry, state, error: None, now }
-    }
-
-    fn stale_hit(&self, entry: Arc<Entry<V, E>>, now: Nanos, why: StaleReason) -> Answer<V, E> {
-        self.counters.stale_hits.up();
-        if why != StaleReason::Revalidating {
-            self.counters.fail_safe.up();
-        }
-        Answer { state: Lookup::Stale { age: entry.age(now), why }, entry, error: None, now }
-    }
-
-    /// An expired value in place of a load's.
-    fn fall_back(&self, key: &StoredKey<K>, entry: &Arc<Entry<V, E>>, why: StaleReason) -> Option<Answer<V, E>> {
-        let now = self.clock.now();
-        if !self.is_servable(key, entry, now) {
-            return None;
-        }
-        self.counters.fail_safe.up();
-        let state = Lookup::Stale { age: entry.age(now), why };
-        Some(Answer { entry: Arc::clone(entry), state, error: None, now })
-    }
-
-    fn answer(&self, outcome: Outcome<V, E>) -> Answer<V, E> {
-        let now = self.clock.now();
-        let Outcome { entry, source, .. } = outcome;
-        let (state, error) = match source {
-            Source::Loaded => (Lookup::Loaded, None),
-            Source::Kept if entry.value().is_none() => (Lookup::Negative, None),
-            Source::Kept => (Lookup::Fresh, None),
-            Source::Failed(error) if now < entry.times.fresh_until => (Lookup::Fresh, Some(error)),
-            Source::Failed(error) => {
-                self.counters.fail_safe.up();
-                (Lookup::Stale { age: entry.age(now), why: StaleReason::LoadFailed }, Some(error))
-            }
-        };
-        Answer { entry, state, error, now }
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     jitter::Jitter,
     stats::CacheStats,
     store::{Bound, Store, StoredKey},
-    tags::{TagFloors, Tags},
+    tags::TagFloors,
     trace,
 };
 use crate::sync::Runtime;
@@ -74,7 +74,8 @@ where
             FillContent::Negative(error) => (Content::Negative(Arc::new(error)), ttl.or(config.negative_ttl)),
             FillContent::NotModified => {
                 let value = basis.and_then(Entry::value).expect("`Fill::not_modified` without a previous value");
-                let renewed = basis.and_then(|basis| basis.tags.as_deref()).map(|tags| Tags::renewed(tags, generation));
+                let renewed =
+                    basis.and_then(|basis| basis.tags.as_deref()).map(|tags| Box::new(tags.renewed(generation)));
                 tags = tags.or(renewed);
                 (Content::Value(Arc::clone(value)), ttl.or(Some(config.ttl)))
             }

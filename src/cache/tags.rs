@@ -63,7 +63,7 @@ impl TagFloors {
 
 impl Tags {
     /// The same tags of a value that was confirmed by a load of this generation.
-    pub(super) fn renewed(&self, generation: u64) -> Box<Self> {
-        Box::new(Self { generation, slots: self.slots.clone() })
+    pub(super) fn renewed(&self, generation: u64) -> Self {
+        Self { generation, slots: self.slots.clone() }
     }
 }

@@ -19,8 +19,8 @@ fn allocations(call: impl AsyncFn(&Numbers, u64) + Send + 'static) -> u64 {
         let runtime =
             runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
         let cache: Cache<u64, u64, ()> = runtime.block_on(async {
-            let cache = Cache::builder().ttl(Duration::from_secs(60)).refresh_ahead(0.5);
-            cache.stale_if_error(Duration::from_secs(60)).build().expect("inside a runtime")
+            let cache = Cache::builder().ttl(Duration::from_mins(1)).refresh_ahead(0.5);
+            cache.stale_if_error(Duration::from_mins(1)).build().expect("inside a runtime")
         });
         let numbers = cache.handle();
         let run = |calls| {
@@ -28,7 +28,7 @@ fn allocations(call: impl AsyncFn(&Numbers, u64) + Send + 'static) -> u64 {
                 for number in 0..calls {
                     call(&numbers, number).await;
                 }
-            })
+            });
         };
         run(CALLS);
         let _ = sender.send(measure(|| run(CALLS)).count_total - measure(|| run(0)).count_total);
@@ -56,10 +56,31 @@ fn a_hit_with_tags_or_by_lookup_allocates_nothing() {
 #[test]
 fn a_negative_hit_allocates_nothing() {
     let hits = allocations(async |numbers, number| {
-        let load = |_| async { Ok(Fill::negative(()).ttl(Duration::from_secs(60))) };
+        let load = |_| async { Ok(Fill::negative(()).ttl(Duration::from_mins(1))) };
         assert!(numbers.get_with(number % 100, load).await.is_err());
     });
     assert_eq!(hits, 0);
+}
+
+#[test]
+fn a_hit_by_a_borrowed_key_allocates_nothing() {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let runtime = runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let cache = Cache::<String, u64, ()>::builder().ttl(Duration::from_mins(1)).build().unwrap();
+            let numbers = cache.handle();
+            assert_eq!(numbers.get_by_ref("seven", || async { Ok(7) }).await, Ok(7));
+            let mut hit = std::pin::pin!(numbers.get_by_ref("seven", || async { Ok(8) }));
+            let waker = std::task::Waker::noop();
+            let polled = |hit: std::pin::Pin<&mut _>| Future::poll(hit, &mut std::task::Context::from_waker(waker));
+            let mut answer = std::task::Poll::Pending;
+            let counted = measure(|| answer = polled(hit.as_mut()));
+            assert_eq!(answer, std::task::Poll::Ready(Ok(7)));
+            let _ = sender.send(counted.count_total);
+        });
+    });
+    assert_eq!(receiver.recv_timeout(LIMIT).expect("the hit is there"), 0);
 }
 
 /// Each call misses, as its key was removed.

@@ -7,7 +7,7 @@ use shardflight::{
     cache::{Fill, Lookup},
 };
 
-use crate::support::{Count, Gate, Loading, Source, TICK, TTL, advance, limited, no_load, settle, users};
+use crate::support::{Count, Gate, Loading, Source, TICK, TTL, advance, just_before, limited, no_load, settle, users};
 
 type UserFill = Fill<u64, String>;
 
@@ -26,7 +26,7 @@ async fn a_fill_has_a_ttl_of_its_own() {
         let (users, source) = (users(|cache| cache), Source::of(8));
         assert_eq!(users.get_with("ada", load(Fill::new(7).ttl(SECOND))).await, Ok(7));
         users.insert("bob", Fill::new(7).ttl(2 * TTL)).await;
-        advance(SECOND - TICK).await;
+        advance(just_before(SECOND)).await;
         assert_eq!(users.get("ada", no_load).await, Ok(7));
         advance(TICK).await;
         assert_eq!(users.get("ada", source.load()).await, Ok(8));
@@ -76,10 +76,10 @@ async fn a_negative_fill_is_served_for_its_own_ttl() {
         for (fill, ttl) in [(gone(), SECOND), (gone().ttl(3 * SECOND), 3 * SECOND)] {
             let loaded = users.lookup_with("ada", load(fill)).await.unwrap();
             assert_eq!((loaded.value, loaded.state), (Err("gone".to_owned()), Lookup::Loaded));
-            advance(ttl - TICK).await;
+            advance(just_before(ttl)).await;
             assert_eq!(users.get("ada", no_load).await, error);
             let hit = users.lookup("ada", no_load).await.unwrap();
-            assert_eq!((hit.value, hit.state, hit.age), (Err("gone".to_owned()), Lookup::Negative, ttl - TICK));
+            assert_eq!((hit.value, hit.state, hit.age), (Err("gone".to_owned()), Lookup::Negative, just_before(ttl)));
             advance(TICK).await;
         }
         assert_eq!(users.get("ada", source.load()).await, Ok(7));
@@ -138,7 +138,7 @@ async fn a_loader_sees_what_it_replaces_and_may_confirm_it() {
         assert_eq!(users.get_with("ada", load()).await, Ok(7));
         advance(TTL).await;
         assert_eq!(users.get_with("ada", load()).await, Ok(7));
-        advance(TTL - TICK).await;
+        advance(just_before(TTL)).await;
         assert_eq!(users.get("ada", no_load).await, Ok(7));
         assert_eq!(asked.get(), 2);
         // Confirmed under the tags of before.
@@ -214,7 +214,7 @@ async fn an_expired_value_is_kept_for_loads_that_fail() {
         let served = users.lookup("ada", source.fail()).await.unwrap();
         assert_eq!((served.value.clone(), served.is_stale(), source.loads.get()), (Ok(7), true, 1));
         // Its window counts from the call.
-        advance(TTL - TICK).await;
+        advance(just_before(TTL)).await;
         assert_eq!(users.get("ada", source.fail()).await, Ok(7));
         advance(TICK).await;
         assert!(users.get("ada", source.fail()).await.is_err());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::future::join_all;
 use shardflight::{JoinError, TryJoinError, cache::Lookup};
 
-use crate::support::{Count, Gate, Source, TICK, TTL, advance, limited, no_load, settle, users};
+use crate::support::{Count, Gate, Source, TICK, TTL, advance, just_before, limited, no_load, settle, users};
 
 #[tokio::test(start_paused = true)]
 async fn a_hit_does_not_load() {
@@ -28,7 +28,7 @@ async fn a_value_expires_exactly_after_its_ttl() {
         let (users, source) = (users(|cache| cache), Source::of(7));
         assert_eq!(users.get("ada", source.load()).await, Ok(7));
         source.set(8);
-        advance(TTL - TICK).await;
+        advance(just_before(TTL)).await;
         assert_eq!(users.get("ada", no_load).await, Ok(7));
         advance(TICK).await;
         assert_eq!(users.peek("ada"), None);

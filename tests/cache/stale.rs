@@ -8,7 +8,7 @@ use shardflight::{
     cache::{Lookup, Served, StaleReason},
 };
 
-use crate::support::{Gate, Source, TICK, TTL, advance, limited, no_load, panic_quietly, settle, users};
+use crate::support::{Gate, Source, TICK, TTL, advance, just_before, limited, no_load, panic_quietly, settle, users};
 
 const WINDOW: Duration = Duration::from_secs(10);
 const SECOND: Duration = Duration::from_secs(1);
@@ -52,7 +52,7 @@ async fn the_window_of_revalidation_ends_exactly() {
         for key in ["ada", "bob"] {
             users.insert(key, 7).await;
         }
-        advance(TTL + WINDOW - TICK).await;
+        advance(just_before(TTL + WINDOW)).await;
         assert_eq!(users.get("ada", source.load()).await, Ok(7));
         advance(TICK).await;
         assert_eq!(users.get("bob", source.load()).await, Ok(8));
@@ -84,7 +84,7 @@ async fn refreshes_begin_at_the_fraction_and_only_when_read() {
         for key in ["ada", "bob"] {
             users.insert(key, 7).await;
         }
-        advance(TTL * 3 / 4 - TICK).await;
+        advance(just_before(TTL * 3 / 4)).await;
         assert_eq!(users.get("ada", no_load).await, Ok(7));
         advance(TICK).await;
         let served = users.lookup("ada", source.load()).await.unwrap();
@@ -128,7 +128,7 @@ async fn a_failed_load_is_covered_by_the_expired_value_until_its_window_ends() {
         advance(TTL).await;
         let served = users.lookup("ada", source.fail()).await.unwrap();
         assert_eq!((served.value.clone(), why(&served)), (Ok(7), Some(StaleReason::LoadFailed)));
-        advance(WINDOW - TICK).await;
+        advance(just_before(WINDOW)).await;
         assert_eq!(users.get("ada", source.fail()).await, Ok(7));
         advance(TICK).await;
         assert_eq!(users.get("ada", source.fail()).await, Err(TryJoinError::Work("out of order".to_owned())));
@@ -156,7 +156,7 @@ async fn there_is_one_attempt_for_each_step_of_the_backoff() {
                 }
                 settle().await;
                 assert_eq!(source.loads.get(), failures + 1);
-                advance(backoff - TICK).await;
+                advance(just_before(backoff)).await;
                 let served = users.lookup("ada", no_load).await.unwrap();
                 assert_eq!((served.value.clone(), why(&served)), (Ok(7), Some(StaleReason::BackingOff)));
                 advance(TICK).await;

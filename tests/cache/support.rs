@@ -16,13 +16,13 @@ use std::{
 use shardflight::cache::{Cache, CacheBuilder, CacheHandle};
 use tokio::time;
 
-pub(crate) use self::fixtures::{Count, Gate, limited, panic_quietly, settle};
+pub(crate) use self::fixtures::{Count, Gate, in_a_child_process, limited, panic_quietly, settle};
 
 pub(crate) type Users = Cache<String, u64, String>;
 pub(crate) type UsersHandle = CacheHandle<String, u64, String>;
 pub(crate) type Loading<T> = Pin<Box<dyn Future<Output = Result<T, String>> + Send>>;
 
-pub(crate) const TTL: Duration = Duration::from_secs(60);
+pub(crate) const TTL: Duration = Duration::from_mins(1);
 pub(crate) const TICK: Duration = Duration::from_nanos(1);
 
 /// A cache whose flights have no deadline: a paused clock runs to the next timer where all tasks wait.
@@ -87,6 +87,11 @@ impl Source {
 /// For reads that must not load.
 pub(crate) fn no_load() -> Loading<u64> {
     panic!("this read had to be a hit")
+}
+
+/// A tick less.
+pub(crate) fn just_before(time: Duration) -> Duration {
+    time.saturating_sub(TICK)
 }
 
 pub(crate) async fn advance(by: Duration) {

@@ -7,10 +7,9 @@ use std::{
 };
 
 use shardflight::cache::CacheStats;
-use tracing::instrument::WithSubscriber;
 use tracing_subscriber::{filter::LevelFilter, fmt};
 
-use crate::support::{Gate, Source, TTL, advance, limited, settle, users};
+use crate::support::{Gate, Source, TTL, advance, in_a_child_process, limited, settle, users};
 
 #[tokio::test(start_paused = true)]
 async fn every_read_is_counted_once() {
@@ -57,46 +56,37 @@ impl io::Write for Log {
     }
 }
 
-/// Everything runs on this thread, so a default subscriber of it hears all.
-#[tokio::test(start_paused = true)]
-async fn failures_backoffs_and_rejected_fills_are_told() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber =
-        fmt().with_max_level(LevelFilter::DEBUG).with_ansi(false).without_time().with_writer(move || writer.clone());
-    let _default = tracing::subscriber::set_default(subscriber.finish());
-    limited(
-        async {
-            let users = users(|cache| cache.stale_if_error(TTL).error_backoff(Duration::from_secs(2)..=TTL));
-            users.insert("ada", 7).await;
-            advance(TTL).await;
-            users.get("ada", Source::of(8).fail()).await.unwrap();
-            let gate = Gate::new();
-            let mut read = Box::pin(users.get("bob", Source::of(8).load_behind(&gate)));
-            assert!(futures::poll!(&mut read).is_pending());
-            settle().await;
-            users.invalidate("bob").await;
-            gate.open();
-            read.await.unwrap();
-        }
-        .with_current_subscriber(),
-    )
-    .await;
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    let told: Vec<&str> = log
-        .lines()
-        .filter(|line| line.contains("cache "))
-        .map(|line| {
-            let start = line.find("shardflight: ").unwrap();
-            line[start + "shardflight: ".len()..].trim()
-        })
-        .collect();
-    assert_eq!(
-        told,
-        [
-            "cache load failed",
-            "cache backs off failures=1 backoff=2.0",
-            "cache fill rejected reason=\"replaced, removed or too heavy\"",
-        ]
-    );
+/// In a process of its own: what other tests' threads do to tracing's caches doesn't matter there.
+#[test]
+fn failures_backoffs_and_rejected_fills_are_told() {
+    in_a_child_process("telling::failures_backoffs_and_rejected_fills_are_told", || async {
+        tokio::time::pause();
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = fmt().with_max_level(LevelFilter::DEBUG).with_ansi(false).without_time();
+        tracing::subscriber::set_global_default(subscriber.with_writer(move || writer.clone()).finish()).unwrap();
+
+        let users = users(|cache| cache.stale_if_error(TTL).error_backoff(Duration::from_secs(2)..=TTL));
+        users.insert("ada", 7).await;
+        advance(TTL).await;
+        users.get("ada", Source::of(8).fail()).await.unwrap();
+        let gate = Gate::new();
+        let mut read = Box::pin(users.get("bob", Source::of(8).load_behind(&gate)));
+        assert!(futures::poll!(&mut read).is_pending());
+        settle().await;
+        users.invalidate("bob").await;
+        gate.open();
+        read.await.unwrap();
+
+        let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let told = log.lines().filter_map(|line| line.split_once("shardflight: ")).map(|(_, told)| told.trim());
+        assert_eq!(
+            told.filter(|told| told.starts_with("cache ")).collect::<Vec<_>>(),
+            [
+                "cache load failed",
+                "cache backs off failures=1 backoff=2.0",
+                "cache fill rejected reason=\"replaced, removed or too heavy\"",
+            ]
+        );
+    });
 }

@@ -21,10 +21,12 @@ impl<K, V, E> Weighter<StoredKey<K>, Arc<Entry<V, E>>> for EntryWeight {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CollectEvicted;
 
+type Pair<K, V, E> = (StoredKey<K>, Arc<Entry<V, E>>);
+
 /// Entries on their way out. Most operations throw out none, and many one.
 pub(super) struct Evicted<K, V, E> {
-    first: Option<(StoredKey<K>, Arc<Entry<V, E>>)>,
-    others: Vec<(StoredKey<K>, Arc<Entry<V, E>>)>,
+    first: Option<Pair<K, V, E>>,
+    others: Vec<Pair<K, V, E>>,
 }
 
 impl<K, V, E> Evicted<K, V, E> {

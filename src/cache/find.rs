@@ -1,0 +1,166 @@
+//! What a read finds in the cache, and what it is answered.
+
+use std::{borrow::Borrow, hash::Hash, sync::Arc};
+
+use super::{
+    clock::Nanos,
+    entry::{Content, Entry, RefreshClaim, Standing},
+    load::{Outcome, Source},
+    served::{Lookup, Served, StaleReason},
+    state::CacheState,
+    store::StoredKey,
+};
+use crate::{
+    error::{JoinError, TryJoinError},
+    unwind::catch,
+};
+
+/// What a read ends with.
+pub(super) struct Answer<V, E> {
+    pub(super) entry: Arc<Entry<V, E>>,
+    pub(super) state: Lookup,
+    /// Set where the load failed: only a caller that asked for a load wants to know.
+    pub(super) error: Option<Arc<E>>,
+    pub(super) now: Nanos,
+}
+
+/// What a read finds in the store.
+pub(super) enum Found<V, E> {
+    Answer(Answer<V, E>),
+    /// An answer, and the right to have it refreshed.
+    Refresh(Answer<V, E>, RefreshClaim<V, E>),
+    /// Nothing but what may be served if the load fails.
+    Missed(Option<Arc<Entry<V, E>>>),
+}
+
+impl<V, E: Clone> Answer<V, E> {
+    pub(super) fn into_value(self) -> Result<V, TryJoinError<E>>
+    where
+        V: Clone,
+    {
+        self.value()?.map_err(TryJoinError::Work)
+    }
+
+    pub(super) fn into_shared(self) -> Result<Arc<V>, TryJoinError<E>> {
+        match self.entry.content() {
+            Content::Value(value) => Ok(Arc::clone(value)),
+            Content::Negative(error) => Err(TryJoinError::Work(E::clone(error))),
+        }
+    }
+
+    pub(super) fn into_served(self) -> Result<Served<V, E>, TryJoinError<E>>
+    where
+        V: Clone,
+    {
+        Ok(Served::new(self.value()?, self.state, self.entry.age(self.now)))
+    }
+
+    /// Runs the value's `Clone`, or the error's.
+    fn value(&self) -> Result<Result<V, E>, JoinError>
+    where
+        V: Clone,
+    {
+        catch(|| match self.entry.content() {
+            Content::Value(value) => Ok(V::clone(value)),
+            Content::Negative(error) => Err(E::clone(error)),
+        })
+        .map_err(JoinError::Panicked)
+    }
+}
+
+impl<K, V, E> CacheState<K, V, E>
+where
+    K: Clone + Eq + Hash,
+{
+    /// Looks the key up. A hit costs a hash, a read lock of one of the store's shards, a clock read and a count.
+    #[inline]
+    pub(super) fn find<Q>(&self, key: &Q) -> (u64, Found<V, E>)
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let probe = self.store.probe(key);
+        let hash = probe.hash();
+        let Some(entry) = self.store.get(&probe) else { return (hash, Found::Missed(None)) };
+        if self.is_invalid(&entry) {
+            return (hash, Found::Missed(None));
+        }
+        let now = self.clock.now();
+        let found = match entry.standing(now, &self.config.windows) {
+            Standing::Fresh => Found::Answer(self.hit(entry, now)),
+            Standing::RefreshDue => match claim_refresh(&entry, now) {
+                Ok(claim) => Found::Refresh(self.hit(entry, now), claim),
+                Err(_) => Found::Answer(self.hit(entry, now)),
+            },
+            Standing::Revalidate => match claim_refresh(&entry, now) {
+                Ok(claim) => Found::Refresh(self.stale_hit(entry, now, StaleReason::Revalidating), claim),
+                Err(why) => Found::Answer(self.stale_hit(entry, now, why)),
+            },
+            Standing::Fallback if entry.is_backing_off(now) => {
+                Found::Answer(self.stale_hit(entry, now, StaleReason::BackingOff))
+            }
+            Standing::Fallback if entry.is_slow() => Found::Answer(self.stale_hit(entry, now, StaleReason::LoadSlow)),
+            Standing::Fallback => Found::Missed(Some(entry)),
+            Standing::Over => Found::Missed(None),
+        };
+        (hash, found)
+    }
+
+    #[inline]
+    fn hit(&self, entry: Arc<Entry<V, E>>, now: Nanos) -> Answer<V, E> {
+        let (hits, state) = match entry.content() {
+            Content::Value(_) => (&self.counters.hits, Lookup::Fresh),
+            Content::Negative(_) => (&self.counters.negative_hits, Lookup::Negative),
+        };
+        hits.up();
+        Answer { entry, state, error: None, now }
+    }
+
+    fn stale_hit(&self, entry: Arc<Entry<V, E>>, now: Nanos, why: StaleReason) -> Answer<V, E> {
+        self.counters.stale_hits.up();
+        if why != StaleReason::Revalidating {
+            self.counters.fail_safe.up();
+        }
+        Answer { state: Lookup::Stale { age: entry.age(now), why }, entry, error: None, now }
+    }
+
+    /// An expired value in place of a load's.
+    pub(super) fn fall_back(
+        &self,
+        key: &StoredKey<K>,
+        entry: &Arc<Entry<V, E>>,
+        why: StaleReason,
+    ) -> Option<Answer<V, E>> {
+        let now = self.clock.now();
+        if !self.is_servable(key, entry, now) {
+            return None;
+        }
+        self.counters.fail_safe.up();
+        let state = Lookup::Stale { age: entry.age(now), why };
+        Some(Answer { entry: Arc::clone(entry), state, error: None, now })
+    }
+
+    pub(super) fn answer(&self, outcome: Outcome<V, E>) -> Answer<V, E> {
+        let now = self.clock.now();
+        let Outcome { entry, source, .. } = outcome;
+        let (state, error) = match source {
+            Source::Loaded => (Lookup::Loaded, None),
+            Source::Kept if entry.value().is_none() => (Lookup::Negative, None),
+            Source::Kept => (Lookup::Fresh, None),
+            Source::Failed(error) if now < entry.times.fresh_until => (Lookup::Fresh, Some(error)),
+            Source::Failed(error) => {
+                self.counters.fail_safe.up();
+                (Lookup::Stale { age: entry.age(now), why: StaleReason::LoadFailed }, Some(error))
+            }
+        };
+        Answer { entry, state, error, now }
+    }
+}
+
+/// The right to refresh an entry, or why it is served without a refresh.
+fn claim_refresh<V, E>(entry: &Arc<Entry<V, E>>, now: Nanos) -> Result<RefreshClaim<V, E>, StaleReason> {
+    if entry.is_backing_off(now) {
+        return Err(StaleReason::BackingOff);
+    }
+    RefreshClaim::of(entry).ok_or(StaleReason::Revalidating)
+}

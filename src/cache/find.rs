@@ -5,7 +5,7 @@ use std::{borrow::Borrow, hash::Hash, sync::Arc};
 use super::{
     clock::Nanos,
     entry::{Content, Entry, RefreshClaim, Standing},
-    load::{Outcome, Source},
+    load::{Failure, Outcome, Source},
     served::{Lookup, Served, StaleReason},
     state::CacheState,
     store::StoredKey,
@@ -138,6 +138,22 @@ where
         self.counters.fail_safe.up();
         let state = Lookup::Stale { age: entry.age(now), why };
         Some(Answer { entry: Arc::clone(entry), state, error: None, now })
+    }
+
+    /// Whether a load that a read has joined is older than a tag's invalidation that had returned when the read began: only its end
+    /// tells its tags. An error tells none.
+    ///
+    /// The read then joins again. It still has its loader, as the load was another's: its own would have begun after it. The next
+    /// load of the key begins after the end of this one, and so after the read.
+    pub(super) fn is_too_old(&self, result: &Result<Outcome<V, E>, Failure<E>>, began: u64) -> bool {
+        match result {
+            // By the entry's generation: the load may have found the entry valid just before the invalidation was noted.
+            Ok(Outcome { entry, .. }) => {
+                let is_older = entry.tags.as_ref().is_some_and(|tags| tags.generation() < began);
+                is_older && self.is_invalid(entry)
+            }
+            Err(failure) => failure.generation < began,
+        }
     }
 
     pub(super) fn answer(&self, outcome: Outcome<V, E>) -> Answer<V, E> {

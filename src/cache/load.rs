@@ -26,8 +26,6 @@ pub struct LoadResult<V, E>(pub(super) Result<Outcome<V, E>, Failure<E>>);
 pub(super) struct Outcome<V, E> {
     pub(super) entry: Arc<Entry<V, E>>,
     pub(super) source: Source<E>,
-    /// Of tag invalidations; the load began in it.
-    pub(super) generation: u64,
 }
 
 /// Where an outcome's entry comes from.
@@ -41,6 +39,7 @@ pub(super) enum Source<E> {
 
 pub(super) struct Failure<E> {
     pub(super) error: Arc<E>,
+    /// Of tag invalidations; the load began in it.
     pub(super) generation: u64,
 }
 
@@ -103,7 +102,7 @@ where
         // read by then is not kept. A loader that is called after an invalidation finds no place of before.
         let target = match find_target(&state, &key, &reason) {
             Ok(target) => target,
-            Err(entry) => return LoadResult(Ok(Outcome { entry, source: Source::Kept, generation })),
+            Err(entry) => return LoadResult(Ok(Outcome { entry, source: Source::Kept })),
         };
         let unfinished = Unfinished::count(&state.counters);
         let previous = target.basis().and_then(|basis| {
@@ -123,7 +122,7 @@ where
         let made = state.make(key.get(), fill, generation, target.basis().map(|basis| &**basis));
         unfinished.succeed();
         let entry = keep(&state, &key, target, made);
-        LoadResult(Ok(Outcome { entry, source: Source::Loaded, generation }))
+        LoadResult(Ok(Outcome { entry, source: Source::Loaded }))
     }
 }
 
@@ -205,8 +204,7 @@ where
     if !state.is_servable(key, entry, now) {
         return Err(failure);
     }
-    let Failure { error, generation } = failure;
-    Ok(Outcome { entry: Arc::clone(entry), source: Source::Failed(error), generation })
+    Ok(Outcome { entry: Arc::clone(entry), source: Source::Failed(failure.error) })
 }
 
 impl<V, E> Reason<V, E> {
@@ -253,13 +251,13 @@ impl Drop for Unfinished<'_> {
 impl<V, E> Clone for LoadResult<V, E> {
     fn clone(&self) -> Self {
         Self(match &self.0 {
-            Ok(Outcome { entry, source, generation }) => {
+            Ok(Outcome { entry, source }) => {
                 let source = match source {
                     Source::Loaded => Source::Loaded,
                     Source::Kept => Source::Kept,
                     Source::Failed(error) => Source::Failed(Arc::clone(error)),
                 };
-                Ok(Outcome { entry: Arc::clone(entry), source, generation: *generation })
+                Ok(Outcome { entry: Arc::clone(entry), source })
             }
             Err(Failure { error, generation }) => Err(Failure { error: Arc::clone(error), generation: *generation }),
         })

@@ -74,14 +74,18 @@ where
         let key = Contained::new(key);
         let hash = catch(|| state.store.hash(key.get())).map_err(JoinError::Panicked)?;
         let key = StoredKey::new(hash, key.into_inner());
-        let join = catch(|| self.join(&key, &Loader::new(load), Reason::Asked)).map_err(JoinError::Panicked)?;
-        let (sender, joined) = oneshot::async_channel();
-        drop(state.runtime.spawn(async move {
-            let _ = sender.send(join.await);
-        }));
-        match joined.await.unwrap_or(Err(JoinError::Aborted))? {
-            LoadResult(Ok(outcome)) => Ok(state.answer(outcome)),
-            LoadResult(Err(failure)) => Err(failure.into_error()),
+        let began = state.tags.generation();
+        let loader = Loader::new(load);
+        loop {
+            let join = catch(|| self.join(&key, &loader, Reason::Asked)).map_err(JoinError::Panicked)?;
+            let (sender, joined) = oneshot::async_channel();
+            drop(state.runtime.spawn(async move {
+                let _ = sender.send(join.await);
+            }));
+            let LoadResult(result) = joined.await.unwrap_or(Err(JoinError::Aborted))?;
+            if !state.is_too_old(&result, began) {
+                return result.map(|outcome| state.answer(outcome)).map_err(Failure::into_error);
+            }
         }
     }
 
@@ -115,14 +119,7 @@ where
                     return state.fall_back(&key, &entry, StaleReason::LoadFailed).ok_or(TryJoinError::Join(error));
                 }
             };
-            // A load that began before a tag was invalidated, and that this read joined after it: its tags are known only now.
-            // Another one began after this read, as it had to wait for this one's end. It was led by another caller, so this
-            // one still has its loader.
-            let is_too_old = match &result {
-                Ok(outcome) => outcome.generation < began && state.is_invalid(&outcome.entry),
-                Err(failure) => failure.generation < began,
-            };
-            if !is_too_old {
+            if !state.is_too_old(&result, began) {
                 return result.map(|outcome| state.answer(outcome)).map_err(Failure::into_error);
             }
         }

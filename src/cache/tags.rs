@@ -62,6 +62,10 @@ impl TagFloors {
 }
 
 impl Tags {
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
     /// The same tags of a value that was confirmed by a load of this generation.
     pub(super) fn renewed(&self, generation: u64) -> Self {
         Self { generation, slots: self.slots.clone() }

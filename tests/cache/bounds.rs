@@ -62,6 +62,22 @@ async fn a_bound_by_weight_holds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_bound_by_weight_holds_when_values_grow() {
+    limited(async {
+        let (users, source) = (users(|cache| cache.max_weight(1_000).weigher(|_, weight| *weight)), Source::default());
+        for weight in [5, 20, 30] {
+            source.set(weight);
+            for key in 0..100 {
+                assert_eq!(users.refresh(key.to_string(), source.load()).await, Ok(weight));
+                assert!(users.stats().weight <= 1_000, "{:?}", users.stats());
+            }
+        }
+        assert!(users.stats().weight > 500);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_value_that_is_too_heavy_is_returned_and_not_kept() {
     limited(async {
         let (users, source) = (users(|cache| cache.max_weight(1_000).weigher(|_, weight| *weight)), Source::default());

@@ -65,6 +65,24 @@ async fn a_tag_that_is_known_only_at_the_end_of_a_load_counts() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refresh_shares_no_load_of_before_a_tags_invalidation() {
+    limited(async {
+        let (users, source, gate) = (users(|cache| cache), Source::of(7), Gate::new());
+        let mut before = Box::pin(users.get_with("ada", tagged(&source, &gate, "red")));
+        assert!(poll!(&mut before).is_pending());
+        settle().await;
+        source.set(8);
+        users.invalidate_tag("red").await;
+        let mut refresh = Box::pin(users.refresh("ada", source.load()));
+        assert!(poll!(&mut refresh).is_pending());
+        settle().await;
+        gate.open();
+        assert_eq!((before.await, refresh.await), (Ok(7), Ok(8)));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_error_of_before_a_tags_invalidation_is_not_shared_after_it() {
     limited(async {
         let (users, source, gate) = (users(|cache| cache), Source::of(8), Gate::new());

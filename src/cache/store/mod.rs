@@ -12,6 +12,7 @@ mod key;
 use std::{
     borrow::Borrow,
     hash::{BuildHasher, Hash, RandomState},
+    mem,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -144,14 +145,26 @@ where
             self.remove_if(key, basis);
             return false;
         }
+        let is_heavier = entry.weight > basis.weight;
         let mut entry = Some(entry);
         let exchanged = self.entries.entry(key, Some(Duration::ZERO), |_, kept| {
-            let is_basis = Arc::ptr_eq(kept, basis);
+            if !Arc::ptr_eq(kept, basis) {
+                return EntryAction::Retain(None);
+            }
+            if is_heavier {
+                return EntryAction::ReplaceWithGuard;
+            }
             // The basis leaves with the answer: it is dropped when the shard is unlocked.
-            let replaced = if is_basis { entry.take().map(|entry| std::mem::replace(kept, entry)) } else { None };
-            EntryAction::Retain(replaced)
+            EntryAction::Retain(entry.take().map(|entry| mem::replace(kept, entry)))
         });
-        matches!(exchanged, EntryResult::Retained(Some(_)))
+        match (exchanged, entry) {
+            // Others may have to make room, which the store has them do only for what fills a reservation.
+            (EntryResult::Replaced(guard, _), Some(entry)) => {
+                Reservation { guard, store: self, hash: key.hash() }.fill(entry)
+            }
+            (EntryResult::Retained(replaced), _) => replaced.is_some(),
+            _ => false,
+        }
     }
 
     /// Writes the key, whatever was there. `false` if the entry is too heavy to be kept; then nothing is there.

@@ -85,7 +85,7 @@ where
     /// use std::time::Duration;
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let cache: Cache<String, usize, String> = Cache::builder().ttl(Duration::from_secs(60)).build()?;
+    /// let cache: Cache<String, usize, std::fmt::Error> = Cache::builder().ttl(Duration::from_secs(60)).build()?;
     /// let lengths = cache.handle();
     /// let length = lengths.get("shardflight", || async { Ok("shardflight".len()) }).await?;
     /// assert_eq!(length, 11);
@@ -150,7 +150,7 @@ where
     /// use std::time::Duration;
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let cache: Cache<String, String, String> = Cache::builder().ttl(Duration::from_secs(60)).build()?;
+    /// let cache: Cache<String, String, std::fmt::Error> = Cache::builder().ttl(Duration::from_secs(60)).build()?;
     /// let users = cache.handle();
     /// let load = |_| async { Ok(Fill::new("ada".to_owned()).ttl(Duration::from_secs(5)).tag("team:3")) };
     /// assert_eq!(users.get_with("user:7", load).await?, "ada");

@@ -5,9 +5,12 @@
 //! use shardflight::cache::Cache;
 //! use std::time::Duration;
 //!
-//! # async fn load(id: u64) -> Result<String, String> { Ok(format!("user {id}")) }
+//! # #[derive(Clone, Debug, PartialEq)] struct DbError;
+//! # impl std::fmt::Display for DbError { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str("down") } }
+//! # impl std::error::Error for DbError {}
+//! # async fn load(id: u64) -> Result<String, DbError> { Ok(format!("user {id}")) }
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let cache: Cache<u64, String, String> = Cache::builder().ttl(Duration::from_secs(60)).max_entries(10_000).build()?;
+//! let cache: Cache<u64, String, DbError> = Cache::builder().ttl(Duration::from_secs(60)).max_entries(10_000).build()?;
 //! let users = cache.handle(); // clone it into every task that asks
 //!
 //! let user = users.get(7_u64, || load(7)).await?; // loads
@@ -63,8 +66,11 @@
 //! use shardflight::cache::{Cache, Lookup, StaleReason};
 //! use std::time::Duration;
 //!
+//! # #[derive(Clone, Debug, PartialEq)] struct DbError;
+//! # impl std::fmt::Display for DbError { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str("down") } }
+//! # impl std::error::Error for DbError {}
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let cache: Cache<String, u64, String> = Cache::builder()
+//! let cache: Cache<String, u64, DbError> = Cache::builder()
 //!     .ttl(Duration::from_secs(60))
 //!     .stale_if_error(Duration::from_secs(3600))
 //!     .build()?;
@@ -72,7 +78,7 @@
 //! rates.insert("EUR", 108_u64).await;
 //!
 //! tokio::time::advance(Duration::from_secs(90)).await;
-//! let served = rates.lookup("EUR", || async { Err("the backend is down".to_owned()) }).await?;
+//! let served = rates.lookup("EUR", || async { Err(DbError) }).await?;
 //! assert_eq!(served.value, Ok(108));
 //! assert_eq!(served.state, Lookup::Stale { age: Duration::from_secs(90), why: StaleReason::LoadFailed });
 //! # Ok(()) }

@@ -88,7 +88,7 @@
 //!
 //! A hit hashes the key, takes a read lock on a shard of the store, reads the clock once, counts, and clones the value; it allocates
 //! nothing, and touches no shard of the coalescer. A `&str` for a `String` is converted on every call, but by
-//! [`get_by_ref`](CacheHandle::get_by_ref). A miss is a [`join`](crate::Handle::join) with four allocations more. An invalidation is a removal and a
+//! [`get_by_ref`](CacheHandle::get_by_ref). A miss is a [`join`](crate::Handle::join) with five allocations more. An invalidation is a removal and a
 //! [`forget`](crate::Handle::forget). One by tag is two atomic operations; tagged entries pay a look at a table per tag and hit.
 //!
 //! # User code

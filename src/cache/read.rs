@@ -59,7 +59,8 @@ where
             Found::Missed(fallback) => {
                 self.state().counters.misses.up();
                 let key = catch(|| key.into_owned()).map_err(JoinError::Panicked)?;
-                self.load(StoredKey::new(hash, key), load.into_inner(), fallback).await
+                // Boxed, so that hits don't move a future with room for a join.
+                Box::pin(self.load(StoredKey::new(hash, key), load.into_inner(), fallback)).await
             }
         }
     }

@@ -156,3 +156,21 @@ async fn an_insert_has_a_ttl_of_its_own() {
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_load_of_before_an_insert_is_not_joined_even_when_the_inserted_value_has_expired() {
+    limited(async {
+        let (users, source, gate) = (users(|cache| cache), Source::of(7), Gate::new());
+        let mut old = Box::pin(users.get("ada", source.load_behind(&gate)));
+        assert!(poll!(&mut old).is_pending());
+        settle().await;
+        users.insert("ada", 8).await;
+        advance(TTL).await;
+        source.set(9);
+        assert_eq!(users.get("ada", source.load()).await, Ok(9));
+        gate.open();
+        assert_eq!(old.await, Ok(7));
+        assert_eq!(users.get("ada", no_load).await, Ok(9));
+    })
+    .await;
+}

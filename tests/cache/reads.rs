@@ -170,3 +170,21 @@ async fn values_need_no_clone_and_are_dropped_with_their_entry() {
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn keys_that_are_not_coalesced_are_cached_all_the_same() {
+    limited(async {
+        let users = users(|cache| cache.coalescer(|flights| flights.rollout(0.0)));
+        let (source, gate) = (Source::of(7), Gate::new());
+        assert_eq!(users.get("ada", source.load()).await, Ok(7));
+        assert_eq!(users.get("ada", no_load).await, Ok(7));
+        let mut old = Box::pin(users.get("bob", source.load_behind(&gate)));
+        assert!(futures::poll!(&mut old).is_pending());
+        source.set(8);
+        users.invalidate("bob").await;
+        gate.open();
+        assert_eq!(old.await, Ok(7));
+        assert_eq!(users.get("bob", source.load()).await, Ok(8));
+    })
+    .await;
+}

@@ -10,7 +10,7 @@ use std::{
 };
 
 use shardflight::{
-    Coalescer, Handle, OnExpiry,
+    Coalescer, Handle, OnExpiry, RunWork,
     cache::{Cache, CacheHandle, Fill},
 };
 use tokio::{runtime, time::sleep};
@@ -152,8 +152,7 @@ impl Arm for Everything {
     }
 }
 
-#[test]
-fn no_read_returns_what_was_invalidated_with_every_option_on() {
+fn with_every_option_on(run_work: RunWork) {
     let (reads, old) = run(async || {
         let cache = Cache::builder()
             .ttl(TTL)
@@ -164,11 +163,21 @@ fn no_read_returns_what_was_invalidated_with_every_option_on() {
             .stale_if_error(TTL * 10)
             .error_backoff(LOAD..=LOAD * 4)
             .soft_timeout(LOAD)
-            .coalescer(|flights| flights.max_flight_duration(LOAD * 2).on_expiry(OnExpiry::Detach));
+            .coalescer(|flights| flights.max_flight_duration(LOAD * 2).on_expiry(OnExpiry::Detach).run_work(run_work));
         Everything(cache.build().unwrap().handle())
     });
     assert!(reads > 1_000, "{reads} reads show nothing");
     assert_eq!(old, 0, "of {reads} reads");
+}
+
+#[test]
+fn no_read_returns_what_was_invalidated_with_every_option_on() {
+    with_every_option_on(RunWork::Detached);
+}
+
+#[test]
+fn no_read_returns_what_was_invalidated_with_loads_in_place() {
+    with_every_option_on(RunWork::InPlace);
 }
 
 /// A cache beside the coalescer: each reader stores what its join returned.

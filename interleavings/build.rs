@@ -4,5 +4,5 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rustc-cfg=shardflight_shuttle");
     // The sources are another package's, whose features this one doesn't have.
-    println!("cargo::rustc-check-cfg=cfg(feature, values(\"macros\", \"metrics\", \"tower\"))");
+    println!("cargo::rustc-check-cfg=cfg(feature, values(\"cache\", \"macros\", \"metrics\", \"tower\"))");
 }

@@ -242,6 +242,30 @@ async fn a_slow_load_is_covered_and_fills_later() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slow_load_that_fails_gives_way_to_the_next() {
+    limited(async {
+        let users = users(|cache| cache.stale_if_error(WINDOW).soft_timeout(SECOND).error_backoff(SECOND..=SECOND));
+        let (source, gate) = (Source::of(8), Gate::new());
+        users.insert("ada", 7).await;
+        advance(TTL).await;
+        let passed = gate.pass();
+        let fail = || async {
+            passed.await;
+            Err("out of order".to_owned())
+        };
+        let served = users.lookup("ada", fail).await.unwrap();
+        assert_eq!(why(&served), Some(StaleReason::LoadSlow));
+        gate.open();
+        settle().await;
+        let served = users.lookup("ada", no_load).await.unwrap();
+        assert_eq!(why(&served), Some(StaleReason::BackingOff));
+        advance(SECOND).await;
+        assert_eq!(users.get("ada", source.load()).await, Ok(8));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_load_in_time_is_waited_for() {
     limited(async {
         let users = users(|cache| cache.stale_if_error(WINDOW).soft_timeout(SECOND));

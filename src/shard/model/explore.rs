@@ -129,17 +129,16 @@ fn wide_worlds() -> Vec<Setting> {
             ..late.clone()
         },
         Setting { fresh: true, delays: false, on_expiry: Detach, name: "fresh, deadline, detach", ..late.clone() },
-        Setting { extensions: 2, longest: 3, ticks: 4, delays: false, name: "extended, both ways", ..late.clone() },
+        Setting { callers: 2, extensions: 2, longest: 3, ticks: 4, name: "extended, both ways", ..late.clone() },
         Setting {
-            extensions: 2,
-            longest: 3,
-            ticks: 4,
+            extensions: 1,
+            longest: 2,
+            ticks: 3,
             queues: false,
             delays: false,
-            keys: 2,
             fresh: true,
             on_abandon: Abort,
-            name: "extended, fresh, two keys, abort",
+            name: "extended, fresh, abort",
             ..late.clone()
         },
     ]

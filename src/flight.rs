@@ -112,7 +112,7 @@ impl Flight {
     ///
     /// # Errors
     ///
-    /// [`NotExtended::Over`] if the flight is over or past its deadline: nobody waits for the result, or no join finds it.
+    /// [`NotExtended::Over`] if the flight is over or past its deadline.
     /// [`NotExtended::NotAllowed`] without `max_extended_duration`.
     ///
     /// # Cancellation

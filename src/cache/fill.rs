@@ -15,7 +15,7 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 ///
 /// let fill: Fill<String, String> =
 ///     Fill::new("ada".to_owned()).ttl(Duration::from_secs(5)).tag("team:3").tag(format!("user:{}", 7)).weight(3);
-/// let nobody: Fill<String, String> = Fill::negative("no such user".to_owned()).ttl(Duration::from_secs(1));
+/// let unknown: Fill<String, String> = Fill::negative("no such user".to_owned()).ttl(Duration::from_secs(1));
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "the cache keeps what the loader returns"]

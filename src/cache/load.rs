@@ -31,7 +31,7 @@ pub(super) struct Outcome<V, E> {
 /// Where an outcome's entry comes from.
 pub(super) enum Source<E> {
     Loaded,
-    /// Somebody else had filled the key when the load began.
+    /// The key was filled by another load or an insert before this load began.
     Kept,
     /// The load failed, and the entry that it was to replace is served.
     Failed(Arc<E>),

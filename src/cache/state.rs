@@ -99,7 +99,7 @@ where
         Made { entry: Arc::new(Entry::new(content, times, weight, tags)), is_to_keep: ttl.is_some() }
     }
 
-    /// Once for each failed load of an entry's key, whoever hears of it first.
+    /// Once for each failed load of an entry's key: told by the load, or by the first reader that learns of it.
     pub(super) fn note_failure(&self, entry: &Entry<V, E>, now: Nanos) {
         if let Some((failures, backoff)) = entry.note_failure(now, &self.config.windows) {
             trace::backs_off(failures, backoff);

@@ -99,11 +99,11 @@ where
     E: SharedFailure<N>,
 {
     Box::pin(async move {
-        let answer = retry(&place, |handle| {
+        let join = |handle: &Handle<_, _, _>| {
             let (key, work) = make();
             handle.try_join_shared(place.key(key), work)
-        });
-        answer.await
+        };
+        retry(&place, join).await
     })
 }
 

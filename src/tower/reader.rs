@@ -58,12 +58,12 @@ impl<B> Refetches<B> {
     /// A reader has left. Its call may still be of use to the leader, which has none: one such is kept.
     fn leave(&self, reader: usize) {
         let mut calls = self.lock();
-        let has_spare = calls.iter().any(|entry| entry.reader.is_none());
         let Some(own) = calls.iter().position(|entry| entry.reader == Some(reader)) else { return };
-        let unneeded = if has_spare { Some(calls.swap_remove(own)) } else { None };
-        if unneeded.is_none() {
+        if calls.iter().all(|entry| entry.reader.is_some()) {
             calls[own].reader = None;
+            return;
         }
+        let unneeded = calls.swap_remove(own);
         drop(calls);
         // Outside of the lock, as requests are the user's.
         drop(unneeded);

@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// How long the task waits, in all, for readers that are slower than the buffer is large: they may only not have been polled yet.
-const PATIENCE: Duration = Duration::from_millis(100);
+const SLOW_READERS_WAIT: Duration = Duration::from_millis(100);
 
 /// Larger chunks are cut, so that readers lose no more of them than they must.
 const CHUNK: usize = 64 * 1024;
@@ -92,7 +92,7 @@ impl SharedStream {
         let length = rest.size_hint().exact().and_then(|rest| rest.checked_add(so_far));
         let stream = Arc::new(Self { state: Mutex::new(state), length, task: OnceLock::new() });
         read.into_iter().for_each(|data| stream.push(data));
-        let reading = Reading { stream: Arc::downgrade(&stream), patience: PATIENCE };
+        let reading = Reading { stream: Arc::downgrade(&stream), wait_left: SLOW_READERS_WAIT };
         let task = Runtime::current().spawn(reading.run(rest));
         let _ = stream.task.set(task.abort_handle());
         stream
@@ -211,7 +211,8 @@ impl fmt::Debug for SharedStream {
 struct Reading {
     /// Weak: the callers keep the stream, and with it this task.
     stream: Weak<SharedStream>,
-    patience: Duration,
+    /// Of `SLOW_READERS_WAIT`.
+    wait_left: Duration,
 }
 
 impl Reading {
@@ -262,18 +263,18 @@ impl Reading {
 
     async fn wait_for_slow_readers(&mut self, seen: Room) {
         let began = now();
-        let mut sleep = clock::sleep_here(self.patience).filter(|_| !self.patience.is_zero()).map(Box::pin);
+        let mut sleep = clock::sleep_here(self.wait_left).filter(|_| !self.wait_left.is_zero()).map(Box::pin);
         let is_over = poll_fn(|cx| {
             if self.poll_change(seen, cx).is_ready() {
                 return Poll::Ready(false);
             }
-            // Without timers there is no patience.
+            // Without timers there is no wait.
             sleep.as_mut().map_or(Poll::Ready(()), |sleep| sleep.as_mut().poll(cx)).map(|()| true)
         });
         if is_over.await {
             self.stream.upgrade().into_iter().for_each(|stream| stream.lose_slow());
         }
-        self.patience = self.patience.saturating_sub(now().saturating_duration_since(began));
+        self.wait_left = self.wait_left.saturating_sub(now().saturating_duration_since(began));
     }
 
     fn poll_change(&self, seen: Room, cx: &Context<'_>) -> Poll<()> {

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use crate::exported::Exported;
 use crate::support::{limited, settle};
 
-const IDLE: Duration = Duration::from_millis(300);
+const IDLE: Duration = Duration::from_secs(2);
 
 fn tenant(exported: &Exported, name: &str) -> Coalescer<u32, u32> {
     let metrics = Metrics::named(name).report_every(Duration::from_millis(20));

@@ -16,9 +16,19 @@ pub(super) struct Config<K, V, E> {
     pub(super) weigher: Option<Weigher<K, V>>,
     pub(super) is_weighed: bool,
     pub(super) jitter: f64,
-    pub(super) refresh_ahead: Option<f64>,
+    pub(super) refresh_ahead: RefreshAhead,
     pub(super) soft_timeout: Option<Duration>,
     pub(super) windows: Windows,
+}
+
+/// From when on a read of a fresh entry has it refreshed.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum RefreshAhead {
+    Off,
+    /// From this fraction of its time to live.
+    Fraction(f64),
+    /// At random before its expiry, by its load time and this factor.
+    XFetch(f64),
 }
 
 /// What a hit looks at to find out how an entry stands.
@@ -38,7 +48,7 @@ impl<K, V, E> Default for Config<K, V, E> {
             weigher: None,
             is_weighed: false,
             jitter: 0.0,
-            refresh_ahead: None,
+            refresh_ahead: RefreshAhead::Off,
             soft_timeout: None,
             windows: Windows::default(),
         }

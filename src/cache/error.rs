@@ -24,7 +24,7 @@ pub enum CacheBuildError {
         /// The most that it may be.
         most: u64,
     },
-    /// A fraction is out of its range.
+    /// A fraction or a factor is out of its range.
     Fraction {
         /// The option.
         option: &'static str,

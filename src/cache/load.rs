@@ -97,7 +97,7 @@ where
 {
     pub(super) async fn run(self) -> LoadResult<V, E> {
         let Self { state, key, loader, reason } = self;
-        let generation = state.tags.generation();
+        let start = state.start();
         // Before the loader is called. Whatever invalidates the key from here on takes the place away, so what the loader has
         // read by then is not kept. A loader that is called after an invalidation finds no place of before.
         let target = match find_target(&state, &key, &reason) {
@@ -116,10 +116,15 @@ where
             Err(error) => {
                 drop(unfinished);
                 trace::load_failed();
-                return LoadResult(fail(&state, &key, target.basis(), Failure { error: Arc::new(error), generation }));
+                return LoadResult(fail(
+                    &state,
+                    &key,
+                    target.basis(),
+                    Failure { error: Arc::new(error), generation: start.generation },
+                ));
             }
         };
-        let made = state.make(key.get(), fill, generation, target.basis().map(|basis| &**basis));
+        let made = state.make(key.get(), fill, start, target.basis().map(|basis| &**basis));
         unfinished.succeed();
         let entry = keep(&state, &key, target, made);
         LoadResult(Ok(Outcome { entry, source: Source::Loaded }))

@@ -58,7 +58,8 @@
 //! | [`soft_timeout`](CacheBuilder::soft_timeout) | if the load takes longer, and then at once until it ends |
 //!
 //! All are off by default, and all windows count from the expiry. [`refresh_ahead`](CacheBuilder::refresh_ahead) loads in the
-//! background before the expiry. Of a key there is one load at a time, in the background or not, and misses join it. A background load
+//! background before the expiry, and [`refresh_ahead_xfetch`](CacheBuilder::refresh_ahead_xfetch) at a moment that differs from process
+//! to process. Of a key there is one load at a time, in the background or not, and misses join it. A background load
 //! goes on when all readers have left, under every [`OnAbandon`](crate::OnAbandon). [`lookup`](CacheHandle::lookup) tells a reader what
 //! it got.
 //!
@@ -124,8 +125,8 @@ mod error;
 mod fill;
 mod find;
 mod handle;
-mod jitter;
 mod key;
+mod lifetime;
 mod load;
 mod read;
 mod served;

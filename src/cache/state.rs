@@ -4,11 +4,11 @@ use std::{hash::Hash, sync::Arc};
 
 use super::{
     clock::{Clock, Nanos, nanos},
-    config::Config,
+    config::{Config, RefreshAhead},
     counters::Counters,
-    entry::{Content, Entry, Standing, Times},
+    entry::{Content, Entry, Standing},
     fill::{Fill, FillContent},
-    jitter::Jitter,
+    lifetime::Lifetimes,
     stats::CacheStats,
     store::{Bound, Store, StoredKey},
     tags::TagFloors,
@@ -24,7 +24,16 @@ pub(super) struct CacheState<K, V, E> {
     pub(super) counters: Counters,
     /// Where background refreshes run: the coalescer's runtime.
     pub(super) runtime: Runtime,
-    jitter: Jitter,
+    lifetimes: Lifetimes,
+}
+
+/// When a load or an insert began.
+#[derive(Clone, Copy)]
+pub(super) struct Start {
+    /// Of tag invalidations.
+    pub(super) generation: u64,
+    /// Only where load times matter.
+    pub(super) at: Option<Nanos>,
 }
 
 /// An entry made of a fill, and whether the cache is to keep it.
@@ -43,7 +52,7 @@ where
             tags: TagFloors::default(),
             clock: Clock::start(),
             counters: Counters::default(),
-            jitter: Jitter::new(config.jitter),
+            lifetimes: Lifetimes::new(config.jitter, config.refresh_ahead),
             config,
             runtime,
         }
@@ -63,9 +72,17 @@ where
             && self.store.holds(key, entry)
     }
 
-    /// What a fill comes to, whose load began in `generation` and replaces `basis`.
-    pub(super) fn make(&self, key: &K, fill: Fill<V, E>, generation: u64, basis: Option<&Entry<V, E>>) -> Made<V, E> {
+    /// What a load has to know about its start. Taken before the loader is called.
+    pub(super) fn start(&self) -> Start {
+        let generation = self.tags.generation();
+        let is_timed = matches!(self.config.refresh_ahead, RefreshAhead::XFetch(_));
+        Start { generation, at: is_timed.then(|| self.clock.now()) }
+    }
+
+    /// What a fill comes to, whose load began at `start` and replaces `basis`.
+    pub(super) fn make(&self, key: &K, fill: Fill<V, E>, start: Start, basis: Option<&Entry<V, E>>) -> Made<V, E> {
         let Fill { content, ttl, weight, tags } = fill;
+        let generation = start.generation;
         let mut tags = self.tags.of(generation, &tags);
         let config = &self.config;
         let (content, ttl) = match content {
@@ -88,14 +105,11 @@ where
         let is_negative = matches!(content, Content::Negative(_));
         // Read after the weigher, which may take its time.
         let now = self.clock.now();
-        let lifetime = self.jitter.shorten(ttl.map_or(0, nanos));
-        let ahead = config.refresh_ahead.filter(|_| !is_negative);
-        let times = Times {
-            loaded_at: now,
-            refresh_at: ahead.map_or(u64::MAX, |fraction| now.saturating_add(part(lifetime, fraction))),
-            fresh_until: now.saturating_add(lifetime),
-            is_expired: false,
-        };
+        let load_time = start.at.map(|at| now.saturating_sub(at));
+        let mut times = self.lifetimes.times(now, ttl.map_or(0, nanos), load_time);
+        if is_negative {
+            times.refresh_at = u64::MAX;
+        }
         Made { entry: Arc::new(Entry::new(content, times, weight, tags)), is_to_keep: ttl.is_some() }
     }
 
@@ -123,9 +137,4 @@ where
             weight: store.weight(),
         }
     }
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a part of a time to live")]
-fn part(ttl: Nanos, fraction: f64) -> Nanos {
-    (ttl as f64 * fraction) as Nanos
 }

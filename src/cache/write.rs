@@ -9,7 +9,7 @@ use super::{
     entry::Entry,
     fill::{Fill, FillContent},
     handle::CacheHandle,
-    state::Made,
+    state::{Made, Start},
     store::StoredKey,
 };
 use crate::error::Closed;
@@ -108,8 +108,8 @@ where
                 return;
             }
             let state = self.state();
-            let generation = state.tags.generation();
-            let Made { entry, is_to_keep } = state.make(&key, fill, generation, None::<&Entry<V, E>>);
+            let start = Start { generation: state.tags.generation(), at: None };
+            let Made { entry, is_to_keep } = state.make(&key, fill, start, None::<&Entry<V, E>>);
             let stored = self.stored(&key);
             if is_to_keep {
                 state.store.insert(stored, entry);

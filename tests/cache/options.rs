@@ -28,6 +28,14 @@ async fn an_error_names_the_option_the_value_and_the_limit() {
         (refused(|cache| cache.refresh_ahead(1.0)), "refresh_ahead is 1; it has to be above 0.0 and below 1.0"),
         (refused(|cache| cache.refresh_ahead(f64::NAN)), "refresh_ahead is NaN; it has to be above 0.0 and below 1.0"),
         (
+            refused(|cache| cache.refresh_ahead_xfetch(0.0)),
+            "refresh_ahead_xfetch is 0; it has to be above 0.0 and finite",
+        ),
+        (
+            refused(|cache| cache.refresh_ahead_xfetch(f64::INFINITY)),
+            "refresh_ahead_xfetch is inf; it has to be above 0.0 and finite",
+        ),
+        (
             refused(|cache| cache.error_backoff(2 * second..=second)),
             "error_backoff is from 2s to 1s; it has to begin above 0 and not end before it begins",
         ),

@@ -98,6 +98,28 @@ async fn refreshes_begin_at_the_fraction_and_only_when_read() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn xfetch_refreshes_what_took_time_to_load() {
+    limited(async {
+        // So large a factor that the moment is drawn before the load's end, but for one draw in a billion.
+        let (users, source) = (users(|cache| cache.refresh_ahead_xfetch(1e12)), Source::of(8));
+        users.insert("bob", 7).await;
+        let slow = || async {
+            advance(SECOND).await;
+            Ok(7)
+        };
+        assert_eq!(users.get("ada", slow).await, Ok(7));
+        // What was inserted has no load time, nor has what was loaded at once.
+        assert_eq!(users.get("bob", no_load).await, Ok(7));
+        let served = users.lookup("ada", source.load()).await.unwrap();
+        assert_eq!((served.value, served.state), (Ok(7), Lookup::Fresh));
+        settle().await;
+        advance(just_before(TTL)).await;
+        assert_eq!((users.get("ada", no_load).await, source.loads.get()), (Ok(8), 1));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refresh_outlives_its_reader_under_every_policy() {
     limited(async {
         let users = users(|cache| {

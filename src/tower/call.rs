@@ -13,6 +13,7 @@ use super::{
     nesting,
 };
 
+/// In a box from the start: it is handed from place to place, and is large.
 pub(super) struct Call<S, ReqB> {
     pub(super) inner: S,
     pub(super) parts: request::Parts,
@@ -27,14 +28,19 @@ where
     S::Error: Into<BoxError>,
 {
     /// Waits for the readiness of the very clone that it calls: clones don't share readiness.
-    pub(super) async fn make(mut self) -> Result<Response<ResB>, S::Error> {
-        nesting::meet(&mut self.parts.extensions, self.layer_id);
+    pub(super) async fn make(mut self: Box<Self>) -> Result<Response<ResB>, S::Error> {
         poll_fn(|cx| self.inner.poll_ready(cx)).await?;
-        self.inner.call(Request::from_parts(self.parts, self.body)).await
+        self.send().await
+    }
+
+    fn send(self: Box<Self>) -> S::Future {
+        let Self { mut inner, mut parts, body, layer_id } = *self;
+        nesting::meet(&mut parts.extensions, layer_id);
+        inner.call(Request::from_parts(parts, body))
     }
 
     /// For its caller only, as if the layer weren't there.
-    pub(super) async fn alone(self) -> Result<Response<CoalescedBody<ResB>>, SharedError<S::Error>>
+    pub(super) async fn alone(self: Box<Self>) -> Result<Response<CoalescedBody<ResB>>, SharedError<S::Error>>
     where
         ResB: Body<Data = Bytes>,
     {

@@ -17,15 +17,15 @@ pub(super) struct RequestSlot<S, ReqB, ResB>(Arc<Mutex<SlotState<S, ReqB, ResB>>
 
 pub(super) enum SlotState<S, ReqB, ResB> {
     /// Not made yet: this caller follows, or its work has not started.
-    Call(Call<S, ReqB>),
+    Call(Box<Call<S, ReqB>>),
     /// Taken. The response comes as the flight's value, or is stored here for the leader.
     Empty,
     /// A response for this leader only.
-    Response(Response<CoalescedBody<ResB>>),
+    Response(Box<Response<CoalescedBody<ResB>>>),
 }
 
 impl<S, ReqB, ResB> RequestSlot<S, ReqB, ResB> {
-    pub(super) fn new(call: Call<S, ReqB>) -> Self {
+    pub(super) fn new(call: Box<Call<S, ReqB>>) -> Self {
         Self(Arc::new(Mutex::new(SlotState::Call(call))))
     }
 
@@ -34,7 +34,7 @@ impl<S, ReqB, ResB> RequestSlot<S, ReqB, ResB> {
     }
 
     /// A follower's call, if the response varies on what the follower sent otherwise.
-    pub(super) fn take_unless_matched(&self, varied: &Varied) -> Option<Call<S, ReqB>> {
+    pub(super) fn take_unless_matched(&self, varied: &Varied) -> Option<Box<Call<S, ReqB>>> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match mem::replace(&mut *state, SlotState::Empty) {
             SlotState::Call(call) if !varied.matches(&call.parts.headers) => Some(call),
@@ -46,7 +46,7 @@ impl<S, ReqB, ResB> RequestSlot<S, ReqB, ResB> {
     }
 
     pub(super) fn put_response(&self, response: Response<CoalescedBody<ResB>>) {
-        drop(self.replace(SlotState::Response(response)));
+        drop(self.replace(SlotState::Response(Box::new(response))));
     }
 
     fn replace(&self, state: SlotState<S, ReqB, ResB>) -> SlotState<S, ReqB, ResB> {

@@ -71,7 +71,9 @@ where
 
     fn call(&mut self, request: Request<ReqB>) -> Self::Future {
         let (inner, state) = (self.inner.clone(), Arc::clone(&self.state));
-        ResponseFuture { inner: Box::pin(serve(inner, request, state)) }
+        let (parts, body) = request.into_parts();
+        let call = Box::new(Call { inner, parts, body, layer_id: state.layer_id });
+        ResponseFuture { inner: Box::pin(serve(call, state)) }
     }
 }
 
@@ -101,7 +103,7 @@ impl<B, E> fmt::Debug for ResponseFuture<B, E> {
 const ATTEMPTS: usize = 16;
 
 /// Answers one request, by a flight or by a call of its own.
-async fn serve<S, ReqB, ResB>(inner: S, request: Request<ReqB>, state: Arc<LayerState>) -> Served<ResB, S::Error>
+async fn serve<S, ReqB, ResB>(mut call: Box<Call<S, ReqB>>, state: Arc<LayerState>) -> Served<ResB, S::Error>
 where
     S: Service<Request<ReqB>, Response = Response<ResB>> + Clone + Send + 'static,
     S::Future: Send,
@@ -110,8 +112,6 @@ where
     ResB: Body<Data = Bytes> + Send + 'static,
     ResB::Error: Into<BoxError>,
 {
-    let (parts, body) = request.into_parts();
-    let mut call = Call { inner, parts, body, layer_id: state.layer_id };
     let mut attempts = 1..=ATTEMPTS;
     loop {
         let is_last = attempts.next().is_none_or(|attempt| attempt == ATTEMPTS);
@@ -202,7 +202,7 @@ where
                 if !matches!(reason, Reason::ResponseVetoed | Reason::Status) {
                     state.unshareable.note(key, false);
                 }
-                Ok(response)
+                Ok(*response)
             }
             SlotState::Call(call) => {
                 state.count_recall(reason, flight);
@@ -215,7 +215,7 @@ where
 
 /// A follower's call, for a reader of the shared body that is too slow for it.
 fn refetch<S, ReqB, ResB>(
-    call: Call<S, ReqB>,
+    call: Box<Call<S, ReqB>>,
     flight: Option<Current>,
     asked: Asked,
     state: &Arc<LayerState>,

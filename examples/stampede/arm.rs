@@ -1,4 +1,4 @@
-//! The two sides of each comparison.
+//! The sides of a comparison.
 
 use std::fmt;
 
@@ -8,10 +8,8 @@ pub(crate) enum Arm {
     Direct,
     /// Requests for the same key share one flight.
     Coalesced,
-}
-
-impl Arm {
-    pub(crate) const BOTH: [Self; 2] = [Self::Direct, Self::Coalesced];
+    /// Requests are answered by a cache, whose loads are flights.
+    Cached,
 }
 
 impl fmt::Display for Arm {
@@ -19,6 +17,7 @@ impl fmt::Display for Arm {
         f.write_str(match self {
             Self::Direct => "direct",
             Self::Coalesced => "coalesced",
+            Self::Cached => "cached",
         })
     }
 }

@@ -12,6 +12,7 @@ use crate::clients::{Answer, Clients};
 pub(crate) struct Burst {
     pub(crate) right: usize,
     pub(crate) refused: usize,
+    pub(crate) stale: usize,
     pub(crate) wrong: usize,
     pub(crate) hung_up: usize,
     /// The first wrong answer, for the report.
@@ -49,9 +50,20 @@ impl Burst {
                 Err(error) => burst.count_wrong(error.to_string()),
             }
         }
-        burst.wall = started.elapsed();
-        burst.latencies.sort_unstable();
-        burst
+        burst.end(started)
+    }
+
+    /// What readers were answered that have come back again and again.
+    pub(crate) fn of(started: Instant, answers: impl IntoIterator<Item = (Answer, Duration)>) -> Self {
+        let mut burst = Self::default();
+        answers.into_iter().for_each(|(answer, latency)| burst.count(answer, latency));
+        burst.end(started)
+    }
+
+    fn end(mut self, started: Instant) -> Self {
+        self.wall = started.elapsed();
+        self.latencies.sort_unstable();
+        self
     }
 
     fn count(&mut self, answer: Answer, latency: Duration) {
@@ -59,6 +71,7 @@ impl Burst {
         match answer {
             Answer::Right => self.right += 1,
             Answer::Refused => self.refused += 1,
+            Answer::Stale => self.stale += 1,
             Answer::Wrong(what) => self.count_wrong(what),
         }
     }
@@ -69,7 +82,7 @@ impl Burst {
     }
 
     pub(crate) fn requests(&self) -> usize {
-        self.right + self.refused + self.wrong + self.hung_up
+        self.right + self.refused + self.stale + self.wrong + self.hung_up
     }
 
     pub(crate) fn mean(&self) -> Duration {

@@ -23,6 +23,8 @@ pub(crate) enum Answer {
     Right,
     /// 429.
     Refused,
+    /// Right once, but an edit of it had been confirmed before the request began.
+    Stale,
     Wrong(String),
 }
 
@@ -53,17 +55,37 @@ impl Clients {
         post: u32,
         expected: Bytes,
     ) -> impl Future<Output = Answer> + Send + use<> {
+        self.read(index, post, move |page| {
+            if page == expected { Answer::Right } else { Answer::Wrong(String::from_utf8_lossy(&page).into_owned()) }
+        })
+    }
+
+    /// Request number `index`, whose page is judged.
+    pub(crate) fn read<J>(&self, index: usize, post: u32, judge: J) -> impl Future<Output = Answer> + Send + use<J>
+    where
+        J: FnOnce(Bytes) -> Answer + Send,
+    {
         let client = self.connections[index % self.connections.len()].clone();
-        let url = format!("http://{}/posts/{post}", self.address);
+        let url = self.url(post);
         async move {
             match fetch(&client, &url).await {
-                Ok((StatusCode::OK, page)) if page == expected => Answer::Right,
+                Ok((StatusCode::OK, page)) => judge(page),
                 Ok((StatusCode::TOO_MANY_REQUESTS, _)) => Answer::Refused,
                 Ok((status, body)) => Answer::Wrong(format!("{status}: {}", String::from_utf8_lossy(&body))),
                 // `Display` omits the cause.
                 Err(error) => Answer::Wrong(format!("{error:?}")),
             }
         }
+    }
+
+    /// Edits the post, and returns the number of the new edition when the server has confirmed it.
+    pub(crate) async fn edit(&self, post: u32) -> Fallible<u64> {
+        let response = self.connections[0].post(self.url(post)).send().await?.error_for_status()?;
+        Ok(response.text().await?.parse()?)
+    }
+
+    fn url(&self, post: u32) -> String {
+        format!("http://{}/posts/{post}", self.address)
     }
 }
 

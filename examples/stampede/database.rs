@@ -11,8 +11,10 @@ use crate::Fallible;
 /// The query scans all of them once per comment, which makes it slow.
 pub(crate) const LIKES: u32 = 20_000;
 
+/// With a log, so that an edit and the queries don't wait for each other.
 const SCHEMA: &str = "
-    CREATE TABLE posts (id INTEGER PRIMARY KEY, title TEXT NOT NULL);
+    PRAGMA journal_mode = WAL;
+    CREATE TABLE posts (id INTEGER PRIMARY KEY, title TEXT NOT NULL, edition INTEGER NOT NULL DEFAULT 0);
     CREATE TABLE comments (id INTEGER PRIMARY KEY, post_id INTEGER NOT NULL, author TEXT NOT NULL, body TEXT NOT NULL);
     CREATE TABLE likes (comment_id INTEGER NOT NULL, reader INTEGER NOT NULL);
 ";
@@ -55,7 +57,7 @@ pub(crate) fn create(path: &Path, sizes: &[u32]) -> Fallible<HashMap<u32, Bytes>
     let mut next_comment = 0;
     for (post, size) in (0_u32..).zip(sizes) {
         let title = title(post);
-        transaction.execute("INSERT INTO posts VALUES (?1, ?2)", params![post, title])?;
+        transaction.execute("INSERT INTO posts (id, title) VALUES (?1, ?2)", params![post, title])?;
         let mut insert = transaction.prepare_cached("INSERT INTO comments VALUES (?1, ?2, ?3, ?4)")?;
         let mut comments = Vec::new();
         for likes in likes.by_ref().take(*size as usize) {
@@ -67,7 +69,7 @@ pub(crate) fn create(path: &Path, sizes: &[u32]) -> Fallible<HashMap<u32, Bytes>
         }
         // A stable sort keeps comments with equal likes in the order of their ids.
         comments.sort_by_key(|comment| u32::MAX - comment.likes);
-        pages.insert(post, render(&title, &comments));
+        pages.insert(post, render(&title, 0, &comments));
     }
     transaction.commit()?;
     Ok(pages)
@@ -85,23 +87,33 @@ pub(crate) fn open(path: &Path) -> rusqlite::Result<Connection> {
 
 /// Queries and renders a post's page: the work.
 pub(crate) fn page(connection: &Connection, post: u32) -> rusqlite::Result<Bytes> {
-    let title: String =
-        connection.prepare_cached("SELECT title FROM posts WHERE id = ?1")?.query_row([post], |row| row.get(0))?;
+    let (title, edition): (String, u32) = connection
+        .prepare_cached("SELECT title, edition FROM posts WHERE id = ?1")?
+        .query_row([post], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let mut statement = connection.prepare_cached(PAGE)?;
     let comments = statement
         .query_map([post], |row| Ok(Comment { author: row.get(0)?, body: row.get(1)?, likes: row.get(2)? }))?
         .collect::<rusqlite::Result<Vec<_>>>()?;
-    Ok(render(&title, &comments))
+    Ok(render(&title, edition, &comments))
 }
 
-fn render(title: &str, comments: &[Comment]) -> Bytes {
+/// Edits the post. Returns the number of its new edition.
+pub(crate) fn edit(path: &Path, post: u32) -> rusqlite::Result<u64> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    let edit = "UPDATE posts SET edition = edition + 1 WHERE id = ?1 RETURNING edition";
+    let edition: u32 = connection.query_row(edit, [post], |row| row.get(0))?;
+    Ok(edition.into())
+}
+
+fn render(title: &str, edition: u32, comments: &[Comment]) -> Bytes {
     let likes: u32 = comments.iter().map(|comment| comment.likes).sum();
     let best: Vec<_> = comments
         .iter()
         .take(BEST)
         .map(|comment| json!({ "author": comment.author, "body": comment.body, "likes": comment.likes }))
         .collect();
-    let page = json!({ "title": title, "comments": comments.len(), "likes": likes, "best": best });
+    let page = json!({ "title": title, "edition": edition, "comments": comments.len(), "likes": likes, "best": best });
     Bytes::from(page.to_string())
 }
 

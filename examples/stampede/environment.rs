@@ -139,7 +139,7 @@ fn spinner(message: &'static str) -> ProgressBar {
 
 /// The scenario and the arm of each post, in the order of their ids.
 fn posts() -> impl Iterator<Item = (Scenario, Arm)> {
-    Scenario::ALL.into_iter().flat_map(|scenario| Arm::BOTH.map(|arm| (scenario, arm)))
+    Scenario::ALL.into_iter().flat_map(|scenario| scenario.arms().iter().map(move |arm| (scenario, *arm)))
 }
 
 /// The number of comments that makes a query take the intended time.

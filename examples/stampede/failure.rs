@@ -6,7 +6,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use shardflight::TryJoinError;
+use shardflight::{Closed, TryJoinError};
 
 /// `Clone`, as each caller of a failed flight gets a clone.
 #[derive(Clone, Debug)]
@@ -23,6 +23,12 @@ impl From<TryJoinError<Failure>> for Failure {
             TryJoinError::Work(failure) => failure,
             other @ TryJoinError::Join(_) => Self::Coalescer(other.to_string()),
         }
+    }
+}
+
+impl From<Closed> for Failure {
+    fn from(closed: Closed) -> Self {
+        Self::Coalescer(closed.to_string())
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! A real server (axum, loopback), a real database (`SQLite`, a file in a temporary directory, ten connections), and
 //! real HTTP clients. Each scenario runs twice: *direct*, where every request does its own work, and *coalesced*, where
-//! the handler joins through shardflight. The only difference is in `server.rs`.
+//! the handler joins through shardflight; `cache` runs a third time, *cached*, where the handler asks `shardflight::cache`. The only
+//! difference is in `server.rs`.
 //!
 //! Each answer is compared with the expected page. The program fails if a claim doesn't hold.
 
@@ -10,7 +11,6 @@ mod arguments;
 mod arm;
 mod bucket;
 mod burst;
-mod cache;
 mod claims;
 mod clients;
 mod database;
@@ -18,6 +18,7 @@ mod environment;
 mod failure;
 mod gauge;
 mod listening;
+mod load;
 mod memory;
 mod pool;
 mod report;

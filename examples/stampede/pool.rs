@@ -1,7 +1,7 @@
 //! A pool of database connections.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -16,6 +16,7 @@ use crate::{database, failure::Failure, gauge::Gauge};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Pool {
+    database: PathBuf,
     size: usize,
     /// One permit for each idle connection.
     permits: Arc<Semaphore>,
@@ -27,6 +28,7 @@ impl Pool {
     pub(crate) fn open(path: &Path, size: usize) -> rusqlite::Result<Self> {
         let connections = (0..size).map(|_| database::open(path)).collect::<rusqlite::Result<Vec<_>>>()?;
         Ok(Self {
+            database: path.to_owned(),
             size,
             permits: Arc::new(Semaphore::new(size)),
             idle: Arc::new(Mutex::new(connections)),
@@ -45,6 +47,16 @@ impl Pool {
             page
         });
         answer.await.unwrap_or_else(|error| Err(Failure::Database(error.to_string())))
+    }
+
+    /// Edits the post, on a connection of its own. Returns the number of its new edition.
+    pub(crate) async fn edit(&self, post: u32) -> Result<u64, Failure> {
+        let database = self.database.clone();
+        let edited = spawn_blocking(move || database::edit(&database, post));
+        match edited.await {
+            Ok(edition) => edition.map_err(|error| Failure::Database(error.to_string())),
+            Err(error) => Err(Failure::Database(error.to_string())),
+        }
     }
 
     async fn lease(&self) -> Option<Lease> {

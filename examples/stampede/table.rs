@@ -40,7 +40,9 @@ pub(crate) fn text(reports: &[Report]) -> String {
 fn requests(arm: &ArmReport) -> String {
     let burst = &arm.burst;
     let mut text = burst.requests().to_string();
-    for (number, what) in [(burst.refused, "got 429"), (burst.hung_up, "hung up"), (burst.wrong, "wrong")] {
+    let others =
+        [(burst.refused, "got 429"), (burst.hung_up, "hung up"), (burst.stale, "stale"), (burst.wrong, "wrong")];
+    for (number, what) in others {
         if number > 0 {
             text = format!("{text}, {number} {what}");
         }
@@ -77,6 +79,7 @@ fn arm(report: &ArmReport) -> Value {
         "requests": burst.requests(),
         "right": burst.right,
         "refused": burst.refused,
+        "stale": burst.stale,
         "wrong": burst.wrong,
         "hung_up": burst.hung_up,
         "queries": report.queries,

@@ -1,31 +1,38 @@
-//! A cache entry expires under a hundred readers.
+//! A page that a hundred readers keep reading: while its cache entry expires, and while it is edited.
 
 use std::{sync::Arc, time::Duration};
 
-use indicatif::ProgressBar;
+use tokio::time::sleep;
 
 use super::{Scenario, direct_sample};
 use crate::{
     Fallible,
     arm::Arm,
     burst::Burst,
-    cache::Cache,
+    claims::count,
     clients::Clients,
     environment::{Environment, bar},
-    report::Report,
+    load::Load,
+    pool::Pool,
+    report::{Report, human},
     server::Server,
     source::Source,
     wait::eventually,
 };
 
 const READERS: usize = 100;
-const TIME_TO_LIVE: Duration = Duration::from_secs(1);
+/// Some times to live.
+const READING: Duration = Duration::from_millis(500);
+const EDITS: usize = 4;
+/// Longer than a query: some reads meet a loaded page, some meet a load.
+const BETWEEN_EDITS: Duration = Duration::from_millis(100);
 
 pub(super) async fn run(environment: &Environment) -> Fallible<Report> {
     let readers = environment.requests(READERS);
-    let mut report = Report::new(Scenario::Cache, format!("a cache entry expires under {readers} readers"));
-    report.note("the table counts from the expiry on");
-    for arm in Arm::BOTH {
+    let headline = format!("a page that {readers} readers keep reading: it expires, and then it is edited");
+    let mut report = Report::new(Scenario::Cache, headline);
+    report.note("the table counts the first part, before the edits");
+    for &arm in Scenario::Cache.arms() {
         run_arm(environment, &mut report, arm, readers).await?;
     }
     Ok(report)
@@ -35,35 +42,68 @@ async fn run_arm(environment: &Environment, report: &mut Report, arm: Arm, all: 
     let readers = if arm == Arm::Direct { direct_sample(Scenario::Cache.weight(), all) } else { all };
     let post = environment.post(Scenario::Cache, arm)?;
     let pool = environment.pool()?;
-    let cache = Arc::new(Cache::new(TIME_TO_LIVE));
-    let server = Server::start(arm, Source::Cached { cache: Arc::clone(&cache), pool: pool.clone() }).await?;
-    let clients = Clients::connect(server.address(), readers).await?;
-    let bar = bar(Scenario::Cache, arm, readers);
+    let server = Server::start(arm, Source::Database(pool.clone())).await?;
+    let clients = Arc::new(Clients::connect(server.address(), readers).await?);
+    let bar = bar(Scenario::Cache, arm, 2);
 
-    cache.put(post.id, post.page.clone());
-    Burst::run(&clients, readers, post.id, &post.page, &ProgressBar::hidden()).await;
-    let is_fresh = cache.get(post.id).is_some();
-    if is_fresh {
-        let text = format!("no query for {readers} readers while the entry is fresh");
-        report.claims.check(arm, pool.queries().total() == 0, text);
-    }
-    if !eventually(async || cache.get(post.id).is_none()).await {
-        return Err("the cache entry doesn't expire".into());
-    }
-    let burst = Burst::run(&clients, readers, post.id, &post.page, &bar).await;
-    bar.finish_and_clear();
-
+    server.fill(post.id, post.page.clone()).await;
+    let burst = read_on(&server, arm, Load::start(&clients, readers, &post)).await?;
+    bar.inc(1);
     let stats = server.stats().await?;
-    let queries = pool.queries();
     report.claims.check_answers(arm, &burst);
+    let (queries, peak) = (pool.queries().total(), pool.queries().peak());
+    let text = format!("{} for {} requests", count(queries, "query", "queries"), burst.requests());
     match arm {
-        Arm::Direct => {
-            let text = format!("{} queries: each reader that came before the first query ended", queries.total());
-            report.claims.check(arm, queries.total() > 1, text);
+        Arm::Direct => report.claims.check(arm, queries == burst.requests(), text),
+        Arm::Coalesced => {
+            let holds = queries as u64 <= stats.executions && peak <= 1;
+            report.claims.check(arm, holds, format!("{text}, and never two at once"));
         }
-        Arm::Coalesced => report.claims.check_windows(readers, queries, &stats),
+        Arm::Cached => {
+            let stats = server.cache_stats();
+            let holds = queries as u64 <= stats.refreshes && peak <= 1;
+            report.claims.check(arm, holds, format!("{text}: one for each expiry, and never two at once"));
+            let text =
+                format!("no reader waited: {} got a fresh page, {} an expired one", stats.hits, stats.stale_hits);
+            report.claims.check(arm, stats.misses == 0, text);
+        }
     }
-    report.add(arm, readers < all, queries, &stats, burst);
+    report.add(arm, readers < all, pool.queries(), &stats, burst);
+
+    edit_meanwhile(report, arm, &pool, Load::start(&clients, (readers / 5).max(1), &post)).await?;
+    bar.finish_and_clear();
     drop(clients);
     server.stop().await
+}
+
+/// Until the page's entry has expired, where there is one.
+async fn read_on(server: &Server, arm: Arm, load: Load) -> Fallible<Burst> {
+    sleep(READING).await;
+    if arm == Arm::Cached && !eventually(async || server.cache_stats().refreshes > 0).await {
+        return Err("the cache entry doesn't expire".into());
+    }
+    Ok(load.stop().await)
+}
+
+/// Edits the page a few times under its readers. What they get has to be as new as the last edit that was confirmed before they
+/// asked.
+async fn edit_meanwhile(report: &mut Report, arm: Arm, pool: &Pool, load: Load) -> Fallible<()> {
+    let queries_before = pool.queries().total();
+    for _ in 0..EDITS {
+        sleep(BETWEEN_EDITS).await;
+        load.edit().await?;
+    }
+    sleep(BETWEEN_EDITS).await;
+    let burst = load.stop().await;
+    let (reads, queries) = (burst.requests(), pool.queries().total() - queries_before);
+    let (p50, p99) = (human(burst.percentile(50)), human(burst.percentile(99)));
+    report
+        .note(format!("{arm}, while the page is edited: {queries} queries for {reads} requests, p50 {p50}, p99 {p99}"));
+    let mut text =
+        format!("{EDITS} edits, {reads} requests: {} got an edition older than the last one before them", burst.stale);
+    if let Some(wrong) = &burst.first_wrong {
+        text = format!("{text}; one got something else: {wrong}");
+    }
+    report.claims.check(arm, burst.right == reads, text);
+    Ok(())
 }

@@ -32,7 +32,7 @@ pub(super) async fn run(environment: &Environment) -> Fallible<Report> {
     let count = environment.requests(CLIENTS);
     let headline = format!("{count} clients, of which {} hang up, the leader first", leavers(count));
     let mut report = Report::new(Scenario::Disconnect, headline);
-    for arm in Arm::BOTH {
+    for &arm in Scenario::Disconnect.arms() {
         run_arm(environment, &mut report, arm, count).await?;
     }
     Ok(report)
@@ -69,7 +69,7 @@ async fn run_arm(environment: &Environment, report: &mut Report, arm: Arm, all: 
             let text = format!("{} queries for the {} clients that stayed", pool.queries().total(), burst.right);
             report.note(format!("{arm}: {text}; a query runs on when its reader has left"));
         }
-        Arm::Coalesced => {
+        Arm::Coalesced | Arm::Cached => {
             if flight_is_live {
                 check_departures(report, server.requests().cut_short(), &stats, &burst);
             }

@@ -8,7 +8,7 @@ mod viral;
 
 use clap::ValueEnum;
 
-use crate::{Fallible, environment::Environment, report::Report};
+use crate::{Fallible, arm::Arm, environment::Environment, report::Report};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Scenario {
@@ -16,7 +16,7 @@ pub(crate) enum Scenario {
     Pool,
     /// 10,000 requests for one post
     Viral,
-    /// A cache entry expires under 100 readers
+    /// A page that 100 readers keep reading, while its cache entry expires, and while it is edited
     Cache,
     /// An upstream that allows ten requests a second, and 100 callers
     Ratelimit,
@@ -42,6 +42,13 @@ impl Scenario {
         match self {
             Self::Pool | Self::Cache | Self::Ratelimit => Weight::Ordinary,
             Self::Viral | Self::Disconnect => Weight::Heavy,
+        }
+    }
+
+    pub(crate) fn arms(self) -> &'static [Arm] {
+        match self {
+            Self::Cache => &[Arm::Direct, Arm::Coalesced, Arm::Cached],
+            Self::Pool | Self::Viral | Self::Ratelimit | Self::Disconnect => &[Arm::Direct, Arm::Coalesced],
         }
     }
 

@@ -18,7 +18,7 @@ const REQUESTS: usize = 100;
 pub(super) async fn run(environment: &Environment) -> Fallible<Report> {
     let requests = environment.requests(REQUESTS);
     let mut report = Report::new(Scenario::Pool, format!("{requests} requests for one post at once"));
-    for arm in Arm::BOTH {
+    for &arm in Scenario::Pool.arms() {
         run_arm(environment, &mut report, arm, requests).await?;
     }
     Ok(report)
@@ -29,7 +29,7 @@ pub(super) async fn run_arm(environment: &Environment, report: &mut Report, arm:
     let scenario = report.scenario;
     let requests = match arm {
         Arm::Direct => direct_sample(scenario.weight(), all),
-        Arm::Coalesced => all,
+        Arm::Coalesced | Arm::Cached => all,
     };
     let post = environment.post(scenario, arm)?;
     let pool = environment.pool()?;
@@ -53,7 +53,7 @@ pub(super) async fn run_arm(environment: &Environment, report: &mut Report, arm:
             let text = format!("{} queries for {requests} requests", queries.total());
             report.claims.check(arm, queries.total() == requests, text);
         }
-        Arm::Coalesced => report.claims.check_windows(requests, queries, &stats),
+        Arm::Coalesced | Arm::Cached => report.claims.check_windows(requests, queries, &stats),
     }
     report.add(arm, requests < all, queries, &stats, burst);
     drop(clients);

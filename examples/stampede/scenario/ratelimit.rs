@@ -20,7 +20,7 @@ pub(super) async fn run(environment: &Environment) -> Fallible<Report> {
     let callers = environment.requests(CALLERS);
     let headline = format!("{callers} callers of an upstream that allows {RATE} requests a second");
     let mut report = Report::new(Scenario::Ratelimit, headline);
-    for arm in Arm::BOTH {
+    for &arm in Scenario::Ratelimit.arms() {
         run_arm(environment, &mut report, arm, callers).await?;
     }
     Ok(report)
@@ -40,7 +40,7 @@ async fn run_arm(environment: &Environment, report: &mut Report, arm: Arm, calle
     let stats = server.stats().await?;
     match arm {
         Arm::Direct => check_refusals(report, callers, pool.queries(), &burst),
-        Arm::Coalesced => {
+        Arm::Coalesced | Arm::Cached => {
             report.claims.check_answers(arm, &burst);
             report.claims.check(arm, burst.refused == 0, "no caller got a 429");
             report.claims.check_windows(callers, pool.queries(), &stats);

@@ -113,6 +113,8 @@
 //! | debug | `cache load failed`: the loader returned an error that is not kept | |
 //! | debug | `cache fill rejected`: a loaded value is returned and not kept | `reason` |
 //! | warn | `cache backs off`: a load failed whose key has a value that may be served | `failures`, `backoff` |
+//!
+#![cfg_attr(doc, doc = "The [guide] helps to choose options, and to come from moka, cached or `FusionCache`.")]
 
 mod builder;
 #[expect(clippy::module_inception, reason = "the file of the type `Cache`, as all others are files of theirs")]
@@ -136,6 +138,26 @@ mod store;
 mod tags;
 mod trace;
 mod write;
+
+/// How to choose a cache's options, and pages for those who come from another cache.
+///
+/// It is there in the documentation alone.
+#[cfg(doc)]
+pub mod guide {
+    #![doc = include_str!("../../docs/guide/cache.md")]
+
+    pub mod from_moka {
+        #![doc = include_str!("../../docs/guide/from-moka.md")]
+    }
+
+    pub mod from_cached {
+        #![doc = include_str!("../../docs/guide/from-cached.md")]
+    }
+
+    pub mod from_fusioncache {
+        #![doc = include_str!("../../docs/guide/from-fusioncache.md")]
+    }
+}
 
 pub use self::{
     builder::CacheBuilder,

@@ -62,9 +62,11 @@ where
         let _: Result<usize, Closed> = self.flights().forget_all().await;
     }
 
-    /// Ends the key's freshness, and keeps its value for [`stale_if_error`](crate::cache::CacheBuilder::stale_if_error) and
-    /// [`soft_timeout`](crate::cache::CacheBuilder::soft_timeout), for whose windows it expires now. The next read loads; a load
-    /// that is under way is detached and not kept.
+    /// Ends the key's freshness, and keeps its value for loads that fail or are slow: for the longer of the windows of
+    /// [`stale_if_error`](crate::cache::CacheBuilder::stale_if_error) and
+    /// [`stale_while_revalidate`](crate::cache::CacheBuilder::stale_while_revalidate), which count from now. The next read loads; a
+    /// load that is under way is detached and not kept. So it isn't for writes that readers must see: see
+    /// [`invalidate`](Self::invalidate).
     ///
     /// # Cancellation
     ///

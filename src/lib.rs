@@ -194,7 +194,7 @@
 //! caller, however long the flight goes on. If the subscriber doesn't want this span, a task that runs work is in none.
 //!
 //! With the feature `metrics`, `Builder::metrics` exports counters, gauges and histograms to the recorder of the
-//! `metrics` facade that is installed.
+//! `metrics` facade that is installed; `CacheBuilder::metrics` does so for a cache and its flights.
 //!
 //! # Memory
 //!

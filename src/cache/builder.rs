@@ -9,6 +9,7 @@ use super::{
     error::CacheBuildError,
     handle::CacheHandle,
     load::LoadResult,
+    observer::CacheObserver,
     state::CacheState,
     store::Bound,
 };
@@ -262,7 +263,10 @@ where
 
     #[expect(clippy::type_complexity, reason = "the three parts of a cache")]
     fn check(self) -> Result<(Config<K, V, E>, Bound, Builder<K, LoadResult<V, E>>), CacheBuildError> {
-        let Self { ttl, bound, mut config, error_backoff, coalescer } = self;
+        let Self { ttl, bound, mut config, error_backoff, mut coalescer } = self;
+        if let Some(observer) = &config.observer {
+            coalescer.config.observer = Some(Arc::<dyn CacheObserver>::clone(observer));
+        }
         config.ttl = ttl.ok_or(CacheBuildError::NoTtl)?;
         not_zero("ttl", Some(config.ttl))?;
         not_zero("negative_ttl", config.negative_ttl)?;
@@ -324,6 +328,9 @@ where
     E: Clone + Send + Sync + 'static,
 {
     let state = Arc::new(CacheState::new(config, bound, runtime));
+    if let Some(observer) = &state.config.observer {
+        observer.opened(Arc::<CacheState<_, _, _>>::downgrade(&state));
+    }
     let handle = CacheHandle::new(state, coalescer.handle());
     Cache::with(handle, coalescer)
 }
@@ -332,6 +339,14 @@ fn not_zero(option: &'static str, time: Option<Duration>) -> Result<(), CacheBui
     match time {
         Some(Duration::ZERO) => Err(CacheBuildError::ZeroDuration { option }),
         _ => Ok(()),
+    }
+}
+
+impl<K, V, E> CacheBuilder<K, V, E> {
+    #[cfg(feature = "metrics")]
+    pub(crate) fn observed_by(mut self, observer: Arc<dyn CacheObserver>) -> Self {
+        self.config.observer = Some(observer);
+        self
     }
 }
 

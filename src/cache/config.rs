@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::clock::Nanos;
+use super::{clock::Nanos, observer::CacheObserver};
 
 /// Decides which errors are kept as negative entries.
 type NegativeIf<E> = Arc<dyn Fn(&E) -> bool + Send + Sync>;
@@ -19,6 +19,7 @@ pub(super) struct Config<K, V, E> {
     pub(super) refresh_ahead: RefreshAhead,
     pub(super) soft_timeout: Option<Duration>,
     pub(super) windows: Windows,
+    pub(super) observer: Option<Arc<dyn CacheObserver>>,
 }
 
 /// From when on a read of a fresh entry has it refreshed.
@@ -51,6 +52,7 @@ impl<K, V, E> Default for Config<K, V, E> {
             refresh_ahead: RefreshAhead::Off,
             soft_timeout: None,
             windows: Windows::default(),
+            observer: None,
         }
     }
 }
@@ -58,6 +60,11 @@ impl<K, V, E> Default for Config<K, V, E> {
 impl<K, V, E> Config<K, V, E> {
     pub(super) fn is_negative(&self, error: &E) -> bool {
         self.negative_if.as_ref().is_some_and(|accepts| accepts(error))
+    }
+
+    /// For events.
+    pub(super) fn name(&self) -> Option<&str> {
+        Some(self.observer.as_ref()?.name())
     }
 
     /// What an entry weighs in the store: 1 where entries are counted.

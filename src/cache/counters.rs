@@ -8,20 +8,25 @@ use std::{
 
 use crossbeam_utils::CachePadded;
 
+use super::{served::StaleReason, stats::RejectReason};
+
 /// Two threads that count hits rarely write the same cache line.
 const STRIPES: usize = 16;
 
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) hits: Striped,
-    pub(super) stale_hits: Striped,
+    /// Reads that got an expired value, by reason.
+    pub(super) stale: [Striped; StaleReason::ALL.len()],
+    /// Those of them that had waited for a load.
+    pub(super) covered: Counter,
     pub(super) negative_hits: Striped,
     pub(super) misses: Counter,
     pub(super) loads: Counter,
     pub(super) refreshes: Counter,
     pub(super) load_errors: Counter,
-    pub(super) fail_safe: Counter,
-    pub(super) rejected_fills: Counter,
+    /// By reason.
+    pub(super) rejected_fills: [Counter; RejectReason::ALL.len()],
 }
 
 #[derive(Debug, Default)]

@@ -117,10 +117,7 @@ where
     }
 
     fn stale_hit(&self, entry: Arc<Entry<V, E>>, now: Nanos, why: StaleReason) -> Answer<V, E> {
-        self.counters.stale_hits.up();
-        if why != StaleReason::Revalidating {
-            self.counters.fail_safe.up();
-        }
+        self.counters.stale[why as usize].up();
         Answer { state: Lookup::Stale { age: entry.age(now), why }, entry, error: None, now }
     }
 
@@ -135,9 +132,15 @@ where
         if !self.is_servable(key, entry, now) {
             return None;
         }
-        self.counters.fail_safe.up();
+        self.count_covered(why);
         let state = Lookup::Stale { age: entry.age(now), why };
         Some(Answer { entry: Arc::clone(entry), state, error: None, now })
+    }
+
+    /// A read that has waited gets an expired value.
+    fn count_covered(&self, why: StaleReason) {
+        self.counters.stale[why as usize].up();
+        self.counters.covered.up();
     }
 
     /// Whether a load that a read has joined is older than a tag's invalidation that had returned when the read began: only its end
@@ -156,6 +159,16 @@ where
         }
     }
 
+    /// What a load's end is to a read.
+    pub(super) fn answer_read(&self, outcome: Outcome<V, E>) -> Answer<V, E> {
+        let answer = self.answer(outcome);
+        if let Lookup::Stale { why, .. } = answer.state {
+            self.count_covered(why);
+        }
+        answer
+    }
+
+    /// What a load's end is to the caller that asked for the load.
     pub(super) fn answer(&self, outcome: Outcome<V, E>) -> Answer<V, E> {
         let now = self.clock.now();
         let Outcome { entry, source, .. } = outcome;
@@ -164,10 +177,7 @@ where
             Source::Kept if entry.value().is_none() => (Lookup::Negative, None),
             Source::Kept => (Lookup::Fresh, None),
             Source::Failed(error) if now < entry.times.fresh_until => (Lookup::Fresh, Some(error)),
-            Source::Failed(error) => {
-                self.counters.fail_safe.up();
-                (Lookup::Stale { age: entry.age(now), why: StaleReason::LoadFailed }, Some(error))
-            }
+            Source::Failed(error) => (Lookup::Stale { age: entry.age(now), why: StaleReason::LoadFailed }, Some(error)),
         };
         Answer { entry, state, error, now }
     }

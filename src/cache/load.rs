@@ -3,15 +3,19 @@
 use std::{
     hash::Hash,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use super::{
+    clock::{Clock, Nanos},
     counters::Counters,
     entry::{Entry, Standing},
     fill::{Fill, Previous},
-    state::{CacheState, Made},
+    observer::{CacheObserver, LoadEnd},
+    state::{CacheState, Made, Start},
+    stats::RejectReason,
     store::{Place, Reservation, StoredKey},
-    trace::{self, Rejected},
+    trace,
 };
 use crate::unwind::drop_contained;
 
@@ -104,7 +108,7 @@ where
             Ok(target) => target,
             Err(entry) => return LoadResult(Ok(Outcome { entry, source: Source::Kept })),
         };
-        let unfinished = Unfinished::count(&state.counters);
+        let unfinished = Unfinished::count(&state, start);
         let previous = target.basis().and_then(|basis| {
             let age = basis.age(state.clock.now());
             Some(Previous::new(Arc::clone(basis.value()?), age))
@@ -114,8 +118,8 @@ where
             Ok(fill) => fill,
             Err(error) if state.config.is_negative(&error) => Fill::negative(error),
             Err(error) => {
-                drop(unfinished);
-                trace::load_failed();
+                unfinished.end(LoadEnd::Failed);
+                trace::load_failed(state.config.name());
                 return LoadResult(fail(
                     &state,
                     &key,
@@ -125,7 +129,7 @@ where
             }
         };
         let made = state.make(key.get(), fill, start, target.basis().map(|basis| &**basis));
-        unfinished.succeed();
+        unfinished.end(if made.entry.value().is_some() { LoadEnd::Value } else { LoadEnd::Negative });
         let entry = keep(&state, &key, target, made);
         LoadResult(Ok(Outcome { entry, source: Source::Loaded }))
     }
@@ -167,9 +171,9 @@ where
     K: Clone + Eq + Hash,
 {
     let Made { entry, is_to_keep } = made;
-    let reject = |reason| {
-        state.counters.rejected_fills.up();
-        trace::fill_rejected(reason);
+    let reject = |reason: RejectReason| {
+        state.counters.rejected_fills[reason as usize].up();
+        trace::fill_rejected(state.config.name(), reason);
     };
     let is_invalid = state.is_invalid(&entry);
     if !is_to_keep || is_invalid {
@@ -178,17 +182,17 @@ where
             state.store.remove_if(key, basis);
         }
         if is_invalid {
-            reject(Rejected::Invalidated);
+            reject(RejectReason::Invalidated);
         }
         return entry;
     }
-    let is_kept = match target {
+    let kept = match target {
         Target::Reserved(reservation) => reservation.fill(Arc::clone(&entry)),
         Target::Replace(basis) => state.store.replace(key, &basis, Arc::clone(&entry)),
-        Target::Nowhere => false,
+        Target::Nowhere => Err(RejectReason::Invalidated),
     };
-    if !is_kept {
-        reject(Rejected::NotKept);
+    if let Err(reason) = kept {
+        reject(reason);
     }
     entry
 }
@@ -231,24 +235,40 @@ impl<K, V, E> Target<'_, K, V, E> {
     }
 }
 
-/// Counts a load that fails, panics or is dropped.
-struct Unfinished<'a>(Option<&'a Counters>);
+/// Counts a load that fails, panics or is dropped, and tells the observer of every load's end.
+struct Unfinished<'a> {
+    counters: &'a Counters,
+    observed: Option<Observed<'a>>,
+    end: LoadEnd,
+}
+
+struct Observed<'a> {
+    observer: &'a dyn CacheObserver,
+    clock: &'a Clock,
+    since: Nanos,
+}
 
 impl<'a> Unfinished<'a> {
-    fn count(counters: &'a Counters) -> Self {
+    fn count<K, V, E>(state: &'a CacheState<K, V, E>, start: Start) -> Self {
+        let CacheState { counters, clock, config, .. } = state;
         counters.loads.up();
-        Self(Some(counters))
+        let observed =
+            config.observer.as_deref().zip(start.at).map(|(observer, since)| Observed { observer, clock, since });
+        Self { counters, observed, end: LoadEnd::Failed }
     }
 
-    fn succeed(mut self) {
-        self.0 = None;
+    fn end(mut self, end: LoadEnd) {
+        self.end = end;
     }
 }
 
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
-        if let Some(counters) = self.0 {
-            counters.load_errors.up();
+        if self.end == LoadEnd::Failed {
+            self.counters.load_errors.up();
+        }
+        if let Some(Observed { observer, clock, since }) = &self.observed {
+            observer.loaded(Duration::from_nanos(clock.now().saturating_sub(*since)), self.end);
         }
     }
 }

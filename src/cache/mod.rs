@@ -106,13 +106,20 @@
 //!
 //! # Observing
 //!
-//! [`stats`](CacheHandle::stats) counts. Besides the [crate's events](crate#observing), tracing gets, under the target `shardflight`:
+//! [`stats`](CacheHandle::stats) counts. With the feature `metrics`, `CacheBuilder::metrics` exports all of it under a name, with a
+//! histogram of what loads take, beside the metrics of the flights.
+//!
+//! Besides the [crate's events](crate#observing), tracing gets, under the target `shardflight`:
 //!
 //! | level | message | fields |
 //! | --- | --- | --- |
 //! | debug | `cache load failed`: the loader returned an error that is not kept | |
-//! | debug | `cache fill rejected`: a loaded value is returned and not kept | `reason` |
+//! | debug | `cache load slow`: a load takes longer than the [`soft_timeout`](CacheBuilder::soft_timeout), and goes on | |
+//! | debug | `cache fill rejected`: a loaded value is returned and not kept | `reason`: a [`RejectReason`] |
 //! | warn | `cache backs off`: a load failed whose key has a value that may be served | `failures`, `backoff` |
+//!
+//! Each has the field `cache` as well where the cache has a name for its metrics. Times are in seconds. No event shows a key, a value
+//! or an error.
 //!
 #![cfg_attr(doc, doc = "The [guide] helps to choose options, and to come from moka, cached or `FusionCache`.")]
 
@@ -130,6 +137,7 @@ mod handle;
 mod key;
 mod lifetime;
 mod load;
+mod observer;
 mod read;
 mod served;
 mod state;
@@ -159,6 +167,8 @@ pub mod guide {
     }
 }
 
+#[cfg(feature = "metrics")]
+pub(crate) use self::observer::{CacheObserver, CacheSource, LoadEnd};
 pub use self::{
     builder::CacheBuilder,
     cache::Cache,
@@ -167,5 +177,5 @@ pub use self::{
     handle::CacheHandle,
     load::LoadResult,
     served::{Lookup, Served, StaleReason},
-    stats::CacheStats,
+    stats::{CacheStats, RejectReason},
 };

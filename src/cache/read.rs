@@ -13,6 +13,7 @@ use super::{
     load::{Failure, Load, LoadResult, Loader, Reason},
     served::StaleReason,
     store::StoredKey,
+    trace,
 };
 use crate::{
     error::{JoinError, JoinErrorKind, TryJoinError},
@@ -121,7 +122,7 @@ where
                 }
             };
             if !state.is_too_old(&result, began) {
-                return result.map(|outcome| state.answer(outcome)).map_err(Failure::into_error);
+                return result.map(|outcome| state.answer_read(outcome)).map_err(Failure::into_error);
             }
         }
     }
@@ -179,6 +180,7 @@ where
             // Before the reader is told: the next one doesn't wait for this load.
             let mark = SlowMark::on(entry);
             let _ = slow.send(());
+            trace::load_slow(state.config.name());
             let joined = join.await;
             if joined.is_err() {
                 state.note_failure(mark.entry(), state.clock.now());

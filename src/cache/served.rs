@@ -1,6 +1,6 @@
 //! What a read got, and how.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 /// The answer of [`lookup`](crate::cache::CacheHandle::lookup).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub enum Lookup {
 }
 
 /// Why an expired value was served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StaleReason {
     /// A load runs in the background: [`stale_while_revalidate`](crate::cache::CacheBuilder::stale_while_revalidate).
@@ -57,4 +57,25 @@ pub enum StaleReason {
     BackingOff,
     /// The load takes longer than [`soft_timeout`](crate::cache::CacheBuilder::soft_timeout), and goes on.
     LoadSlow,
+}
+
+impl StaleReason {
+    /// All reasons, in the order of their declaration.
+    pub const ALL: [Self; 4] = [Self::Revalidating, Self::LoadFailed, Self::BackingOff, Self::LoadSlow];
+
+    /// A stable name, for logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Revalidating => "revalidating",
+            Self::LoadFailed => "load_failed",
+            Self::BackingOff => "backing_off",
+            Self::LoadSlow => "load_slow",
+        }
+    }
+}
+
+impl fmt::Display for StaleReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }

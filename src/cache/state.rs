@@ -5,10 +5,11 @@ use std::{hash::Hash, sync::Arc};
 use super::{
     clock::{Clock, Nanos, nanos},
     config::{Config, RefreshAhead},
-    counters::Counters,
+    counters::{Counter, Counters, Striped},
     entry::{Content, Entry, Standing},
     fill::{Fill, FillContent},
     lifetime::Lifetimes,
+    served::StaleReason,
     stats::CacheStats,
     store::{Bound, Store, StoredKey},
     tags::TagFloors,
@@ -75,7 +76,7 @@ where
     /// What a load has to know about its start. Taken before the loader is called.
     pub(super) fn start(&self) -> Start {
         let generation = self.tags.generation();
-        let is_timed = matches!(self.config.refresh_ahead, RefreshAhead::XFetch(_));
+        let is_timed = matches!(self.config.refresh_ahead, RefreshAhead::XFetch(_)) || self.config.observer.is_some();
         Start { generation, at: is_timed.then(|| self.clock.now()) }
     }
 
@@ -116,25 +117,45 @@ where
     /// Once for each failed load of an entry's key: told by the load, or by the first reader that learns of it.
     pub(super) fn note_failure(&self, entry: &Entry<V, E>, now: Nanos) {
         if let Some((failures, backoff)) = entry.note_failure(now, &self.config.windows) {
-            trace::backs_off(failures, backoff);
+            trace::backs_off(self.config.name(), failures, backoff);
         }
     }
 
     pub(super) fn stats(&self) -> CacheStats {
+        CacheStats { entries: self.store.len(), weight: self.store.weight(), ..self.counted() }
+    }
+}
+
+impl<K, V, E> CacheState<K, V, E> {
+    /// All but what the cache holds.
+    fn counted(&self) -> CacheStats {
         let Self { counters, store, .. } = self;
+        let stale = counters.stale.each_ref().map(Striped::get);
+        let stale_reads = stale.iter().sum::<u64>();
+        let rejected = counters.rejected_fills.each_ref().map(Counter::get);
         CacheStats {
             hits: counters.hits.get(),
-            stale_hits: counters.stale_hits.get(),
+            // Too small for a moment where reads were covered since the sum, but never too great.
+            stale_hits: stale_reads.saturating_sub(counters.covered.get()),
             negative_hits: counters.negative_hits.get(),
             misses: counters.misses.get(),
             loads: counters.loads.get(),
             refreshes: counters.refreshes.get(),
             load_errors: counters.load_errors.get(),
-            fail_safe: counters.fail_safe.get(),
-            rejected_fills: counters.rejected_fills.get(),
+            fail_safe: stale_reads - stale[StaleReason::Revalidating as usize],
+            rejected_fills: rejected.iter().sum(),
             evictions: store.evictions(),
-            entries: store.len(),
-            weight: store.weight(),
+            stale,
+            rejected,
+            ..CacheStats::default()
+        }
+    }
+}
+
+impl<K, V, E> Drop for CacheState<K, V, E> {
+    fn drop(&mut self) {
+        if let Some(observer) = &self.config.observer {
+            observer.closed(&self.counted());
         }
     }
 }

@@ -6,34 +6,23 @@ use std::time::Duration;
 
 use tracing::{debug, warn};
 
+use super::stats::RejectReason;
 use crate::unwind::catch;
 
 const TARGET: &str = "shardflight";
 
-/// Why a loaded value isn't kept.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Rejected {
-    Invalidated,
-    NotKept,
+pub(super) fn fill_rejected(cache: Option<&str>, reason: RejectReason) {
+    let _ = catch(|| debug!(target: TARGET, cache, reason = reason.as_str(), "cache fill rejected"));
 }
 
-impl Rejected {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Invalidated => "invalidated",
-            Self::NotKept => "replaced, removed or too heavy",
-        }
-    }
+pub(super) fn load_failed(cache: Option<&str>) {
+    let _ = catch(|| debug!(target: TARGET, cache, "cache load failed"));
 }
 
-pub(super) fn fill_rejected(reason: Rejected) {
-    let _ = catch(|| debug!(target: TARGET, reason = reason.as_str(), "cache fill rejected"));
+pub(super) fn load_slow(cache: Option<&str>) {
+    let _ = catch(|| debug!(target: TARGET, cache, "cache load slow"));
 }
 
-pub(super) fn load_failed() {
-    let _ = catch(|| debug!(target: TARGET, "cache load failed"));
-}
-
-pub(super) fn backs_off(failures: u32, backoff: Duration) {
-    let _ = catch(|| warn!(target: TARGET, failures, backoff = backoff.as_secs_f64(), "cache backs off"));
+pub(super) fn backs_off(cache: Option<&str>, failures: u32, backoff: Duration) {
+    let _ = catch(|| warn!(target: TARGET, cache, failures, backoff = backoff.as_secs_f64(), "cache backs off"));
 }

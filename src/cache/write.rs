@@ -82,7 +82,7 @@ where
             // A copy under a new identity: a refresh of the old one is not kept.
             let is_expired = state.store.peek(&stored.probe()).is_some_and(|entry| {
                 let copy = entry.expired(state.clock.now());
-                copy.is_some_and(|copy| state.store.replace(&stored, &entry, Arc::new(copy)))
+                copy.is_some_and(|copy| state.store.replace(&stored, &entry, Arc::new(copy)).is_ok())
             });
             if !is_expired {
                 // There is a reservation, or an entry that was written this moment.

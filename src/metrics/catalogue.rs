@@ -16,26 +16,30 @@ pub(super) const OUTCOME: &str = "outcome";
 /// The label with the reason why a request isn't coalesced, on pass-throughs.
 pub(super) const REASON: &str = "reason";
 
-pub(super) struct CounterSpec {
+/// A counter of a source whose totals are an `S`.
+pub(super) struct CounterSpec<S: 'static> {
     pub(super) name: &'static str,
-    description: &'static str,
-    pub(super) value: fn(&Stats) -> u64,
+    /// The value of the label [`REASON`], for one of the counters of this name.
+    pub(super) reason: Option<&'static str>,
+    pub(super) description: &'static str,
+    pub(super) value: fn(&S) -> u64,
 }
 
-pub(super) struct GaugeSpec {
+/// A gauge of a source whose totals are an `S`.
+pub(super) struct GaugeSpec<S: 'static> {
     pub(super) name: &'static str,
     unit: Unit,
     description: &'static str,
-    pub(super) value: fn(&Stats) -> f64,
+    pub(super) value: fn(&S) -> f64,
 }
 
 pub(super) struct HistogramSpec {
     pub(super) name: &'static str,
-    unit: Unit,
-    description: &'static str,
+    pub(super) unit: Unit,
+    pub(super) description: &'static str,
 }
 
-pub(super) const COUNTERS: [CounterSpec; 12] = [
+pub(super) static COUNTERS: [CounterSpec<Stats>; 12] = [
     counter("shardflight_joins_total", "Joins that a shard counted, and bypasses.", |stats| stats.joins),
     counter("shardflight_executions_total", "Works that were called for a flight.", |stats| stats.executions),
     counter("shardflight_coalesced_total", "Joins that shared another caller's flight.", |stats| stats.coalesced),
@@ -58,7 +62,7 @@ pub(super) const COUNTERS: [CounterSpec; 12] = [
     ),
 ];
 
-pub(super) const GAUGES: [GaugeSpec; 3] = [
+pub(super) static GAUGES: [GaugeSpec<Stats>; 3] = [
     gauge("shardflight_flights", Unit::Count, "Flights under way, detached ones included.", |stats| {
         stats.flights as f64
     }),
@@ -126,27 +130,40 @@ pub(super) fn is_live(histogram: &Histogram) -> bool {
     converted.get()
 }
 
-const fn counter(name: &'static str, description: &'static str, value: fn(&Stats) -> u64) -> CounterSpec {
-    CounterSpec { name, description, value }
+pub(super) const fn counter<S>(name: &'static str, description: &'static str, value: fn(&S) -> u64) -> CounterSpec<S> {
+    CounterSpec { name, reason: None, description, value }
 }
 
-const fn gauge(name: &'static str, unit: Unit, description: &'static str, value: fn(&Stats) -> f64) -> GaugeSpec {
+pub(super) const fn gauge<S>(
+    name: &'static str,
+    unit: Unit,
+    description: &'static str,
+    value: fn(&S) -> f64,
+) -> GaugeSpec<S> {
     GaugeSpec { name, unit, description, value }
 }
 
-/// Describes all metrics to the current recorder.
+/// Describes a coalescer's metrics to the current recorder.
 pub(super) fn describe(has_passes: bool) {
-    for CounterSpec { name, description, .. } in COUNTERS {
-        describe_counter!(name, Unit::Count, description);
-    }
+    describe_totals(&COUNTERS, &GAUGES);
     if has_passes {
         let (name, description) = PASSES;
         describe_counter!(name, Unit::Count, description);
     }
-    for GaugeSpec { name, unit, description, .. } in GAUGES {
-        describe_gauge!(name, unit, description);
+    [FLIGHT_DURATION, FLIGHT_WAITERS, WAIT_DURATION].iter().for_each(HistogramSpec::describe);
+}
+
+pub(super) fn describe_totals<S>(counters: &[CounterSpec<S>], gauges: &[GaugeSpec<S>]) {
+    for CounterSpec { name, description, .. } in counters {
+        describe_counter!(*name, Unit::Count, *description);
     }
-    for HistogramSpec { name, unit, description } in [FLIGHT_DURATION, FLIGHT_WAITERS, WAIT_DURATION] {
-        describe_histogram!(name, unit, description);
+    for GaugeSpec { name, unit, description, .. } in gauges {
+        describe_gauge!(*name, *unit, *description);
+    }
+}
+
+impl HistogramSpec {
+    pub(super) fn describe(&self) {
+        describe_histogram!(self.name, self.unit, self.description);
     }
 }

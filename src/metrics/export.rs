@@ -14,13 +14,14 @@ use super::{
     instruments::Instruments,
     names::{Label, RecorderId},
 };
+#[cfg(feature = "cache")]
+use crate::cache::{CacheStats, LoadEnd};
 use crate::{error::JoinError, observer::WaitEnd, stats::Stats, trace};
 
 /// The instruments of one coalescer.
 pub(super) struct Export {
     name: String,
-    shards: usize,
-    reasons: Vec<&'static str>,
+    layout: Layout,
     /// In the order of the reasons. Counted here, so that a late recorder gets them all.
     passes: Box<[AtomicU64]>,
     /// Of the recorder that was current at the build. Without one they do nothing.
@@ -29,7 +30,35 @@ pub(super) struct Export {
     late: OnceLock<Registered>,
     /// A shard's report has found a late recorder, and registers with it.
     is_registering: AtomicBool,
-    open_shards: AtomicUsize,
+    /// The shards that aren't closed, and the cache.
+    open: AtomicUsize,
+}
+
+/// What a coalescer exports that others don't.
+pub(super) struct Layout {
+    pub(super) shards: usize,
+    /// Why an HTTP layer passes requests through, by number.
+    pub(super) reasons: Vec<&'static str>,
+    #[cfg(feature = "cache")]
+    pub(super) has_cache: bool,
+}
+
+impl Layout {
+    pub(super) fn of(shards: usize, value: TypeId) -> Self {
+        Self {
+            shards,
+            reasons: catalogue::pass_reasons(value),
+            #[cfg(feature = "cache")]
+            has_cache: false,
+        }
+    }
+
+    fn sources(&self) -> usize {
+        #[cfg(feature = "cache")]
+        return self.shards + usize::from(self.has_cache);
+        #[cfg(not(feature = "cache"))]
+        self.shards
+    }
 }
 
 struct Registered {
@@ -40,9 +69,9 @@ struct Registered {
 
 impl Registered {
     /// Registers with the recorder that is current on this thread.
-    fn new(name: &str, shards: usize, reasons: &[&'static str]) -> Self {
+    fn new(name: &str, layout: &Layout) -> Self {
         let label = Label::claim(RecorderId::current(), name);
-        let instruments = Instruments::register(label.text(), shards, reasons);
+        let instruments = Instruments::register(label.text(), layout);
         let label = instruments.are_live().then_some(label);
         if let Some(label) = label.as_ref().filter(|label| label.text() != name) {
             trace::metrics_name_taken(name, label.text());
@@ -52,18 +81,15 @@ impl Registered {
 }
 
 impl Export {
-    pub(super) fn new(name: &str, shards: usize, value: TypeId) -> Self {
-        let reasons = catalogue::pass_reasons(value);
-        let at_build = Registered::new(name, shards, &reasons);
+    pub(super) fn new(name: &str, layout: Layout) -> Self {
         Self {
             name: name.to_owned(),
-            shards,
-            passes: reasons.iter().map(|_| AtomicU64::new(0)).collect(),
-            reasons,
-            at_build,
+            passes: layout.reasons.iter().map(|_| AtomicU64::new(0)).collect(),
+            at_build: Registered::new(name, &layout),
             late: OnceLock::new(),
             is_registering: AtomicBool::new(false),
-            open_shards: AtomicUsize::new(shards),
+            open: AtomicUsize::new(layout.sources()),
+            layout,
         }
     }
 
@@ -81,7 +107,7 @@ impl Export {
         if self.is_registering.swap(true, Ordering::Relaxed) {
             return;
         }
-        let registered = Registered::new(&self.name, self.shards, &self.reasons);
+        let registered = Registered::new(&self.name, &self.layout);
         if self.late.set(registered).is_ok() {
             trace::late_recorder(&self.name);
         }
@@ -99,10 +125,15 @@ impl Export {
         }
     }
 
-    /// Reports them for the last time: later reports of this shard are ignored. With the last shard, the name is free.
+    /// Reports them for the last time: later reports of this shard are ignored.
     pub(super) fn report_last(&self, shard: usize, totals: &Stats) {
         self.report_as(shard, totals, true);
-        if self.open_shards.fetch_sub(1, Ordering::AcqRel) == 1
+        self.close();
+    }
+
+    /// A shard is closed, or the cache is gone. With the last of them, the name is free.
+    fn close(&self) {
+        if self.open.fetch_sub(1, Ordering::AcqRel) == 1
             && let Some(label) = &self.current().label
         {
             label.release();
@@ -113,7 +144,7 @@ impl Export {
         self.look_for_a_late_recorder();
         let Registered { instruments, .. } = self.current();
         let mut totals = totals.clone();
-        if !self.reasons.is_empty() {
+        if !self.layout.reasons.is_empty() {
             // Behind a layer, those that still wait may have to call for themselves, and what is exported never falls.
             totals.coalesced = totals.coalesced.saturating_sub(totals.waiters as u64);
         }
@@ -143,6 +174,26 @@ impl Export {
     pub(super) fn abandoned(&self) {
         if let Some(label) = &self.current().label {
             label.abandon();
+        }
+    }
+}
+
+#[cfg(feature = "cache")]
+impl Export {
+    /// Reports the cache's counters and gauges.
+    pub(super) fn report_cache(&self, totals: &CacheStats, is_final: bool) {
+        self.look_for_a_late_recorder();
+        if let Some(cache) = &self.current().instruments.cache {
+            cache.report(totals, is_final);
+        }
+        if is_final {
+            self.close();
+        }
+    }
+
+    pub(super) fn loaded(&self, took: Duration, end: LoadEnd) {
+        if let Some(cache) = &self.current().instruments.cache {
+            cache.loaded(took, end);
         }
     }
 }

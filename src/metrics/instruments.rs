@@ -4,19 +4,22 @@
 //! others.
 
 use std::{
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
-use metrics::{Counter, Gauge, counter, gauge};
+use metrics::{Counter, Label, counter};
 
-use super::catalogue::{
-    self, COALESCER, COUNTERS, FLIGHT_DURATION, FLIGHT_WAITERS, GAUGES, PASSES, REASON, SHARD, WAIT_DURATION,
+#[cfg(feature = "cache")]
+use super::cache::CacheInstruments;
+use super::{
+    catalogue::{
+        self, COALESCER, COUNTERS, FLIGHT_DURATION, FLIGHT_WAITERS, GAUGES, PASSES, REASON, SHARD, WAIT_DURATION,
+    },
+    export::Layout,
+    histograms::KeptHistogram,
+    totals::TotalInstruments,
 };
-use super::histograms::KeptHistogram;
 use crate::{
     error::JoinError,
     observer::WaitEnd,
@@ -33,13 +36,15 @@ const WAIT_ENDS: [(WaitEnd, &str); 3] =
     [(WaitEnd::Answered, "answered"), (WaitEnd::Bypassed, "bypassed"), (WaitEnd::Left, "left")];
 
 pub(super) struct Instruments {
-    shards: Box<[ShardInstruments]>,
+    shards: Box<[TotalInstruments<Stats>]>,
     passes: Box<[PassInstrument]>,
     /// In the order of [`OUTCOMES`].
     flight_durations: [KeptHistogram; OUTCOMES.len()],
     flight_waiters: KeptHistogram,
     /// In the order of [`WAIT_ENDS`].
     wait_durations: [KeptHistogram; WAIT_ENDS.len()],
+    #[cfg(feature = "cache")]
+    pub(super) cache: Option<CacheInstruments>,
 }
 
 struct PassInstrument {
@@ -47,31 +52,20 @@ struct PassInstrument {
     reported: AtomicU64,
 }
 
-struct ShardInstruments {
-    counters: [Counter; COUNTERS.len()],
-    gauges: [Gauge; GAUGES.len()],
-    /// Locked during a report, so that no older one can overwrite the final report.
-    reported: Mutex<Reported>,
-}
-
-#[derive(Default)]
-struct Reported {
-    /// In the order of [`COUNTERS`].
-    totals: [u64; COUNTERS.len()],
-    is_final: bool,
-}
-
 impl Instruments {
     /// Registers all metrics with the recorder that is current on this thread.
-    pub(super) fn register(name: &str, shards: usize, reasons: &[&'static str]) -> Self {
+    pub(super) fn register(name: &str, layout: &Layout) -> Self {
+        let Layout { shards, reasons, .. } = layout;
         contain(|| catalogue::describe(!reasons.is_empty()));
         let duration = |metric, outcome| KeptHistogram::register(metric, name, Some(outcome));
         Self {
-            shards: (0..shards).map(|shard| ShardInstruments::register(name, shard)).collect(),
+            shards: (0..*shards).map(|shard| register_shard(name, shard)).collect(),
             passes: reasons.iter().map(|reason| PassInstrument::register(name, reason)).collect(),
             flight_durations: OUTCOMES.map(|outcome| duration(FLIGHT_DURATION.name, outcome)),
             flight_waiters: KeptHistogram::register(FLIGHT_WAITERS.name, name, None),
             wait_durations: WAIT_ENDS.map(|(_, end)| duration(WAIT_DURATION.name, end)),
+            #[cfg(feature = "cache")]
+            cache: layout.has_cache.then(|| CacheInstruments::register(name)),
         }
     }
 
@@ -84,6 +78,10 @@ impl Instruments {
     pub(super) fn renew(&self, name: &str) {
         let durations = self.flight_durations.iter().chain(&self.wait_durations);
         durations.chain([&self.flight_waiters]).for_each(|histogram| histogram.renew(name));
+        #[cfg(feature = "cache")]
+        if let Some(cache) = &self.cache {
+            cache.renew(name);
+        }
     }
 
     /// Reports a shard's counters and gauges. After the last report, later ones are ignored.
@@ -115,6 +113,11 @@ impl Instruments {
     }
 }
 
+fn register_shard(name: &str, shard: usize) -> TotalInstruments<Stats> {
+    let labels = [Label::new(COALESCER, name.to_owned()), Label::new(SHARD, shard.to_string())];
+    TotalInstruments::register(&COUNTERS, &GAUGES, &labels)
+}
+
 impl PassInstrument {
     fn register(name: &str, reason: &'static str) -> Self {
         let register = || counter!(PASSES.0, COALESCER => name.to_owned(), REASON => reason);
@@ -122,46 +125,10 @@ impl PassInstrument {
     }
 }
 
-impl ShardInstruments {
-    fn register(name: &str, shard: usize) -> Self {
-        let register_counter = |metric: &'static str| {
-            let register = || counter!(metric, COALESCER => name.to_owned(), SHARD => shard.to_string());
-            catch(register).unwrap_or_else(|_| Counter::noop())
-        };
-        let register_gauge = |metric: &'static str| {
-            let register = || gauge!(metric, COALESCER => name.to_owned(), SHARD => shard.to_string());
-            catch(register).unwrap_or_else(|_| Gauge::noop())
-        };
-        Self {
-            counters: COUNTERS.map(|counter| register_counter(counter.name)),
-            gauges: GAUGES.map(|gauge| register_gauge(gauge.name)),
-            reported: Mutex::default(),
-        }
-    }
-
-    fn report(&self, totals: &Stats, is_final: bool) {
-        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
-        if reported.is_final {
-            return;
-        }
-        reported.is_final = is_final;
-        for ((counter, handle), reported) in COUNTERS.iter().zip(&self.counters).zip(&mut reported.totals) {
-            // Saturating, as `coalesced` falls when a follower turns out to be reentrant (G12) or to call for itself; what was
-            // reported too much is made up for by the next ones. An increment
-            // instead of a total, so that a new coalescer with the same name continues the counter of the previous one.
-            let new = (counter.value)(totals).saturating_sub(*reported);
-            *reported += new;
-            // Also by 0: exporters with an idle timeout would otherwise drop the metric.
-            contain(|| handle.increment(new));
-        }
-        for (gauge, handle) in GAUGES.iter().zip(&self.gauges) {
-            contain(|| handle.set((gauge.value)(totals)));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::any::TypeId;
+
     use metrics::with_local_recorder;
     use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
@@ -169,7 +136,10 @@ mod tests {
 
     fn instruments() -> (Instruments, PrometheusHandle) {
         let recorder = PrometheusBuilder::new().build_recorder();
-        (with_local_recorder(&recorder, || Instruments::register("users", 1, &[])), recorder.handle())
+        (
+            with_local_recorder(&recorder, || Instruments::register("users", &Layout::of(1, TypeId::of::<()>()))),
+            recorder.handle(),
+        )
     }
 
     fn exported(exporter: &PrometheusHandle, name: &str) -> String {

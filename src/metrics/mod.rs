@@ -7,12 +7,15 @@
 
 mod bounds;
 mod builder;
+#[cfg(feature = "cache")]
+mod cache;
 mod catalogue;
 mod export;
 mod histograms;
 mod instruments;
 mod names;
 mod reporter;
+mod totals;
 
 pub use bounds::buckets;
 pub use builder::Metrics;

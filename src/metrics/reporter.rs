@@ -54,7 +54,7 @@ impl Observer for Reporter {
     }
 }
 
-fn pause(every: Duration, timers: &Runtime) -> Sleep {
+pub(super) fn pause(every: Duration, timers: &Runtime) -> Sleep {
     // The runtime that the reporter runs on may have no timers.
     let _inside = timers.enter();
     sleep(every)
@@ -73,6 +73,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::metrics::export::Layout;
 
     fn totals(joins: u64, flights: usize) -> Stats {
         let mut totals = Stats::default();
@@ -97,8 +98,8 @@ mod tests {
     async fn a_late_report_does_not_overwrite_the_final_one() {
         let test = async {
             let recorder = PrometheusBuilder::new().build_recorder();
-            let value = TypeId::of::<()>();
-            let export = Arc::new(with_local_recorder(&recorder, || Export::new("users", 1, value)));
+            let layout = Layout::of(1, TypeId::of::<()>());
+            let export = Arc::new(with_local_recorder(&recorder, || Export::new("users", layout)));
             let (runtime, every) = (Runtime::current(), Duration::from_secs(1));
             let reporter = Reporter { export, every, timers: runtime.clone(), runtime };
             let (release, released) = watch::channel(false);

@@ -3,7 +3,9 @@
 use std::{sync::mpsc, thread, time::Duration};
 
 use allocation_counter::measure;
-use shardflight::cache::{Cache, CacheHandle, Fill};
+use metrics::with_local_recorder;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use shardflight::cache::{Cache, CacheBuilder, CacheHandle, Fill};
 use tokio::runtime;
 
 const CALLS: u64 = 1_000;
@@ -14,13 +16,20 @@ type Numbers = CacheHandle<u64, u64, ()>;
 
 /// Allocations in 1,000 calls. On a thread of its own, which is the only one that is counted.
 fn allocations(call: impl AsyncFn(&Numbers, u64) + Send + 'static) -> u64 {
+    allocations_of(|cache| cache.build().expect("inside a runtime"), call)
+}
+
+fn allocations_of(
+    build: impl FnOnce(CacheBuilder<u64, u64, ()>) -> Cache<u64, u64, ()> + Send + 'static,
+    call: impl AsyncFn(&Numbers, u64) + Send + 'static,
+) -> u64 {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let runtime =
             runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
         let cache: Cache<u64, u64, ()> = runtime.block_on(async {
             let cache = Cache::builder().ttl(Duration::from_mins(1)).refresh_ahead(0.5);
-            cache.stale_if_error(Duration::from_mins(1)).build().expect("inside a runtime")
+            build(cache.stale_if_error(Duration::from_mins(1)))
         });
         let numbers = cache.handle();
         let run = |calls| {
@@ -31,7 +40,9 @@ fn allocations(call: impl AsyncFn(&Numbers, u64) + Send + 'static) -> u64 {
             });
         };
         run(CALLS);
-        let _ = sender.send(measure(|| run(CALLS)).count_total - measure(|| run(0)).count_total);
+        let counted = measure(|| run(CALLS)).count_total - measure(|| run(0)).count_total;
+        drop((numbers, cache));
+        let _ = sender.send(counted);
     });
     receiver.recv_timeout(LIMIT).expect("the calls end, and don't panic")
 }
@@ -42,6 +53,20 @@ fn a_hit_allocates_nothing() {
         assert_eq!(numbers.get(number % 100, move || async move { Ok(number) }).await, Ok(number % 100));
     });
     assert_eq!(hits, 0);
+}
+
+#[test]
+fn a_hit_of_a_cache_with_metrics_allocates_nothing() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let exported = recorder.handle();
+    let build = move |cache: CacheBuilder<_, _, _>| {
+        with_local_recorder(&recorder, || cache.metrics("numbers").build().expect("inside a runtime"))
+    };
+    let hits = allocations_of(build, async |numbers, number| {
+        assert_eq!(numbers.get(number % 100, move || async move { Ok(number) }).await, Ok(number % 100));
+    });
+    assert_eq!(hits, 0);
+    assert!(exported.render().contains("shardflight_cache_hits_total{coalescer=\"numbers\"} 1900"));
 }
 
 #[test]

@@ -2,11 +2,15 @@
 
 use std::{
     io,
+    pin::Pin,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use shardflight::cache::CacheStats;
+use shardflight::{
+    TryJoinError,
+    cache::{CacheStats, RejectReason, StaleReason},
+};
 use tracing_subscriber::{filter::LevelFilter, fmt};
 
 use crate::support::{Gate, Source, TTL, advance, in_a_child_process, limited, settle, users};
@@ -37,9 +41,80 @@ async fn every_read_is_counted_once() {
         assert_eq!((reads, stats.hit_rate().to_bits()), (7, (4.0_f64 / 7.0).to_bits()));
         assert_eq!((stats.loads, stats.load_errors, stats.refreshes, stats.fail_safe), (4, 2, 1, 2));
         assert_eq!((stats.rejected_fills, stats.evictions, stats.entries, stats.weight), (0, 0, 2, 2));
+        assert_eq!(StaleReason::ALL.map(|reason| stats.stale_by(reason)), [1, 1, 1, 0]);
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn slow_loads_are_a_reason_of_expired_values() {
+    limited(async {
+        let users = users(|cache| cache.stale_if_error(TTL).soft_timeout(Duration::from_secs(1)));
+        users.insert("ada", 7).await;
+        advance(TTL).await;
+        let gate = Gate::new();
+        for _ in 0..2 {
+            // The first waits for as long as it may, the second not at all.
+            assert_eq!(users.get("ada", Source::of(8).load_behind(&gate)).await, Ok(7));
+        }
+        let stats = users.stats();
+        assert_eq!((stats.misses, stats.stale_hits, stats.fail_safe), (1, 1, 2));
+        assert_eq!(stats.stale_by(StaleReason::LoadSlow), 2);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_fails_is_no_read_of_an_expired_value() {
+    limited(async {
+        let users = users(|cache| cache.stale_if_error(TTL));
+        users.insert("ada", 7).await;
+        advance(TTL).await;
+        users.refresh("ada", Source::of(8).fail()).await.unwrap_err();
+        let stats = users.stats();
+        assert_eq!((stats.load_errors, stats.fail_safe, stats.stale_hits, stats.misses), (1, 0, 0, 0));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn rejected_fills_are_counted_by_reason() {
+    limited(async {
+        let users = users(|cache| cache.max_weight(100).weigher(|_, weight| *weight));
+        let rejected = || RejectReason::ALL.map(|reason| users.stats().rejected_by(reason));
+        users.get("heavy", Source::of(1_000).load()).await.unwrap();
+        assert_eq!(rejected(), [0, 1, 0]);
+        users.get("grows", Source::of(1).load()).await.unwrap();
+        users.refresh("grows", Source::of(1_000).load()).await.unwrap();
+        assert_eq!(rejected(), [0, 2, 0]);
+
+        for key in 0..100 {
+            users.get(key.to_string(), Source::of(1).load()).await.unwrap();
+        }
+        users.get("without room", Source::of(40).load()).await.unwrap();
+        assert_eq!(rejected(), [0, 2, 1]);
+
+        for is_refresh in [false, true] {
+            let gate = Gate::new();
+            let load = Source::of(1).load_behind(&gate);
+            let mut read = if is_refresh {
+                users.insert("ada", 7).await;
+                Box::pin(users.refresh("ada", load)) as Loading<'_>
+            } else {
+                Box::pin(users.get("ada", load))
+            };
+            assert!(futures::poll!(&mut read).is_pending());
+            settle().await;
+            users.invalidate("ada").await;
+            gate.open();
+            read.await.unwrap();
+        }
+        assert_eq!((rejected(), users.stats().rejected_fills), ([2, 2, 1], 5));
+    })
+    .await;
+}
+
+type Loading<'a> = Pin<Box<dyn Future<Output = Result<u64, TryJoinError<String>>> + 'a>>;
 
 /// What a subscriber wrote.
 #[derive(Clone, Debug, Default)]
@@ -85,7 +160,7 @@ fn failures_backoffs_and_rejected_fills_are_told() {
             [
                 "cache load failed",
                 "cache backs off failures=1 backoff=2.0",
-                "cache fill rejected reason=\"replaced, removed or too heavy\"",
+                "cache fill rejected reason=\"invalidated\"",
             ]
         );
     });

@@ -18,12 +18,20 @@ use crate::support::{at_rest, limited, panic_quietly, settle};
 
 /// Panics at registration and later, or only later.
 #[derive(Clone, Debug, Default)]
-struct Panics {
+pub(crate) struct Panics {
     at_registration: bool,
     calls: Arc<AtomicUsize>,
 }
 
 impl Panics {
+    pub(crate) fn new(at_registration: bool) -> Self {
+        Self { at_registration, calls: Arc::default() }
+    }
+
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+
     fn call(&self) {
         self.calls.fetch_add(1, Ordering::SeqCst);
         panic_quietly("in a recorder");

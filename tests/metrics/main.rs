@@ -2,6 +2,7 @@
 //! which keeps that recorder.
 
 mod agreement;
+mod cache;
 mod dashboard;
 #[path = "../behaviour/events.rs"]
 #[expect(dead_code, reason = "the behaviour tests need more of it")]

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use metrics_exporter_prometheus::PrometheusBuilder;
 use metrics_util::MetricKindMask;
-use shardflight::{Coalescer, Metrics};
+use shardflight::{Coalescer, Metrics, cache::Cache};
 use tokio::time::sleep;
 
 use crate::exported::Exported;
@@ -67,12 +67,15 @@ async fn an_idle_histogram_is_kept_alive() {
         // As the process's recorder is for all threads.
         let _default = exported.as_default();
         let coalescer = tenant(&exported, "stays");
+        let metrics = Metrics::named("cache").report_every(Duration::from_millis(20));
+        let cache = Cache::<u32, u32, ()>::builder().ttl(Duration::from_mins(1)).metrics(metrics).build().unwrap();
         for _ in 0..3 {
             coalescer.handle().join(1_u32, || async { 7 }).await.unwrap();
-            assert_eq!(flights_measured(&exported), 1);
+            cache.handle().refresh(1_u32, || async { Ok(7) }).await.unwrap();
+            assert_eq!((flights_measured(&exported), loads_measured(&exported)), (1, 1));
             let started = Instant::now();
             // The exporter has forgotten it, and has got a new one.
-            while flights_measured(&exported) == 1 {
+            while flights_measured(&exported) == 1 || loads_measured(&exported) == 1 {
                 assert!(started.elapsed() < Duration::from_secs(30), "{}", exported.text());
                 sleep(Duration::from_millis(20)).await;
             }
@@ -83,8 +86,13 @@ async fn an_idle_histogram_is_kept_alive() {
 }
 
 fn flights_measured(exported: &Exported) -> u64 {
-    let text = exported.text();
-    let count =
-        text.lines().find_map(|line| line.strip_prefix("shardflight_flight_waiters_count{coalescer=\"stays\"} "));
-    count.map_or(0, |count| count.parse().unwrap())
+    value(exported, "shardflight_flight_waiters_count{coalescer=\"stays\"} ")
+}
+
+fn loads_measured(exported: &Exported) -> u64 {
+    value(exported, "shardflight_cache_load_duration_seconds_count{coalescer=\"cache\",outcome=\"value\"} ")
+}
+
+fn value(exported: &Exported, series: &str) -> u64 {
+    exported.text().lines().find_map(|line| line.strip_prefix(series)).map_or(0, |value| value.parse().unwrap())
 }

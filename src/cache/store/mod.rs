@@ -31,7 +31,7 @@ use self::{
     evicted::{CollectEvicted, EntryWeight, Evicted},
     key::Prehashed,
 };
-use super::entry::Entry;
+use super::{entry::Entry, stats::RejectReason};
 
 /// The part of a shard that entries in use may take; so no entry can be heavier. New entries are in the rest, on probation.
 const HOT: f64 = 0.9;
@@ -61,6 +61,9 @@ pub(super) enum Place<'a, K, V, E> {
     /// Another load has the reservation.
     Taken,
 }
+
+/// Whether a loaded entry is in the store.
+pub(super) type Filled = Result<(), RejectReason>;
 
 /// The right to fill a key, until something else writes or removes it. Given back when dropped.
 pub(super) struct Reservation<'a, K, V, E> {
@@ -140,10 +143,10 @@ where
     }
 
     /// Puts `entry` in the place of `basis`, if that is still there: one step under the shard's lock.
-    pub(super) fn replace(&self, key: &StoredKey<K>, basis: &Arc<Entry<V, E>>, entry: Arc<Entry<V, E>>) -> bool {
+    pub(super) fn replace(&self, key: &StoredKey<K>, basis: &Arc<Entry<V, E>>, entry: Arc<Entry<V, E>>) -> Filled {
         if self.is_too_heavy(&entry) {
             self.remove_if(key, basis);
-            return false;
+            return Err(RejectReason::TooHeavy);
         }
         let is_heavier = entry.weight > basis.weight;
         let mut entry = Some(entry);
@@ -162,8 +165,8 @@ where
             (EntryResult::Replaced(guard, _), Some(entry)) => {
                 Reservation { guard, store: self, hash: key.hash() }.fill(entry)
             }
-            (EntryResult::Retained(replaced), _) => replaced.is_some(),
-            _ => false,
+            (EntryResult::Retained(Some(_)), _) => Ok(()),
+            _ => Err(RejectReason::Invalidated),
         }
     }
 
@@ -213,10 +216,6 @@ where
         self.max_entry_weight
     }
 
-    pub(super) fn evictions(&self) -> u64 {
-        self.evictions.load(Ordering::Relaxed)
-    }
-
     fn is_too_heavy(&self, entry: &Arc<Entry<V, E>>) -> bool {
         entry.weight > self.max_entry_weight
     }
@@ -226,6 +225,12 @@ where
         if count > 0 {
             self.evictions.fetch_add(count as u64, Ordering::Relaxed);
         }
+    }
+}
+
+impl<K, V, E> Store<K, V, E> {
+    pub(super) fn evictions(&self) -> u64 {
+        self.evictions.load(Ordering::Relaxed)
     }
 }
 
@@ -239,16 +244,18 @@ impl<K, V, E> Reservation<'_, K, V, E>
 where
     K: Clone + Eq + Hash,
 {
-    /// Whether the entry is kept: it isn't if it is too heavy, or there is no room, or the reservation was taken away.
-    pub(super) fn fill(self, entry: Arc<Entry<V, E>>) -> bool {
+    pub(super) fn fill(self, entry: Arc<Entry<V, E>>) -> Filled {
         let Self { guard, store, hash } = self;
         if store.is_too_heavy(&entry) {
-            return false;
+            return Err(RejectReason::TooHeavy);
         }
         let mut evicted = Evicted::default();
         let is_filled = guard.insert_with_lifecycle(entry, &mut evicted).is_ok();
         store.count(&evicted, hash);
+        if !is_filled {
+            return Err(RejectReason::Invalidated);
+        }
         // It may be the first to go, where those in use leave less room than it needs.
-        is_filled && !evicted.has(hash)
+        if evicted.has(hash) { Err(RejectReason::NoRoom) } else { Ok(()) }
     }
 }

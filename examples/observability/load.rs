@@ -1,4 +1,4 @@
-//! Clients that request users, some users far more often than others. Some clients disconnect early.
+//! Clients that request users and profiles, some far more often than others. Some clients disconnect early.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -46,12 +46,13 @@ async fn client(service: SocketAddr, seed: u64, calls: u32) -> Fallible<Answers>
     let mut answers = Answers::default();
     for _ in 0..calls {
         sleep(Duration::from_millis(random.u64(..20))).await;
-        // Most requests are for the first few users.
+        let what = if random.bool() { "users" } else { "profiles" };
+        // Most requests are for the first few.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the whole part of a small number")]
-        let user = (random.f64().powi(3) * USERS) as u64;
+        let id = (random.f64().powi(3) * USERS) as u64;
         // One request in ten has a timeout below the query's latency.
         let limit = Duration::from_millis(if random.u8(..10) == 0 { 15 } else { 5_000 });
-        let call = client.get(format!("http://{service}/users/{user}")).timeout(limit).send();
+        let call = client.get(format!("http://{service}/{what}/{id}")).timeout(limit).send();
         match call.await {
             Ok(_) => answers.responses += 1,
             Err(error) if error.is_timeout() => answers.hung_up += 1,

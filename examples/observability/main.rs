@@ -1,4 +1,4 @@
-//! A small service that coalesces a slow query and exports metrics to Prometheus: see README.md beside this file.
+//! A small service that coalesces a slow query, caches another, and exports metrics to Prometheus: see README.md beside this file.
 //!
 //! `cargo run --release -p observability` serves until it is interrupted, under load of its own
 //! clients; with `--demo` it runs a bounded load, checks the exported metrics and ends.
@@ -18,7 +18,7 @@ use crate::service::Service;
 
 type Fallible<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
-/// Serves a slow query, coalesced, with metrics at `/metrics`.
+/// Serves a slow query, coalesced, and another, cached, with metrics at `/metrics`.
 #[derive(Debug, Parser)]
 #[command(name = "observability")]
 struct Arguments {
@@ -50,7 +50,8 @@ async fn serve(Arguments { listen, clients, .. }: &Arguments) -> Fallible<()> {
     let service = Service::new(exporter::install()?)?;
     let listener = TcpListener::bind(listen).await.map_err(|error| format!("can't listen on {listen}: {error}"))?;
     let address = listener.local_addr()?;
-    println!("http://{address}/users/7 queries the slow database, http://{address}/metrics has the metrics");
+    println!("http://{address}/users/7 and http://{address}/profiles/7 query the slow database");
+    println!("http://{address}/metrics has the metrics");
     tokio::select! {
         served = service.serve(listener) => served,
         // Clients can't connect to an unspecified address such as 0.0.0.0.

@@ -1,10 +1,11 @@
 //! The dashboard and the alert rules of `examples/observability` match what is exported to an exporter that is set up as the
 //! README says.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 use shardflight::{
     Coalescer,
+    cache::Cache,
     tower::{Answer, Key},
 };
 
@@ -39,11 +40,12 @@ fn metric(series: &str) -> &str {
     PARTS.iter().find_map(|part| series.strip_suffix(part)).unwrap_or(series)
 }
 
-/// What a service exports that has a coalescer and an HTTP layer.
+/// What a service exports that has a coalescer, an HTTP layer and a cache.
 fn exported() -> Exported {
     let exported = Exported::new();
     exported.to(|| Coalescer::<u32, u32>::builder().metrics("users").build().unwrap());
     exported.to(|| Coalescer::<Key, Answer>::builder().metrics("http").build().unwrap());
+    exported.to(|| Cache::<u32, u32, ()>::builder().ttl(Duration::from_mins(1)).metrics("profiles").build().unwrap());
     exported
 }
 

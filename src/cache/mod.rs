@@ -46,8 +46,9 @@
 //!
 //! Errors are shared by the readers of their load and not kept, unless [`negative_if`](CacheBuilder::negative_if) accepts them.
 //!
-//! When the cache is full, entries that are used little are thrown out (S3-FIFO). New keys are always let in. Expired entries take
-//! room until they are replaced or thrown out: there is no sweeper.
+//! When the cache is full, entries that are used little are thrown out (S3-FIFO). Where entries in use fill a shard of it, a new key
+//! is kept when it is loaded for the second time. Expired entries take room until they are replaced or thrown out: there is no
+//! sweeper.
 //!
 //! # Expired values
 //!

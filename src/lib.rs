@@ -299,6 +299,7 @@ pub use stats::{FlightInfo, Inspection, Stats};
 
 #[cfg(feature = "macros")]
 #[doc = include_str!("macros/coalesce.md")]
+#[cfg_attr(feature = "cache", doc = include_str!("macros/caching.md"))]
 pub use shardflight_macros::coalesce;
 
 #[cfg(feature = "macros")]

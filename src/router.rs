@@ -118,6 +118,12 @@ impl<K: Key, V: Value, S> Router<K, V, S> {
         }
     }
 
+    /// Whether the runtime has ended, by one look: `false` for a moment more than [`closed_reason`](Self::closed_reason) says.
+    #[cfg(all(feature = "macros", feature = "cache"))]
+    pub(crate) fn has_runtime_ended(&self) -> bool {
+        self.engine.has_lost_the_first_actor()
+    }
+
     /// What `inspect` is to say of a key. Runs the user's own code, in the caller.
     pub(crate) fn describe(&self, key: &K) -> Option<Box<str>> {
         let describe = self.describe.as_ref()?;

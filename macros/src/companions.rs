@@ -164,13 +164,26 @@ pub(crate) fn docs(expansion: &Expansion<'_>) -> TokenStream {
         docs.extend([" **Calls that differ only in ", &skipped, " share it, too**, and it runs with what the first "]);
         docs.push_str("of them brought.");
     }
-    docs.push_str(" An error or a panic is shared as a value is, and nothing is kept once it has ended.");
+    docs.push_str(&afterwards(expansion));
     quote! {
         #[doc = ""]
         #[doc = "# Coalescing"]
         #[doc = ""]
         #[doc = #docs]
     }
+}
+
+/// What of a call is kept.
+fn afterwards(expansion: &Expansion<'_>) -> String {
+    let Some(cache) = &expansion.options.cache else {
+        return " An error or a panic is shared as a value is, and nothing is kept once it has ended.".to_string();
+    };
+    let invalidate = link_to(expansion, &expansion.companion("invalidate").to_string());
+    let ttl = cache.ttl.as_ref().map(|ttl| readable(&quote!(#ttl))).unwrap_or_default();
+    format!(
+        " A value is kept for a time, `{ttl}`, in which calls get it without an execution, until {invalidate} is called. An \
+         error or a panic is shared as a value is."
+    )
 }
 
 /// Code without the spaces that printing tokens adds.
@@ -185,6 +198,11 @@ fn readable(code: &TokenStream) -> String {
 }
 
 fn link(expansion: &Expansion<'_>) -> String {
-    let (title, path) = (expansion.function.title(), if expansion.function.in_impl { "Self::" } else { "" });
+    link_to(expansion, &expansion.function.title())
+}
+
+/// A link in documentation, to the function or to a companion.
+pub(crate) fn link_to(expansion: &Expansion<'_>, title: &str) -> String {
+    let path = if expansion.function.in_impl { "Self::" } else { "" };
     format!("[`{title}`]({path}{title})")
 }

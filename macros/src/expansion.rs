@@ -6,7 +6,7 @@ use syn::{Attribute, Ident, Meta, parse_quote, spanned::Spanned};
 
 use crate::{
     arguments::Argument,
-    companions,
+    cached, companions,
     function::{Function, mentions},
     key,
     options::Options,
@@ -19,10 +19,13 @@ pub(crate) fn expand(function: &Function, options: &Options) -> TokenStream {
     let slot = companions::slot(&expansion);
     let joining = joining(&expansion);
     let no_coalesce = companions::no_coalesce(&expansion);
-    let forget = companions::forget(&expansion);
+    let after_writes = match &options.cache {
+        Some(cache) => cached::companions(&expansion, cache),
+        None => companions::forget(&expansion),
+    };
     let stats = companions::stats(&expansion);
     let current_flight = companions::current_flight(&expansion);
-    quote!(#slot #joining #no_coalesce #forget #stats #current_flight)
+    quote!(#slot #joining #no_coalesce #after_writes #stats #current_flight)
 }
 
 /// The input for each generated item.
@@ -78,6 +81,13 @@ impl Expansion<'_> {
         quote!(#(#receiver,)* #(#arguments),*)
     }
 
+    /// The builder calls that configure a private coalescer.
+    pub(crate) fn settings(&self) -> TokenStream {
+        let settings = self.options.builder_calls();
+        // Options that set a deadline are errors for a function without a `Result`.
+        if self.function.fallible { settings } else { quote!(.no_flight_deadline() #settings) }
+    }
+
     /// The call's place: the coalescer to join. `settings` are the builder calls that configure a private coalescer.
     pub(crate) fn place(&self, settings: &TokenStream) -> TokenStream {
         let Self { options, support, function, .. } = self;
@@ -105,7 +115,7 @@ pub(crate) fn is_for_body(attribute: &Attribute) -> bool {
 
 /// The function under the original name, which joins.
 fn joining(expansion: &Expansion<'_>) -> TokenStream {
-    let Expansion { function, options, support } = expansion;
+    let Expansion { function, options, .. } = expansion;
     let attributes = function.item.attrs.iter().cloned().map(|mut attribute| {
         // The expected lint fires in the body, which is in another function.
         if let (true, Meta::List(list)) = (attribute.path().is_ident("expect"), &mut attribute.meta) {
@@ -113,53 +123,72 @@ fn joining(expansion: &Expansion<'_>) -> TokenStream {
         }
         attribute
     });
-    let (visibility, signature) = (&function.item.vis, &function.item.sig);
-    let (asyncness, name, output) = (&signature.asyncness, &signature.ident, &signature.output);
-    let (parameters, conditions) = (expansion.parameters(), &signature.generics.where_clause);
     let docs = companions::docs(expansion);
-
-    let mut settings = options.builder_calls();
-    if !function.fallible {
-        // Options that set a deadline are errors for such a function.
-        settings = quote!(.no_flight_deadline() #settings);
+    let call = match &options.cache {
+        Some(cache) => cached::call(expansion, cache, &quote!(Read)),
+        None => call(expansion),
+    };
+    let function = calling(expansion, function.name(), &call);
+    quote! {
+        #(#attributes)*
+        #docs
+        #[allow(clippy::used_underscore_binding)]
+        #function
     }
-    let place = expansion.place(&settings);
+}
+
+/// A function of this name with the signature of the user's.
+pub(crate) fn calling(expansion: &Expansion<'_>, name: &Ident, call: &TokenStream) -> TokenStream {
+    let (visibility, signature) = (&expansion.function.item.vis, &expansion.function.item.sig);
+    let (asyncness, output) = (&signature.asyncness, &signature.output);
+    let (parameters, conditions) = (expansion.parameters(), &signature.generics.where_clause);
     let witness = expansion.witness();
+    quote! {
+        #visibility #asyncness fn #name(#parameters) #output #conditions {
+            #witness
+            #call
+        }
+    }
+}
+
+/// The join of a coalescer.
+fn call(expansion: &Expansion<'_>) -> TokenStream {
+    let Expansion { function, options, support } = expansion;
+    let place = expansion.place(&expansion.settings());
     let key = key::expand(function, options, support);
     let work = work(expansion);
     let title = function.title();
     let binding = Ident::new("place", Span::mixed_site());
     let make = quote!(move || (#key, #work));
     let call = match (options.blocking, function.fallible) {
-        (_, true) => fallible_call(expansion, &binding, &make),
+        (true, true) => {
+            let join = |name: Ident, way| quote_spanned!(name.span() => #support::#name(&#binding, #way #make));
+            fallible_call(expansion, "blocking_", join)
+        }
+        (false, true) => {
+            let join = |name: Ident, way| quote_spanned!(name.span() => #support::#name(#binding, #way #make).await);
+            fallible_call(expansion, "", join)
+        }
         (false, false) => quote!(#support::join(#title, #binding, #make).await),
         (true, false) => quote!(#support::blocking_join(#title, &#binding, #make)),
     };
-    quote! {
-        #(#attributes)*
-        #docs
-        #[allow(clippy::used_underscore_binding)]
-        #visibility #asyncness fn #name(#parameters) #output #conditions {
-            #witness
-            let #binding = #place;
-            #call
-        }
-    }
+    quote!(let #binding = #place; #call)
 }
 
-/// The call of a function that returns a `Result`.
-fn fallible_call(expansion: &Expansion<'_>, place: &Ident, make: &TokenStream) -> TokenStream {
+/// The call of a function that returns a `Result`. `join` calls the support function of a name, whose last arguments are the
+/// error's way, if there is one, and what makes the work.
+pub(crate) fn fallible_call(
+    expansion: &Expansion<'_>,
+    prefix: &str,
+    join: impl FnOnce(Ident, TokenStream) -> TokenStream,
+) -> TokenStream {
     let Expansion { function, options, support } = expansion;
     let returns = &function.returns;
     // Errors about the types in the `Result` point at it.
     let span = returns.span().resolved_at(Span::call_site());
     let support = at(span, support);
     if let Some(map_err) = &options.map_err {
-        let joined = if options.blocking {
-            quote_spanned!(span => #support::blocking_try_join_shared(&#place, #make))
-        } else {
-            quote_spanned!(span => #support::try_join_shared(#place, #make).await)
-        };
+        let joined = join(format_ident!("{prefix}try_join_shared", span = span), TokenStream::new());
         return quote!(#support::map_err::<#returns, _, _>(#joined, #map_err));
     }
     let way = quote_spanned! { span => {
@@ -168,16 +197,12 @@ fn fallible_call(expansion: &Expansion<'_>, place: &Ident, make: &TokenStream) -
         };
         // The way for which the most references are needed is tried first.
         (&&&&&&#support::probe::<#returns>()).way()
-    }};
-    if options.blocking {
-        quote_spanned!(span => #support::blocking_try_join(&#place, #way, #make))
-    } else {
-        quote_spanned!(span => #support::try_join(#place, #way, #make).await)
-    }
+    },};
+    join(format_ident!("{prefix}try_join", span = span), way)
 }
 
 /// The path, with all of it at this span.
-fn at(span: Span, path: &TokenStream) -> TokenStream {
+pub(crate) fn at(span: Span, path: &TokenStream) -> TokenStream {
     let token = |mut token: TokenTree| {
         token.set_span(span);
         token
@@ -186,7 +211,7 @@ fn at(span: Span, path: &TokenStream) -> TokenStream {
 }
 
 /// The work: a closure that owns copies of the arguments, and calls the body with them.
-fn work(expansion: &Expansion<'_>) -> TokenStream {
+pub(crate) fn work(expansion: &Expansion<'_>) -> TokenStream {
     let Expansion { function, options, support } = expansion;
     let this = Ident::new("this", Span::mixed_site());
     let (own_receiver, receiver) = match &function.receiver {

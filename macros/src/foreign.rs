@@ -2,8 +2,11 @@
 
 use proc_macro2::Ident;
 
-const KNOWN: [&str; 16] = [
+use crate::foreign_caches;
+
+const KNOWN: [&str; 17] = [
     "blocking",
+    "cache",
     "key",
     "skip",
     "in",
@@ -24,7 +27,7 @@ const KNOWN: [&str; 16] = [
 /// The option for the same purpose, or a similar name. The name itself, if it is known or there is none.
 pub(crate) fn meant(name: &Ident) -> String {
     let name = name.to_string();
-    let instead = same_purpose(&name).or_else(|| similar(&name));
+    let instead = same_purpose(&name).or_else(|| similar(&name, &KNOWN));
     instead.map_or(name, str::to_string)
 }
 
@@ -46,54 +49,35 @@ pub(crate) fn advice(name: &Ident) -> String {
         };
         return format!("`{name}` is {usage}");
     }
-    if let Some(other) = similar(&name) {
+    if let Some(advice) = foreign_caches::advice_outside(&name) {
+        return advice;
+    }
+    if let Some(why) = none(&snake_case(&name)) {
+        return format!("there is no `{name}`: {why}");
+    }
+    if let Some(other) = similar(&name, &KNOWN) {
         return format!("there is no option `{name}`; did you mean `{other}`?");
     }
-    let why = match snake_case(&name).as_str() {
+    format!("there is no option `{name}`; there are {}", list(&KNOWN))
+}
+
+/// Whether it is an option, or has the purpose of one.
+pub(crate) fn is_known(word: &str) -> bool {
+    KNOWN.contains(&word) || same_purpose(word).is_some()
+}
+
+/// Why there is no such option.
+pub(crate) fn none(word: &str) -> Option<&'static str> {
+    Some(match word {
         "sync_writes" | "sync_writes_buckets" | "sync_lock" | "sync" | "lock" | "by_key" | "unsync_reads" => {
             "concurrent calls with equal keys share one execution in any case, and other keys never wait for it; remove it"
         }
         "ty" | "type" | "create" | "name" | "typed" | "map" | "hasher" | "custom_hasher" => {
             "types are inferred, and a coalescer of your own is named with `in = \"...\"`; remove it"
         }
-        "result_fallback" | "option" | "with_cached_flag" | "skip_cache_func" | "cache_none" | "cache_errors" => {
-            "nothing is kept after a call, neither values nor errors; remove it"
-        }
-        "time"
-        | "ttl"
-        | "ttl_millis"
-        | "time_refresh"
-        | "time_to_live"
-        | "time_to_idle"
-        | "tti"
-        | "expires"
-        | "expire"
-        | "expiration"
-        | "refresh"
-        | "size"
-        | "max_size"
-        | "maxsize"
-        | "capacity"
-        | "max_capacity"
-        | "unbound"
-        | "unbounded"
-        | "disk"
-        | "disk_dir"
-        | "redis"
-        | "cache"
-        | "cache_prefix_block"
-        | "namespace"
-        | "connection_config"
-        | "sync_to_disk_on_cache_change"
-        | "shared_cache"
-        | "force_refresh" => {
-            "calls are coalesced while they run, and nothing is kept after that; remove it. For a cache in front, see \
-             \"A cache in front\" in the documentation of shardflight"
-        }
         "companions" | "companions_vis" | "info" => "the companions are always generated; remove it",
-        _ => return format!("there is no option `{name}`; there are {}", list()),
-    };
-    format!("there is no `{name}`: {why}")
+        _ => return None,
+    })
 }
 
 fn same_purpose(name: &str) -> Option<&'static str> {
@@ -109,7 +93,7 @@ fn same_purpose(name: &str) -> Option<&'static str> {
 }
 
 /// `TimeToLive` as `time_to_live`: some decorators have options in camel case.
-fn snake_case(name: &str) -> String {
+pub(crate) fn snake_case(name: &str) -> String {
     let mut snake = String::new();
     for character in name.chars() {
         if character.is_uppercase() && !snake.is_empty() {
@@ -121,10 +105,10 @@ fn snake_case(name: &str) -> String {
 }
 
 /// The known option that this is most likely a misspelling of.
-fn similar(name: &str) -> Option<&'static str> {
+pub(crate) fn similar(name: &str, known: &[&'static str]) -> Option<&'static str> {
     let tolerated = name.len() / 4;
-    let by_distance = |known: &'static str| (distance(name, known), known);
-    let (distance, known) = KNOWN.into_iter().map(by_distance).min()?;
+    let by_distance = |known: &&'static str| (distance(name, known), *known);
+    let (distance, known) = known.iter().map(by_distance).min()?;
     (1..=tolerated).contains(&distance).then_some(known)
 }
 
@@ -143,7 +127,7 @@ fn distance(one: &str, other: &str) -> usize {
     row[row.len() - 1]
 }
 
-fn list() -> String {
-    let (last, others) = KNOWN.split_last().expect("there are options");
+pub(crate) fn list(known: &[&str]) -> String {
+    let (last, others) = known.split_last().expect("there are options");
     format!("{} and {last}", others.join(", "))
 }

@@ -5,10 +5,13 @@
 
 mod arguments;
 mod borrows;
+mod cache;
+mod cached;
 mod companions;
 mod errors;
 mod expansion;
 mod foreign;
+mod foreign_caches;
 mod function;
 mod key;
 mod options;

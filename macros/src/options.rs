@@ -3,16 +3,17 @@
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use syn::{
-    Error, Expr, ExprPath, Ident, Lit, LitStr, Path, Result, Token,
+    Error, Expr, ExprPath, Ident, LitStr, Path, Result, Token,
     ext::IdentExt,
     parse::{Parse, ParseStream},
     spanned::Spanned,
 };
 
 use crate::{
+    cache::Cache,
     errors::Errors,
     foreign, recovery,
-    values::{duration, expression, flag, literal, names, refuse_negative, refuse_zero},
+    values::{count, duration, expression, flag, names},
 };
 
 #[derive(Default)]
@@ -26,6 +27,7 @@ pub(crate) struct Options {
     pub(crate) map_err: Option<Expr>,
     pub(crate) result: Option<bool>,
     pub(crate) in_impl: Option<bool>,
+    pub(crate) cache: Option<Cache>,
     pub(crate) library: Option<Path>,
     pub(crate) settings: Vec<Setting>,
     pub(crate) errors: Errors,
@@ -92,6 +94,7 @@ impl Options {
             "in" => self.coalescer = Some(expression(name, input)?),
             "map_err" => self.map_err = Some(expression(name, input)?),
             "skip" => self.skip = names(name, input)?,
+            "cache" => self.cache = Some(Cache::parse(name, input, &mut self.errors)?),
             "crate" => {
                 input.parse::<Token![=]>()?;
                 let path: LitStr = input.parse()?;
@@ -122,13 +125,7 @@ impl Options {
 
     fn count(&mut self, name: &Ident, input: ParseStream<'_>, can_fail: bool) -> Result<()> {
         let value = expression(name, input)?;
-        if let Some(number) = literal(&value) {
-            if !matches!(number, Lit::Int(_)) {
-                return Err(Error::new(value.span(), format!("`{name}` is a count: a whole number, 1 or more")));
-            }
-            refuse_zero(name, number)?;
-        }
-        refuse_negative(name, &value)?;
+        count(name, &value)?;
         self.set(name, Value::Expression(quote!(#value)), can_fail);
         Ok(())
     }

@@ -29,6 +29,7 @@ pub(crate) fn check(function: &Function, options: &Options, found: &mut Errors) 
     returned(function, found);
     skipped(function, options, found);
     settings(function, options, found);
+    cache(options, found);
     recursion(function, options, found);
 }
 
@@ -222,6 +223,24 @@ fn settings(function: &Function, options: &Options, found: &mut Errors) {
                 ),
             );
         }
+    }
+}
+
+fn cache(options: &Options, found: &mut Errors) {
+    let Some(cache) = &options.cache else { return };
+    if options.coalescer.is_some() {
+        found.at(
+            cache.span,
+            "`cache` is for the function's private coalescer, and `in` names another: remove one of the two. A cache of your own, a \
+             `CacheHandle` in a field, needs no macro: call its `get`",
+        );
+    }
+    if options.blocking {
+        found.at(
+            cache.span,
+            "`cache` is for async functions, and not for `blocking` ones: make the function async, and have it load by \
+             `tokio::task::spawn_blocking`",
+        );
     }
 }
 

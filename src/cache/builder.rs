@@ -57,7 +57,7 @@ where
     V: Send + Sync + 'static,
     E: Clone + Send + Sync + 'static,
 {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             ttl: None,
             bound: Bound::Entries(10_000),

@@ -40,7 +40,7 @@ where
         &self.state
     }
 
-    pub(super) fn flights(&self) -> &Handle<K, LoadResult<V, E>> {
+    pub(crate) fn flights(&self) -> &Handle<K, LoadResult<V, E>> {
         &self.flights
     }
 
@@ -229,9 +229,31 @@ where
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<V, E>> + Send + 'static,
     {
+        self.refresh_with(key, |_| fill(load()))
+    }
+
+    /// [`refresh`](Self::refresh) with a loader as that of [`get_with`](Self::get_with).
+    ///
+    /// # Cancellation
+    ///
+    /// As [`refresh`](Self::refresh).
+    ///
+    /// # Errors
+    ///
+    /// As [`refresh`](Self::refresh).
+    pub fn refresh_with<F, Fut>(
+        &self,
+        key: impl Into<K>,
+        load: F,
+    ) -> impl Future<Output = Result<V, TryJoinError<E>>> + Send
+    where
+        V: Clone,
+        F: FnOnce(Option<Previous<V>>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Fill<V, E>, E>> + Send + 'static,
+    {
         let key = key.into();
         async move {
-            let answer = self.load_anew(key, |_| fill(load())).await?;
+            let answer = self.load_anew(key, load).await?;
             match answer.error {
                 Some(error) => Err(TryJoinError::Work(Arc::unwrap_or_clone(error))),
                 None => answer.into_value(),

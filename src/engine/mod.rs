@@ -119,6 +119,11 @@ impl<K: Key, V: Value> Engine<K, V> {
         self.ports.iter().any(|port| port.actor.is_gone())
     }
 
+    #[cfg(all(feature = "macros", feature = "cache"))]
+    pub(crate) fn has_lost_the_first_actor(&self) -> bool {
+        self.ports.first().is_some_and(|port| port.actor.is_gone())
+    }
+
     /// How the actor of a shard is called to it.
     pub(crate) fn call(&self, shard: usize) -> &Call {
         &self.ports[shard].actor

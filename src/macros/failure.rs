@@ -15,10 +15,12 @@ use crate::error::{JoinError, SharedError};
     note = "if it isn't one, say `#[coalesce(result = false)]`"
 )]
 pub trait Fallible {
+    type Value;
     type Error;
 }
 
 impl<T, E> Fallible for Result<T, E> {
+    type Value = T;
     type Error = E;
 }
 

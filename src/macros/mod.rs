@@ -4,6 +4,8 @@
 //! The macro generates a call's place (the coalescer to join), its key and its work; everything else is here. Bounds use the
 //! traits of `needs`, whose compile errors are about coalesced functions.
 
+#[cfg(feature = "cache")]
+pub mod caching;
 mod failure;
 mod needs;
 mod place;

@@ -81,6 +81,31 @@ pub fn key<T: Key<M>, M>(key: T) -> T::Itself {
     key.itself()
 }
 
+#[cfg(feature = "cache")]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be the key of a cached call",
+    label = "not `Clone + Hash + Eq + Send + Sync + 'static`",
+    note = "the cache keeps the key, and readers on all threads compare theirs with it"
+)]
+pub trait CacheKey<M> {
+    type Itself;
+    fn itself(self) -> Self::Itself;
+}
+
+#[cfg(feature = "cache")]
+implement!(CacheKey for (Clone + Hash + Eq + Send + Sync + 'static) {
+    type Itself = T;
+    fn itself(self) -> T {
+        self
+    }
+});
+
+/// The key of a call whose value a cache keeps.
+#[cfg(feature = "cache")]
+pub fn cache_key<T: CacheKey<M>, M>(key: T) -> T::Itself {
+    key.itself()
+}
+
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be an argument of a coalesced function",
     label = "the work needs an argument of its own, and `{Self}` isn't `Clone + Send + 'static`",

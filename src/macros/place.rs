@@ -128,11 +128,11 @@ where
     fn handle(&self) -> Handle<K, V> {
         // Built outside of the slot's lock, as the options are expressions of the user. Of two concurrent first calls, the
         // coalescer of one is dropped again.
-        self.existing().unwrap_or_else(|| self.slot.get_or_insert::<O, K, V>(self.build()))
+        self.existing().unwrap_or_else(|| self.slot.get_or_insert::<O, _>(self.build()))
     }
 
     fn existing(&self) -> Option<Handle<K, V>> {
-        self.slot.get::<O, K, V>()
+        self.slot.get::<O, _>()
     }
 
     fn key(&self, given: K) -> K {
@@ -140,7 +140,7 @@ where
     }
 
     fn replace(&self, lost: &Handle<K, V>) -> bool {
-        self.slot.remove::<O, K, V>(lost);
+        self.slot.remove::<O, _>(lost);
         true
     }
 }

@@ -53,6 +53,10 @@ impl<E: From<Arc<E>>> FromShared<TakesArc> for E {
 /// How an error gets from the work to its callers. A caller that is alone gets no other error than one of many: what it can do
 /// with the error doesn't depend on who else called.
 pub trait Sharing<E: Send + Sync + 'static> {
+    /// One caller's error, of the one that a cache's load shares.
+    #[cfg(feature = "cache")]
+    fn from_shared(error: Arc<E>) -> E;
+
     /// Takes the handle: the future can't borrow it, and a trait's method has no other way to say so.
     fn join<K, T, S, F, Fut>(
         handle: Handle<K, Result<T, E>, S>,
@@ -80,6 +84,11 @@ pub trait Sharing<E: Send + Sync + 'static> {
 pub struct ByClone;
 
 impl<E: Clone + Send + Sync + 'static> Sharing<E> for ByClone {
+    #[cfg(feature = "cache")]
+    fn from_shared(error: Arc<E>) -> E {
+        Arc::unwrap_or_clone(error)
+    }
+
     fn join<K, T, S, F, Fut>(
         handle: Handle<K, Result<T, E>, S>,
         key: K,
@@ -111,6 +120,11 @@ impl<E: Clone + Send + Sync + 'static> Sharing<E> for ByClone {
 pub struct ByArc<W>(PhantomData<W>);
 
 impl<W, E: FromShared<W> + Send + Sync + 'static> Sharing<E> for ByArc<W> {
+    #[cfg(feature = "cache")]
+    fn from_shared(error: Arc<E>) -> E {
+        <E as FromShared<W>>::from_shared(error)
+    }
+
     fn join<K, T, S, F, Fut>(
         handle: Handle<K, Result<T, E>, S>,
         key: K,

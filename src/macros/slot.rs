@@ -1,7 +1,7 @@
-//! The static that holds a function's private coalescer.
+//! The static that holds a function's private coalescer, or its cache.
 //!
-//! The static may outlive the coalescer's runtime: each test has a runtime of its own, for instance. A call that finds the
-//! runtime shut down removes the coalescer, and the next call builds another.
+//! The static may outlive its runtime: each test has a runtime of its own, for instance. A call that finds the runtime shut
+//! down removes what is there, and the next call builds another.
 
 use std::{
     any::{Any, TypeId},
@@ -19,9 +19,20 @@ pub struct Slot {
 }
 
 /// A handle with its type parameters erased.
-trait AnyHandle: Any + Send + Sync {
+pub(super) trait AnyHandle: Any + Send + Sync {
     fn stats(&self) -> Pin<Box<dyn Future<Output = Result<Stats, Closed>> + Send + '_>>;
     fn current_flight(&self) -> Option<Flight>;
+
+    #[cfg(feature = "cache")]
+    fn as_cache(&self) -> Option<&dyn super::caching::AnyCache> {
+        None
+    }
+}
+
+/// A handle that a slot holds: of a coalescer, or of a cache.
+pub(super) trait Held: AnyHandle + Clone {
+    /// Whether both handles are of the same one.
+    fn is_of_same(&self, other: &Self) -> bool;
 }
 
 impl<K, V> AnyHandle for Handle<K, V>
@@ -35,6 +46,16 @@ where
 
     fn current_flight(&self) -> Option<Flight> {
         Handle::current_flight(self)
+    }
+}
+
+impl<K, V> Held for Handle<K, V>
+where
+    K: Eq + Send + 'static,
+    V: Send + Sync + 'static,
+{
+    fn is_of_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(self.router(), other.router())
     }
 }
 
@@ -55,29 +76,19 @@ impl Slot {
         self.any::<O>()?.current_flight()
     }
 
-    fn any<O: ?Sized + 'static>(&self) -> Option<Arc<dyn AnyHandle>> {
+    pub(super) fn any<O: ?Sized + 'static>(&self) -> Option<Arc<dyn AnyHandle>> {
         let owner = TypeId::of::<O>();
         self.lock().iter().find(|(of, _)| *of == owner).map(|(_, handle)| Arc::clone(handle))
     }
 
-    pub(super) fn get<O, K, V>(&self) -> Option<Handle<K, V>>
-    where
-        O: ?Sized + 'static,
-        K: Eq + Send + 'static,
-        V: Send + Sync + 'static,
-    {
-        self.lock().iter().find_map(|entry| downcast::<O, K, V>(entry).cloned())
+    pub(super) fn get<O: ?Sized + 'static, H: Held>(&self) -> Option<H> {
+        self.lock().iter().find_map(|entry| downcast::<O, H>(entry).cloned())
     }
 
     /// Inserts a new handle unless another call has inserted one meanwhile. Returns the one in the slot.
-    pub(super) fn get_or_insert<O, K, V>(&self, new: Handle<K, V>) -> Handle<K, V>
-    where
-        O: ?Sized + 'static,
-        K: Eq + Send + 'static,
-        V: Send + Sync + 'static,
-    {
+    pub(super) fn get_or_insert<O: ?Sized + 'static, H: Held>(&self, new: H) -> H {
         let mut handles = self.lock();
-        if let Some(existing) = handles.iter().find_map(downcast::<O, K, V>) {
+        if let Some(existing) = handles.iter().find_map(downcast::<O, H>) {
             return existing.clone();
         }
         handles.push((TypeId::of::<O>(), Arc::new(new.clone())));
@@ -85,14 +96,9 @@ impl Slot {
     }
 
     /// Removes a handle whose runtime has shut down, unless another call has already replaced it.
-    pub(super) fn remove<O, K, V>(&self, lost: &Handle<K, V>)
-    where
-        O: ?Sized + 'static,
-        K: Eq + Send + 'static,
-        V: Send + Sync + 'static,
-    {
+    pub(super) fn remove<O: ?Sized + 'static, H: Held>(&self, lost: &H) {
         let is_lost = |entry: &(TypeId, Arc<dyn AnyHandle>)| {
-            downcast::<O, K, V>(entry).is_some_and(|handle| Arc::ptr_eq(handle.router(), lost.router()))
+            downcast::<O, H>(entry).is_some_and(|handle| handle.is_of_same(lost))
         };
         let mut handles = self.lock();
         let lost = handles.iter().position(is_lost).map(|index| handles.swap_remove(index));
@@ -106,12 +112,7 @@ impl Slot {
     }
 }
 
-fn downcast<O, K, V>((owner, handle): &(TypeId, Arc<dyn AnyHandle>)) -> Option<&Handle<K, V>>
-where
-    O: ?Sized + 'static,
-    K: Eq + Send + 'static,
-    V: Send + Sync + 'static,
-{
+fn downcast<O: ?Sized + 'static, H: Held>((owner, handle): &(TypeId, Arc<dyn AnyHandle>)) -> Option<&H> {
     let handle: &dyn Any = &**handle;
     handle.downcast_ref().filter(|_| *owner == TypeId::of::<O>())
 }

@@ -12,6 +12,8 @@ mod support;
 
 mod attributes;
 mod blocking;
+#[cfg(feature = "cache")]
+mod caching;
 mod companions;
 mod context;
 mod errors;

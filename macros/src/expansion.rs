@@ -161,14 +161,14 @@ fn call(expansion: &Expansion<'_>) -> TokenStream {
     let binding = Ident::new("place", Span::mixed_site());
     let make = quote!(move || (#key, #work));
     let call = match (options.blocking, function.fallible) {
-        (true, true) => {
-            let join = |name: Ident, way| quote_spanned!(name.span() => #support::#name(&#binding, #way #make));
-            fallible_call(expansion, "blocking_", join)
-        }
-        (false, true) => {
-            let join = |name: Ident, way| quote_spanned!(name.span() => #support::#name(#binding, #way #make).await);
-            fallible_call(expansion, "", join)
-        }
+        (true, true) => fallible_call(expansion, "blocking_", |name, way| {
+            let support = at(name.span(), support);
+            quote_spanned!(name.span() => #support::#name(&#binding, #way #make))
+        }),
+        (false, true) => fallible_call(expansion, "", |name, way| {
+            let support = at(name.span(), support);
+            quote_spanned!(name.span() => #support::#name(#binding, #way #make).await)
+        }),
         (false, false) => quote!(#support::join(#title, #binding, #make).await),
         (true, false) => quote!(#support::blocking_join(#title, &#binding, #make)),
     };

@@ -18,11 +18,13 @@ impl Clock {
     }
 
     /// One read of Tokio's clock, which tests can pause.
+    #[inline]
     pub(super) fn now(&self) -> Nanos {
         nanos(now().saturating_duration_since(self.epoch))
     }
 }
 
+#[inline]
 pub(super) fn nanos(span: Duration) -> Nanos {
-    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+    span.as_secs().saturating_mul(1_000_000_000).saturating_add(span.subsec_nanos().into())
 }

@@ -13,26 +13,40 @@ use crate::unwind::drop_contained;
 
 /// One load's or one insert's outcome. It is replaced rather than changed: whether an entry is still the same `Arc` tells a
 /// refresh whether its key was invalidated meanwhile.
+///
+/// Laid out to be small, as there are many: what few entries have is in a box.
 pub(super) struct Entry<V, E> {
     /// Empty only while it is dropped.
     content: Option<Content<V, E>>,
     pub(super) times: Times,
-    /// At least 1: the store never evicts what weighs nothing. Never changes, as the store sums it up.
-    pub(super) weight: u64,
-    pub(super) tags: Option<Box<Tags>>,
+    /// No load before this, except where there is nothing to serve.
+    retry_at: AtomicU64,
+    rare: Option<Box<Rare>>,
+}
+
+pub(super) enum Content<V, E> {
+    Value(Kept<V>),
+    Negative(Arc<E>),
+}
+
+/// A value, and what goes on about its key.
+pub(super) struct Kept<V> {
+    value: Arc<V>,
+    /// Ended by `expire`: only a failing or slow load may still serve it.
+    is_expired: bool,
     /// Held by the one background refresh of this entry.
     is_refreshing: AtomicBool,
     /// Whether a load of this key has passed the soft timeout and goes on.
     is_slow: AtomicBool,
     /// Loads that have failed since this was loaded.
     failures: AtomicU32,
-    /// No load before this, except where there is nothing to serve.
-    retry_at: AtomicU64,
 }
 
-pub(super) enum Content<V, E> {
-    Value(Arc<V>),
-    Negative(Arc<E>),
+/// What most entries don't have: tags, or a weight other than 1.
+struct Rare {
+    /// At least 1: the store never evicts what weighs nothing. Never changes, as the store sums it up.
+    weight: u64,
+    tags: Option<Tags>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -41,8 +55,6 @@ pub(super) struct Times {
     /// From here on a read starts a refresh.
     pub(super) refresh_at: Nanos,
     pub(super) fresh_until: Nanos,
-    /// Ended by `expire`: only a failing or slow load may still serve it.
-    pub(super) is_expired: bool,
 }
 
 /// What a read may do with an entry.
@@ -60,39 +72,61 @@ pub(super) enum Standing {
     Over,
 }
 
+impl<V, E> Content<V, E> {
+    pub(super) fn value(value: Arc<V>) -> Self {
+        Self::Value(Kept::new(value, false, 0))
+    }
+}
+
+impl<V> Kept<V> {
+    fn new(value: Arc<V>, is_expired: bool, failures: u32) -> Self {
+        let (is_refreshing, is_slow) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { value, is_expired, is_refreshing, is_slow, failures: failures.into() }
+    }
+
+    pub(super) fn value(&self) -> &Arc<V> {
+        &self.value
+    }
+}
+
 impl<V, E> Entry<V, E> {
-    pub(super) fn new(content: Content<V, E>, times: Times, weight: u64, tags: Option<Box<Tags>>) -> Self {
-        Self {
-            content: Some(content),
-            times,
-            weight: weight.max(1),
-            tags,
-            is_refreshing: AtomicBool::new(false),
-            is_slow: AtomicBool::new(false),
-            failures: AtomicU32::new(0),
-            retry_at: AtomicU64::new(0),
-        }
+    pub(super) fn new(content: Content<V, E>, times: Times, weight: u64, tags: Option<Tags>) -> Self {
+        let is_rare = weight > 1 || tags.is_some();
+        let rare = is_rare.then(|| Box::new(Rare { weight: weight.max(1), tags }));
+        Self { content: Some(content), times, retry_at: AtomicU64::new(0), rare }
     }
 
     pub(super) fn content(&self) -> &Content<V, E> {
         self.content.as_ref().expect("it is taken in `drop` alone")
     }
 
-    pub(super) fn value(&self) -> Option<&Arc<V>> {
+    fn kept(&self) -> Option<&Kept<V>> {
         match self.content() {
-            Content::Value(value) => Some(value),
+            Content::Value(kept) => Some(kept),
             Content::Negative(_) => None,
         }
     }
 
+    pub(super) fn value(&self) -> Option<&Arc<V>> {
+        self.kept().map(Kept::value)
+    }
+
+    #[inline]
+    pub(super) fn weight(&self) -> u64 {
+        self.rare.as_ref().map_or(1, |rare| rare.weight)
+    }
+
+    #[inline]
+    pub(super) fn tags(&self) -> Option<&Tags> {
+        self.rare.as_ref()?.tags.as_ref()
+    }
+
     /// The same value under a new identity, expired at `now`. A negative entry is not worth keeping.
     pub(super) fn expired(&self, now: Nanos) -> Option<Self> {
-        let value = Arc::clone(self.value()?);
-        let fresh_until = self.times.fresh_until.min(now);
-        let times = Times { fresh_until, is_expired: true, ..self.times };
-        let copy = Self::new(Content::Value(value), times, self.weight, self.tags.clone());
-        copy.failures.store(self.failures.load(Ordering::Relaxed), Ordering::Relaxed);
-        Some(copy)
+        let kept = self.kept()?;
+        let content = Kept::new(Arc::clone(&kept.value), true, kept.failures.load(Ordering::Relaxed));
+        let times = Times { fresh_until: self.times.fresh_until.min(now), ..self.times };
+        Some(Self::new(Content::Value(content), times, self.weight(), self.tags().cloned()))
     }
 
     pub(super) fn age(&self, now: Nanos) -> Duration {
@@ -101,15 +135,13 @@ impl<V, E> Entry<V, E> {
 
     #[inline]
     pub(super) fn standing(&self, now: Nanos, windows: &Windows) -> Standing {
-        let Times { refresh_at, fresh_until, is_expired, .. } = self.times;
+        let Times { refresh_at, fresh_until, .. } = self.times;
         if now < fresh_until {
             return if now < refresh_at { Standing::Fresh } else { Standing::RefreshDue };
         }
-        let is_negative = self.value().is_none();
+        let Some(kept) = self.kept() else { return Standing::Over };
         let within = |window: Nanos| now < fresh_until.saturating_add(window);
-        if is_negative {
-            Standing::Over
-        } else if !is_expired && within(windows.stale_while_revalidate) {
+        if !kept.is_expired && within(windows.stale_while_revalidate) {
             Standing::Revalidate
         } else if within(windows.stale_if_error.max(windows.stale_while_revalidate)) {
             Standing::Fallback
@@ -126,21 +158,23 @@ impl<V, E> Entry<V, E> {
     /// Starts the next backoff, and says how many loads have failed and how long it is. `None` if one is on already: of all
     /// that hear of one failed load, one counts it.
     pub(super) fn note_failure(&self, now: Nanos, windows: &Windows) -> Option<(u32, Duration)> {
+        // Without a value there is nothing to serve meanwhile, and no backoff.
+        let failures = &self.kept()?.failures;
         let retry_at = self.retry_at.load(Ordering::Acquire);
         if now < retry_at {
             return None;
         }
-        let before = self.failures.load(Ordering::Relaxed);
+        let before = failures.load(Ordering::Relaxed);
         let (least, most) = windows.error_backoff;
         let backoff = least.saturating_mul(1 << before.min(63)).min(most);
         let next = now.saturating_add(backoff);
         self.retry_at.compare_exchange(retry_at, next, Ordering::AcqRel, Ordering::Relaxed).ok()?;
-        self.failures.store(before.saturating_add(1), Ordering::Relaxed);
+        failures.store(before.saturating_add(1), Ordering::Relaxed);
         Some((before.saturating_add(1), Duration::from_nanos(backoff)))
     }
 
     pub(super) fn is_slow(&self) -> bool {
-        self.is_slow.load(Ordering::Acquire)
+        self.kept().is_some_and(|kept| kept.is_slow.load(Ordering::Acquire))
     }
 }
 
@@ -159,7 +193,8 @@ pub(super) struct RefreshClaim<V, E>(Arc<Entry<V, E>>);
 impl<V, E> RefreshClaim<V, E> {
     pub(super) fn of(entry: &Arc<Entry<V, E>>) -> Option<Self> {
         // Almost all who ask while a refresh is under way are told by the load, which leaves the line shared.
-        let is_free = !entry.is_refreshing.load(Ordering::Acquire) && !entry.is_refreshing.swap(true, Ordering::AcqRel);
+        let is_refreshing = &entry.kept()?.is_refreshing;
+        let is_free = !is_refreshing.load(Ordering::Acquire) && !is_refreshing.swap(true, Ordering::AcqRel);
         is_free.then(|| Self(Arc::clone(entry)))
     }
 
@@ -170,7 +205,7 @@ impl<V, E> RefreshClaim<V, E> {
 
 impl<V, E> Drop for RefreshClaim<V, E> {
     fn drop(&mut self) {
-        self.0.is_refreshing.store(false, Ordering::Release);
+        self.0.kept().into_iter().for_each(|kept| kept.is_refreshing.store(false, Ordering::Release));
     }
 }
 
@@ -179,7 +214,7 @@ pub(super) struct SlowMark<V, E>(Arc<Entry<V, E>>);
 
 impl<V, E> SlowMark<V, E> {
     pub(super) fn on(entry: Arc<Entry<V, E>>) -> Self {
-        entry.is_slow.store(true, Ordering::Release);
+        entry.kept().into_iter().for_each(|kept| kept.is_slow.store(true, Ordering::Release));
         Self(entry)
     }
 
@@ -190,6 +225,6 @@ impl<V, E> SlowMark<V, E> {
 
 impl<V, E> Drop for SlowMark<V, E> {
     fn drop(&mut self) {
-        self.0.is_slow.store(false, Ordering::Release);
+        self.0.kept().into_iter().for_each(|kept| kept.is_slow.store(false, Ordering::Release));
     }
 }

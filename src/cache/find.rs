@@ -1,9 +1,9 @@
 //! What a read finds in the cache, and what it is answered.
 
-use std::{borrow::Borrow, hash::Hash, sync::Arc};
+use std::{borrow::Borrow, hash::Hash, sync::Arc, time::Duration};
 
 use super::{
-    clock::Nanos,
+    clock::{Clock, Nanos},
     entry::{Content, Entry, RefreshClaim, Standing},
     load::{Failure, Outcome, Source},
     served::{Lookup, Served, StaleReason},
@@ -17,11 +17,28 @@ use crate::{
 
 /// What a read ends with.
 pub(super) struct Answer<V, E> {
-    pub(super) entry: Arc<Entry<V, E>>,
-    pub(super) state: Lookup,
+    entry: Arc<Entry<V, E>>,
+    how: How,
     /// Set where the load failed: only a caller that asked for a load wants to know.
     pub(super) error: Option<Arc<E>>,
-    pub(super) now: Nanos,
+    /// When the entry was found. `None` after a load: few who load ask for an age.
+    now: Option<Nanos>,
+}
+
+/// A [`Lookup`] without ages.
+///
+/// As wide as a word: a hit moves it several times, and a processor waits where it reads a word of which it has just written a
+/// byte.
+#[derive(Clone, Copy, Debug)]
+#[repr(u64)]
+enum How {
+    Fresh,
+    Negative,
+    Loaded,
+    Revalidating,
+    LoadFailed,
+    BackingOff,
+    LoadSlow,
 }
 
 /// What a read finds in the store.
@@ -43,16 +60,17 @@ impl<V, E: Clone> Answer<V, E> {
 
     pub(super) fn into_shared(self) -> Result<Arc<V>, TryJoinError<E>> {
         match self.entry.content() {
-            Content::Value(value) => Ok(Arc::clone(value)),
+            Content::Value(kept) => Ok(Arc::clone(kept.value())),
             Content::Negative(error) => Err(TryJoinError::Work(E::clone(error))),
         }
     }
 
-    pub(super) fn into_served(self) -> Result<Served<V, E>, TryJoinError<E>>
+    pub(super) fn into_served(self, clock: &Clock) -> Result<Served<V, E>, TryJoinError<E>>
     where
         V: Clone,
     {
-        Ok(Served::new(self.value()?, self.state, self.entry.age(self.now)))
+        let age = self.entry.age(self.now.unwrap_or_else(|| clock.now()));
+        Ok(Served::new(self.value()?, self.how.told(age), age))
     }
 
     /// Runs the value's `Clone`, or the error's.
@@ -61,10 +79,40 @@ impl<V, E: Clone> Answer<V, E> {
         V: Clone,
     {
         catch(|| match self.entry.content() {
-            Content::Value(value) => Ok(V::clone(value)),
+            Content::Value(kept) => Ok(V::clone(kept.value())),
             Content::Negative(error) => Err(E::clone(error)),
         })
         .map_err(JoinError::Panicked)
+    }
+}
+
+impl How {
+    fn stale(why: StaleReason) -> Self {
+        match why {
+            StaleReason::Revalidating => Self::Revalidating,
+            StaleReason::LoadFailed => Self::LoadFailed,
+            StaleReason::BackingOff => Self::BackingOff,
+            StaleReason::LoadSlow => Self::LoadSlow,
+        }
+    }
+
+    fn why_stale(self) -> Option<StaleReason> {
+        match self {
+            Self::Fresh | Self::Negative | Self::Loaded => None,
+            Self::Revalidating => Some(StaleReason::Revalidating),
+            Self::LoadFailed => Some(StaleReason::LoadFailed),
+            Self::BackingOff => Some(StaleReason::BackingOff),
+            Self::LoadSlow => Some(StaleReason::LoadSlow),
+        }
+    }
+
+    fn told(self, age: Duration) -> Lookup {
+        match (self, self.why_stale()) {
+            (_, Some(why)) => Lookup::Stale { age, why },
+            (Self::Negative, None) => Lookup::Negative,
+            (Self::Loaded, None) => Lookup::Loaded,
+            (_, None) => Lookup::Fresh,
+        }
     }
 }
 
@@ -108,17 +156,17 @@ where
 
     #[inline]
     fn hit(&self, entry: Arc<Entry<V, E>>, now: Nanos) -> Answer<V, E> {
-        let (hits, state) = match entry.content() {
-            Content::Value(_) => (&self.counters.hits, Lookup::Fresh),
-            Content::Negative(_) => (&self.counters.negative_hits, Lookup::Negative),
+        let (hits, how) = match entry.content() {
+            Content::Value(_) => (&self.counters.hits, How::Fresh),
+            Content::Negative(_) => (&self.counters.negative_hits, How::Negative),
         };
         hits.up();
-        Answer { entry, state, error: None, now }
+        Answer { entry, how, error: None, now: Some(now) }
     }
 
     fn stale_hit(&self, entry: Arc<Entry<V, E>>, now: Nanos, why: StaleReason) -> Answer<V, E> {
         self.counters.stale[why as usize].up();
-        Answer { state: Lookup::Stale { age: entry.age(now), why }, entry, error: None, now }
+        Answer { entry, how: How::stale(why), error: None, now: Some(now) }
     }
 
     /// An expired value in place of a load's.
@@ -133,8 +181,7 @@ where
             return None;
         }
         self.count_covered(why);
-        let state = Lookup::Stale { age: entry.age(now), why };
-        Some(Answer { entry: Arc::clone(entry), state, error: None, now })
+        Some(Answer { entry: Arc::clone(entry), how: How::stale(why), error: None, now: Some(now) })
     }
 
     /// A read that has waited gets an expired value.
@@ -152,7 +199,7 @@ where
         match result {
             // By the entry's generation: the load may have found the entry valid just before the invalidation was noted.
             Ok(Outcome { entry, .. }) => {
-                let is_older = entry.tags.as_ref().is_some_and(|tags| tags.generation() < began);
+                let is_older = entry.tags().is_some_and(|tags| tags.generation() < began);
                 is_older && self.is_invalid(entry)
             }
             Err(failure) => failure.generation < began,
@@ -162,7 +209,7 @@ where
     /// What a load's end is to a read.
     pub(super) fn answer_read(&self, outcome: Outcome<V, E>) -> Answer<V, E> {
         let answer = self.answer(outcome);
-        if let Lookup::Stale { why, .. } = answer.state {
+        if let Some(why) = answer.how.why_stale() {
             self.count_covered(why);
         }
         answer
@@ -170,16 +217,18 @@ where
 
     /// What a load's end is to the caller that asked for the load.
     pub(super) fn answer(&self, outcome: Outcome<V, E>) -> Answer<V, E> {
-        let now = self.clock.now();
-        let Outcome { entry, source, .. } = outcome;
-        let (state, error) = match source {
-            Source::Loaded => (Lookup::Loaded, None),
-            Source::Kept if entry.value().is_none() => (Lookup::Negative, None),
-            Source::Kept => (Lookup::Fresh, None),
-            Source::Failed(error) if now < entry.times.fresh_until => (Lookup::Fresh, Some(error)),
-            Source::Failed(error) => (Lookup::Stale { age: entry.age(now), why: StaleReason::LoadFailed }, Some(error)),
+        let Outcome { entry, source } = outcome;
+        let (how, error, now) = match source {
+            Source::Loaded => (How::Loaded, None, None),
+            Source::Kept if entry.value().is_none() => (How::Negative, None, None),
+            Source::Kept => (How::Fresh, None, None),
+            Source::Failed(error) => {
+                let now = self.clock.now();
+                let how = if now < entry.times.fresh_until { How::Fresh } else { How::LoadFailed };
+                (how, Some(error), Some(now))
+            }
         };
-        Answer { entry, state, error, now }
+        Answer { entry, how, error, now }
     }
 }
 

@@ -190,7 +190,7 @@ where
         Fut: Future<Output = Result<V, E>> + Send + 'static,
     {
         let key = Contained::new(key.into());
-        async move { self.read(key, |_| fill(load())).await?.into_served() }
+        async move { self.read(key, |_| fill(load())).await?.into_served(&self.state().clock) }
     }
 
     /// [`lookup`](Self::lookup) with a loader as that of [`get_with`](Self::get_with).
@@ -209,7 +209,7 @@ where
         Fut: Future<Output = Result<Fill<V, E>, E>> + Send + 'static,
     {
         let key = Contained::new(key.into());
-        async move { self.read(key, load).await?.into_served() }
+        async move { self.read(key, load).await?.into_served(&self.state().clock) }
     }
 
     /// Loads the key though the cache has it, and gives the new value. Readers get the old one meanwhile.

@@ -32,7 +32,7 @@ impl Lifetimes {
                 fresh_until.saturating_sub(scale(load_time.unwrap_or(0), beta * self.exponential()))
             }
         };
-        Times { loaded_at: now, refresh_at, fresh_until, is_expired: false }
+        Times { loaded_at: now, refresh_at, fresh_until }
     }
 
     /// `ttl`, less up to the fraction of it.

@@ -17,7 +17,7 @@ use super::{
     store::{Place, Reservation, StoredKey},
     trace,
 };
-use crate::unwind::drop_contained;
+use crate::unwind::Contained;
 
 /// How often a load tries to find its key's place before it loads for its callers alone. Each try but the first is for a load
 /// that was passed over, or for an entry whose tag was invalidated; only keys that are never equal to themselves need more.
@@ -56,33 +56,50 @@ pub(super) enum Reason<V, E> {
     Asked,
 }
 
-/// A loader, until the load that it is for calls it. The read that brought it joins again with the same one, where the flight
-/// that it joined was led by another and is too old.
-pub(super) struct Loader<L>(Mutex<Option<L>>);
-
-impl<L> Loader<L> {
-    pub(super) fn new(load: L) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Some(load))))
-    }
-
-    fn take(&self) -> L {
-        let load = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        load.expect("a join that led took its loader, and is never repeated")
-    }
+/// A loader, until the load that it is for calls it.
+pub(super) enum Loader<L> {
+    /// For one join. `None` when that has it.
+    Once(Option<Contained<L>>),
+    Repeated(Arc<Repeated<L>>),
 }
 
-impl<L> Drop for Loader<L> {
-    fn drop(&mut self) {
-        if let Some(load) = self.0.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
-            drop_contained(load);
+/// The read that brought it joins again with the same one, where the flight that it joined was led by another and is too old.
+pub(super) struct Repeated<L>(Mutex<Option<Contained<L>>>);
+
+impl<L> Loader<L> {
+    /// For a read that began in this generation. In the first one, no load is too old for it.
+    pub(super) fn new(load: Contained<L>, began: u64) -> Self {
+        match began {
+            0 => Self::once(load),
+            _ => Self::Repeated(Arc::new(Repeated(Mutex::new(Some(load))))),
         }
+    }
+
+    pub(super) fn once(load: Contained<L>) -> Self {
+        Self::Once(Some(load))
+    }
+
+    /// What a join takes along.
+    pub(super) fn lend(&mut self) -> Self {
+        match self {
+            Self::Once(load) => Self::Once(load.take()),
+            Self::Repeated(shared) => Self::Repeated(Arc::clone(shared)),
+        }
+    }
+
+    fn take(self) -> L {
+        let load = match self {
+            Self::Once(load) => load,
+            Self::Repeated(shared) => shared.0.lock().unwrap_or_else(PoisonError::into_inner).take(),
+        };
+        load.expect("a join that led took its loader, and is never repeated").into_inner()
     }
 }
 
 pub(super) struct Load<K, V, E, L> {
     pub(super) state: Arc<CacheState<K, V, E>>,
     pub(super) key: StoredKey<K>,
-    pub(super) loader: Arc<Loader<L>>,
+    pub(super) loader: Loader<L>,
     pub(super) reason: Reason<V, E>,
 }
 
@@ -99,39 +116,42 @@ where
     L: FnOnce(Option<Previous<V>>) -> Fut,
     Fut: Future<Output = Result<Fill<V, E>, E>>,
 {
-    pub(super) async fn run(self) -> LoadResult<V, E> {
+    /// (The future of an async function would have room for `self` twice.)
+    pub(super) fn run(self) -> impl Future<Output = LoadResult<V, E>> + use<K, V, E, L, Fut> {
         let Self { state, key, loader, reason } = self;
-        let start = state.start();
-        // Before the loader is called. Whatever invalidates the key from here on takes the place away, so what the loader has
-        // read by then is not kept. A loader that is called after an invalidation finds no place of before.
-        let target = match find_target(&state, &key, &reason) {
-            Ok(target) => target,
-            Err(entry) => return LoadResult(Ok(Outcome { entry, source: Source::Kept })),
-        };
-        let unfinished = Unfinished::count(&state, start);
-        let previous = target.basis().and_then(|basis| {
-            let age = basis.age(state.clock.now());
-            Some(Previous::new(Arc::clone(basis.value()?), age))
-        });
-        let loaded = loader.take()(previous).await;
-        let fill = match loaded {
-            Ok(fill) => fill,
-            Err(error) if state.config.is_negative(&error) => Fill::negative(error),
-            Err(error) => {
-                unfinished.end(LoadEnd::Failed);
-                trace::load_failed(state.config.name());
-                return LoadResult(fail(
-                    &state,
-                    &key,
-                    target.basis(),
-                    Failure { error: Arc::new(error), generation: start.generation },
-                ));
-            }
-        };
-        let made = state.make(key.get(), fill, start, target.basis().map(|basis| &**basis));
-        unfinished.end(if made.entry.value().is_some() { LoadEnd::Value } else { LoadEnd::Negative });
-        let entry = keep(&state, &key, target, made);
-        LoadResult(Ok(Outcome { entry, source: Source::Loaded }))
+        async move {
+            let start = state.start();
+            // Before the loader is called. Whatever invalidates the key from here on takes the place away, so what the loader has
+            // read by then is not kept. A loader that is called after an invalidation finds no place of before.
+            let target = match find_target(&state, &key, &reason) {
+                Ok(target) => target,
+                Err(entry) => return LoadResult(Ok(Outcome { entry, source: Source::Kept })),
+            };
+            let unfinished = Unfinished::count(&state, start);
+            let previous = target.basis().and_then(|basis| {
+                let age = basis.age(state.clock.now());
+                Some(Previous::new(Arc::clone(basis.value()?), age))
+            });
+            let loaded = loader.take()(previous).await;
+            let fill = match loaded {
+                Ok(fill) => fill,
+                Err(error) if state.config.is_negative(&error) => Fill::negative(error),
+                Err(error) => {
+                    unfinished.end(LoadEnd::Failed);
+                    trace::load_failed(state.config.name());
+                    return LoadResult(fail(
+                        &state,
+                        &key,
+                        target.basis(),
+                        Failure { error: Arc::new(error), generation: start.generation },
+                    ));
+                }
+            };
+            let made = state.make(key.get(), fill, start, target.basis().map(|basis| &**basis));
+            unfinished.end(if made.entry.value().is_some() { LoadEnd::Value } else { LoadEnd::Negative });
+            let entry = keep(&state, &key, target, made);
+            LoadResult(Ok(Outcome { entry, source: Source::Loaded }))
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A read: a hit, or a join of the key's load.
 
-use std::{borrow::Borrow, hash::Hash, pin::pin, sync::Arc, time::Duration};
+use std::{borrow::Borrow, future::ready, hash::Hash, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::future::{Either, select};
 
@@ -21,7 +21,12 @@ use crate::{
     unwind::{Contained, catch},
 };
 
-type Read<V, E> = Result<Answer<V, E>, TryJoinError<E>>;
+/// A load that a read waits for: short for what it stands on.
+pub(super) trait Loading<V, E>: Future<Output = Read<V, E>> + Send {}
+
+impl<V, E, F: Future<Output = Read<V, E>> + Send> Loading<V, E> for F {}
+
+pub(super) type Read<V, E> = Result<Answer<V, E>, TryJoinError<E>>;
 type Joined<V, E> = Result<LoadResult<V, E>, JoinError>;
 
 /// A join with a soft timeout.
@@ -37,31 +42,37 @@ where
     V: Send + Sync + 'static,
     E: Clone + Send + Sync + 'static,
 {
-    pub(super) async fn read<Q, L, Fut>(&self, key: Q, load: L) -> Read<V, E>
+    /// What the cache has, or the load of the key: boxed, so that hits don't move a future with room for a join.
+    pub(super) fn read<Q, L, Fut>(&self, key: Q, load: L) -> impl Loading<V, E>
     where
         K: Borrow<Q::Borrowed>,
         Q: ReadKey<K>,
         L: FnOnce(Option<Previous<V>>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<Fill<V, E>, E>> + Send + 'static,
     {
-        // A panic in the key's `Hash` or `Eq`.
         let load = Contained::new(load);
-        let (hash, found) = catch(|| self.state().find(key.borrowed())).map_err(JoinError::Panicked)?;
+        // A panic in the key's `Hash` or `Eq`, or in its conversion.
+        let panicked = |panic| Either::Left(ready(Err(JoinError::Panicked(panic).into())));
+        let (hash, found) = match catch(|| self.state().find(key.borrowed())) {
+            Ok(found) => found,
+            Err(panic) => return panicked(panic),
+        };
         match found {
-            Found::Answer(answer) => Ok(answer),
+            Found::Answer(answer) => Either::Left(ready(Ok(answer))),
             Found::Refresh(answer, claim) => {
                 // If the key can't be cloned, the right goes with it, and the answer stands.
                 let _ = catch(|| {
                     let key = StoredKey::new(hash, key.into_owned());
-                    self.refresh_in_background(&key, load.into_inner(), claim);
+                    self.refresh_in_background(&key, load, claim);
                 });
-                Ok(answer)
+                Either::Left(ready(Ok(answer)))
             }
             Found::Missed(fallback) => {
                 self.state().counters.misses.up();
-                let key = catch(|| key.into_owned()).map_err(JoinError::Panicked)?;
-                // Boxed, so that hits don't move a future with room for a join.
-                Box::pin(self.load(StoredKey::new(hash, key), load.into_inner(), fallback)).await
+                match catch(|| key.into_owned()) {
+                    Ok(key) => Either::Right(Box::pin(self.load(StoredKey::new(hash, key), load, fallback))),
+                    Err(panic) => panicked(panic),
+                }
             }
         }
     }
@@ -77,9 +88,9 @@ where
         let hash = catch(|| state.store.hash(key.get())).map_err(JoinError::Panicked)?;
         let key = StoredKey::new(hash, key.into_inner());
         let began = state.tags.generation();
-        let loader = Loader::new(load);
+        let mut loader = Loader::new(Contained::new(load), began);
         loop {
-            let join = catch(|| self.join(&key, &loader, Reason::Asked)).map_err(JoinError::Panicked)?;
+            let join = catch(|| self.join(&key, loader.lend(), Reason::Asked)).map_err(JoinError::Panicked)?;
             let (sender, joined) = oneshot::async_channel();
             drop(state.runtime.spawn(async move {
                 let _ = sender.send(join.await);
@@ -91,38 +102,47 @@ where
         }
     }
 
-    async fn load<L, Fut>(&self, key: StoredKey<K>, load: L, fallback: Option<Arc<Entry<V, E>>>) -> Read<V, E>
+    fn load<L, Fut>(
+        &self,
+        key: StoredKey<K>,
+        load: Contained<L>,
+        fallback: Option<Arc<Entry<V, E>>>,
+    ) -> impl Loading<V, E>
     where
         L: FnOnce(Option<Previous<V>>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<Fill<V, E>, E>> + Send + 'static,
     {
         let state = self.state();
         let began = state.tags.generation();
-        let loader = Loader::new(load);
-        loop {
-            let join = catch(|| self.join(&key, &loader, Reason::Missed)).map_err(JoinError::Panicked)?;
-            let joined = match (&fallback, state.config.soft_timeout) {
-                (Some(entry), Some(limit)) => {
-                    let joined = self.join_softly(join, limit, Arc::clone(entry));
-                    if joined.is_slow.await.is_ok()
-                        && let Some(answer) = state.fall_back(&key, entry, StaleReason::LoadSlow)
-                    {
-                        return Ok(answer);
+        let mut loader = Loader::new(load, began);
+        async move {
+            loop {
+                let join = catch(|| self.join(&key, loader.lend(), Reason::Missed)).map_err(JoinError::Panicked)?;
+                let joined = match (&fallback, state.config.soft_timeout) {
+                    (Some(entry), Some(limit)) => {
+                        let joined = self.join_softly(join, limit, Arc::clone(entry));
+                        if joined.is_slow.await.is_ok()
+                            && let Some(answer) = state.fall_back(&key, entry, StaleReason::LoadSlow)
+                        {
+                            return Ok(answer);
+                        }
+                        joined.answer.await.unwrap_or(Err(JoinError::Aborted))
                     }
-                    joined.answer.await.unwrap_or(Err(JoinError::Aborted))
+                    _ => join.await,
+                };
+                let result = match joined {
+                    Ok(LoadResult(result)) => result,
+                    Err(error) => {
+                        let Some(entry) = fallback.filter(|_| is_load_failure(&error)) else {
+                            return Err(error.into());
+                        };
+                        state.note_failure(&entry, state.clock.now());
+                        return state.fall_back(&key, &entry, StaleReason::LoadFailed).ok_or(TryJoinError::Join(error));
+                    }
+                };
+                if !state.is_too_old(&result, began) {
+                    return result.map(|outcome| state.answer_read(outcome)).map_err(Failure::into_error);
                 }
-                _ => join.await,
-            };
-            let result = match joined {
-                Ok(LoadResult(result)) => result,
-                Err(error) => {
-                    let Some(entry) = fallback.filter(|_| is_load_failure(&error)) else { return Err(error.into()) };
-                    state.note_failure(&entry, state.clock.now());
-                    return state.fall_back(&key, &entry, StaleReason::LoadFailed).ok_or(TryJoinError::Join(error));
-                }
-            };
-            if !state.is_too_old(&result, began) {
-                return result.map(|outcome| state.answer_read(outcome)).map_err(Failure::into_error);
             }
         }
     }
@@ -130,27 +150,26 @@ where
     fn join<L, Fut>(
         &self,
         key: &StoredKey<K>,
-        loader: &Arc<Loader<L>>,
+        loader: Loader<L>,
         reason: Reason<V, E>,
     ) -> impl Future<Output = Joined<V, E>> + Send + 'static + use<K, V, E, L, Fut>
     where
         L: FnOnce(Option<Previous<V>>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<Fill<V, E>, E>> + Send + 'static,
     {
-        let (state, loader) = (Arc::clone(self.state()), Arc::clone(loader));
-        let load = Load { state, key: key.clone(), loader, reason };
+        let load = Load { state: Arc::clone(self.state()), key: key.clone(), loader, reason };
         self.flights().join(key.get().clone(), move || load.run())
     }
 
     /// In a task, which is a caller of the flight: it goes on when all readers have left, whatever
     /// [`OnAbandon`](crate::OnAbandon) says.
-    fn refresh_in_background<L, Fut>(&self, key: &StoredKey<K>, load: L, claim: RefreshClaim<V, E>)
+    fn refresh_in_background<L, Fut>(&self, key: &StoredKey<K>, load: Contained<L>, claim: RefreshClaim<V, E>)
     where
         L: FnOnce(Option<Previous<V>>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<Fill<V, E>, E>> + Send + 'static,
     {
         let state = Arc::clone(self.state());
-        let join = self.join(key, &Loader::new(load), Reason::Refresh(Arc::clone(claim.entry())));
+        let join = self.join(key, Loader::once(load), Reason::Refresh(Arc::clone(claim.entry())));
         state.counters.refreshes.up();
         let runtime = state.runtime.clone();
         drop(runtime.spawn(async move {

@@ -61,7 +61,7 @@ where
 
     #[inline]
     pub(super) fn is_invalid(&self, entry: &Entry<V, E>) -> bool {
-        self.tags.are_invalid(entry.tags.as_deref())
+        self.tags.are_invalid(entry.tags())
     }
 
     /// Whether the value may stand in for a load that fails, now.
@@ -87,20 +87,19 @@ where
         let mut tags = self.tags.of(generation, &tags);
         let config = &self.config;
         let (content, ttl) = match content {
-            FillContent::Value(value) => (Content::Value(Arc::new(value)), ttl.or(Some(config.ttl))),
-            FillContent::Uncached(value) => (Content::Value(Arc::new(value)), None),
+            FillContent::Value(value) => (Content::value(Arc::new(value)), ttl.or(Some(config.ttl))),
+            FillContent::Uncached(value) => (Content::value(Arc::new(value)), None),
             FillContent::Negative(error) => (Content::Negative(Arc::new(error)), ttl.or(config.negative_ttl)),
             FillContent::NotModified => {
                 let value = basis.and_then(Entry::value).expect("`Fill::not_modified` without a previous value");
-                let renewed =
-                    basis.and_then(|basis| basis.tags.as_deref()).map(|tags| Box::new(tags.renewed(generation)));
+                let renewed = basis.and_then(Entry::tags).map(|tags| tags.renewed(generation));
                 tags = tags.or(renewed);
-                (Content::Value(Arc::clone(value)), ttl.or(Some(config.ttl)))
+                (Content::value(Arc::clone(value)), ttl.or(Some(config.ttl)))
             }
         };
         let weight = match (&content, ttl) {
             (_, None) => 1,
-            (Content::Value(value), _) => config.weight(key, Some(value), weight),
+            (Content::Value(kept), _) => config.weight(key, Some(kept.value()), weight),
             (Content::Negative(_), _) => config.weight(key, None, weight),
         };
         let is_negative = matches!(content, Content::Negative(_));

@@ -36,9 +36,9 @@ impl TagFloors {
         self.generation.load(Ordering::SeqCst)
     }
 
-    pub(super) fn of(&self, generation: u64, tags: &[Cow<'static, str>]) -> Option<Box<Tags>> {
+    pub(super) fn of(&self, generation: u64, tags: &[Cow<'static, str>]) -> Option<Tags> {
         let slots: Box<[u16]> = tags.iter().map(|tag| self.slot(tag)).collect();
-        (!slots.is_empty()).then(|| Box::new(Tags { generation, slots }))
+        (!slots.is_empty()).then_some(Tags { generation, slots })
     }
 
     pub(super) fn invalidate(&self, tag: &str) {

@@ -13,7 +13,7 @@ pub(super) struct EntryWeight;
 
 impl<K, V, E> Weighter<StoredKey<K>, Arc<Entry<V, E>>> for EntryWeight {
     fn weight(&self, _: &StoredKey<K>, entry: &Arc<Entry<V, E>>) -> u64 {
-        entry.weight
+        entry.weight()
     }
 }
 

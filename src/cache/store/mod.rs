@@ -23,7 +23,7 @@ use std::{
 
 use quick_cache::{
     OptionsBuilder,
-    sync::{Cache, EntryAction, EntryResult, GuardResult, PlaceholderGuard},
+    sync::{Cache, EntryAction, EntryResult, PlaceholderGuard},
 };
 
 pub(super) use self::key::{Probe, StoredKey};
@@ -135,10 +135,12 @@ where
     /// The key's entry, or a reservation for it.
     pub(super) fn place(&self, key: &StoredKey<K>) -> Place<'_, K, V, E> {
         // No waiting: a load that waited for another's reservation would wait for a load that it was told to pass over.
-        match self.entries.get_value_or_guard(key, Some(Duration::ZERO)) {
-            GuardResult::Value(entry) => Place::Kept(entry),
-            GuardResult::Guard(guard) => Place::Reserved(Reservation { guard, store: self, hash: key.hash() }),
-            GuardResult::Timeout => Place::Taken,
+        match self.entries.entry(key, Some(Duration::ZERO), |_, entry| EntryAction::Retain(Arc::clone(entry))) {
+            EntryResult::Retained(entry) => Place::Kept(entry),
+            EntryResult::Vacant(guard) | EntryResult::Replaced(guard, _) => {
+                Place::Reserved(Reservation { guard, store: self, hash: key.hash() })
+            }
+            EntryResult::Timeout | EntryResult::Removed(..) => Place::Taken,
         }
     }
 
@@ -148,7 +150,7 @@ where
             self.remove_if(key, basis);
             return Err(RejectReason::TooHeavy);
         }
-        let is_heavier = entry.weight > basis.weight;
+        let is_heavier = entry.weight() > basis.weight();
         let mut entry = Some(entry);
         let exchanged = self.entries.entry(key, Some(Duration::ZERO), |_, kept| {
             if !Arc::ptr_eq(kept, basis) {
@@ -217,7 +219,7 @@ where
     }
 
     fn is_too_heavy(&self, entry: &Arc<Entry<V, E>>) -> bool {
-        entry.weight > self.max_entry_weight
+        entry.weight() > self.max_entry_weight
     }
 
     fn count(&self, evicted: &Evicted<K, V, E>, hash: u64) {

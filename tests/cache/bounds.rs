@@ -18,15 +18,19 @@ async fn there_are_never_more_entries_than_allowed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cache_of_two_entries_keeps_the_newest() {
+async fn a_cache_of_few_entries_keeps_the_newest() {
     limited(async {
-        for users in [users(|cache| cache.max_entries(2)), users(|cache| cache.max_weight(2))] {
-            let source = Source::of(7);
-            for key in ["ada", "bob", "eve", "joe"] {
-                assert_eq!(users.get(key, source.load()).await, Ok(7));
-                assert_eq!(users.get(key, no_load).await, Ok(7));
+        for most in 1..=8 {
+            for users in [users(|cache| cache.max_entries(most)), users(|cache| cache.max_weight(most as u64))] {
+                let source = Source::of(7);
+                for key in 0..2 * most {
+                    let key = key.to_string();
+                    assert_eq!(users.get(key.as_str(), source.load()).await, Ok(7));
+                    assert_eq!(users.get(key.as_str(), no_load).await, Ok(7), "the newest of at most {most}");
+                }
+                let stats = users.stats();
+                assert_eq!((stats.entries, stats.evictions), (most, most as u64));
             }
-            assert_eq!((users.stats().entries, users.stats().evictions), (2, 2));
         }
     })
     .await;

@@ -50,6 +50,8 @@ pub(super) enum Bound {
 pub(super) struct Store<K, V, E> {
     entries: Cache<StoredKey<K>, Arc<Entry<V, E>>, EntryWeight, Prehashed, CollectEvicted>,
     hasher: RandomState,
+    /// There is room for one entry. What fills a reservation would be the first to go.
+    is_single: bool,
     max_entry_weight: u64,
     evictions: AtomicU64,
 }
@@ -95,6 +97,7 @@ where
         Self {
             entries,
             hasher: RandomState::new(),
+            is_single: capacity == 1,
             max_entry_weight: max_entry_weight.max(1),
             evictions: AtomicU64::new(0),
         }
@@ -222,6 +225,14 @@ where
         entry.weight() > self.max_entry_weight
     }
 
+    /// For the key of this hash, where there is room for one.
+    fn make_room(&self, hash: u64) {
+        if self.is_single {
+            let others = self.entries.drain().filter(|(key, _)| key.hash() != hash).count();
+            self.evictions.fetch_add(others as u64, Ordering::Relaxed);
+        }
+    }
+
     fn count(&self, evicted: &Evicted<K, V, E>, hash: u64) {
         let count = evicted.count_without(hash);
         if count > 0 {
@@ -251,6 +262,7 @@ where
         if store.is_too_heavy(&entry) {
             return Err(RejectReason::TooHeavy);
         }
+        store.make_room(hash);
         let mut evicted = Evicted::default();
         let is_filled = guard.insert_with_lifecycle(entry, &mut evicted).is_ok();
         store.count(&evicted, hash);

@@ -4,12 +4,15 @@
 //! and one with many is the cost of the calls, without the process around them. One thread and one hasher make every run
 //! the same.
 
-use std::{collections::hash_map::DefaultHasher, hash::BuildHasherDefault};
+use std::{collections::hash_map::DefaultHasher, convert::Infallible, hash::BuildHasherDefault, time::Duration};
 
 use clap::{Parser, ValueEnum};
 use fastrand::Rng;
 use futures::poll;
-use shardflight::{Coalescer, Handle, JoinError, RunWork};
+use shardflight::{
+    Coalescer, Handle, JoinError, RunWork,
+    cache::{Cache, CacheHandle},
+};
 use tokio::{
     runtime,
     sync::oneshot,
@@ -56,6 +59,10 @@ enum Workload {
     /// 64 tasks that call again and again for one of 32 keys, work that suspends once
     #[value(name = "loop-64")]
     Loop,
+    /// Reads of one key that a cache has
+    CacheHit,
+    /// Reads of a new key each time, with a load that is ready at once, of a cache that has room for some of them
+    CacheMiss,
 }
 
 type Callers = Handle<u64, u64, BuildHasherDefault<DefaultHasher>>;
@@ -86,6 +93,19 @@ async fn run(workload: Workload, callers: Callers, calls: u64) {
             }
             tasks.join_all().await;
         }
+        Workload::CacheHit => read(|_| 0, calls).await,
+        Workload::CacheMiss => read(|call| call, calls).await,
+    }
+}
+
+/// The cache hashes with a key of its own, which changes its counts by less than the tolerance.
+async fn read(key: fn(u64) -> u64, calls: u64) {
+    let cache = Cache::builder().ttl(Duration::from_hours(1)).max_entries(1_000);
+    let cache: Cache<u64, u64, Infallible> =
+        cache.coalescer(|coalescer| coalescer.shards(1)).build().expect("inside a runtime");
+    let numbers: CacheHandle<u64, u64, Infallible> = cache.handle();
+    for call in 0..calls {
+        assert_eq!(numbers.get(key(call), || async { Ok(7) }).await.expect("loads that can't fail"), 7);
     }
 }
 

@@ -17,7 +17,12 @@ mod real {
         thread_local,
     };
 
+    #[cfg(feature = "cache")]
+    pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64};
+
     pub(crate) use ::{flume, oneshot};
+    #[cfg(feature = "cache")]
+    pub(crate) use ::quick_cache::sync as quick_cache;
     use crossbeam_utils::atomic::AtomicCell;
     pub(crate) use futures_util::task::AtomicWaker;
     use tokio::runtime::RuntimeFlavor;

@@ -1,15 +1,15 @@
 //! What the cache keeps for a key, and how it stands at a moment.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use super::{clock::Nanos, config::Windows, tags::Tags};
-use crate::unwind::drop_contained;
+use crate::{
+    sync::{AtomicBool, AtomicU32, AtomicU64},
+    unwind::drop_contained,
+};
 
 /// One load's or one insert's outcome. It is replaced rather than changed: whether an entry is still the same `Arc` tells a
 /// refresh whether its key was invalidated meanwhile.
@@ -36,8 +36,8 @@ pub(super) struct Kept<V> {
     is_expired: bool,
     /// Held by the one background refresh of this entry.
     is_refreshing: AtomicBool,
-    /// Whether a load of this key has passed the soft timeout and goes on.
-    is_slow: AtomicBool,
+    /// Readers whose load has passed the soft timeout and goes on.
+    slow_loads: AtomicU32,
     /// Loads that have failed since this was loaded.
     failures: AtomicU32,
 }
@@ -80,8 +80,8 @@ impl<V, E> Content<V, E> {
 
 impl<V> Kept<V> {
     fn new(value: Arc<V>, is_expired: bool, failures: u32) -> Self {
-        let (is_refreshing, is_slow) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { value, is_expired, is_refreshing, is_slow, failures: failures.into() }
+        let (is_refreshing, slow_loads) = (AtomicBool::new(false), AtomicU32::new(0));
+        Self { value, is_expired, is_refreshing, slow_loads, failures: AtomicU32::new(failures) }
     }
 
     pub(super) fn value(&self) -> &Arc<V> {
@@ -174,7 +174,13 @@ impl<V, E> Entry<V, E> {
     }
 
     pub(super) fn is_slow(&self) -> bool {
-        self.kept().is_some_and(|kept| kept.is_slow.load(Ordering::Acquire))
+        self.kept().is_some_and(|kept| kept.slow_loads.load(Ordering::Acquire) > 0)
+    }
+
+    /// For scenarios alone.
+    #[cfg(all(test, shardflight_shuttle))]
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.kept().is_none_or(|kept| !kept.is_refreshing.load(Ordering::Relaxed)) && !self.is_slow()
     }
 }
 
@@ -214,7 +220,9 @@ pub(super) struct SlowMark<V, E>(Arc<Entry<V, E>>);
 
 impl<V, E> SlowMark<V, E> {
     pub(super) fn on(entry: Arc<Entry<V, E>>) -> Self {
-        entry.kept().into_iter().for_each(|kept| kept.is_slow.store(true, Ordering::Release));
+        if let Some(kept) = entry.kept() {
+            kept.slow_loads.fetch_add(1, Ordering::AcqRel);
+        }
         Self(entry)
     }
 
@@ -225,6 +233,8 @@ impl<V, E> SlowMark<V, E> {
 
 impl<V, E> Drop for SlowMark<V, E> {
     fn drop(&mut self) {
-        self.0.kept().into_iter().for_each(|kept| kept.is_slow.store(false, Ordering::Release));
+        if let Some(kept) = self.0.kept() {
+            kept.slow_loads.fetch_sub(1, Ordering::AcqRel);
+        }
     }
 }

@@ -53,7 +53,8 @@ impl<V, E> Fill<V, E> {
         Self::of(FillContent::Negative(error))
     }
 
-    /// The value that the loader was shown as [`Previous`] is still right: it is kept for another lifetime, under its tags.
+    /// The value that the loader was shown as [`Previous`] is still right: it is kept for another lifetime, under its tags and
+    /// with its weight, if none are given here.
     ///
     /// Without a previous value the load panics, and its callers get
     /// [`JoinError::Panicked`](crate::JoinError::Panicked).

@@ -61,7 +61,7 @@ impl<V, E: Clone> Answer<V, E> {
     pub(super) fn into_shared(self) -> Result<Arc<V>, TryJoinError<E>> {
         match self.entry.content() {
             Content::Value(kept) => Ok(Arc::clone(kept.value())),
-            Content::Negative(error) => Err(TryJoinError::Work(E::clone(error))),
+            Content::Negative(error) => Err(work_error(Arc::clone(error))),
         }
     }
 
@@ -190,20 +190,29 @@ where
         self.counters.covered.up();
     }
 
-    /// Whether a load that a read has joined is older than a tag's invalidation that had returned when the read began: only its end
-    /// tells its tags. An error tells none.
+    /// What a load that a read has joined is to the read. Nothing if it is older than a tag's invalidation that had returned when the
+    /// read began: only its end tells its tags. An error tells none.
     ///
-    /// The read then joins again. It still has its loader, as the load was another's: its own would have begun after it. The next
-    /// load of the key begins after the end of this one, and so after the read.
-    pub(super) fn is_too_old(&self, result: &Result<Outcome<V, E>, Failure<E>>, began: u64) -> bool {
-        match result {
+    /// The read then joins again. It still has its loader, as the load was another's: its own would have begun after it. So will all
+    /// that it joins from here on, but for one in each other domain of its [`Scope`](crate::Scope). What these have loaded is never too
+    /// old, so it joins few times, however often tags are invalidated meanwhile.
+    pub(super) fn unless_too_old(
+        &self,
+        result: Result<Outcome<V, E>, Failure<E>>,
+        began: u64,
+    ) -> Option<Result<Outcome<V, E>, Failure<E>>> {
+        let is_invalid = result.as_ref().is_ok_and(|outcome| self.is_invalid(&outcome.entry));
+        let result = match result {
+            // It has lost its tag since the load failed, which is what the read is told instead: its loader may be used up.
+            Ok(Outcome { source: Source::Failed(failure), .. }) if is_invalid => Err(failure),
+            result => result,
+        };
+        let is_too_old = match &result {
             // By the entry's generation: the load may have found the entry valid just before the invalidation was noted.
-            Ok(Outcome { entry, .. }) => {
-                let is_older = entry.tags().is_some_and(|tags| tags.generation() < began);
-                is_older && self.is_invalid(entry)
-            }
+            Ok(Outcome { entry, .. }) => is_invalid && entry.tags().is_some_and(|tags| tags.generation() < began),
             Err(failure) => failure.generation < began,
-        }
+        };
+        (!is_too_old).then_some(result)
     }
 
     /// What a load's end is to a read.
@@ -222,13 +231,21 @@ where
             Source::Loaded => (How::Loaded, None, None),
             Source::Kept if entry.value().is_none() => (How::Negative, None, None),
             Source::Kept => (How::Fresh, None, None),
-            Source::Failed(error) => {
+            Source::Failed(failure) => {
                 let now = self.clock.now();
                 let how = if now < entry.times.fresh_until { How::Fresh } else { How::LoadFailed };
-                (how, Some(error), Some(now))
+                (how, Some(failure.error), Some(now))
             }
         };
         Answer { entry, how, error, now }
+    }
+}
+
+/// Runs the error's `Clone`, where others have it, too.
+pub(super) fn work_error<E: Clone>(error: Arc<E>) -> TryJoinError<E> {
+    match catch(|| Arc::unwrap_or_clone(error)) {
+        Ok(error) => TryJoinError::Work(error),
+        Err(panic) => JoinError::Panicked(panic).into(),
     }
 }
 

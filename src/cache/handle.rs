@@ -5,6 +5,7 @@ use std::{borrow::Borrow, fmt, hash::Hash, sync::Arc, time::Duration};
 use super::{
     entry::Standing,
     fill::{Fill, Previous},
+    find::work_error,
     key::ByRef,
     load::LoadResult,
     served::Served,
@@ -75,7 +76,7 @@ where
     ///
     /// # Panics
     ///
-    /// A panic in `load`, in the key's `Hash` or `Eq` or in the value's `Clone` is a
+    /// A panic in `load`, in the key's `Hash` or `Eq` or in the value's or the error's `Clone` is a
     /// [`JoinError::Panicked`](crate::JoinError::Panicked).
     ///
     /// # Examples
@@ -255,7 +256,7 @@ where
         async move {
             let answer = self.load_anew(key, load).await?;
             match answer.error {
-                Some(error) => Err(TryJoinError::Work(Arc::unwrap_or_clone(error))),
+                Some(error) => Err(work_error(error)),
                 None => answer.into_value(),
             }
         }

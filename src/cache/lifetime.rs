@@ -85,6 +85,16 @@ mod tests {
     }
 
     #[test]
+    fn a_refresh_is_due_at_the_fraction_of_the_shortened_lifetime() {
+        let lifetimes = Lifetimes::new(0.9, RefreshAhead::Fraction(0.5));
+        for times in (0..100).map(|_| lifetimes.times(SECOND, SECOND, None)) {
+            let lifetime = times.fresh_until - SECOND;
+            assert!((SECOND / 10..=SECOND).contains(&lifetime));
+            assert_eq!(times.refresh_at - SECOND, lifetime / 2);
+        }
+    }
+
+    #[test]
     fn extreme_spans_saturate() {
         for ahead in [RefreshAhead::Off, RefreshAhead::Fraction(0.5), RefreshAhead::XFetch(f64::MAX)] {
             let lifetimes = Lifetimes::new(1.0, ahead);

@@ -38,7 +38,7 @@ pub(super) enum Source<E> {
     /// The key was filled by another load or an insert before this load began.
     Kept,
     /// The load failed, and the entry that it was to replace is served.
-    Failed(Arc<E>),
+    Failed(Failure<E>),
 }
 
 pub(super) struct Failure<E> {
@@ -135,16 +135,18 @@ where
             let loaded = loader.take()(previous).await;
             let fill = match loaded {
                 Ok(fill) => fill,
-                Err(error) if state.config.is_negative(&error) => Fill::negative(error),
                 Err(error) => {
-                    unfinished.end(LoadEnd::Failed);
-                    trace::load_failed(state.config.name());
-                    return LoadResult(fail(
-                        &state,
-                        &key,
-                        target.basis(),
-                        Failure { error: Arc::new(error), generation: start.generation },
-                    ));
+                    // If the predicate panics, the error is dropped on the way.
+                    let error = Contained::new(error);
+                    let is_negative = state.config.is_negative(error.get());
+                    let error = error.into_inner();
+                    if !is_negative {
+                        unfinished.end(LoadEnd::Failed);
+                        trace::load_failed(state.config.name());
+                        let failure = Failure { error: Arc::new(error), generation: start.generation };
+                        return LoadResult(fail(&state, &key, target.basis(), failure));
+                    }
+                    Fill::negative(error)
                 }
             };
             let made = state.make(key.get(), fill, start, target.basis().map(|basis| &**basis));
@@ -228,12 +230,9 @@ where
     K: Clone + Eq + Hash,
 {
     let now = state.clock.now();
-    let Some(entry) = basis else { return Err(failure) };
+    let Some(entry) = basis.filter(|entry| state.is_servable(key, entry, now)) else { return Err(failure) };
     state.note_failure(entry, now);
-    if !state.is_servable(key, entry, now) {
-        return Err(failure);
-    }
-    Ok(Outcome { entry: Arc::clone(entry), source: Source::Failed(failure.error) })
+    Ok(Outcome { entry: Arc::clone(entry), source: Source::Failed(failure) })
 }
 
 impl<V, E> Reason<V, E> {
@@ -300,12 +299,18 @@ impl<V, E> Clone for LoadResult<V, E> {
                 let source = match source {
                     Source::Loaded => Source::Loaded,
                     Source::Kept => Source::Kept,
-                    Source::Failed(error) => Source::Failed(Arc::clone(error)),
+                    Source::Failed(failure) => Source::Failed(failure.clone()),
                 };
                 Ok(Outcome { entry: Arc::clone(entry), source })
             }
-            Err(Failure { error, generation }) => Err(Failure { error: Arc::clone(error), generation: *generation }),
+            Err(failure) => Err(failure.clone()),
         })
+    }
+}
+
+impl<E> Clone for Failure<E> {
+    fn clone(&self) -> Self {
+        Self { error: Arc::clone(&self.error), generation: self.generation }
     }
 }
 

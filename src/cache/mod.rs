@@ -126,6 +126,8 @@
 //!
 #![cfg_attr(doc, doc = "The [guide] helps to choose options, and to come from moka, cached or `FusionCache`.")]
 
+#[cfg(all(test, shardflight_shuttle))]
+mod at_rest;
 mod builder;
 #[expect(clippy::module_inception, reason = "the file of the type `Cache`, as all others are files of theirs")]
 mod cache;

@@ -1,16 +1,24 @@
 //! A read: a hit, or a join of the key's load.
 
-use std::{borrow::Borrow, future::ready, hash::Hash, pin::pin, sync::Arc, time::Duration};
+use std::{
+    borrow::Borrow,
+    future::{poll_fn, ready},
+    hash::Hash,
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use futures_util::future::{Either, select};
 
 use super::{
     entry::{Entry, RefreshClaim, SlowMark},
     fill::{Fill, Previous},
-    find::{Answer, Found},
+    find::{Answer, Found, work_error},
     handle::CacheHandle,
     key::ReadKey,
-    load::{Failure, Load, LoadResult, Loader, Reason},
+    load::{Load, LoadResult, Loader, Reason},
     served::StaleReason,
     store::StoredKey,
     trace,
@@ -91,13 +99,22 @@ where
         let mut loader = Loader::new(Contained::new(load), began);
         loop {
             let join = catch(|| self.join(&key, loader.lend(), Reason::Asked)).map_err(JoinError::Panicked)?;
-            let (sender, joined) = oneshot::async_channel();
-            drop(state.runtime.spawn(async move {
-                let _ = sender.send(join.await);
-            }));
-            let LoadResult(result) = joined.await.unwrap_or(Err(JoinError::Aborted))?;
-            if !state.is_too_old(&result, began) {
-                return result.map(|outcome| state.answer(outcome)).map_err(Failure::into_error);
+            let mut join = Box::pin(join);
+            // At first here: a load that refreshes its own key is told so (G12).
+            let joined = match poll_fn(|cx| Poll::Ready(join.as_mut().poll(cx))).await {
+                Poll::Ready(joined) => joined,
+                Poll::Pending => {
+                    let (sender, joined) = oneshot::async_channel();
+                    drop(state.runtime.spawn(async move {
+                        let _ = sender.send(join.await);
+                    }));
+                    joined.await.unwrap_or(Err(JoinError::Aborted))
+                }
+            };
+            let LoadResult(result) = joined?;
+            if let Some(result) = state.unless_too_old(result, began) {
+                let answer = result.map(|outcome| state.answer(outcome));
+                return answer.map_err(|failure| work_error(failure.error));
             }
         }
     }
@@ -122,7 +139,7 @@ where
                     (Some(entry), Some(limit)) => {
                         let joined = self.join_softly(join, limit, Arc::clone(entry));
                         if joined.is_slow.await.is_ok()
-                            && let Some(answer) = state.fall_back(&key, entry, StaleReason::LoadSlow)
+                            && let Some(answer) = self.fall_back(&key, entry, StaleReason::LoadSlow)?
                         {
                             return Ok(answer);
                         }
@@ -137,14 +154,25 @@ where
                             return Err(error.into());
                         };
                         state.note_failure(&entry, state.clock.now());
-                        return state.fall_back(&key, &entry, StaleReason::LoadFailed).ok_or(TryJoinError::Join(error));
+                        return self.fall_back(&key, &entry, StaleReason::LoadFailed)?.ok_or(TryJoinError::Join(error));
                     }
                 };
-                if !state.is_too_old(&result, began) {
-                    return result.map(|outcome| state.answer_read(outcome)).map_err(Failure::into_error);
+                if let Some(result) = state.unless_too_old(result, began) {
+                    let answer = result.map(|outcome| state.answer_read(outcome));
+                    return answer.map_err(|failure| work_error(failure.error));
                 }
             }
         }
+    }
+
+    /// An expired value in place of a load's, if it may be served. Runs the key's `Eq`.
+    fn fall_back(
+        &self,
+        key: &StoredKey<K>,
+        entry: &Arc<Entry<V, E>>,
+        why: StaleReason,
+    ) -> Result<Option<Answer<V, E>>, JoinError> {
+        catch(|| self.state().fall_back(key, entry, why)).map_err(JoinError::Panicked)
     }
 
     fn join<L, Fut>(
@@ -207,12 +235,6 @@ where
             let _ = sender.send(joined);
         }));
         SoftJoin { is_slow, answer }
-    }
-}
-
-impl<E: Clone> Failure<E> {
-    fn into_error(self) -> TryJoinError<E> {
-        TryJoinError::Work(Arc::unwrap_or_clone(self.error))
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
     tags::TagFloors,
     trace,
 };
-use crate::sync::Runtime;
+use crate::{sync::Runtime, unwind::Contained};
 
 pub(super) struct CacheState<K, V, E> {
     pub(super) store: Store<K, V, E>,
@@ -82,7 +82,7 @@ where
 
     /// What a fill comes to, whose load began at `start` and replaces `basis`.
     pub(super) fn make(&self, key: &K, fill: Fill<V, E>, start: Start, basis: Option<&Entry<V, E>>) -> Made<V, E> {
-        let Fill { content, ttl, weight, tags } = fill;
+        let Fill { content, ttl, mut weight, tags } = fill;
         let generation = start.generation;
         let mut tags = self.tags.of(generation, &tags);
         let config = &self.config;
@@ -94,14 +94,18 @@ where
                 let value = basis.and_then(Entry::value).expect("`Fill::not_modified` without a previous value");
                 let renewed = basis.and_then(Entry::tags).map(|tags| tags.renewed(generation));
                 tags = tags.or(renewed);
+                weight = weight.or(basis.map(Entry::weight));
                 (Content::value(Arc::clone(value)), ttl.or(Some(config.ttl)))
             }
         };
-        let weight = match (&content, ttl) {
-            (_, None) => 1,
-            (Content::Value(kept), _) => config.weight(key, Some(kept.value()), weight),
-            (Content::Negative(_), _) => config.weight(key, None, weight),
+        // If the weigher panics, the value is dropped on the way.
+        let content = Contained::new(content);
+        let weight = match content.get() {
+            _ if ttl.is_none() => 1,
+            Content::Value(kept) => config.weight(key, Some(kept.value()), weight),
+            Content::Negative(_) => config.weight(key, None, weight),
         };
+        let content = content.into_inner();
         let is_negative = matches!(content, Content::Negative(_));
         // Read after the weigher, which may take its time.
         let now = self.clock.now();

@@ -3,15 +3,14 @@
 use std::{
     borrow::Cow,
     hash::{BuildHasher, RandomState},
-    sync::{
-        OnceLock,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::Ordering,
 };
+
+use crate::sync::{AtomicU64, OnceLock, bound};
 
 /// 128 KiB of floors, allocated with the first tag that is invalidated. Two tags that share a slot are invalidated together,
 /// which costs a load and never serves anything old.
-const SLOTS: usize = 1 << 14;
+const SLOTS: usize = bound(1 << 14, 1 << 10);
 
 /// An entry's tags, as slots of the table, and the generation in which its load began.
 #[derive(Clone, Debug)]

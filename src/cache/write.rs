@@ -12,7 +12,7 @@ use super::{
     state::{Made, Start},
     store::StoredKey,
 };
-use crate::error::Closed;
+use crate::{error::Closed, unwind::Contained};
 
 impl<K, V, E> CacheHandle<K, V, E>
 where
@@ -34,10 +34,10 @@ where
     ///
     /// If the key's `Hash` or `Eq` does; no reader of another key notices.
     pub fn invalidate(&self, key: impl Into<K>) -> impl Future<Output = ()> + Send {
-        let key = key.into();
+        let key = Contained::new(key.into());
         async move {
             let store = &self.state().store;
-            store.remove(&store.probe(&key));
+            store.remove(&store.probe(key.get()));
             self.detach(key).await;
         }
     }
@@ -76,9 +76,9 @@ where
     ///
     /// As [`invalidate`](Self::invalidate).
     pub fn expire(&self, key: impl Into<K>) -> impl Future<Output = ()> + Send {
-        let key = key.into();
+        let key = Contained::new(key.into());
         async move {
-            let (state, stored) = (self.state(), self.stored(&key));
+            let (state, stored) = (self.state(), self.stored(key.get()));
             // A copy under a new identity: a refresh of the old one is not kept.
             let is_expired = state.store.peek(&stored.probe()).is_some_and(|entry| {
                 let copy = entry.expired(state.clock.now());
@@ -104,15 +104,15 @@ where
     ///
     /// If the key's `Hash`, `Eq` or `Clone` does, or the cache's weigher.
     pub fn insert(&self, key: impl Into<K>, fill: impl Into<Fill<V, E>>) -> impl Future<Output = ()> + Send {
-        let (key, fill) = (key.into(), fill.into());
+        let (key, fill) = (Contained::new(key.into()), fill.into());
         async move {
             if matches!(fill.content, FillContent::NotModified) {
                 return;
             }
             let state = self.state();
             let start = Start { generation: state.tags.generation(), at: None };
-            let Made { entry, is_to_keep } = state.make(&key, fill, start, None::<&Entry<V, E>>);
-            let stored = self.stored(&key);
+            let Made { entry, is_to_keep } = state.make(key.get(), fill, start, None::<&Entry<V, E>>);
+            let stored = self.stored(key.get());
             if is_to_keep {
                 state.store.insert(stored, entry);
             } else {
@@ -126,8 +126,8 @@ where
         StoredKey::new(self.state().store.hash(key), key.clone())
     }
 
-    async fn detach(&self, key: K) {
+    async fn detach(&self, key: Contained<K>) {
         // Where the key's shard is closed there is no flight to join.
-        let _: Result<bool, Closed> = self.flights().forget(key).await;
+        let _: Result<bool, Closed> = self.flights().forget(key.into_inner()).await;
     }
 }

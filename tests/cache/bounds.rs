@@ -1,6 +1,6 @@
 //! How much is kept.
 
-use crate::support::{Source, TTL, limited, no_load, users};
+use crate::support::{Gate, Source, TTL, limited, no_load, settle, users};
 
 #[tokio::test(start_paused = true)]
 async fn there_are_never_more_entries_than_allowed() {
@@ -13,6 +13,19 @@ async fn there_are_never_more_entries_than_allowed() {
         let stats = users.stats();
         assert!(stats.entries > 50, "{stats:?}");
         assert_eq!(stats.evictions, 1_000 - stats.entries as u64);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_replaced_is_not_thrown_out() {
+    limited(async {
+        let users = users(|cache| cache);
+        for value in 0..3 {
+            users.insert("ada", value).await;
+            assert_eq!(users.refresh("ada", Source::of(value).load()).await, Ok(value));
+        }
+        assert_eq!((users.stats().entries, users.stats().evictions), (1, 0));
     })
     .await;
 }
@@ -96,6 +109,21 @@ async fn a_value_that_is_too_heavy_is_returned_and_not_kept() {
         // What it would have replaced is older.
         users.insert("ada", too_heavy).await;
         assert_eq!(users.stats().entries, 0);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_of_before_an_insert_that_is_too_heavy_is_not_kept() {
+    limited(async {
+        let users = users(|cache| cache.max_weight(100).weigher(|_, weight| *weight));
+        let (source, gate) = (Source::of(7), Gate::new());
+        let mut read = Box::pin(users.get("ada", source.load_behind(&gate)));
+        assert!(futures::poll!(&mut read).is_pending());
+        settle().await;
+        users.insert("ada", 200).await;
+        gate.open();
+        assert_eq!((read.await, users.peek("ada"), users.stats().entries), (Ok(7), None, 0));
     })
     .await;
 }

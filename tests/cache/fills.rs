@@ -7,7 +7,9 @@ use shardflight::{
     cache::{Fill, Lookup},
 };
 
-use crate::support::{Count, Gate, Loading, Source, TICK, TTL, advance, just_before, limited, no_load, settle, users};
+use crate::support::{
+    Count, Gate, Loading, Source, TICK, TTL, advance, just_before, limited, no_load, panic_quietly, settle, users,
+};
 
 type UserFill = Fill<u64, String>;
 
@@ -63,6 +65,39 @@ async fn what_is_uncached_is_returned_and_removes_what_was_there() {
         users.insert("ada", 7).await;
         users.insert("ada", Fill::uncached(8)).await;
         assert_eq!((users.stats().entries, users.stats().rejected_fills), (0, 0));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_uncached_is_not_weighed_and_removes_nothing_newer() {
+    limited(async {
+        let weigher = |_: &String, value: &u64| if *value > 100 { panic_quietly("weighed") } else { *value };
+        let users = users(|cache| cache.max_weight(100).weigher(weigher));
+        let (gate, uncached) = (Gate::new(), Fill::uncached(200));
+        users.insert("ada", 7).await;
+        advance(TTL).await;
+        let passed = gate.pass();
+        let mut read = Box::pin(users.get_with("ada", |_| async {
+            passed.await;
+            Ok(uncached)
+        }));
+        assert!(futures::poll!(&mut read).is_pending());
+        settle().await;
+        users.insert("ada", 5).await;
+        gate.open();
+        assert_eq!((read.await, users.peek("ada")), (Ok(200), Some(5)));
+        assert_eq!(users.stats().rejected_fills, 0);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_weight_counts_only_where_weight_is_bounded() {
+    limited(async {
+        let users = users(|cache| cache);
+        users.insert("ada", Fill::new(7).weight(1_000_000)).await;
+        assert_eq!((users.peek("ada"), users.stats().weight), (Some(7), 1));
     })
     .await;
 }
@@ -149,6 +184,22 @@ async fn a_loader_sees_what_it_replaces_and_may_confirm_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_confirmed_value_weighs_what_it_did() {
+    limited(async {
+        let users = users(|cache| cache.max_weight(1_000).weigher(|_, _| 5));
+        let confirm = |fill: UserFill| move |_| async { Ok(fill) };
+        users.insert("ada", Fill::new(7).weight(40)).await;
+        advance(TTL).await;
+        assert_eq!(users.get_with("ada", confirm(Fill::not_modified())).await, Ok(7));
+        assert_eq!(users.stats().weight, 40);
+        advance(TTL).await;
+        assert_eq!(users.get_with("ada", confirm(Fill::not_modified().weight(50))).await, Ok(7));
+        assert_eq!(users.stats().weight, 50);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_can_be_confirmed_where_nothing_was() {
     limited(async {
         let users = users(|cache| cache);
@@ -198,27 +249,6 @@ async fn an_explicit_refresh_replaces_a_fresh_value_and_joins_a_load_under_way()
         let failed = users.refresh("ada", source.fail()).await;
         assert_eq!(failed, Err(TryJoinError::Work("out of order".to_owned())));
         assert_eq!(users.get("ada", no_load).await, Ok(8));
-    })
-    .await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_expired_value_is_kept_for_loads_that_fail() {
-    limited(async {
-        let (users, source) = (users(|cache| cache.stale_while_revalidate(TTL).stale_if_error(TTL)), Source::of(8));
-        users.insert("ada", 7).await;
-        advance(SECOND).await;
-        users.expire("ada").await;
-        assert_eq!(users.peek("ada"), None);
-        // No revalidation in the background: the caller said that it is old.
-        let served = users.lookup("ada", source.fail()).await.unwrap();
-        assert_eq!((served.value.clone(), served.is_stale(), source.loads.get()), (Ok(7), true, 1));
-        // Its window counts from the call.
-        advance(just_before(TTL)).await;
-        assert_eq!(users.get("ada", source.fail()).await, Ok(7));
-        advance(TICK).await;
-        assert!(users.get("ada", source.fail()).await.is_err());
-        assert_eq!(users.get("ada", source.load()).await, Ok(8));
     })
     .await;
 }

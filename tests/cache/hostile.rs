@@ -167,6 +167,33 @@ async fn a_panic_in_a_values_clone_is_its_readers_own_and_one_in_its_drop_nobody
     .await;
 }
 
+/// A value whose drop reads the cache.
+struct Curious(CacheHandle<u64, Curious, String>);
+
+impl Drop for Curious {
+    fn drop(&mut self) {
+        assert!(self.0.stats().entries < 100);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_values_drop_may_use_the_cache() {
+    limited(async {
+        let cache: Cache<u64, Curious, String> = Cache::builder().ttl(TTL).max_entries(32).build().unwrap();
+        let values = cache.handle();
+        for number in 0..100_u64 {
+            let value = Curious(values.clone());
+            drop(values.get_shared(number, || async { Ok(value) }).await);
+        }
+        values.insert(99_u64, Curious(values.clone())).await;
+        values.expire(99_u64).await;
+        values.invalidate(99_u64).await;
+        values.invalidate_all().await;
+        assert_eq!(values.stats().entries, 0);
+    })
+    .await;
+}
+
 /// What a load may leave behind when it doesn't end: nothing.
 async fn assert_unharmed(users: &UsersHandle) {
     settle().await;

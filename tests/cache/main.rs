@@ -4,10 +4,15 @@
 //! loads back.
 
 mod bounds;
+mod expiry;
+mod extremes;
+mod failures;
 mod fills;
 mod hostile;
+mod hostile_errors;
 mod invalidation;
 mod options;
+mod overlaps;
 mod reads;
 mod stale;
 mod stress;

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use futures::future::join_all;
-use shardflight::{JoinError, TryJoinError, cache::Lookup};
+use shardflight::{
+    JoinError, TryJoinError,
+    cache::{Fill, Lookup},
+};
 
 use crate::support::{Count, Gate, Source, TICK, TTL, advance, just_before, limited, no_load, settle, users};
 
@@ -128,12 +131,55 @@ async fn a_loader_that_reads_its_own_key_is_told_so() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_loader_that_refreshes_its_own_key_is_told_so() {
+    limited(async {
+        let users = users(|cache| cache);
+        let inside = users.clone();
+        let load = move || async move {
+            let error = inside.refresh("ada", no_load).await.unwrap_err();
+            assert_eq!(error, TryJoinError::Join(JoinError::Reentrant));
+            Ok(7)
+        };
+        assert_eq!(users.refresh("ada", load).await, Ok(7));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loader_that_invalidates_its_own_key_is_not_kept() {
+    limited(async {
+        let users = users(|cache| cache);
+        let inside = users.clone();
+        let read = users.get("ada", move || async move {
+            inside.invalidate("ada").await;
+            Ok(7)
+        });
+        assert_eq!(read.await, Ok(7));
+        assert_eq!((users.stats().entries, users.stats().rejected_fills), (0, 1));
+        let inside = users.clone();
+        let read = users.get("ada", move || async move {
+            inside.insert("ada", 8).await;
+            Ok(7)
+        });
+        assert_eq!(read.await, Ok(7));
+        assert_eq!(users.get("ada", no_load).await, Ok(8));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn hits_are_served_after_a_shutdown_and_misses_are_refused() {
     limited(async {
-        let cache = crate::support::Users::builder().ttl(TTL).build().unwrap();
+        let cache = crate::support::Users::builder().ttl(TTL).stale_while_revalidate(TTL).build().unwrap();
         let (users, source) = (cache.handle(), Source::of(7));
+        users.insert("eve", Fill::new(9).ttl(TICK)).await;
+        advance(TICK).await;
         assert_eq!(users.get("ada", source.load()).await, Ok(7));
         cache.shutdown(TTL).await;
+        for _ in 0..3 {
+            assert_eq!(users.get("eve", source.load()).await, Ok(9), "it may be served, though nothing can replace it");
+            settle().await;
+        }
         assert_eq!(users.get("ada", no_load).await, Ok(7));
         assert_eq!(users.get("bob", no_load).await, Err(TryJoinError::Join(JoinError::Closed)));
         users.invalidate("ada").await;

@@ -87,6 +87,7 @@ async fn refreshes_begin_at_the_fraction_and_only_when_read() {
         advance(just_before(TTL * 3 / 4)).await;
         assert_eq!(users.get("ada", no_load).await, Ok(7));
         advance(TICK).await;
+        assert_eq!(users.peek("ada"), Some(7));
         let served = users.lookup("ada", source.load()).await.unwrap();
         assert_eq!((served.value, served.state), (Ok(7), Lookup::Fresh));
         settle().await;

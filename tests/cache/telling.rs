@@ -145,6 +145,9 @@ fn failures_backoffs_and_rejected_fills_are_told() {
         users.insert("ada", 7).await;
         advance(TTL).await;
         users.get("ada", Source::of(8).fail()).await.unwrap();
+        // There is nothing to serve meanwhile, so nothing backs off.
+        advance(TTL).await;
+        users.get("ada", Source::of(8).fail()).await.unwrap_err();
         let gate = Gate::new();
         let mut read = Box::pin(users.get("bob", Source::of(8).load_behind(&gate)));
         assert!(futures::poll!(&mut read).is_pending());
@@ -160,6 +163,7 @@ fn failures_backoffs_and_rejected_fills_are_told() {
             [
                 "cache load failed",
                 "cache backs off failures=1 backoff=2.0",
+                "cache load failed",
                 "cache fill rejected reason=\"invalidated\"",
             ]
         );

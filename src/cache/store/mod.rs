@@ -1,4 +1,4 @@
-//! Where entries are kept. `quick_cache` is named in this folder alone, so that another store can take its place.
+//! Where entries are kept. `quick_cache` is known in this folder alone, so that another store can take its place.
 //!
 //! What the rest of the cache rests on: a key has an entry, or a reservation, or neither. Whatever writes or removes the key
 //! takes the reservation away, and a reservation that was taken away fills nothing.
@@ -21,10 +21,7 @@ use std::{
     time::Duration,
 };
 
-use quick_cache::{
-    OptionsBuilder,
-    sync::{Cache, EntryAction, EntryResult, PlaceholderGuard},
-};
+use quick_cache::OptionsBuilder;
 
 pub(super) use self::key::{Probe, StoredKey};
 use self::{
@@ -32,6 +29,7 @@ use self::{
     key::Prehashed,
 };
 use super::{entry::Entry, stats::RejectReason};
+use crate::sync::quick_cache::{Cache, EntryAction, EntryResult, PlaceholderGuard};
 
 /// The part of a shard that entries in use may take; so no entry can be heavier. New entries are in the rest, on probation.
 const HOT: f64 = 0.9;
@@ -178,6 +176,7 @@ where
     /// Writes the key, whatever was there. `false` if the entry is too heavy to be kept; then nothing is there.
     pub(super) fn insert(&self, key: StoredKey<K>, entry: Arc<Entry<V, E>>) -> bool {
         if self.is_too_heavy(&entry) {
+            // Left to itself, the store would leave a reservation there, which a load of before could fill.
             self.remove(&key.probe());
             return false;
         }

@@ -2,7 +2,7 @@
 //! decides at every step which task is next.
 //!
 //! What runs here is what runs everywhere: the builder, handles, join futures, the engine's turns and queues, the actors'
-//! executors, works and guards. Only what they are built on is replaced ([`sync`](crate::sync)): cells, queues, replies and
+//! executors, works and guards, and above them the cache. Only what they are built on is replaced ([`sync`](crate::sync)): cells, queues, replies and
 //! atomics that let other tasks act before each of their operations, Shuttle's tasks, a clock that a scenario moves, and in
 //! place of each kameo actor a task that drives the same executor. Some bounds are smaller, so that few tasks reach them.
 //!
@@ -23,6 +23,7 @@
 //! A failure prints its schedule, as a string of digits. To run it again, and it alone, name its test and set
 //! `SHARDFLIGHT_REPLAY` to the schedule.
 
+mod cached;
 mod deadlines;
 mod departures;
 mod exhaustive;
@@ -32,6 +33,7 @@ mod fresh;
 mod futures;
 mod history;
 mod in_place;
+mod invalidations;
 mod queueing;
 mod shutdown;
 mod wakers;
@@ -132,5 +134,24 @@ scenarios! {
         a_shard_whose_actor_is_dropped_answers_every_caller,
         a_closed_shard_answers_whatever_comes_at_once,
         work_that_the_runtime_drops_is_an_answer,
+    }
+    invalidations {
+        a_miss_shares_no_load_of_before_an_invalidation,
+        no_load_between_the_steps_of_an_invalidation_finds_the_old_entry,
+        no_load_between_the_steps_of_an_invalidation_of_all_finds_the_old_entry,
+        no_load_between_the_steps_of_an_insert_finds_the_old_entry,
+        a_miss_shares_no_load_whose_tag_was_invalidated,
+        a_miss_shares_no_load_of_before_an_insert,
+        a_miss_shares_no_load_of_before_an_expiry,
+        an_invalidation_of_all_holds_for_every_load,
+        no_refresh_brings_back_what_was_invalidated,
+        no_refresh_of_before_an_insert_is_kept,
+        no_refresh_whose_tag_was_invalidated_is_kept,
+        what_was_invalidated_stands_in_for_no_failed_load,
+        what_lost_its_tag_stands_in_for_no_failed_load,
+        an_expiry_holds_for_a_load_that_replaces,
+        what_was_invalidated_stands_in_for_no_slow_load,
+        no_refresh_of_an_evicted_entry_brings_it_back,
+        an_abandoned_load_leaves_its_place_to_the_next,
     }
 }

@@ -9,7 +9,7 @@ use super::point;
 /// A stand-in with those operations that the engine uses.
 macro_rules! atomic {
     ($name:ident of $value:ty { $($operation:ident($($argument:ident),*) -> $result:ty;)* }) => {
-        #[derive(Debug)]
+        #[derive(Debug, Default)]
         pub(crate) struct $name(atomic::$name);
 
         impl $name {
@@ -34,6 +34,7 @@ macro_rules! atomic {
 
 atomic!(AtomicBool of bool {
     store(value) -> ();
+    swap(value) -> bool;
 });
 
 atomic!(AtomicU8 of u8 {
@@ -41,6 +42,30 @@ atomic!(AtomicU8 of u8 {
     swap(value) -> u8;
     fetch_or(value) -> u8;
 });
+
+atomic!(AtomicU32 of u32 {
+    store(value) -> ();
+    fetch_add(value) -> u32;
+    fetch_sub(value) -> u32;
+});
+
+atomic!(AtomicU64 of u64 {
+    fetch_add(value) -> u64;
+    fetch_max(value) -> u64;
+});
+
+impl AtomicU64 {
+    pub(crate) fn compare_exchange(
+        &self,
+        current: u64,
+        new: u64,
+        success: Ordering,
+        failure: Ordering,
+    ) -> Result<u64, u64> {
+        point();
+        self.0.compare_exchange(current, new, success, failure)
+    }
+}
 
 atomic!(AtomicUsize of usize {
     store(value) -> ();

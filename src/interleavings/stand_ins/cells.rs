@@ -41,7 +41,14 @@ impl<T> Cell<T> {
     }
 }
 
+#[derive(Debug)]
 pub(crate) struct OnceLock<T>(sync::OnceLock<T>);
+
+impl<T> Default for OnceLock<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl<T> OnceLock<T> {
     pub(crate) const fn new() -> Self {
@@ -56,6 +63,12 @@ impl<T> OnceLock<T> {
     pub(crate) fn set(&self, value: T) -> Result<(), T> {
         point();
         self.0.set(value)
+    }
+
+    /// One step: what `init` runs has no points.
+    pub(crate) fn get_or_init(&self, init: impl FnOnce() -> T) -> &T {
+        point();
+        self.0.get_or_init(init)
     }
 
     /// No point: exclusive access can't be raced.

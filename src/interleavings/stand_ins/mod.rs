@@ -1,13 +1,14 @@
 //! What [`sync`](crate::sync) consists of under Shuttle.
 //!
 //! Every stand-in is the real type with a scheduling point before each of its operations. The operations themselves are
-//! atomic steps, as flume, oneshot and `AtomicWaker` promise of theirs: no task is interrupted in the middle of one, but
+//! atomic steps, as flume, oneshot, `AtomicWaker` and `quick_cache` promise of theirs: no task is interrupted in the middle of one, but
 //! any other task may act before it.
 
 mod actors;
 mod atomics;
 mod cells;
 mod channels;
+pub(crate) mod quick_cache;
 mod runtime;
 mod waker;
 
@@ -17,7 +18,7 @@ pub(crate) use shuttle::thread_local;
 
 pub(crate) use self::{
     actors::Actors,
-    atomics::{AtomicBool, AtomicU8, AtomicUsize},
+    atomics::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize},
     cells::{Cell, OnceLock},
     channels::{flume, messages_queued, oneshot},
     runtime::{

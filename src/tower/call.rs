@@ -30,13 +30,13 @@ where
     /// Waits for the readiness of the very clone that it calls: clones don't share readiness.
     pub(super) async fn make(mut self: Box<Self>) -> Result<Response<ResB>, S::Error> {
         poll_fn(|cx| self.inner.poll_ready(cx)).await?;
-        self.send().await
-    }
-
-    fn send(self: Box<Self>) -> S::Future {
-        let Self { mut inner, mut parts, body, layer_id } = *self;
-        nesting::meet(&mut parts.extensions, layer_id);
-        inner.call(Request::from_parts(parts, body))
+        // In a block, so that the future below has no room for them.
+        let calling = {
+            let Self { mut inner, mut parts, body, layer_id } = *self;
+            nesting::meet(&mut parts.extensions, layer_id);
+            inner.call(Request::from_parts(parts, body))
+        };
+        calling.await
     }
 
     /// For its caller only, as if the layer weren't there.

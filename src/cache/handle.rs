@@ -25,6 +25,7 @@ where
 {
     state: Arc<CacheState<K, V, E>>,
     flights: Handle<K, LoadResult<V, E>>,
+    max_wait: Option<Duration>,
 }
 
 impl<K, V, E> CacheHandle<K, V, E>
@@ -34,21 +35,29 @@ where
     E: Send + Sync + 'static,
 {
     pub(super) fn new(state: Arc<CacheState<K, V, E>>, flights: Handle<K, LoadResult<V, E>>) -> Self {
-        Self { state, flights }
+        Self { state, flights, max_wait: None }
     }
 
     pub(super) fn state(&self) -> &Arc<CacheState<K, V, E>> {
         &self.state
     }
 
+    pub(super) fn max_wait(&self) -> Option<Duration> {
+        self.max_wait
+    }
+
     pub(crate) fn flights(&self) -> &Handle<K, LoadResult<V, E>> {
         &self.flights
     }
 
-    /// The same handle, but with reads that wait at most so long for a load: [`Handle::with_max_wait`]. The load goes on.
+    /// The same handle, but with reads that wait at most so long for a load. It is this reader alone that gives up, as if it had
+    /// dropped its read.
+    ///
+    /// A read that has waited so long gets an expired value if there is one that may be served, or else ends in
+    /// [`TimedOut`](crate::JoinError::TimedOut). For timers, see [`Handle::with_max_wait`].
     #[must_use = "the handle it is called on stays as it is"]
     pub fn with_max_wait(&self, max_wait: Duration) -> Self {
-        Self { state: Arc::clone(&self.state), flights: self.flights.with_max_wait(max_wait) }
+        Self { max_wait: Some(max_wait), ..self.clone() }
     }
 }
 
@@ -305,7 +314,7 @@ where
     E: Send + Sync + 'static,
 {
     fn clone(&self) -> Self {
-        Self { state: Arc::clone(&self.state), flights: self.flights.clone() }
+        Self { state: Arc::clone(&self.state), flights: self.flights.clone(), max_wait: self.max_wait }
     }
 }
 
@@ -316,6 +325,10 @@ where
     E: Send + Sync + 'static,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CacheHandle").field("config", &self.state.config).field("flights", &self.flights).finish()
+        f.debug_struct("CacheHandle")
+            .field("config", &self.state.config)
+            .field("flights", &self.flights)
+            .field("max_wait", &self.max_wait)
+            .finish()
     }
 }

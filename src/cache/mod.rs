@@ -141,6 +141,7 @@ mod find;
 mod handle;
 mod key;
 mod lifetime;
+mod limit;
 mod load;
 mod observer;
 mod read;

@@ -18,6 +18,7 @@ use super::{
     find::{Answer, Found, work_error},
     handle::CacheHandle,
     key::ReadKey,
+    limit::within,
     load::{Load, LoadResult, Loader, Reason},
     served::StaleReason,
     store::StoredKey,
@@ -97,26 +98,29 @@ where
         let key = StoredKey::new(hash, key.into_inner());
         let began = state.tags.generation();
         let mut loader = Loader::new(Contained::new(load), began);
-        loop {
-            let join = catch(|| self.join(&key, loader.lend(), Reason::Asked)).map_err(JoinError::Panicked)?;
-            let mut join = Box::pin(join);
-            // At first here: a load that refreshes its own key is told so (G12).
-            let joined = match poll_fn(|cx| Poll::Ready(join.as_mut().poll(cx))).await {
-                Poll::Ready(joined) => joined,
-                Poll::Pending => {
-                    let (sender, joined) = oneshot::async_channel();
-                    drop(state.runtime.spawn(async move {
-                        let _ = sender.send(join.await);
-                    }));
-                    joined.await.unwrap_or(Err(JoinError::Aborted))
+        let loading = async {
+            loop {
+                let join = catch(|| self.join(&key, loader.lend(), Reason::Asked)).map_err(JoinError::Panicked)?;
+                let mut join = Box::pin(join);
+                // At first here: a load that refreshes its own key is told so (G12).
+                let joined = match poll_fn(|cx| Poll::Ready(join.as_mut().poll(cx))).await {
+                    Poll::Ready(joined) => joined,
+                    Poll::Pending => {
+                        let (sender, joined) = oneshot::async_channel();
+                        drop(state.runtime.spawn(async move {
+                            let _ = sender.send(join.await);
+                        }));
+                        joined.await.unwrap_or(Err(JoinError::Aborted))
+                    }
+                };
+                let LoadResult(result) = joined?;
+                if let Some(result) = state.unless_too_old(result, began) {
+                    let answer = result.map(|outcome| state.answer(outcome));
+                    return answer.map_err(|failure| work_error(failure.error));
                 }
-            };
-            let LoadResult(result) = joined?;
-            if let Some(result) = state.unless_too_old(result, began) {
-                let answer = result.map(|outcome| state.answer(outcome));
-                return answer.map_err(|failure| work_error(failure.error));
             }
-        }
+        };
+        within(self.max_wait(), loading).await.unwrap_or_else(|after| Err(JoinError::TimedOut { after }.into()))
     }
 
     fn load<L, Fut>(
@@ -133,34 +137,47 @@ where
         let began = state.tags.generation();
         let mut loader = Loader::new(load, began);
         async move {
-            loop {
-                let join = catch(|| self.join(&key, loader.lend(), Reason::Missed)).map_err(JoinError::Panicked)?;
-                let joined = match (&fallback, state.config.soft_timeout) {
-                    (Some(entry), Some(limit)) => {
-                        let joined = self.join_softly(join, limit, Arc::clone(entry));
-                        if joined.is_slow.await.is_ok()
-                            && let Some(answer) = self.fall_back(&key, entry, StaleReason::LoadSlow)?
-                        {
-                            return Ok(answer);
+            let loading = async {
+                loop {
+                    let join = catch(|| self.join(&key, loader.lend(), Reason::Missed)).map_err(JoinError::Panicked)?;
+                    let joined = match (&fallback, state.config.soft_timeout) {
+                        (Some(entry), Some(limit)) => {
+                            let joined = self.join_softly(join, limit, Arc::clone(entry));
+                            if joined.is_slow.await.is_ok()
+                                && let Some(answer) = self.fall_back(&key, entry, StaleReason::LoadSlow)?
+                            {
+                                return Ok(answer);
+                            }
+                            joined.answer.await.unwrap_or(Err(JoinError::Aborted))
                         }
-                        joined.answer.await.unwrap_or(Err(JoinError::Aborted))
+                        _ => join.await,
+                    };
+                    let result = match joined {
+                        Ok(LoadResult(result)) => result,
+                        Err(error) => {
+                            let Some(entry) = fallback.as_ref().filter(|_| is_load_failure(&error)) else {
+                                return Err(error.into());
+                            };
+                            state.note_failure(entry, state.clock.now());
+                            return self
+                                .fall_back(&key, entry, StaleReason::LoadFailed)?
+                                .ok_or(TryJoinError::Join(error));
+                        }
+                    };
+                    if let Some(result) = state.unless_too_old(result, began) {
+                        let answer = result.map(|outcome| state.answer_read(outcome));
+                        return answer.map_err(|failure| work_error(failure.error));
                     }
-                    _ => join.await,
-                };
-                let result = match joined {
-                    Ok(LoadResult(result)) => result,
-                    Err(error) => {
-                        let Some(entry) = fallback.filter(|_| is_load_failure(&error)) else {
-                            return Err(error.into());
-                        };
-                        state.note_failure(&entry, state.clock.now());
-                        return self.fall_back(&key, &entry, StaleReason::LoadFailed)?.ok_or(TryJoinError::Join(error));
-                    }
-                };
-                if let Some(result) = state.unless_too_old(result, began) {
-                    let answer = result.map(|outcome| state.answer_read(outcome));
-                    return answer.map_err(|failure| work_error(failure.error));
                 }
+            };
+            match within(self.max_wait(), loading).await {
+                Ok(read) => read,
+                // The load goes on, so the key's next one needs no backoff.
+                Err(after) => match &fallback {
+                    Some(entry) => self.fall_back(&key, entry, StaleReason::LoadSlow)?,
+                    None => None,
+                }
+                .ok_or(JoinError::TimedOut { after }.into()),
             }
         }
     }

@@ -55,7 +55,8 @@ pub enum StaleReason {
     /// A load has failed, and the next one waits for the end of the backoff:
     /// [`error_backoff`](crate::cache::CacheBuilder::error_backoff).
     BackingOff,
-    /// The load takes longer than [`soft_timeout`](crate::cache::CacheBuilder::soft_timeout), and goes on.
+    /// The load takes longer than [`soft_timeout`](crate::cache::CacheBuilder::soft_timeout) or than this reader
+    /// [waits](crate::cache::CacheHandle::with_max_wait), and goes on.
     LoadSlow,
 }
 

@@ -20,6 +20,8 @@ use std::{
 
 pub(crate) use self::blocking::{block_on, refuse_async_code};
 pub use self::report::WithReport;
+#[cfg(feature = "cache")]
+pub(crate) use self::timeout::WaitTimeout;
 use self::{report::Watched, state::Joining};
 use crate::{
     config::SharedOptions,

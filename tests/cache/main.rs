@@ -19,3 +19,4 @@ mod stress;
 mod support;
 mod tags;
 mod telling;
+mod waits;

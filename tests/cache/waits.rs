@@ -1,0 +1,105 @@
+//! Readers that wait for so long and no longer.
+
+use std::{task::Poll, time::Duration};
+
+use futures::poll;
+use shardflight::{
+    JoinError, OnAbandon, TryJoinError,
+    cache::{Fill, Lookup, StaleReason},
+};
+
+use crate::support::{Gate, Source, TTL, UsersHandle, advance, limited, no_load, settle, users};
+
+const WINDOW: Duration = Duration::from_mins(10);
+const WAIT: Duration = Duration::from_secs(1);
+
+/// Whose loads end with their last caller.
+fn aborting() -> UsersHandle {
+    users(|cache| {
+        cache.stale_while_revalidate(WINDOW / 2).stale_if_error(WINDOW).coalescer(|flights| {
+            let flights = flights.shards(1).no_flight_deadline();
+            flights.on_abandon(OnAbandon::Abort)
+        })
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_waits_no_longer_gets_what_expired_and_starts_no_backoff() {
+    limited(async {
+        let (users, source, gate) = (users(|cache| cache.stale_if_error(WINDOW)), Source::of(8), Gate::new());
+        users.insert("ada", 7).await;
+        advance(TTL).await;
+        let mut patient = Box::pin(users.get("ada", source.load_behind(&gate)));
+        assert!(poll!(&mut patient).is_pending());
+        let served = users.with_max_wait(WAIT).lookup("ada", no_load).await.unwrap();
+        assert_eq!(served.value, Ok(7));
+        assert_eq!(served.state, Lookup::Stale { age: TTL + WAIT, why: StaleReason::LoadSlow });
+        // The next one waits for the load like the first, rather than for a backoff.
+        let mut next = Box::pin(users.get("ada", no_load));
+        assert!(poll!(&mut next).is_pending());
+        gate.open();
+        assert_eq!((patient.await, next.await, source.loads.get()), (Ok(8), Ok(8), 1));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_background_load_is_not_its_readers_to_limit() {
+    limited(async {
+        let (users, source, gate) = (aborting(), Source::of(8), Gate::new());
+        users.insert("ada", 7).await;
+        advance(TTL).await;
+        assert_eq!(users.with_max_wait(WAIT).get("ada", source.load_behind(&gate)).await, Ok(7));
+        settle().await;
+        advance(2 * WAIT).await;
+        settle().await;
+        gate.open();
+        settle().await;
+        assert_eq!((users.get("ada", no_load).await, users.stats().load_errors), (Ok(8), 0));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_goes_on_when_its_caller_waits_no_longer() {
+    limited(async {
+        let (users, source, gate) = (aborting(), Source::of(8), Gate::new());
+        let refreshed = users.with_max_wait(WAIT).refresh("ada", source.load_behind(&gate)).await;
+        assert_eq!(refreshed, Err(TryJoinError::Join(JoinError::TimedOut { after: WAIT })));
+        gate.open();
+        settle().await;
+        assert_eq!(users.get("ada", no_load).await, Ok(8));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_counts_from_the_read_through_all_that_it_joins() {
+    limited(async {
+        let (users, source) = (users(|cache| cache), Source::of(7));
+        let [first, second] = [Gate::new(), Gate::new()];
+        let passed = first.pass();
+        let tagged = move |_| async move {
+            passed.await;
+            Ok(Fill::new(7).tag("team"))
+        };
+        let mut old = Box::pin(users.get_with("ada", tagged));
+        assert!(poll!(&mut old).is_pending());
+        settle().await;
+        users.invalidate_tag("team").await;
+        // Joins that load, which turns out to be too old for it, and then has one of its own.
+        let impatient = users.with_max_wait(WAIT);
+        let mut read = Box::pin(impatient.get("ada", source.load_behind(&second)));
+        assert!(poll!(&mut read).is_pending());
+        advance(WAIT / 2).await;
+        first.open();
+        assert_eq!(old.await, Ok(7));
+        assert!(poll!(&mut read).is_pending());
+        settle().await;
+        assert_eq!(source.loads.get(), 1);
+        advance(WAIT / 2).await;
+        let read = poll!(&mut read);
+        assert_eq!(read, Poll::Ready(Err(TryJoinError::Join(JoinError::TimedOut { after: WAIT }))));
+    })
+    .await;
+}

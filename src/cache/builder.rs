@@ -13,7 +13,7 @@ use super::{
     state::CacheState,
     store::Bound,
 };
-use crate::{builder::Builder, coalescer::Coalescer, error::BuildError, sync::Runtime};
+use crate::{builder::Builder, coalescer::Coalescer, config::RunWork, error::BuildError, sync::Runtime};
 
 /// More than any machine has, and few enough that sums of them don't overflow.
 const MOST: u64 = 1 << 60;
@@ -63,7 +63,7 @@ where
             bound: Bound::Entries(10_000),
             config: Config::default(),
             error_backoff: Duration::from_secs(1)..=Duration::from_secs(30),
-            coalescer: Coalescer::builder(),
+            coalescer: Coalescer::builder().run_work(RunWork::InPlace),
         }
     }
 
@@ -230,7 +230,8 @@ where
     ///
     /// # Default
     ///
-    /// Those of [`Builder`].
+    /// Those of [`Builder`], but for [`run_work`](Builder::run_work): loads run [in place](RunWork::InPlace), as most have one reader,
+    /// and readers that come later find the value.
     pub fn coalescer(
         mut self,
         configure: impl FnOnce(Builder<K, LoadResult<V, E>>) -> Builder<K, LoadResult<V, E>>,
@@ -296,7 +297,10 @@ where
         config.windows.error_backoff = (nanos(least), nanos(most));
         let Windows { stale_while_revalidate, stale_if_error, .. } = config.windows;
         if config.soft_timeout.is_some() && stale_while_revalidate.max(stale_if_error) == 0 {
-            return Err(CacheBuildError::Needs { option: "soft_timeout", needs: "stale_if_error" });
+            return Err(CacheBuildError::Needs {
+                option: "soft_timeout",
+                needs: "stale_if_error or stale_while_revalidate",
+            });
         }
         if config.negative_if.is_some() && config.negative_ttl.is_none() {
             return Err(CacheBuildError::Needs { option: "negative_if", needs: "negative_ttl" });

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::poll;
 use shardflight::cache::{Fill, Lookup, StaleReason};
 
-use crate::support::{Gate, Source, TICK, TTL, advance, just_before, limited, no_load, settle, users};
+use crate::support::{Gate, Source, TICK, TTL, advance, in_tasks, just_before, limited, no_load, settle, users};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -108,7 +108,7 @@ async fn tags_and_weight_stay() {
 #[tokio::test(start_paused = true)]
 async fn a_background_load_that_was_under_way_is_not_kept() {
     limited(async {
-        let users = users(|cache| cache.refresh_ahead(0.5).stale_if_error(TTL));
+        let users = users(|cache| in_tasks(cache.refresh_ahead(0.5).stale_if_error(TTL)));
         let (source, gate) = (Source::of(8), Gate::new());
         users.insert("ada", 7).await;
         advance(TTL / 2).await;

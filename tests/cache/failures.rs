@@ -8,7 +8,7 @@ use shardflight::{
     cache::{Fill, Lookup, StaleReason},
 };
 
-use crate::support::{Gate, Loading, Source, TTL, advance, limited, no_load, panic_quietly, settle, users};
+use crate::support::{Gate, Loading, Source, TTL, advance, in_tasks, limited, no_load, panic_quietly, settle, users};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -83,7 +83,7 @@ async fn what_has_lost_its_tag_stands_in_for_no_panic_and_no_slow_load() {
 #[tokio::test(start_paused = true)]
 async fn a_read_that_joins_a_refresh_which_fails_gets_what_is_fresh_and_no_kept_error() {
     limited(async {
-        let (users, source) = (users(|cache| cache.negative_ttl(TTL)), Source::of(9));
+        let (users, source) = (users(|cache| in_tasks(cache.negative_ttl(TTL))), Source::of(9));
         let failed = Err(TryJoinError::Work("out of order".to_owned()));
         let fresh = Ok((Ok(8), Lookup::Fresh));
         for (kept, expected) in [(Fill::new(8), fresh), (Fill::negative("gone".to_owned()), failed.clone())] {

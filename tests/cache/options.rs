@@ -39,7 +39,10 @@ async fn an_error_names_the_option_the_value_and_the_limit() {
             refused(|cache| cache.error_backoff(2 * second..=second)),
             "error_backoff is from 2s to 1s; it has to begin above 0 and not end before it begins",
         ),
-        (refused(|cache| cache.soft_timeout(second)), "soft_timeout has no effect without stale_if_error"),
+        (
+            refused(|cache| cache.soft_timeout(second)),
+            "soft_timeout has no effect without stale_if_error or stale_while_revalidate",
+        ),
         (refused(|cache| cache.negative_if(|_| true)), "negative_if has no effect without negative_ttl"),
         (refused(|cache| cache.weigher(|_, _| 1)), "weigher has no effect without max_weight"),
         (refused(|cache| cache.coalescer(|flights| flights.shards(0))), "0 shards were asked for; the least is 1"),

@@ -3,12 +3,12 @@
 use futures::poll;
 use shardflight::cache::{Fill, Lookup};
 
-use crate::support::{Source, TICK, TTL, advance, limited, no_load, settle, users};
+use crate::support::{Source, TICK, TTL, advance, in_tasks, limited, no_load, settle, users};
 
 #[tokio::test(start_paused = true)]
 async fn a_load_that_finds_its_key_filled_calls_no_loader() {
     limited(async {
-        let users = users(|cache| cache.refresh_ahead(0.5));
+        let users = users(|cache| in_tasks(cache.refresh_ahead(0.5)));
         // The second one is due for a refresh as soon as it is there.
         for fill in [Fill::new(8), Fill::new(9).ttl(TICK)] {
             let mut read = Box::pin(users.lookup("ada", no_load));
@@ -26,7 +26,7 @@ async fn a_load_that_finds_its_key_filled_calls_no_loader() {
 #[tokio::test(start_paused = true)]
 async fn a_load_that_finds_a_kept_error_says_so() {
     limited(async {
-        let users = users(|cache| cache.negative_ttl(TTL));
+        let users = users(|cache| in_tasks(cache.negative_ttl(TTL)));
         let mut read = Box::pin(users.lookup("ada", no_load));
         assert!(poll!(&mut read).is_pending());
         users.insert("ada", Fill::negative("gone".to_owned())).await;
@@ -56,7 +56,7 @@ async fn a_refresh_of_what_was_replaced_before_it_began_calls_no_loader() {
 #[tokio::test(start_paused = true)]
 async fn an_explicit_refresh_loads_whatever_it_finds() {
     limited(async {
-        let (users, source) = (users(|cache| cache), Source::of(9));
+        let (users, source) = (users(in_tasks), Source::of(9));
         let mut refresh = Box::pin(users.refresh("ada", source.load()));
         assert!(poll!(&mut refresh).is_pending());
         users.insert("ada", 8).await;

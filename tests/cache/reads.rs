@@ -64,6 +64,17 @@ async fn concurrent_misses_share_one_load() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn readers_in_one_task_share_a_load_that_never_waits() {
+    limited(async {
+        let (users, source) = (users(|cache| cache), Source::of(7));
+        let reads = join_all((0..100).map(|_| users.get("ada", source.load()))).await;
+        assert!(reads.into_iter().all(|read| read == Ok(7)));
+        assert_eq!(source.loads.get(), 1);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reader_that_leaves_takes_no_load_from_others() {
     limited(async {
         let (users, source, gate) = (users(|cache| cache), Source::of(7), Gate::new());

@@ -13,7 +13,10 @@ use std::{
     time::Duration,
 };
 
-use shardflight::cache::{Cache, CacheBuilder, CacheHandle};
+use shardflight::{
+    RunWork,
+    cache::{Cache, CacheBuilder, CacheHandle},
+};
 use tokio::time;
 
 pub(crate) use self::fixtures::{Count, Gate, in_a_child_process, limited, panic_quietly, settle};
@@ -31,6 +34,11 @@ pub(crate) fn users(
 ) -> UsersHandle {
     let builder = Users::builder().ttl(TTL).coalescer(|coalescer| coalescer.shards(1).no_flight_deadline());
     configure(builder).build().expect("the options make sense").handle()
+}
+
+/// Loads run in tasks of their own, hence not before their reader's first poll has ended.
+pub(crate) fn in_tasks(cache: CacheBuilder<String, u64, String>) -> CacheBuilder<String, u64, String> {
+    cache.coalescer(|coalescer| coalescer.run_work(RunWork::Detached))
 }
 
 /// What is loaded from: its value, and how often it was asked.

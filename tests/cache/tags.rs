@@ -6,7 +6,7 @@ use shardflight::{
     cache::{Fill, Previous},
 };
 
-use crate::support::{Gate, Loading, Source, TTL, UsersHandle, advance, limited, no_load, settle, users};
+use crate::support::{Gate, Loading, Source, TTL, UsersHandle, advance, in_tasks, limited, no_load, settle, users};
 
 /// A loader that reads at once, and says its tags when the gate is open.
 fn tagged(
@@ -175,7 +175,7 @@ fn overtaken(
 #[tokio::test(start_paused = true)]
 async fn a_stream_of_invalidations_keeps_no_read_waiting() {
     limited(async {
-        let (users, source, gate) = (users(|cache| cache), Source::of(7), Gate::new());
+        let (users, source, gate) = (users(in_tasks), Source::of(7), Gate::new());
         let mut first = Box::pin(users.get_with("ada", tagged(&source, &gate, "red")));
         assert!(poll!(&mut first).is_pending());
         settle().await;

@@ -13,7 +13,13 @@ use super::{
     state::CacheState,
     store::Bound,
 };
-use crate::{builder::Builder, coalescer::Coalescer, config::RunWork, error::BuildError, sync::Runtime};
+use crate::{
+    builder::Builder,
+    coalescer::Coalescer,
+    config::{OnExpiry, RunWork},
+    error::BuildError,
+    sync::Runtime,
+};
 
 /// More than any machine has, and few enough that sums of them don't overflow.
 const MOST: u64 = 1 << 60;
@@ -268,6 +274,8 @@ where
         if let Some(observer) = &config.observer {
             coalescer.config.observer = Some(Arc::<dyn CacheObserver>::clone(observer));
         }
+        config.passed_over_after =
+            coalescer.config.max_flight_duration.filter(|_| coalescer.config.on_expiry == OnExpiry::Detach);
         config.ttl = ttl.ok_or(CacheBuildError::NoTtl)?;
         not_zero("ttl", Some(config.ttl))?;
         not_zero("negative_ttl", config.negative_ttl)?;

@@ -18,6 +18,8 @@ pub(super) struct Config<K, V, E> {
     pub(super) jitter: f64,
     pub(super) refresh_ahead: RefreshAhead,
     pub(super) soft_timeout: Option<Duration>,
+    /// How long a flight runs before new joins start another one and its callers wait on: under `OnExpiry::Detach`.
+    pub(super) passed_over_after: Option<Duration>,
     pub(super) windows: Windows,
     pub(super) observer: Option<Arc<dyn CacheObserver>>,
 }
@@ -51,6 +53,7 @@ impl<K, V, E> Default for Config<K, V, E> {
             jitter: 0.0,
             refresh_ahead: RefreshAhead::Off,
             soft_timeout: None,
+            passed_over_after: None,
             windows: Windows::default(),
             observer: None,
         }

@@ -7,7 +7,7 @@ use std::{
 
 use super::{clock::Nanos, config::Windows, tags::Tags};
 use crate::{
-    sync::{AtomicBool, AtomicU32, AtomicU64},
+    sync::{AtomicBool, AtomicU8, AtomicU32, AtomicU64},
     unwind::drop_contained,
 };
 
@@ -38,8 +38,8 @@ pub(super) struct Kept<V> {
     is_refreshing: AtomicBool,
     /// Readers whose load has passed the soft timeout and goes on.
     slow_loads: AtomicU32,
-    /// Loads that have failed since this was loaded.
-    failures: AtomicU32,
+    /// Loads that have failed since this was loaded, up to 255.
+    failures: AtomicU8,
 }
 
 /// What most entries don't have: tags, or a weight other than 1.
@@ -79,9 +79,9 @@ impl<V, E> Content<V, E> {
 }
 
 impl<V> Kept<V> {
-    fn new(value: Arc<V>, is_expired: bool, failures: u32) -> Self {
+    fn new(value: Arc<V>, is_expired: bool, failures: u8) -> Self {
         let (is_refreshing, slow_loads) = (AtomicBool::new(false), AtomicU32::new(0));
-        Self { value, is_expired, is_refreshing, slow_loads, failures: AtomicU32::new(failures) }
+        Self { value, is_expired, is_refreshing, slow_loads, failures: AtomicU8::new(failures) }
     }
 
     pub(super) fn value(&self) -> &Arc<V> {
@@ -169,8 +169,9 @@ impl<V, E> Entry<V, E> {
         let backoff = least.saturating_mul(1 << before.min(63)).min(most);
         let next = now.saturating_add(backoff);
         self.retry_at.compare_exchange(retry_at, next, Ordering::AcqRel, Ordering::Relaxed).ok()?;
-        failures.store(before.saturating_add(1), Ordering::Relaxed);
-        Some((before.saturating_add(1), Duration::from_nanos(backoff)))
+        let failed = before.saturating_add(1);
+        failures.store(failed, Ordering::Relaxed);
+        Some((failed.into(), Duration::from_nanos(backoff)))
     }
 
     pub(super) fn is_slow(&self) -> bool {

@@ -71,8 +71,12 @@ impl<L> Loader<L> {
     pub(super) fn new(load: Contained<L>, began: u64) -> Self {
         match began {
             0 => Self::once(load),
-            _ => Self::Repeated(Arc::new(Repeated(Mutex::new(Some(load))))),
+            _ => Self::repeated(load),
         }
+    }
+
+    pub(super) fn repeated(load: Contained<L>) -> Self {
+        Self::Repeated(Arc::new(Repeated(Mutex::new(Some(load)))))
     }
 
     pub(super) fn once(load: Contained<L>) -> Self {
@@ -120,7 +124,7 @@ where
     pub(super) fn run(self) -> impl Future<Output = LoadResult<V, E>> + use<K, V, E, L, Fut> {
         let Self { state, key, loader, reason } = self;
         async move {
-            let start = state.start();
+            let start = state.start(&key);
             // Before the loader is called. Whatever invalidates the key from here on takes the place away, so what the loader has
             // read by then is not kept. A loader that is called after an invalidation finds no place of before.
             let target = match find_target(&state, &key, &reason) {
@@ -151,7 +155,7 @@ where
             };
             let made = state.make(key.get(), fill, start, target.basis().map(|basis| &**basis));
             unfinished.end(if made.entry.value().is_some() { LoadEnd::Value } else { LoadEnd::Negative });
-            let entry = keep(&state, &key, target, made);
+            let entry = keep(&state, &key, target, made, start);
             LoadResult(Ok(Outcome { entry, source: Source::Loaded }))
         }
     }
@@ -169,8 +173,8 @@ where
     for _ in 0..TRIES {
         match state.store.place(key) {
             Place::Reserved(reservation) => return Ok(Target::Reserved(reservation)),
-            // Its load was forgotten, or has outlived its deadline: this one is newer.
-            Place::Taken => state.store.remove(&key.probe()),
+            // Its load may have outlived its deadline, and may never end: this one is newer. If both end, this one stays.
+            Place::Taken => state.store.pass_over(key),
             Place::Kept(entry) if state.is_invalid(&entry) => state.store.remove_if(key, &entry),
             Place::Kept(entry) => {
                 let standing = entry.standing(state.clock.now(), &state.config.windows);
@@ -188,6 +192,7 @@ fn keep<K, V, E>(
     key: &StoredKey<K>,
     target: Target<'_, K, V, E>,
     made: Made<V, E>,
+    start: Start,
 ) -> Arc<Entry<V, E>>
 where
     K: Clone + Eq + Hash,
@@ -208,10 +213,15 @@ where
         }
         return entry;
     }
+    let is_latest = state.store.note_fill(key, start.stamp);
     let kept = match target {
         Target::Reserved(reservation) => reservation.fill(Arc::clone(&entry)),
         Target::Replace(basis) => state.store.replace(key, &basis, Arc::clone(&entry)),
         Target::Nowhere => Err(RejectReason::Invalidated),
+    };
+    let kept = match kept {
+        Err(RejectReason::Invalidated) => state.store.fill_all_the_same(key, start.stamp, is_latest, &entry),
+        kept => kept,
     };
     if let Err(reason) = kept {
         reject(reason);

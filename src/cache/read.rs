@@ -4,13 +4,13 @@ use std::{
     borrow::Borrow,
     future::{poll_fn, ready},
     hash::Hash,
-    pin::pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::Poll,
     time::Duration,
 };
 
-use futures_util::future::{Either, select};
+use futures_util::future::Either;
 
 use super::{
     entry::{Entry, RefreshClaim, SlowMark},
@@ -19,14 +19,14 @@ use super::{
     handle::CacheHandle,
     key::ReadKey,
     limit::within,
-    load::{Load, LoadResult, Loader, Reason},
+    load::{Load, LoadResult, Loader, Outcome, Reason, Source},
     served::StaleReason,
     store::StoredKey,
     trace,
 };
 use crate::{
     error::{JoinError, JoinErrorKind, TryJoinError},
-    sync::{oneshot, sleep},
+    sync::oneshot,
     unwind::{Contained, catch},
 };
 
@@ -42,7 +42,7 @@ type Joined<V, E> = Result<LoadResult<V, E>, JoinError>;
 struct SoftJoin<V, E> {
     /// Told if the timeout passes first, and dropped otherwise.
     is_slow: oneshot::AsyncReceiver<()>,
-    answer: oneshot::AsyncReceiver<Joined<V, E>>,
+    joined: oneshot::AsyncReceiver<Joined<V, E>>,
 }
 
 impl<K, V, E> CacheHandle<K, V, E>
@@ -97,15 +97,14 @@ where
         let hash = catch(|| state.store.hash(key.get())).map_err(JoinError::Panicked)?;
         let key = StoredKey::new(hash, key.into_inner());
         let began = state.tags.generation();
-        let mut loader = Loader::new(Contained::new(load), began);
+        let mut loader = Loader::repeated(Contained::new(load));
         let loading = async {
             loop {
                 let join = catch(|| self.join(&key, loader.lend(), Reason::Asked)).map_err(JoinError::Panicked)?;
                 let mut join = Box::pin(join);
-                // At first here: a load that refreshes its own key is told so (G12).
-                let joined = match poll_fn(|cx| Poll::Ready(join.as_mut().poll(cx))).await {
-                    Poll::Ready(joined) => joined,
-                    Poll::Pending => {
+                let joined = match at_once(&mut join).await {
+                    Some(joined) => joined,
+                    None => {
                         let (sender, joined) = oneshot::async_channel();
                         drop(state.runtime.spawn(async move {
                             let _ = sender.send(join.await);
@@ -114,7 +113,9 @@ where
                     }
                 };
                 let LoadResult(result) = joined?;
-                if let Some(result) = state.unless_too_old(result, began) {
+                // A read's load that found the key filled has loaded nothing.
+                let is_loaded = !matches!(result, Ok(Outcome { source: Source::Kept, .. }));
+                if is_loaded && let Some(result) = state.unless_too_old(result, began) {
                     let answer = result.map(|outcome| state.answer(outcome));
                     return answer.map_err(|failure| work_error(failure.error));
                 }
@@ -141,15 +142,10 @@ where
                 loop {
                     let join = catch(|| self.join(&key, loader.lend(), Reason::Missed)).map_err(JoinError::Panicked)?;
                     let joined = match (&fallback, state.config.soft_timeout) {
-                        (Some(entry), Some(limit)) => {
-                            let joined = self.join_softly(join, limit, Arc::clone(entry));
-                            if joined.is_slow.await.is_ok()
-                                && let Some(answer) = self.fall_back(&key, entry, StaleReason::LoadSlow)?
-                            {
-                                return Ok(answer);
-                            }
-                            joined.answer.await.unwrap_or(Err(JoinError::Aborted))
-                        }
+                        (Some(entry), Some(limit)) => match self.join_softly(&key, join, limit, entry).await? {
+                            Either::Left(answer) => return Ok(answer),
+                            Either::Right(joined) => joined,
+                        },
                         _ => join.await,
                     };
                     let result = match joined {
@@ -172,7 +168,7 @@ where
             };
             match within(self.max_wait(), loading).await {
                 Ok(read) => read,
-                // The load goes on, so the key's next one needs no backoff.
+                // It is this reader alone that gave up, so the key needs no backoff.
                 Err(after) => match &fallback {
                     Some(entry) => self.fall_back(&key, entry, StaleReason::LoadSlow)?,
                     None => None,
@@ -218,17 +214,45 @@ where
         state.counters.refreshes.up();
         let runtime = state.runtime.clone();
         drop(runtime.spawn(async move {
+            let mut join = pin!(join);
+            let joined = within(state.config.passed_over_after, join.as_mut()).await;
             // Of an error that the loader returned, the load has told.
-            if join.await.is_err() {
+            if joined.as_ref().map_or(true, is_failure) {
                 state.note_failure(claim.entry(), state.clock.now());
+            }
+            if joined.is_err() {
+                // Its flight may never end, and reads are to load again.
+                drop(claim);
+                let _ = join.await;
             }
         }));
     }
 
-    /// Joins in a task, which goes on when the reader has left.
-    fn join_softly(
+    /// What a join ends with, or the expired entry if that takes longer than the soft timeout.
+    async fn join_softly(
         &self,
+        key: &StoredKey<K>,
         join: impl Future<Output = Joined<V, E>> + Send + 'static,
+        limit: Duration,
+        entry: &Arc<Entry<V, E>>,
+    ) -> Result<Either<Answer<V, E>, Joined<V, E>>, JoinError> {
+        let mut join = Box::pin(join);
+        if let Some(joined) = at_once(&mut join).await {
+            return Ok(Either::Right(joined));
+        }
+        let SoftJoin { is_slow, joined } = self.go_on_softly(join, limit, Arc::clone(entry));
+        if is_slow.await.is_ok()
+            && let Some(answer) = self.fall_back(key, entry, StaleReason::LoadSlow)?
+        {
+            return Ok(Either::Left(answer));
+        }
+        Ok(Either::Right(joined.await.unwrap_or(Err(JoinError::Aborted))))
+    }
+
+    /// Waits for a join in a task, which goes on when the reader has left.
+    fn go_on_softly(
+        &self,
+        mut join: Pin<Box<impl Future<Output = Joined<V, E>> + Send + 'static>>,
         limit: Duration,
         entry: Arc<Entry<V, E>>,
     ) -> SoftJoin<V, E> {
@@ -236,8 +260,7 @@ where
         let ((slow, is_slow), (sender, answer)) = (oneshot::async_channel(), oneshot::async_channel());
         let runtime = state.runtime.clone();
         drop(runtime.spawn(async move {
-            let mut join = pin!(join);
-            if let Either::Left((joined, _)) = select(join.as_mut(), pin!(sleep(limit))).await {
+            if let Ok(joined) = within(Some(limit), &mut join).await {
                 let _ = sender.send(joined);
                 return;
             }
@@ -245,14 +268,31 @@ where
             let mark = SlowMark::on(entry);
             let _ = slow.send(());
             trace::load_slow(state.config.name());
-            let joined = join.await;
-            if joined.is_err() {
+            let joined = within(state.config.passed_over_after, &mut join).await;
+            if joined.as_ref().map_or(true, is_failure) {
                 state.note_failure(mark.entry(), state.clock.now());
             }
-            let _ = sender.send(joined);
+            drop(mark);
+            let _ = sender.send(match joined {
+                Ok(joined) => joined,
+                Err(_) => join.await,
+            });
         }));
-        SoftJoin { is_slow, answer }
+        SoftJoin { is_slow, joined: answer }
     }
+}
+
+/// The first poll of a join, where its caller is: a load that reads its own key is told so (G12).
+async fn at_once<T>(join: &mut (impl Future<Output = T> + Unpin)) -> Option<T> {
+    let polled = poll_fn(|cx| Poll::Ready(Pin::new(&mut *join).poll(cx))).await;
+    match polled {
+        Poll::Ready(joined) => Some(joined),
+        Poll::Pending => None,
+    }
+}
+
+fn is_failure<V, E>(joined: &Joined<V, E>) -> bool {
+    joined.as_ref().is_err_and(is_load_failure)
 }
 
 /// Whether the load failed, rather than the caller's use of the cache: then an expired value is the better answer.

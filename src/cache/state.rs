@@ -11,7 +11,7 @@ use super::{
     lifetime::Lifetimes,
     served::StaleReason,
     stats::CacheStats,
-    store::{Bound, Store, StoredKey},
+    store::{Bound, Stamp, Store, StoredKey},
     tags::TagFloors,
     trace,
 };
@@ -33,6 +33,8 @@ pub(super) struct CacheState<K, V, E> {
 pub(super) struct Start {
     /// Of tag invalidations.
     pub(super) generation: u64,
+    /// Of the store, for the load's key.
+    pub(super) stamp: Stamp,
     /// Only where load times matter.
     pub(super) at: Option<Nanos>,
 }
@@ -74,10 +76,11 @@ where
     }
 
     /// What a load has to know about its start. Taken before the loader is called.
-    pub(super) fn start(&self) -> Start {
+    pub(super) fn start(&self, key: &StoredKey<K>) -> Start {
+        let stamp = self.store.stamp(key);
         let generation = self.tags.generation();
         let is_timed = matches!(self.config.refresh_ahead, RefreshAhead::XFetch(_)) || self.config.observer.is_some();
-        Start { generation, at: is_timed.then(|| self.clock.now()) }
+        Start { generation, stamp, at: is_timed.then(|| self.clock.now()) }
     }
 
     /// What a fill comes to, whose load began at `start` and replaces `basis`.

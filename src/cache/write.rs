@@ -10,7 +10,7 @@ use super::{
     fill::{Fill, FillContent},
     handle::CacheHandle,
     state::{Made, Start},
-    store::StoredKey,
+    store::{Stamp, StoredKey},
 };
 use crate::{error::Closed, unwind::Contained};
 
@@ -79,6 +79,7 @@ where
         let key = Contained::new(key.into());
         async move {
             let (state, stored) = (self.state(), self.stored(key.get()));
+            state.store.note_write(&stored);
             // A copy under a new identity: a refresh of the old one is not kept.
             let is_expired = state.store.peek(&stored.probe()).is_some_and(|entry| {
                 let copy = entry.expired(state.clock.now());
@@ -110,7 +111,7 @@ where
                 return;
             }
             let state = self.state();
-            let start = Start { generation: state.tags.generation(), at: None };
+            let start = Start { generation: state.tags.generation(), stamp: Stamp::default(), at: None };
             let Made { entry, is_to_keep } = state.make(key.get(), fill, start, None::<&Entry<V, E>>);
             let stored = self.stored(key.get());
             if is_to_keep {

@@ -1,5 +1,7 @@
 //! How much is kept.
 
+use futures::poll;
+
 use crate::support::{Gate, Source, TTL, limited, no_load, settle, users};
 
 #[tokio::test(start_paused = true)]
@@ -156,6 +158,19 @@ async fn lifetimes_are_shorter_by_up_to_the_jitter() {
         assert_eq!(left(), 0);
         assert_eq!(users.get("7", || async { Ok(8) }).await, Ok(8));
         assert_eq!(users.get("7", no_load).await, Ok(8));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_during_a_load_stays_in_a_cache_of_one_entry() {
+    limited(async {
+        let (users, source, gate) = (users(|cache| cache.max_entries(1)), Source::of(7), Gate::new());
+        let mut old = Box::pin(users.get("ada", source.load_behind(&gate)));
+        assert!(poll!(&mut old).is_pending());
+        users.insert("ada", 8).await;
+        gate.open();
+        assert_eq!((old.await, users.peek("ada")), (Ok(7), Some(8)));
     })
     .await;
 }

@@ -3,7 +3,7 @@
 use futures::poll;
 use shardflight::cache::{Fill, Lookup};
 
-use crate::support::{Source, TICK, TTL, advance, in_tasks, limited, no_load, settle, users};
+use crate::support::{Gate, Source, TICK, TTL, advance, in_tasks, limited, no_load, settle, users};
 
 #[tokio::test(start_paused = true)]
 async fn a_load_that_finds_its_key_filled_calls_no_loader() {
@@ -63,4 +63,65 @@ async fn an_explicit_refresh_loads_whatever_it_finds() {
         assert_eq!((refresh.await, users.peek("ada")), (Ok(9), Some(9)));
     })
     .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_loads_that_run_beside_each_other_the_one_that_began_last_stays() {
+    limited(async {
+        // Not coalesced: each read has a load of its own.
+        let users = users(|cache| cache.coalescer(|flights| flights.rollout(0.0)));
+        let source = Source::of(0);
+        for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0], [1, 0, 2]] {
+            let (gates, mut reads) = ([Gate::new(), Gate::new(), Gate::new()], Vec::new());
+            for (value, gate) in gates.iter().enumerate() {
+                source.set(value as u64);
+                reads.push(Box::pin(users.get("ada", source.load_behind(gate))));
+                assert!(poll!(reads.last_mut().unwrap()).is_pending());
+            }
+            let mut latest = 0;
+            for ended in order {
+                gates[ended].open();
+                assert_eq!((&mut reads[ended]).await, Ok(ended as u64));
+                latest = latest.max(ended as u64);
+                assert_eq!(users.peek("ada"), Some(latest), "{order:?}");
+            }
+            users.invalidate("ada").await;
+        }
+        assert_eq!(users.stats().rejected_fills, 0);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_loads_that_run_beside_each_other_those_of_before_a_write_are_not_kept() {
+    limited(async {
+        let users = users(|cache| cache.coalescer(|flights| flights.rollout(0.0)));
+        for write in [Write::Invalidate, Write::InvalidateAll, Write::Insert, Write::Expire] {
+            let (source, gates) = (Source::of(7), [Gate::new(), Gate::new(), Gate::new()]);
+            let mut old = [&gates[0], &gates[1]].map(|gate| Box::pin(users.get("ada", source.load_behind(gate))));
+            assert!(poll!(&mut old[0]).is_pending() && poll!(&mut old[1]).is_pending());
+            match write {
+                Write::Invalidate => users.invalidate("ada").await,
+                Write::InvalidateAll => users.invalidate_all().await,
+                Write::Insert => users.insert("ada", 9).await,
+                Write::Expire => users.expire("ada").await,
+            }
+            let written = users.peek("ada");
+            for (old, gate) in old.iter_mut().zip(&gates) {
+                gate.open();
+                assert_eq!(old.await, Ok(7));
+                assert_eq!(users.peek("ada"), written, "{write:?}");
+            }
+            users.invalidate("ada").await;
+        }
+    })
+    .await;
+}
+
+#[derive(Debug)]
+enum Write {
+    Invalidate,
+    InvalidateAll,
+    Insert,
+    Expire,
 }

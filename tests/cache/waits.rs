@@ -4,9 +4,11 @@ use std::{task::Poll, time::Duration};
 
 use futures::poll;
 use shardflight::{
-    JoinError, OnAbandon, TryJoinError,
+    JoinError, OnAbandon, OnExpiry, TryJoinError,
     cache::{Fill, Lookup, StaleReason},
 };
+
+use tokio::time::Instant;
 
 use crate::support::{Gate, Source, TTL, UsersHandle, advance, limited, no_load, settle, users};
 
@@ -100,6 +102,53 @@ async fn a_wait_counts_from_the_read_through_all_that_it_joins() {
         advance(WAIT / 2).await;
         let read = poll!(&mut read);
         assert_eq!(read, Poll::Ready(Err(TryJoinError::Join(JoinError::TimedOut { after: WAIT }))));
+    })
+    .await;
+}
+
+/// Under `OnExpiry::Detach`, callers wait on for a load that new reads pass over.
+#[tokio::test(start_paused = true)]
+async fn a_load_that_never_ends_keeps_no_key_from_being_loaded() {
+    limited(async {
+        for is_soft in [false, true] {
+            let users = users(|cache| {
+                let cache = if is_soft { cache.soft_timeout(WAIT) } else { cache.stale_while_revalidate(WINDOW) };
+                cache
+                    .stale_if_error(WINDOW)
+                    .error_backoff(WAIT..=WAIT)
+                    .coalescer(|flights| flights.max_flight_duration(5 * WAIT).on_expiry(OnExpiry::Detach))
+            });
+            let (source, never) = (Source::of(8), Gate::new());
+            users.insert("ada", 7).await;
+            advance(TTL).await;
+            assert_eq!(users.get("ada", source.load_behind(&never)).await, Ok(7));
+            settle().await;
+            advance(5 * WAIT).await;
+            settle().await;
+            // The backoff that the load's deadline has begun.
+            advance(WAIT).await;
+            users.get("ada", source.load()).await.unwrap();
+            settle().await;
+            assert_eq!((users.get("ada", no_load).await, source.loads.get()), (Ok(8), 2), "{is_soft}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_that_reads_its_own_expired_key_softly_is_told_so() {
+    limited(async {
+        let users = users(|cache| cache.soft_timeout(WAIT).stale_if_error(WINDOW));
+        users.insert("ada", 7).await;
+        advance(TTL).await;
+        let (inner, begun) = (users.clone(), Instant::now());
+        let load = move || async move {
+            let own = inner.get("ada", no_load).await;
+            assert_eq!(own, Err(TryJoinError::Join(JoinError::Reentrant)));
+            Ok(8)
+        };
+        assert_eq!(users.get("ada", load).await, Ok(8));
+        assert_eq!(begun.elapsed(), Duration::ZERO);
     })
     .await;
 }

@@ -8,9 +8,11 @@
 
 mod evicted;
 mod key;
+mod writes;
 
 use std::{
     borrow::Borrow,
+    cell::RefCell,
     hash::{BuildHasher, Hash, RandomState},
     mem,
     sync::{
@@ -24,9 +26,11 @@ use std::{
 use quick_cache::OptionsBuilder;
 
 pub(super) use self::key::{Probe, StoredKey};
+pub(super) use self::writes::Stamp;
 use self::{
     evicted::{CollectEvicted, EntryWeight, Evicted},
     key::Prehashed,
+    writes::Writes,
 };
 use super::{entry::Entry, stats::RejectReason};
 use crate::sync::quick_cache::{Cache, EntryAction, EntryResult, PlaceholderGuard};
@@ -35,6 +39,8 @@ use crate::sync::quick_cache::{Cache, EntryAction, EntryResult, PlaceholderGuard
 const HOT: f64 = 0.9;
 /// The fewer shards, the heavier an entry may be.
 const SHARDS_OF_WEIGHED: usize = 16;
+/// How often a load tries to get back what another one has taken from it.
+const TRIES: usize = 16;
 /// A shard with fewer evicts what is used.
 const ENTRIES_OF_A_SHARD: usize = 32;
 
@@ -48,6 +54,7 @@ pub(super) enum Bound {
 pub(super) struct Store<K, V, E> {
     entries: Cache<StoredKey<K>, Arc<Entry<V, E>>, EntryWeight, Prehashed, CollectEvicted>,
     hasher: RandomState,
+    writes: Writes,
     /// There is room for one entry. What fills a reservation would be the first to go.
     is_single: bool,
     max_entry_weight: u64,
@@ -95,6 +102,7 @@ where
         Self {
             entries,
             hasher: RandomState::new(),
+            writes: Writes::new(),
             is_single: capacity == 1,
             max_entry_weight: max_entry_weight.max(1),
             evictions: AtomicU64::new(0),
@@ -173,6 +181,60 @@ where
         }
     }
 
+    /// Taken before a load begins.
+    pub(super) fn stamp(&self, key: &StoredKey<K>) -> Stamp {
+        self.writes.stamp(key.hash())
+    }
+
+    /// Before a load fills its key. `false` if one that began later has filled it.
+    pub(super) fn note_fill(&self, key: &StoredKey<K>, by: Stamp) -> bool {
+        self.writes.note_fill(key.hash(), by)
+    }
+
+    /// Fills the key for a load that has lost its reservation, if it was to another load and not to a write. Loads that run beside
+    /// each other, as those of keys that are not coalesced do, would otherwise keep taking it from each other. Of two, what the
+    /// one that began later has loaded stays.
+    pub(super) fn fill_all_the_same(
+        &self,
+        key: &StoredKey<K>,
+        by: Stamp,
+        is_latest: bool,
+        entry: &Arc<Entry<V, E>>,
+    ) -> Filled {
+        for _ in 0..TRIES {
+            let place = self.place(key);
+            // Only now is it certain: a write that isn't noted yet takes away what was found.
+            if self.writes.has_changed(key.hash(), by) {
+                break;
+            }
+            if !is_latest {
+                return Ok(());
+            }
+            let filled = match place {
+                Place::Kept(older) => self.replace(key, &older, Arc::clone(entry)),
+                Place::Reserved(reservation) => reservation.fill(Arc::clone(entry)),
+                Place::Taken => {
+                    self.pass_over(key);
+                    continue;
+                }
+            };
+            if filled != Err(RejectReason::Invalidated) {
+                return filled;
+            }
+        }
+        Err(RejectReason::Invalidated)
+    }
+
+    /// Takes another load's reservation away.
+    pub(super) fn pass_over(&self, key: &StoredKey<K>) {
+        drop(self.entries.remove(&key.probe()));
+    }
+
+    /// To be called before a write that changes the key by [`replace`](Self::replace).
+    pub(super) fn note_write(&self, key: &StoredKey<K>) {
+        self.writes.note(key.hash());
+    }
+
     /// Writes the key, whatever was there. `false` if the entry is too heavy to be kept; then nothing is there.
     pub(super) fn insert(&self, key: StoredKey<K>, entry: Arc<Entry<V, E>>) -> bool {
         if self.is_too_heavy(&entry) {
@@ -181,6 +243,7 @@ where
             return false;
         }
         let hash = key.hash();
+        self.writes.note(hash);
         let mut evicted = Evicted::default();
         self.entries.insert_with_lifecycle(key, entry, &mut evicted);
         self.count(&evicted, hash);
@@ -192,6 +255,7 @@ where
     where
         K: Borrow<Q>,
     {
+        self.writes.note(probe.hash());
         drop(self.entries.remove(probe));
     }
 
@@ -202,6 +266,7 @@ where
 
     /// Removes all entries and reservations.
     pub(super) fn clear(&self) {
+        self.writes.note_all();
         // One by one first: each is dropped when its shard is unlocked.
         self.entries.drain().for_each(drop);
         // Draining passes over reservations.
@@ -227,8 +292,15 @@ where
     /// For the key of this hash, where there is room for one.
     fn make_room(&self, hash: u64) {
         if self.is_single {
-            let others = self.entries.drain().filter(|(key, _)| key.hash() != hash).count();
-            self.evictions.fetch_add(others as u64, Ordering::Relaxed);
+            // Dropped when the store is unlocked.
+            let others = RefCell::new(Vec::new());
+            self.entries.retain(|key, entry| {
+                // Not the key's own: it was written meanwhile, and is newer than what is to fill it.
+                let is_own = key.hash() == hash;
+                others.borrow_mut().extend((!is_own).then(|| Arc::clone(entry)));
+                is_own
+            });
+            self.evictions.fetch_add(others.into_inner().len() as u64, Ordering::Relaxed);
         }
     }
 

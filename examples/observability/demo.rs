@@ -101,11 +101,11 @@ fn compare_profiles(exported: &str, stats: &CacheStats) -> Fallible<()> {
     ] {
         compare(exported, name, &[PROFILES], counted)?;
     }
-    for reason in StaleReason::ALL {
+    for &reason in StaleReason::ALL {
         let labels = [PROFILES, &format!("reason=\"{reason}\"")];
         compare(exported, "shardflight_cache_stale_reads_total", &labels, stats.stale_by(reason))?;
     }
-    for reason in RejectReason::ALL {
+    for &reason in RejectReason::ALL {
         let labels = [PROFILES, &format!("reason=\"{reason}\"")];
         compare(exported, "shardflight_cache_rejected_fills_total", &labels, stats.rejected_by(reason))?;
     }

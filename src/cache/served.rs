@@ -62,7 +62,7 @@ pub enum StaleReason {
 
 impl StaleReason {
     /// All reasons, in the order of their declaration.
-    pub const ALL: [Self; 4] = [Self::Revalidating, Self::LoadFailed, Self::BackingOff, Self::LoadSlow];
+    pub const ALL: &'static [Self] = &[Self::Revalidating, Self::LoadFailed, Self::BackingOff, Self::LoadSlow];
 
     /// A stable name, for logs and metrics.
     pub const fn as_str(self) -> &'static str {

@@ -75,7 +75,7 @@ pub enum RejectReason {
 
 impl RejectReason {
     /// All reasons, in the order of their declaration.
-    pub const ALL: [Self; 3] = [Self::Invalidated, Self::TooHeavy, Self::NoRoom];
+    pub const ALL: &'static [Self] = &[Self::Invalidated, Self::TooHeavy, Self::NoRoom];
 
     /// A stable name, for logs and metrics.
     pub const fn as_str(self) -> &'static str {

@@ -141,7 +141,7 @@ async fn a_panic_in_a_keys_drop_ends_in_the_cache() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_in_a_values_clone_is_its_readers_own_and_one_in_its_drop_nobodys() {
+async fn a_panic_in_a_values_clone_reaches_its_reader_and_one_in_its_drop_reaches_no_caller() {
     limited(async {
         let armed = Arc::new(AtomicBool::new(true));
         let cache: Cache<u64, Hostile, String> = Cache::builder().ttl(TTL).max_entries(32).build().unwrap();

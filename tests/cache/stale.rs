@@ -337,22 +337,6 @@ async fn what_was_invalidated_covers_no_failure() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_value_evicted_during_its_refresh_is_not_brought_back_after_an_invalidation() {
-    limited(async {
-        let (users, source, gate) = (users(|cache| cache.refresh_ahead(0.5)), Source::of(8), Gate::new());
-        users.insert("ada", 7).await;
-        advance(TTL / 2).await;
-        assert_eq!(users.get("ada", source.load_behind(&gate)).await, Ok(7));
-        settle().await;
-        users.invalidate("ada").await;
-        gate.open();
-        settle().await;
-        assert_eq!((source.loads.get(), users.stats().entries, users.peek("ada")), (1, 0, None));
-    })
-    .await;
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_closed_cache_says_so_rather_than_serve_what_expired() {
     limited(async {
         let cache = crate::support::Users::builder().ttl(TTL).stale_if_error(WINDOW).build().unwrap();

@@ -85,7 +85,7 @@ where
     }
 
     /// How many entries the cache keeps at most. It is divided among shards of at least 32 entries each, so it may begin to
-    /// throw out a little earlier. Takes the place of [`max_weight`](Self::max_weight).
+    /// evict a little earlier. Takes the place of [`max_weight`](Self::max_weight).
     ///
     /// # Default
     ///
@@ -155,7 +155,7 @@ where
     ///
     /// The distribution is that of `XFetch` (Vattani, Chierichetti and Lowenstein, *Optimal Probabilistic Cache Stampede
     /// Prevention*, VLDB 2015), drawn once per load and process and not at each read: here the readers of a process share a load
-    /// in any case. It costs a clock read per load, and hits nothing.
+    /// in any case. A load reads the clock once more; a hit costs the same.
     ///
     /// # Default
     ///

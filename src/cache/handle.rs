@@ -16,6 +16,8 @@ use crate::{error::TryJoinError, handle::Handle, unwind::Contained};
 
 /// A way into a [`Cache`](crate::cache::Cache), cheap to clone and to share.
 ///
+/// The futures of its methods borrow it: a spawned task needs a clone of its own.
+///
 /// It is as strong as the cache itself: entries and shards live for as long as either does.
 pub struct CacheHandle<K, V, E>
 where
@@ -73,6 +75,8 @@ where
     /// Concurrent calls for one key share a load, as [`Handle::join`] says; `load` is called if this read starts it. An error is
     /// shared by the callers of its load and not kept, unless [`negative_if`](crate::cache::CacheBuilder::negative_if) accepts
     /// it. The value is cloned in the caller's own task, outside of any lock.
+    ///
+    /// The future borrows the handle. To read in a spawned task, clone the handle first, and move the clone into the task.
     ///
     /// # Cancellation
     ///

@@ -46,9 +46,10 @@
 //!
 //! Errors are shared by the readers of their load and not kept, unless [`negative_if`](CacheBuilder::negative_if) accepts them.
 //!
-//! When the cache is full, entries that are used little are thrown out (S3-FIFO). Where entries in use fill a shard of it, a new key
-//! is kept when it is loaded for the second time. Expired entries take room until they are replaced or thrown out: there is no
-//! sweeper.
+//! When the cache is full, entries that are used little are evicted (S3-FIFO). Each shard of the cache has a part for entries in
+//! use, and one for new entries. A key that was evicted lately is loaded straight into the former, which can then fill the shard. Only
+//! then is a new key kept at its second load, if that comes soon, and not at its first. (For heavy entries, see
+//! [`max_weight`](CacheBuilder::max_weight).) Expired entries take room until they are replaced or evicted: there is no sweeper.
 //!
 //! # Expired values
 //!
@@ -91,9 +92,9 @@
 //! A hit hashes the key, takes a read lock on a shard of the store, reads the clock once, counts, and clones the value; it allocates
 //! nothing, and touches no shard of the coalescer. A `&str` for a `String` is converted on every call, but by
 //! [`get_by_ref`](CacheHandle::get_by_ref). A miss is a [`join`](crate::Handle::join) with four allocations more, or five from the
-//! first invalidation of a tag on. An invalidation is a removal and a [`forget`](crate::Handle::forget). One by tag is two atomic
-//! operations; tagged entries pay a look at a table per tag and hit. An entry takes 72 bytes, its value's `Arc` and its place in the
-//! store; 16 more and its tags if it has any, or a weight.
+//! first invalidation by tag on. An invalidation is a removal and a [`forget`](crate::Handle::forget). An invalidation by tag is two
+//! atomic operations and an allocation for the tag; the first one also allocates a table of 128 KiB, which the cache keeps. From then
+//! on, a hit of an entry with tags looks each of them up in the table.
 //!
 //! # User code
 //!

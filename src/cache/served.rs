@@ -56,7 +56,8 @@ pub enum StaleReason {
     /// [`error_backoff`](crate::cache::CacheBuilder::error_backoff).
     BackingOff,
     /// The load takes longer than [`soft_timeout`](crate::cache::CacheBuilder::soft_timeout) or than this reader
-    /// [waits](crate::cache::CacheHandle::with_max_wait), and goes on.
+    /// [waits](crate::cache::CacheHandle::with_max_wait). It goes on, unless it was the only reader's under
+    /// [`OnAbandon::Abort`](crate::OnAbandon::Abort) in a cache without a `soft_timeout`.
     LoadSlow,
 }
 

@@ -30,7 +30,7 @@ pub struct CacheStats {
     pub fail_safe: u64,
     /// Loaded values that were returned and not kept, for any [`RejectReason`].
     pub rejected_fills: u64,
-    /// Entries that were thrown out to make room.
+    /// Entries that were evicted to make room.
     pub evictions: u64,
     /// Entries, expired ones included.
     pub entries: usize,
@@ -64,7 +64,7 @@ impl CacheStats {
 #[non_exhaustive]
 pub enum RejectReason {
     /// After its load had begun, its key or one of its tags was invalidated, its key was written, or the entry that it was to replace
-    /// was thrown out.
+    /// was evicted.
     Invalidated,
     /// It is heavier than [`max_entry_weight`](crate::cache::CacheHandle::max_entry_weight).
     TooHeavy,

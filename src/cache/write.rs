@@ -45,7 +45,12 @@ where
     /// [`invalidate`](Self::invalidate) for all that was kept under this tag. Loads under way are not detached: a load whose fill
     /// turns out to have the tag is not kept, and readers that joined it after this was called load again.
     ///
-    /// Two tags in some 16,000 share a slot of a table, and are invalidated together. Storage doesn't grow with tags.
+    /// A cache's first invalidation by tag allocates a table of 128 KiB, which is kept for as long as the cache is. It has 16,384
+    /// slots, whatever the number of tags: two tags that happen to share a slot are invalidated together.
+    ///
+    /// # Cancellation
+    ///
+    /// Takes effect with the first poll.
     pub fn invalidate_tag(&self, tag: &str) -> impl Future<Output = ()> + Send {
         let tag: Box<str> = tag.into();
         async move { self.state().tags.invalidate(&tag) }
@@ -64,9 +69,9 @@ where
 
     /// Ends the key's freshness, and keeps its value for loads that fail or are slow: for the longer of the windows of
     /// [`stale_if_error`](crate::cache::CacheBuilder::stale_if_error) and
-    /// [`stale_while_revalidate`](crate::cache::CacheBuilder::stale_while_revalidate), which count from now. The next read loads; a
-    /// load that is under way is detached and not kept. So it isn't for writes that readers must see: see
-    /// [`invalidate`](Self::invalidate).
+    /// [`stale_while_revalidate`](crate::cache::CacheBuilder::stale_while_revalidate), which count from now, or from its expiry if it
+    /// had expired already. The next read loads; a load that is under way is detached and not kept. So it isn't for writes that
+    /// readers must see: see [`invalidate`](Self::invalidate).
     ///
     /// # Cancellation
     ///

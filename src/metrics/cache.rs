@@ -39,7 +39,7 @@ static COUNTERS: [CounterSpec<CacheStats>; 16] = [
         "Reads that got an expired value because a load failed, was slow or was put off.",
         |stats| stats.fail_safe,
     ),
-    counter("shardflight_cache_evictions_total", "Entries that were thrown out to make room.", |stats| stats.evictions),
+    counter("shardflight_cache_evictions_total", "Entries that were evicted to make room.", |stats| stats.evictions),
     stale_reads(StaleReason::Revalidating, |stats| stats.stale_by(StaleReason::Revalidating)),
     stale_reads(StaleReason::LoadFailed, |stats| stats.stale_by(StaleReason::LoadFailed)),
     stale_reads(StaleReason::BackingOff, |stats| stats.stale_by(StaleReason::BackingOff)),

@@ -135,7 +135,7 @@ async fn evictions_and_fills_without_room_are_exported() {
         for key in 0..100_u32 {
             users.get_with(key, fill(1)).await.unwrap();
         }
-        // Nothing of its key was thrown out lately, so it isn't let in; the next time it is.
+        // Nothing of its key was evicted lately, so it isn't let in; the next time it is.
         users.get_with(200_u32, fill(40)).await.unwrap();
         assert_eq!((users.stats().rejected_by(RejectReason::NoRoom), users.stats().rejected_fills), (1, 1));
         users.get_with(200_u32, fill(40)).await.unwrap();

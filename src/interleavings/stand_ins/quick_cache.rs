@@ -88,6 +88,11 @@ where
         }
     }
 
+    pub(crate) fn retain(&self, is_kept: impl Fn(&K, &V) -> bool) {
+        point();
+        self.0.retain(is_kept);
+    }
+
     pub(crate) fn drain(&self) -> impl Iterator<Item = (K, V)> + '_ {
         let mut drain = self.0.drain();
         std::iter::from_fn(move || {

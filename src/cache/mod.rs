@@ -61,9 +61,9 @@
 //!
 //! All are off by default, and all windows count from the expiry. [`refresh_ahead`](CacheBuilder::refresh_ahead) loads in the
 //! background before the expiry, and [`refresh_ahead_xfetch`](CacheBuilder::refresh_ahead_xfetch) at a moment that differs from process
-//! to process. Of a key there is one load at a time, in the background or not, and misses join it. A background load
-//! goes on when all readers have left, under every [`OnAbandon`](crate::OnAbandon). [`lookup`](CacheHandle::lookup) tells a reader what
-//! it got.
+//! to process. Of a key that is [coalesced](crate::Builder::rollout) there is one load at a time, in the background or not, and misses
+//! join it. A background load goes on when all readers have left, under every [`OnAbandon`](crate::OnAbandon).
+//! [`lookup`](CacheHandle::lookup) tells a reader what it got.
 //!
 //! ```
 //! use shardflight::cache::{Cache, Lookup, StaleReason};

@@ -226,10 +226,6 @@ impl<V, E> SlowMark<V, E> {
         }
         Self(entry)
     }
-
-    pub(super) fn entry(&self) -> &Entry<V, E> {
-        &self.0
-    }
 }
 
 impl<V, E> Drop for SlowMark<V, E> {

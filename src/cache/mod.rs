@@ -93,7 +93,7 @@
 //! nothing, and touches no shard of the coalescer. A `&str` for a `String` is converted on every call, but by
 //! [`get_by_ref`](CacheHandle::get_by_ref). A miss is a [`join`](crate::Handle::join) with four allocations more, or five from the
 //! first invalidation by tag on. An invalidation is a removal and a [`forget`](crate::Handle::forget). An invalidation by tag is two
-//! atomic operations and an allocation for the tag; the first one also allocates a table of 128 KiB, which the cache keeps. From then
+//! atomic operations; the first one allocates a table of 128 KiB, which the cache keeps. From then
 //! on, a hit of an entry with tags looks each of them up in the table.
 //!
 //! # User code

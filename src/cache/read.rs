@@ -21,6 +21,7 @@ use super::{
     limit::within,
     load::{Load, LoadResult, Loader, Outcome, Reason, Source},
     served::StaleReason,
+    state::CacheState,
     store::StoredKey,
     trace,
 };
@@ -212,20 +213,8 @@ where
         let state = Arc::clone(self.state());
         let join = self.join(key, Loader::once(load), Reason::Refresh(Arc::clone(claim.entry())));
         state.counters.refreshes.up();
-        let runtime = state.runtime.clone();
-        drop(runtime.spawn(async move {
-            let mut join = pin!(join);
-            let joined = within(state.config.passed_over_after, join.as_mut()).await;
-            // Of an error that the loader returned, the load has told.
-            if joined.as_ref().map_or(true, is_failure) {
-                state.note_failure(claim.entry(), state.clock.now());
-            }
-            if joined.is_err() {
-                // Its flight may never end, and reads are to load again.
-                drop(claim);
-                let _ = join.await;
-            }
-        }));
+        let (runtime, entry) = (state.runtime.clone(), Arc::clone(claim.entry()));
+        drop(runtime.spawn(async move { drop(wait_holding(claim, &entry, pin!(join), &state).await) }));
     }
 
     /// What a join ends with, or the expired entry if that takes longer than the soft timeout.
@@ -265,18 +254,10 @@ where
                 return;
             }
             // Before the reader is told: the next one doesn't wait for this load.
-            let mark = SlowMark::on(entry);
+            let mark = SlowMark::on(Arc::clone(&entry));
             let _ = slow.send(());
             trace::load_slow(state.config.name());
-            let joined = within(state.config.passed_over_after, &mut join).await;
-            if joined.as_ref().map_or(true, is_failure) {
-                state.note_failure(mark.entry(), state.clock.now());
-            }
-            drop(mark);
-            let _ = sender.send(match joined {
-                Ok(joined) => joined,
-                Err(_) => join.await,
-            });
+            let _ = sender.send(wait_holding(mark, &entry, join.as_mut(), &state).await);
         }));
         SoftJoin { is_slow, joined: answer }
     }
@@ -291,8 +272,27 @@ async fn at_once<T>(join: &mut (impl Future<Output = T> + Unpin)) -> Option<T> {
     }
 }
 
-fn is_failure<V, E>(joined: &Joined<V, E>) -> bool {
-    joined.as_ref().is_err_and(is_load_failure)
+/// Waits for the load of an entry's key, and holds on to what keeps other reads from loading it: until new joins pass over its
+/// flight, which may never end.
+async fn wait_holding<K, V, E, G>(
+    guard: G,
+    entry: &Entry<V, E>,
+    mut join: Pin<&mut impl Future<Output = Joined<V, E>>>,
+    state: &CacheState<K, V, E>,
+) -> Joined<V, E>
+where
+    K: Clone + Eq + Hash,
+{
+    let joined = within(state.config.passed_over_after, join.as_mut()).await;
+    // Of an error that the loader returned, the load has told.
+    if joined.as_ref().map_or(true, |joined| joined.as_ref().is_err_and(is_load_failure)) {
+        state.note_failure(entry, state.clock.now());
+    }
+    drop(guard);
+    match joined {
+        Ok(joined) => joined,
+        Err(_) => join.await,
+    }
 }
 
 /// Whether the load failed, rather than the caller's use of the cache: then an expired value is the better answer.

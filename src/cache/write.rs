@@ -51,9 +51,12 @@ where
     /// # Cancellation
     ///
     /// Takes effect with the first poll.
-    pub fn invalidate_tag(&self, tag: &str) -> impl Future<Output = ()> + Send {
-        let tag: Box<str> = tag.into();
-        async move { self.state().tags.invalidate(&tag) }
+    #[expect(
+        clippy::unused_async,
+        reason = "it is awaited as all invalidations are, and does nothing before its first poll"
+    )]
+    pub async fn invalidate_tag(&self, tag: &str) {
+        self.state().tags.invalidate(tag);
     }
 
     /// [`invalidate`](Self::invalidate) for all keys.

@@ -66,7 +66,7 @@ async fn a_kept_error_is_removed() {
         users.expire("ada").await;
         assert_eq!(users.stats().entries, 0);
         assert_eq!(users.get("ada", source.load()).await, Ok(8));
-        users.expire("nobody").await;
+        users.expire("absent").await;
         assert_eq!(users.stats().entries, 1);
     })
     .await;

@@ -195,7 +195,7 @@ impl Arm for Naive {
     }
 }
 
-/// What the two tests above are worth.
+/// What the tests above are worth.
 #[test]
 fn a_cache_beside_the_coalescer_returns_what_was_invalidated() {
     let old = run(async || Naive { kept: Arc::default(), flights: Coalescer::new().handle() });

@@ -201,14 +201,19 @@ where
         is_latest: bool,
         entry: &Arc<Entry<V, E>>,
     ) -> Filled {
+        let has_changed = || self.writes.has_changed(key.hash(), by);
+        if !is_latest && !has_changed() {
+            return Ok(());
+        }
         for _ in 0..TRIES {
-            let place = self.place(key);
-            // Only now is it certain: a write that isn't noted yet takes away what was found.
-            if self.writes.has_changed(key.hash(), by) {
+            // Nearly always it was a write.
+            if has_changed() {
                 break;
             }
-            if !is_latest {
-                return Ok(());
+            let place = self.place(key);
+            // Only now is it certain: a write that isn't noted yet takes away what was found.
+            if has_changed() {
+                break;
             }
             let filled = match place {
                 Place::Kept(older) => self.replace(key, &older, Arc::clone(entry)),

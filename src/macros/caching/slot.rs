@@ -14,7 +14,7 @@ use crate::{
 pub(in super::super) trait AnyCache: Send + Sync {
     fn stats(&self) -> CacheStats;
     fn invalidate_all(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
-    fn invalidate_tag(&self, tag: &str) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+    fn invalidate_tag<'a>(&'a self, tag: &'a str) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 }
 
 impl<K, V, E> AnyCache for CacheHandle<K, V, E>
@@ -31,9 +31,8 @@ where
         Box::pin(CacheHandle::invalidate_all(self))
     }
 
-    fn invalidate_tag(&self, tag: &str) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        let tag = tag.to_owned();
-        Box::pin(async move { CacheHandle::invalidate_tag(self, &tag).await })
+    fn invalidate_tag<'a>(&'a self, tag: &'a str) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        Box::pin(CacheHandle::invalidate_tag(self, tag))
     }
 }
 

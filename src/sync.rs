@@ -6,6 +6,8 @@
 //! the tests in `src/interleavings/` run the very same engine through many orders of these steps. Types that only one task
 //! at a time can reach aren't in here.
 
+use std::pin::Pin;
+
 #[cfg(not(shardflight_shuttle))]
 mod real {
     use std::{sync::mpsc, thread, time::Instant};
@@ -114,9 +116,16 @@ mod real {
 
     /// Runs `action`, which may block, on a new thread.
     pub(crate) fn run_on_its_own_thread(action: impl FnOnce() + Send + 'static) {
+        let action: Box<dyn FnOnce() + Send> = Box::new(action);
         // Where no thread is to be had, the action is dropped with the error, here.
         drop(thread::Builder::new().name("shardflight".to_owned()).spawn(action));
     }
+}
+
+/// What is spawned too rarely for an allocation to matter, as one type for all: of each type of task that it is given, Tokio
+/// has some five hundred functions to compile.
+pub(crate) fn boxed_task(task: impl Future<Output = ()> + Send + 'static) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(task)
 }
 
 #[cfg(shardflight_shuttle)]

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     error::{JoinError, JoinErrorKind, TryJoinError},
-    sync::oneshot,
+    sync::{boxed_task, oneshot},
     unwind::{Contained, catch},
 };
 
@@ -107,9 +107,9 @@ where
                     Some(joined) => joined,
                     None => {
                         let (sender, joined) = oneshot::async_channel();
-                        drop(state.runtime.spawn(async move {
+                        drop(state.runtime.spawn(boxed_task(async move {
                             let _ = sender.send(join.await);
-                        }));
+                        })));
                         joined.await.unwrap_or(Err(JoinError::Aborted))
                     }
                 };
@@ -214,7 +214,8 @@ where
         let join = self.join(key, Loader::once(load), Reason::Refresh(Arc::clone(claim.entry())));
         state.counters.refreshes.up();
         let (runtime, entry) = (state.runtime.clone(), Arc::clone(claim.entry()));
-        drop(runtime.spawn(async move { drop(wait_holding(claim, &entry, pin!(join), &state).await) }));
+        let waiting = async move { drop(wait_holding(claim, &entry, pin!(join), &state).await) };
+        drop(runtime.spawn(boxed_task(waiting)));
     }
 
     /// What a join ends with, or the expired entry if that takes longer than the soft timeout.
@@ -248,7 +249,7 @@ where
         let state = Arc::clone(self.state());
         let ((slow, is_slow), (sender, answer)) = (oneshot::async_channel(), oneshot::async_channel());
         let runtime = state.runtime.clone();
-        drop(runtime.spawn(async move {
+        drop(runtime.spawn(boxed_task(async move {
             if let Ok(joined) = within(Some(limit), &mut join).await {
                 let _ = sender.send(joined);
                 return;
@@ -258,7 +259,7 @@ where
             let _ = slow.send(());
             trace::load_slow(state.config.name());
             let _ = sender.send(wait_holding(mark, &entry, join.as_mut(), &state).await);
-        }));
+        })));
         SoftJoin { is_slow, joined: answer }
     }
 }

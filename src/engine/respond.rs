@@ -21,7 +21,7 @@ use super::{
 use crate::{
     error::JoinError,
     shard::{Cut, Ended, Flight, FlightId, Present, Report},
-    sync::{bound, is_inside, now, off_the_workers, run_on_its_own_thread},
+    sync::{bound, boxed_task, is_inside, now, off_the_workers, run_on_its_own_thread},
     trace,
     unwind::{contain, drop_contained},
 };
@@ -175,7 +175,8 @@ impl<K: Key, V: Value> Tasks<K, V> {
         let engine = Arc::clone(&self.engine);
         if engine.many_workers && !self.is_empty() && is_inside(&engine.runtime) {
             let passed_on = PassedOn(Some(self));
-            off_the_workers(move || drop(engine.runtime.spawn(async move { drop(passed_on.take()) })));
+            let task = boxed_task(async move { drop(passed_on.take()) });
+            off_the_workers(move || drop(engine.runtime.spawn(task)));
         }
     }
 }
@@ -208,20 +209,20 @@ impl<K: Key, V: Value> Drop for Tasks<K, V> {
             contain(|| self.engine.begin_later(&record, work.park(&record)));
         }
         for responding in self.responding.drain(..) {
-            drop(runtime.spawn(responding));
+            drop(runtime.spawn(boxed_task(responding)));
         }
         for deferred in self.deferred.drain(..) {
-            drop(runtime.spawn(async move { drop(deferred) }));
+            drop(runtime.spawn(boxed_task(async move { drop(deferred) })));
         }
         for shard in self.calls.drain(..) {
             self.engine.call_actor(shard);
         }
         if !self.discards.is_empty() || !self.reports.is_empty() {
             let (discards, reports) = (mem::take(&mut self.discards), mem::take(&mut self.reports));
-            drop(runtime.spawn(async move {
+            drop(runtime.spawn(boxed_task(async move {
                 reports.iter().for_each(trace::report);
                 discards.into_iter().for_each(Discard::run);
-            }));
+            })));
         }
     }
 }

@@ -244,7 +244,7 @@ async fn a_waker_that_comes_too_late_by_the_queue_is_woken() {
 async fn work_that_its_leader_polls_is_needed_from_the_moment_a_second_caller_shares_it() {
     let flight = lead(&engine(), 1).0;
     let record = Record::<u8>::new(flight, Begins::AtOnce);
-    let work = || ParkedWork::Async(AsyncWork::<_, ByClone>::new(|| async { 7 }).into_boxed(None));
+    let work = || ParkedWork::Async(AsyncWork::<_, ByClone>::new(|| async { 7 }).into_boxed());
     assert!(record.park(work()).is_none());
     assert!(record.unpark().is_some());
     // While it is being polled.

@@ -53,7 +53,7 @@ where
             self.router.count_bypass(place);
             drop_contained(key);
             watch.into_iter().for_each(|watch| watch.bypass());
-            self.stage = Stage::Bypassing { work: Some(work.into_boxed(None)), timeout };
+            self.stage = Stage::Bypassing { work: Some(work.into_boxed()), timeout };
             return self.poll_bypassed(cx);
         }
         let watch = watch.cloned();

@@ -21,26 +21,19 @@ use crate::{
     unwind::{Contained, catch, contain, drop_contained},
 };
 
-/// Has work run as a task of its own, in its flight's span.
+/// Has work run as a task of its own.
 pub(crate) fn launch<K: Key, V: Value>(
     work: impl Future<Output = Ending<V>> + Send + 'static,
-    span: Option<FlightSpan>,
     completer: Completer<K, V>,
     runtime: &Runtime,
 ) {
-    match span {
-        None => drop(runtime.spawn(Execution::new(completer, work))),
-        Some(span) => drop(runtime.spawn(Execution::new(completer, Spanned::new(work, span)))),
-    }
+    drop(runtime.spawn(Execution::new(completer, work)));
 }
 
-/// Work that is in no task, yet or at all.
-pub(crate) fn boxed<V: Value>(
-    work: impl Future<Output = Ending<V>> + Send + 'static,
-    span: Option<FlightSpan>,
-) -> BoxedFuture<V> {
+/// Work that runs in its flight's span, if there is one.
+pub(crate) fn in_span<V: Value>(work: BoxedFuture<V>, span: Option<FlightSpan>) -> BoxedFuture<V> {
     match span {
-        None => Box::pin(work),
+        None => work,
         Some(span) => Box::pin(Spanned::new(work, span)),
     }
 }
@@ -95,7 +88,7 @@ impl<K: Key, V: Value> Launch<K, V> for ParkedWork<V> {
     fn launch(self: Box<Self>, completer: Completer<K, V>) {
         let engine = Arc::clone(completer.engine());
         match *self {
-            Self::Async(work) => launch(work, None, completer, &engine.runtime),
+            Self::Async(work) => launch(work, completer, &engine.runtime),
             Self::Blocking(work) => launch_blocking(work, None, completer, &engine.runtime),
         }
     }

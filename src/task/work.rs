@@ -52,18 +52,14 @@ impl<F, C> AsyncWork<F, C> {
     }
 
     /// As it is moved about between its polls.
-    pub(crate) fn into_boxed<V, Fut>(self, span: Option<FlightSpan>) -> BoxedFuture<V>
+    pub(crate) fn into_boxed<V, Fut>(self) -> BoxedFuture<V>
     where
         V: Value,
         C: JoinKind<V>,
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = V> + Send + 'static,
     {
-        if size_of::<Fut>() > LARGE {
-            execution::boxed(self.into_boxing_future(), span)
-        } else {
-            boxed_at_once(self, span)
-        }
+        if size_of::<Fut>() > LARGE { Box::pin(self.into_boxing_future()) } else { boxed_at_once(self) }
     }
 
     pub(crate) fn into_future<Fut>(self) -> WorkFuture<C, F, Fut>
@@ -86,43 +82,41 @@ where
     const TAKES: Takes<V> = C::TAKES;
 
     fn launch<K: Key>(self, span: Option<FlightSpan>, completer: Completer<K, V>, runtime: &Runtime) {
-        if size_of::<Fut>() > LARGE {
-            execution::launch(self.into_boxing_future(), span, completer, runtime);
+        // A type of task is some five hundred functions of Tokio's to compile. So each kind of work has one at most, and
+        // what is boxed or traced shares those of its value's type.
+        if span.is_some() || size_of::<Fut>() > LARGE {
+            execution::launch(execution::in_span(self.into_boxed(), span), completer, runtime);
         } else {
-            launch_unboxed(self, span, completer, runtime);
+            launch_unboxed(self, completer, runtime);
         }
     }
 
     fn park(self, span: Option<FlightSpan>) -> ParkedWork<V> {
-        ParkedWork::Async(self.into_boxed(span))
+        ParkedWork::Async(execution::in_span(self.into_boxed(), span))
     }
 }
 
 // In functions of their own: unoptimised, a frame has room for what is in branches not taken.
 
-fn launch_unboxed<K, V, F, C, Fut>(
-    work: AsyncWork<F, C>,
-    span: Option<FlightSpan>,
-    completer: Completer<K, V>,
-    runtime: &Runtime,
-) where
+fn launch_unboxed<K, V, F, C, Fut>(work: AsyncWork<F, C>, completer: Completer<K, V>, runtime: &Runtime)
+where
     K: Key,
     V: Value,
     C: JoinKind<V>,
     F: FnOnce() -> Fut + Send + 'static,
     Fut: Future<Output = V> + Send + 'static,
 {
-    execution::launch(work.into_future(), span, completer, runtime);
+    execution::launch(work.into_future(), completer, runtime);
 }
 
-fn boxed_at_once<V, F, C, Fut>(work: AsyncWork<F, C>, span: Option<FlightSpan>) -> BoxedFuture<V>
+fn boxed_at_once<V, F, C, Fut>(work: AsyncWork<F, C>) -> BoxedFuture<V>
 where
     V: Value,
     C: JoinKind<V>,
     F: FnOnce() -> Fut + Send + 'static,
     Fut: Future<Output = V> + Send + 'static,
 {
-    execution::boxed(work.into_future(), span)
+    Box::pin(work.into_future())
 }
 
 /// A future of more bytes is moved into a box of its own when its closure has made it. Inside of its task's future it would

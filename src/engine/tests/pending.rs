@@ -34,7 +34,7 @@ fn work(gone: &Arc<AtomicUsize>) -> ParkedWork<u8> {
         let _held = held;
         7
     };
-    ParkedWork::Async(AsyncWork::<_, ByClone>::new(work).into_boxed(None))
+    ParkedWork::Async(AsyncWork::<_, ByClone>::new(work).into_boxed())
 }
 
 fn end(engine: &Arc<Numbers>, record: &Arc<Record<u8>>) {

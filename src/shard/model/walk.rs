@@ -103,7 +103,13 @@ impl Trial<'_> {
         };
         let ends = |chosen: &&Move| matches!(**chosen, Move::End(_, Completion::Value, Way::Direct) | Move::Resume(_));
         let parks = |chosen: &&Move| matches!(**chosen, Move::Park(_));
-        let next = moves.iter().find(brings_on).or_else(|| moves.iter().find(ends));
+        // Work inside it may wait for it to be gone, and would be parked and resumed for ever.
+        let drops = |chosen: &&Move| match **chosen {
+            Move::Park(flight) => matches!(self.flights[flight].work, Work::Polled { aborted: true, .. }),
+            _ => false,
+        };
+        let next = moves.iter().find(brings_on).or_else(|| moves.iter().find(drops));
+        let next = next.or_else(|| moves.iter().find(ends));
         // Work that was aborted while it waits for its own joins; then that which waits for others, which would be parked
         // and resumed for ever if it came earlier.
         let aborted = |chosen: &&Move| match **chosen {

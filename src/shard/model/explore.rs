@@ -2,7 +2,13 @@
 //!
 //! `cargo test --release --lib every_reachable_state -- --nocapture` prints how many there are.
 
-use std::{collections::HashSet, time::Instant};
+use std::{
+    collections::HashSet,
+    num::NonZero,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+    time::Instant,
+};
 
 use super::{Move, OnAbandon::Abort, OnExpiry::Detach, Setting, Trial};
 
@@ -45,18 +51,32 @@ fn explore(setting: &Setting) -> Explored {
     explored
 }
 
-fn explore_all(settings: &[Setting]) -> usize {
+/// Worlds beside each other share nothing but the machine's memory.
+fn explore_all(settings: &[Setting], threads: usize) -> usize {
     println!("{:<44} {:>10} {:>11} {:>8} {:>7}", "world", "states", "steps", "deepest", "s");
-    let mut total = 0;
-    for setting in settings {
-        let begun = Instant::now();
-        let Explored { states, steps, deepest } = explore(setting);
-        let seconds = begun.elapsed().as_secs_f64();
-        println!("{:<44} {states:>10} {steps:>11} {deepest:>8} {seconds:>7.1}", setting.name);
-        total += states;
-    }
+    let (next, total) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let explore_next = || {
+        while let Some(setting) = settings.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let begun = Instant::now();
+            let Explored { states, steps, deepest } = explore(setting);
+            let seconds = begun.elapsed().as_secs_f64();
+            println!("{:<44} {states:>10} {steps:>11} {deepest:>8} {seconds:>7.1}", setting.name);
+            total.fetch_add(states, Ordering::Relaxed);
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(explore_next);
+        }
+        explore_next();
+    });
+    let total = total.into_inner();
     println!("{:<44} {total:>10}", "in all");
     total
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 /// Small enough for every test run.
@@ -160,17 +180,17 @@ fn vast_worlds() -> Vec<Setting> {
 
 #[test]
 fn every_reachable_state_of_small_worlds_is_lawful() {
-    assert!(explore_all(&worlds()) > 50_000);
+    assert!(explore_all(&worlds(), cores()) > 50_000);
 }
 
 #[test]
 #[cfg_attr(debug_assertions, ignore = "takes a minute in a release build, and many in a debug one")]
 fn every_reachable_state_of_wider_worlds_is_lawful() {
-    assert!(explore_all(&wide_worlds()) > 5_000_000);
+    assert!(explore_all(&wide_worlds(), cores()) > 5_000_000);
 }
 
 #[test]
 #[ignore = "takes minutes and gigabytes"]
 fn every_reachable_state_of_vast_worlds_is_lawful() {
-    assert!(explore_all(&vast_worlds()) > 10_000_000);
+    assert!(explore_all(&vast_worlds(), 1) > 10_000_000);
 }

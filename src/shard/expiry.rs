@@ -16,8 +16,11 @@ impl<T: Types> Shard<T> {
     pub(crate) fn tick(&mut self, now: Instant, effects: &mut Vec<Effect<T>>) -> Option<Instant> {
         self.expire(now, effects);
         self.next_expiry = self.next_time();
-        self.alarm = self.next_expiry;
-        self.next_expiry
+        // An alarm that was asked for stays, though its flight may be over: the actor often looks only then, and would be called
+        // anew by the next flight, and the next.
+        let asked_for = self.alarm.filter(|&alarm| alarm > now);
+        self.alarm = [asked_for, self.next_expiry].into_iter().flatten().min();
+        self.alarm
     }
 
     /// Ends or detaches flights whose time is up (G11). Whichever turn comes first does it, so a flight never waits for

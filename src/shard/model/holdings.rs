@@ -1,5 +1,7 @@
 //! What the shard must hold after every step, and what when it has come to rest.
 
+use std::time::Instant;
+
 use super::{
     Caller, Counts, Flight, Judgement, OnAbandon, Place, Sent, Stage, Trial, Waiter, Work, at, events::Events,
 };
@@ -214,14 +216,16 @@ impl Trial<'_> {
         Ok(())
     }
 
-    /// The actor looks again at the next deadline, neither before nor later.
-    pub(super) fn judge_look(&mut self, events: &Events) -> Judgement {
+    /// The actor looks again at the next deadline, not later; and before it only at a moment that was asked for earlier.
+    pub(super) fn judge_look(&mut self, events: &Events, asked_for: Option<Instant>) -> Judgement {
         self.judge_expiry(events)?;
         let unexpired =
             self.mapped().map(|flight| &self.flights[flight]).filter(|flight| flight.has_begun() && !flight.expired);
         let deadline = unexpired.filter_map(Flight::due).min().map(at);
         let graces = self.flights.iter().filter(|flight| flight.kept).filter_map(|flight| flight.grace);
-        let next = [deadline, graces.map(|began| at(began + self.setting.grace)).min()].into_iter().flatten().min();
+        let grace = graces.map(|began| at(began + self.setting.grace)).min();
+        let asked_for = asked_for.filter(|&moment| moment > at(self.now));
+        let next = [deadline, grace, asked_for].into_iter().flatten().min();
         holds!(self.alarm == next, "G11: the actor looks again at {:?}, not at {next:?}", self.alarm);
         Ok(())
     }

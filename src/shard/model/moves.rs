@@ -82,9 +82,10 @@ impl Trial<'_> {
                 // Before the turn, as what the turn calls for comes after it.
                 self.called = false;
                 self.alarm = None;
+                let asked_for = self.shard.alarm;
                 let (next, events) = self.turn(Shard::tick)?;
                 self.alarm = next;
-                self.judge_look(&events)
+                self.judge_look(&events, asked_for)
             }
             Move::Drain => {
                 self.draining = true;

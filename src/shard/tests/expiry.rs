@@ -151,6 +151,11 @@ fn an_alarm_is_asked_for_once_until_it_has_rung() {
     assert_eq!(bench.seen(), []);
     bench.complete(flight(7, 2), Completion::Value);
     bench.complete(flight(8, 3), Completion::Value);
+    assert_eq!(bench.tick(), Some(bench.now + LIMIT), "the actor looked too late for the flights, and leaves it set");
+    bench.join(8);
+    assert_eq!(bench.seen(), []);
+    bench.complete(flight(8, 4), Completion::Value);
+    bench.now += LIMIT;
     assert_eq!(bench.tick(), None, "there is nothing to wait for");
     bench.join(7);
     assert_eq!(bench.seen(), [Alarm]);

@@ -266,6 +266,8 @@ mod join;
 pub mod metrics;
 mod observer;
 mod queue;
+#[cfg(feature = "redis")]
+pub mod redis;
 mod report;
 mod rollout;
 mod router;

@@ -1,0 +1,46 @@
+//! One execution for all replicas: flights that are shared across processes, over Redis or Valkey.
+
+mod breaker;
+mod builder;
+mod cluster;
+mod codec;
+mod config;
+mod counters;
+mod drive;
+mod envelope;
+mod errand;
+mod error;
+mod fail_open;
+mod fence;
+mod fresh;
+mod handle;
+mod heartbeat;
+mod key;
+mod lease;
+mod link;
+mod mailboxes;
+mod node;
+mod operations;
+mod scripts;
+mod server;
+mod stats;
+mod trace;
+mod within;
+mod work;
+
+#[cfg(feature = "postcard")]
+pub use self::codec::Postcard;
+pub use self::{
+    builder::ClusterBuilder,
+    cluster::Cluster,
+    codec::{Codec, CodecError, Json},
+    config::OnUnavailable,
+    error::ClusterBuildError,
+    fail_open::FailOpen,
+    fence::Fence,
+    handle::ClusterHandle,
+    key::{ClusterKey, KeyBytes},
+    server::Server,
+    stats::ClusterStats,
+    work::{BoxedWork, ClusterWork},
+};

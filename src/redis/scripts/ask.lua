@@ -1,0 +1,20 @@
+-- KEYS: the lease, and the result that the asker waits for, if any.
+-- ARGV: the asker, the channel and the number that it is told by, the lease's time in ms, the least token.
+if KEYS[2] then
+  local result = redis.call('GET', KEYS[2])
+  if result then return {2, result} end
+end
+local lease = redis.call('HGET', KEYS[1], 'id')
+if lease then
+  redis.call('HSET', KEYS[1], ARGV[2], '')
+  return {0, lease, redis.call('PTTL', KEYS[1])}
+end
+local time = redis.call('TIME')
+local token = time[1] * 1000000 + time[2]
+local least = tonumber(ARGV[4])
+if token < least then token = least end
+-- Not by tostring, which would give 1.7e+15.
+lease = string.format('%.0f', token) .. ':' .. ARGV[1]
+redis.call('HSET', KEYS[1], 'id', lease)
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return {1, lease}

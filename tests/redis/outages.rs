@@ -1,0 +1,225 @@
+//! Redis away, silent, restarted, emptied, and connections cut.
+
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use shardflight::redis::{Cluster, FailOpen, OnUnavailable};
+
+use crate::{
+    server::{Server, free_port, is_missing},
+    support::{Count, Gate, LEASE, at_once, behind, builder, coalescer, limited, node, node_of, until, until_followed},
+};
+
+const OP: Duration = Duration::from_millis(100);
+
+#[tokio::test]
+async fn a_server_that_is_not_there_costs_an_op_timeout_and_then_nothing() {
+    limited(async {
+        let url = format!("redis://127.0.0.1:{}", free_port());
+        let began = Instant::now();
+        let cluster = Cluster::builder(url).namespace("tests").op_timeout(OP).build().unwrap();
+        let node = coalescer().across(cluster);
+        assert!(began.elapsed() < OP, "building doesn't wait for Redis");
+        let runs = Count::default();
+        let mut slowest = Duration::ZERO;
+        while !node.cluster().stats().is_open {
+            let asked = Instant::now();
+            assert_eq!(node.join("key", at_once(&runs, "own")).await.unwrap(), "own");
+            slowest = slowest.max(asked.elapsed());
+        }
+        assert!(slowest < OP * 5, "{slowest:?}");
+        let failed = node.cluster().stats();
+        assert!(failed.openings == 1 && failed.fail_opens() <= 5 && failed.fail_opens() as usize == runs.get());
+
+        let asked = Instant::now();
+        for _ in 0..1000 {
+            node.join("key", at_once(&runs, "own")).await.unwrap();
+        }
+        assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+        let stats = node.cluster().stats();
+        assert_eq!(stats.fail_opens_by(FailOpen::Open) - failed.fail_opens_by(FailOpen::Open), 1000);
+        assert_eq!(stats.round_trips, failed.round_trips);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn work_is_refused_if_it_may_not_run_without_a_lease() {
+    limited(async {
+        let url = format!("redis://127.0.0.1:{}", free_port());
+        let options = Cluster::builder(url).namespace("tests").op_timeout(OP).on_unavailable(OnUnavailable::Fail);
+        let node = coalescer().across(options.build().unwrap());
+        let runs = Count::default();
+        for _ in 0..8 {
+            let error = node.join("key", at_once(&runs, "own")).await.unwrap_err();
+            let reason = FailOpen::refused(&error).expect("it was refused");
+            assert!(matches!(reason, FailOpen::Timeout | FailOpen::Open), "{reason}");
+        }
+        assert_eq!(runs.get(), 0);
+        assert_eq!(node.cluster().stats().refusals, 8);
+        assert_eq!(node.cluster().stats().fail_opens(), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_silent_server_costs_an_op_timeout_and_is_found_again() {
+    if is_missing() {
+        return;
+    }
+    limited(async {
+        let server = Server::start();
+        let node = node_of(builder(&server).op_timeout(OP));
+        let runs = Count::default();
+        node.join("key", at_once(&runs, "led")).await.unwrap();
+        assert_eq!(node.cluster().stats().led, 1);
+        server.pause();
+        let mut calls = 0;
+        while !node.cluster().stats().is_open {
+            let asked = Instant::now();
+            node.join("key", at_once(&runs, "alone")).await.unwrap();
+            assert!(asked.elapsed() < OP * 5, "{:?}", asked.elapsed());
+            calls += 1;
+        }
+        assert!(calls <= 5, "{calls}");
+        let asked = Instant::now();
+        for _ in 0..1000 {
+            node.join("key", at_once(&runs, "alone")).await.unwrap();
+        }
+        assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+        server.resume();
+        until("the breaker closes", || !node.cluster().stats().is_open).await;
+        let led = node.cluster().stats().led;
+        assert_eq!(node.join("another", at_once(&runs, "led")).await.unwrap(), "led");
+        assert_eq!(node.cluster().stats().led, led + 1);
+        // What was asked while it was silent was given back when it spoke again.
+        server.assert_empty_within(Duration::from_secs(10));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn followers_of_a_server_that_falls_silent_go_alone() {
+    if is_missing() {
+        return;
+    }
+    limited(async {
+        let server = Server::start();
+        let (leader, follower) = (node(&server), node_of(builder(&server).lease(LEASE).op_timeout(OP)));
+        let (gate, runs) = (Gate::new(), Count::default());
+        let led = tokio::spawn(leader.join("key", behind(&gate, &runs, "led")));
+        until("the lease is taken", || leader.cluster().stats().leases == 1).await;
+        let followed = tokio::spawn(follower.join("key", at_once(&runs, "alone")));
+        until_followed(&server, 1).await;
+        server.pause();
+        let paused = Instant::now();
+        assert_eq!(followed.await.unwrap().unwrap(), "alone");
+        assert!(paused.elapsed() < LEASE + OP * 5, "{:?}", paused.elapsed());
+        server.resume();
+        gate.open();
+        assert_eq!(led.await.unwrap().unwrap(), "led");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_restarted_server_is_subscribed_to_again() {
+    if is_missing() {
+        return;
+    }
+    limited(async {
+        let mut server = Server::start();
+        let (leader, follower) = (node(&server), node(&server));
+        let (gate, runs) = (Gate::new(), Count::default());
+        let led = tokio::spawn(leader.join("key", behind(&gate, &runs, "led")));
+        until("the lease is taken", || leader.cluster().stats().leases == 1).await;
+        let followed = tokio::spawn(follower.join("key", behind(&gate, &runs, "second")));
+        until_followed(&server, 1).await;
+        server.kill();
+        server.start_again();
+        // The lease went with the server, so at most one more runs.
+        until("both are connected again", || {
+            [&leader, &follower].iter().all(|node| node.cluster().stats().is_connected)
+        })
+        .await;
+        gate.open();
+        led.await.unwrap().unwrap();
+        followed.await.unwrap().unwrap();
+        assert!(runs.get() <= 2, "{}", runs.get());
+
+        let (gate, runs) = (Gate::new(), Count::default());
+        let led = tokio::spawn(leader.join("next", behind(&gate, &runs, "led")));
+        until("the lease is taken", || leader.cluster().stats().leases == 1).await;
+        let followed = tokio::spawn(follower.join("next", at_once(&runs, "own")));
+        until_followed(&server, 1).await;
+        gate.open();
+        assert_eq!(led.await.unwrap().unwrap(), "led");
+        assert_eq!(followed.await.unwrap().unwrap(), "led");
+        assert_eq!(runs.get(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_lost_push_is_made_up_for() {
+    if is_missing() {
+        return;
+    }
+    limited(async {
+        let server = Server::start();
+        let (leader, follower) = (node(&server), node(&server));
+        let (gate, runs) = (Gate::new(), Count::default());
+        let led = tokio::spawn(leader.join("key", behind(&gate, &runs, "led")));
+        until("the lease is taken", || leader.cluster().stats().leases == 1).await;
+        let followed = tokio::spawn(follower.join("key", at_once(&runs, "own")));
+        until_followed(&server, 1).await;
+        server.kill_clients();
+        gate.open();
+        assert_eq!(led.await.unwrap().unwrap(), "led");
+        assert_eq!(followed.await.unwrap().unwrap(), "led");
+        assert_eq!(runs.get(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_emptied_server_costs_one_execution_at_most() {
+    if is_missing() {
+        return;
+    }
+    limited(async {
+        let server = Server::start();
+        let nodes: Vec<_> = (0..4).map(|_| node_of(builder(&server).lease(LEASE).op_timeout(LEASE / 3))).collect();
+        let (gate, runs) = (Gate::new(), Count::default());
+        let first = tokio::spawn(nodes[0].join("key", behind(&gate, &runs, "first")));
+        until("the lease is taken", || nodes[0].cluster().stats().leases == 1).await;
+        let rest: Vec<_> =
+            nodes[1..].iter().map(|node| tokio::spawn(node.join("key", behind(&gate, &runs, "second")))).collect();
+        until_followed(&server, 3).await;
+        server.flush();
+        until("one takes over", || nodes.iter().map(|node| node.cluster().stats().leases).sum::<usize>() == 2).await;
+        until_followed(&server, 2).await;
+        gate.open();
+        assert_eq!(first.await.unwrap().unwrap(), "first");
+        for answer in join_all(rest).await {
+            assert_eq!(answer.unwrap().unwrap(), "second");
+        }
+        assert_eq!(runs.get(), 2);
+        server.assert_empty_within(LEASE * 10);
+    })
+    .await;
+}
+
+#[test]
+fn a_runtime_without_network_and_timers_runs_alone() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let cluster = Cluster::builder("redis://127.0.0.1:1").namespace("tests").op_timeout(OP).build().unwrap();
+        let node = coalescer().across(cluster);
+        let runs = Count::default();
+        for _ in 0..8 {
+            assert_eq!(node.join("key", at_once(&runs, "own")).await.unwrap(), "own");
+        }
+        assert!(node.cluster().stats().is_open);
+    });
+}

@@ -20,7 +20,7 @@ use std::{
 
 pub(crate) use self::blocking::{block_on, refuse_async_code};
 pub use self::report::WithReport;
-#[cfg(any(feature = "cache", feature = "redis"))]
+#[cfg(feature = "cache")]
 pub(crate) use self::timeout::WaitTimeout;
 use self::{report::Watched, state::Joining};
 use crate::{

@@ -208,7 +208,7 @@ where
         let key = crate::unwind::Contained::new(key.into());
         // Redis first: a flight of this process that began between the two would follow the lease, and then be shared.
         if let Name::Known(keys) = Name::of(self.cluster.node(), key.get()) {
-            let _ = self.cluster.node().detach_any(&keys).await;
+            self.cluster.node().detached(keys).await;
         }
         self.handle.forget(key.into_inner()).await
     }

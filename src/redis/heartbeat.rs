@@ -6,13 +6,12 @@ use std::sync::{
 };
 
 use futures_util::{StreamExt, stream};
-use tokio::{runtime::Handle as Runtime, task::JoinHandle};
+use tokio::time::sleep;
 
 use super::{
     lease::{Held, LeaseId, Renewable},
     node::Node,
     scripts::Keys,
-    within::pause,
 };
 use crate::task::current::AnyRecord;
 
@@ -39,12 +38,13 @@ pub(super) struct Heartbeat(Mutex<Beating>);
 
 struct Beating {
     held: Held<Holder>,
-    task: Option<JoinHandle<()>>,
+    /// There is a task that will look.
+    is_beating: bool,
 }
 
 impl Heartbeat {
     pub(super) fn new(held: Held<Holder>) -> Self {
-        Self(Mutex::new(Beating { held, task: None }))
+        Self(Mutex::new(Beating { held, is_beating: false }))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -66,10 +66,11 @@ impl Holding {
     pub(super) fn new(node: &Arc<Node>, lease: LeaseId, holder: Holder) -> Self {
         let mut beating = node.heartbeat.lock();
         beating.held.hold(lease, holder, node.now());
-        if beating.task.as_ref().is_none_or(JoinHandle::is_finished)
-            && let Ok(runtime) = Runtime::try_current()
+        if !beating.is_beating
+            && let Some(runtime) = node.connected()
         {
-            beating.task = Some(runtime.spawn(beat(Arc::downgrade(node))));
+            beating.is_beating = true;
+            runtime.spawn(beat(Arc::downgrade(node)));
         }
         drop(beating);
         Self { node: Arc::clone(node), lease }
@@ -87,13 +88,13 @@ impl Drop for Holding {
 async fn beat(node: Weak<Node>) {
     loop {
         let Some(every) = node.upgrade().map(|node| Held::<Holder>::every(node.config.rules.lease)) else { return };
-        pause(every).await;
+        sleep(every).await;
         let Some(node) = node.upgrade() else { return };
         let due = {
             let mut beating = node.heartbeat.lock();
             if beating.held.is_empty() {
                 // Under the lock, so that the next lease finds that there is no task.
-                beating.task = None;
+                beating.is_beating = false;
                 return;
             }
             beating.held.due(node.now())

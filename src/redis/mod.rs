@@ -1,5 +1,6 @@
 //! One execution for all replicas: flights that are shared across processes, over Redis or Valkey.
 
+mod background;
 mod breaker;
 mod builder;
 mod cluster;
@@ -8,7 +9,6 @@ mod config;
 mod counters;
 mod drive;
 mod envelope;
-mod errand;
 mod error;
 mod fail_open;
 mod fence;
@@ -22,10 +22,10 @@ mod mailboxes;
 mod node;
 mod operations;
 mod scripts;
+mod seek;
 mod server;
 mod stats;
 mod trace;
-mod within;
 mod work;
 
 #[cfg(feature = "postcard")]

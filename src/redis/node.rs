@@ -4,30 +4,30 @@ use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
     sync::{
-        Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering},
+        Arc, Mutex, Once, PoisonError, Weak,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Instant,
 };
 
-use tokio::{runtime::Handle as Runtime, task::JoinHandle};
+use tokio::runtime::Handle as Runtime;
 
 use super::{
+    background::Background,
     breaker::Breaker,
     config::Config,
     counters::Counters,
-    errand::Errands,
     fresh::Fresh,
     heartbeat::Heartbeat,
     key::KeyBytes,
     lease::{Asker, Held, LeaseId, Message, Reply, Time},
     link::{Connection, Link, supervise},
     mailboxes::Mailboxes,
+    operations::run,
     scripts::{self, Call, Keys},
     server::Address,
     trace,
 };
-use crate::sync::now;
 
 pub(super) struct Node {
     /// Drawn at random: a process that starts again is another node.
@@ -40,7 +40,8 @@ pub(super) struct Node {
     pub(super) link: Arc<Link>,
     pub(super) mailboxes: Arc<Mailboxes>,
     pub(super) heartbeat: Heartbeat,
-    pub(super) errands: Errands,
+    /// Calls that go on after their time.
+    pub(super) late: AtomicUsize,
     fresh: Mutex<HashMap<u64, Weak<Fresh>>>,
     pub(super) counters: Counters,
     /// The greatest token that this node has seen. What it asks for gets a greater one, though the server's clock be set back.
@@ -48,7 +49,8 @@ pub(super) struct Node {
     numbers: AtomicU64,
     random: AtomicU64,
     began: Instant,
-    supervisor: Mutex<Option<JoinHandle<()>>>,
+    background: Background,
+    supervised: Once,
 }
 
 impl Node {
@@ -62,14 +64,15 @@ impl Node {
             link: Arc::new(Link::new()),
             mailboxes: Arc::default(),
             heartbeat: Heartbeat::new(Held::new(config.rules.lease)),
-            errands: Errands::default(),
+            late: AtomicUsize::new(0),
             fresh: Mutex::default(),
             counters: Counters::default(),
             seen: AtomicU64::new(0),
             numbers: AtomicU64::new(0),
             random: AtomicU64::new(random.hash_one(1)),
-            began: now(),
-            supervisor: Mutex::new(None),
+            began: Instant::now(),
+            background: Background::default(),
+            supervised: Once::new(),
             config,
             address,
         }
@@ -81,7 +84,7 @@ impl Node {
     }
 
     pub(super) fn now(&self) -> Time {
-        now().saturating_duration_since(self.began)
+        self.began.elapsed()
     }
 
     pub(super) fn seed(&self) -> u64 {
@@ -130,15 +133,18 @@ impl Node {
         }
     }
 
-    /// Has the connection made, if nobody does yet or the runtime that did is gone.
-    pub(super) fn keep_connected(self: &Arc<Self>) {
-        let mut supervisor = self.supervisor.lock().unwrap_or_else(PoisonError::into_inner);
-        if supervisor.as_ref().is_some_and(|task| !task.is_finished()) {
-            return;
-        }
-        if let Ok(runtime) = Runtime::try_current() {
-            *supervisor = Some(runtime.spawn(supervise(Arc::downgrade(self), Arc::clone(&self.link))));
-        }
+    /// The node's own thread, on which the connection is made and kept from the first call on.
+    pub(super) fn connected(self: &Arc<Self>) -> Option<&Runtime> {
+        let runtime = self.background.runtime()?;
+        self.supervised.call_once(|| drop(runtime.spawn(supervise(Arc::downgrade(self), Arc::clone(&self.link)))));
+        Some(runtime)
+    }
+
+    /// Has the key's lease moved aside, if Redis lets it.
+    pub(super) async fn detached(self: &Arc<Self>, keys: Arc<Keys>) {
+        let Some(runtime) = self.connected() else { return };
+        let node = Arc::clone(self);
+        let _ = runtime.spawn(async move { node.detach_any(&keys).await }).await;
     }
 
     /// Whether the scripts run there: takes a lease that is this node's alone, and gives it back.
@@ -151,23 +157,5 @@ impl Node {
         let message = Message::Released;
         let call = scripts::publish(&keys, lease, &message, 0, self.config.rules.lease);
         run(connection, &call).await.is_ok()
-    }
-}
-
-/// By the script's hash, and by its code where the server doesn't know that.
-pub(super) async fn run(connection: &mut Connection, call: &Call) -> ::redis::RedisResult<::redis::Value> {
-    match connection.query(&call.by_hash()).await {
-        Err(error) if error.kind() == ::redis::ErrorKind::Server(::redis::ServerErrorKind::NoScript) => {
-            connection.query(&call.by_code()).await
-        }
-        answer => answer,
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        if let Some(task) = self.supervisor.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
-            task.abort();
-        }
     }
 }

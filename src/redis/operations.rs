@@ -1,16 +1,28 @@
-//! What a flight asks of Redis: each within the time that an operation may take, and each a success or a failure for the breaker.
+//! What is asked of Redis: each within the time that an operation may take, and each a success or a failure for the breaker. All of
+//! it runs on the node's own thread.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    future::ready,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+};
 
-use ::redis::{RedisError, Value};
+use ::redis::{RedisError, RedisResult, Value};
+use tokio::time::timeout;
 
 use super::{
-    errand::Errand,
     fail_open::FailOpen,
     lease::{Action, Asker, Flight, LeaseId, Message, Reply},
-    node::{Node, run},
+    link::Connection,
+    node::Node,
     scripts::{self, Call, Keys},
 };
+
+/// Commands whose answer comes late are heard all the same, so many at a time. What is beyond is not, and the leases that it may have
+/// taken end by themselves.
+const MOST_LATE: usize = 1 << 10;
+
+type Calling<T> = Pin<Box<dyn Future<Output = Result<T, FailOpen>> + Send>>;
 
 impl Node {
     /// The lease or its holder, and the generation of the connection on which the asker will be told of its end.
@@ -20,53 +32,40 @@ impl Node {
         me: Asker,
         followed: Option<LeaseId>,
     ) -> Result<(Reply, u64), FailOpen> {
-        let (node, keys) = (Arc::clone(self), Arc::clone(keys));
-        let asked = Errand::new(&self.errands, self.config.rules.lease, move |is_abandoned| async move {
-            let (answer, generation) = node.call(&node.ask(&keys, me, followed)).await?;
+        let (node, names) = (Arc::clone(self), Arc::clone(keys));
+        let asking: Calling<(Reply, u64)> = Box::pin(async move {
+            let (answer, generation) = node.call(&node.ask(&names, me, followed)).await?;
             let reply = scripts::read_ask(answer).ok_or(FailOpen::Error)?;
             if let Reply::Leads(lease) | Reply::Follows(lease, _) = &reply {
                 node.saw(*lease);
             }
-            // Nobody hears that this flight has the lease now, so nobody would give it back.
-            if is_abandoned.load(Ordering::Relaxed)
-                && let Some(Action::Publish(lease, message)) = Flight::late(me, &reply)
-            {
-                let _ = node.call(&node.publication(&keys, lease, &message)).await;
-            }
             Ok((reply, generation))
         });
-        let answer = asked.within(self.config.op_timeout).await;
-        self.judge(answer)
+        let (node, names) = (Arc::clone(self), Arc::clone(keys));
+        self.limited(asking, move |asked| async move {
+            // The flight has gone on without a lease, so it doesn't know that it has one.
+            if let Ok((reply, _)) = asked
+                && let Some(Action::Publish(lease, message)) = Flight::late(me, &reply)
+            {
+                let _ = node.call(&node.publication(&names, lease, &message)).await;
+            }
+        })
+        .await
     }
 
     /// Gives a lease back. Whether it was still there.
     pub(super) async fn publish(
         self: &Arc<Self>,
-        keys: &Arc<Keys>,
+        keys: &Keys,
         lease: LeaseId,
         message: &Message,
     ) -> Result<bool, FailOpen> {
-        let answer = self.publishing(keys, lease, message).within(self.config.op_timeout).await;
-        self.judge(answer)
-    }
-
-    /// Gives a lease back without waiting for it.
-    pub(super) fn publish_unheard(self: &Arc<Self>, keys: &Arc<Keys>, lease: LeaseId, message: &Message) {
-        drop(self.publishing(keys, lease, message));
-    }
-
-    fn publishing(
-        self: &Arc<Self>,
-        keys: &Arc<Keys>,
-        lease: LeaseId,
-        message: &Message,
-    ) -> Errand<Result<bool, FailOpen>> {
-        let node = Arc::clone(self);
-        let call = self.publication(keys, lease, message);
-        Errand::new(&self.errands, self.config.rules.lease, move |_| async move {
+        let (node, call) = (Arc::clone(self), self.publication(keys, lease, message));
+        let publishing: Calling<bool> = Box::pin(async move {
             let (answer, _) = node.call(&call).await?;
             scripts::read_publish(&answer).ok_or(FailOpen::Error)
-        })
+        });
+        self.limited(publishing, |_| ready(())).await
     }
 
     fn publication(&self, keys: &Keys, lease: LeaseId, message: &Message) -> Call {
@@ -76,37 +75,27 @@ impl Node {
     /// Whether the lease was still there to be renewed.
     pub(super) async fn renew(self: &Arc<Self>, keys: &Keys, lease: LeaseId) -> Result<bool, FailOpen> {
         self.counters.renewals.up();
-        self.flag(scripts::renew(keys, lease, self.config.rules.lease)).await
+        let call = scripts::renew(keys, lease, self.config.rules.lease);
+        let renewed = timeout(self.config.op_timeout, self.call(&call)).await;
+        self.judge(renewed.ok().map(|renewed| scripts::read_flag(&renewed?.0).ok_or(FailOpen::Error)))
     }
 
     /// Moves a lease aside; no matter if there is none any more.
     pub(super) async fn detach(self: &Arc<Self>, keys: &Keys, lease: LeaseId) -> Result<(), FailOpen> {
-        self.flag(scripts::detach(keys, lease)).await.map(drop)
-    }
-
-    async fn flag(self: &Arc<Self>, call: Call) -> Result<bool, FailOpen> {
-        let node = Arc::clone(self);
-        let called = Errand::new(&self.errands, self.config.op_timeout, move |_| async move {
-            let (answer, _) = node.call(&call).await?;
-            scripts::read_flag(&answer).ok_or(FailOpen::Error)
-        });
-        let answer = called.within(self.config.op_timeout).await;
-        self.judge(answer)
+        let call = scripts::detach(keys, lease);
+        let detached = timeout(self.config.op_timeout, self.call(&call)).await;
+        self.judge(detached.ok().map(|detached| detached.map(drop)))
     }
 
     /// Moves the key's lease aside, whoever has it.
-    pub(super) async fn detach_any(self: &Arc<Self>, keys: &Arc<Keys>) -> Result<(), FailOpen> {
-        let (node, names) = (Arc::clone(self), Arc::clone(keys));
-        let found = Errand::new(&self.errands, self.config.op_timeout, move |_| async move {
-            let (mut connection, _) = node.link.connection(0).await.ok_or(FailOpen::Open)?;
-            node.counters.round_trips.up();
-            connection.query(&scripts::find(&names)).await.map_err(|_| FailOpen::Error)
-        });
-        if !self.link.is_connected() {
-            self.keep_connected();
-        }
-        let answer = found.within(self.config.op_timeout).await;
-        match scripts::read_lease(self.judge(answer)?) {
+    pub(super) async fn detach_any(self: &Arc<Self>, keys: &Keys) -> Result<(), FailOpen> {
+        let finding = async {
+            let (mut connection, _) = self.link.connection(0).await.ok_or(FailOpen::Open)?;
+            self.counters.round_trips.up();
+            connection.query(&scripts::find(keys)).await.map_err(|_| FailOpen::Error)
+        };
+        let found = timeout(self.config.op_timeout, finding).await;
+        match scripts::read_lease(self.judge(found.ok())?) {
             Some(lease) => self.detach(keys, lease).await,
             None => Ok(()),
         }
@@ -114,12 +103,9 @@ impl Node {
 
     /// Runs a script on the connection there is or will be, which may take as long as it likes. If the connection is lost meanwhile, it
     /// runs it once more on the next one: it may run twice, which all of them bear.
-    async fn call(self: &Arc<Self>, call: &Call) -> Result<(Value, u64), FailOpen> {
+    async fn call(&self, call: &Call) -> Result<(Value, u64), FailOpen> {
         let mut since = 0;
         loop {
-            if !self.link.is_connected() {
-                self.keep_connected();
-            }
             let (mut connection, generation) = self.link.connection(since).await.ok_or(FailOpen::Open)?;
             self.counters.round_trips.up();
             match run(&mut connection, call).await {
@@ -130,6 +116,31 @@ impl Node {
         }
     }
 
+    /// Waits for a call for so long, and has it go on for up to a lease if that is over: it may have been sent, and can't be taken back,
+    /// so its answer has to be heard.
+    async fn limited<T, L, Fut>(self: &Arc<Self>, mut calling: Calling<T>, late: L) -> Result<T, FailOpen>
+    where
+        T: Send + 'static,
+        L: FnOnce(Result<T, FailOpen>) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send,
+    {
+        let answer = timeout(self.config.op_timeout, &mut calling).await.ok();
+        if answer.is_none() {
+            let (node, lease) = (Arc::clone(self), self.config.rules.lease);
+            if node.late.fetch_add(1, Ordering::Relaxed) < MOST_LATE {
+                tokio::spawn(async move {
+                    if let Ok(answer) = timeout(lease, calling).await {
+                        late(answer).await;
+                    }
+                    node.late.fetch_sub(1, Ordering::Relaxed);
+                });
+            } else {
+                node.late.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        self.judge(answer)
+    }
+
     fn judge<T>(&self, answer: Option<Result<T, FailOpen>>) -> Result<T, FailOpen> {
         let answer = answer.unwrap_or(Err(FailOpen::Timeout));
         match answer {
@@ -138,6 +149,16 @@ impl Node {
             Err(_) => self.note_failure(),
         }
         answer
+    }
+}
+
+/// By the script's hash, and by its code where the server doesn't know that.
+pub(super) async fn run(connection: &mut Connection, call: &Call) -> RedisResult<Value> {
+    match connection.query(&call.by_hash()).await {
+        Err(error) if error.kind() == ::redis::ErrorKind::Server(::redis::ServerErrorKind::NoScript) => {
+            connection.query(&call.by_code()).await
+        }
+        answer => answer,
     }
 }
 

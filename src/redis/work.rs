@@ -11,13 +11,14 @@ use pin_project_lite::pin_project;
 use super::{
     codec::Codec,
     config::OnUnavailable,
-    drive::{Drive, refuse},
+    drive::{self, refuse},
     fail_open::FailOpen,
     fence::Fence,
     fresh::Fresh,
     key::{ClusterKey, KeyBytes, MAX_KEY},
     node::Node,
     scripts::Keys,
+    seek::Seeker,
     trace,
 };
 use crate::{
@@ -149,8 +150,8 @@ where
         Name::Panicked(message) => std::panic::resume_unwind(Box::new(message)),
     };
     let me = node.asker(coalescer);
-    let drive = Drive { node, codec, keys, me, is_strict: freshness.is_strict(), record };
-    ClusterWork::Across { drive: Box::pin(drive.run(work)) }
+    let seeker = Seeker { node, keys, me, is_strict: freshness.is_strict(), record };
+    ClusterWork::Across { drive: Box::pin(drive::run(seeker, codec, work)) }
 }
 
 fn alone<V, F, Fut>(node: &Node, why: FailOpen, work: F) -> ClusterWork<V, Fut>

@@ -74,7 +74,7 @@ async fn a_panic_is_handed_over_once() {
         until_followed(&server, 0).await;
         crate::support::until("the lease is taken", || leader.cluster().stats().leases == 1).await;
         let runs = Count::default();
-        let followed = tokio::spawn(follower.join("key", at_once(&runs, "own")));
+        let shared = tokio::spawn(follower.join("key", at_once(&runs, "own")));
         until_followed(&server, 1).await;
         gate.open();
         let message = |error: JoinError| match error {
@@ -82,7 +82,7 @@ async fn a_panic_is_handed_over_once() {
             other => panic!("{other:?}"),
         };
         assert_eq!(message(led.await.unwrap().unwrap_err()), "no such table");
-        assert_eq!(message(followed.await.unwrap().unwrap_err()), "no such table (in another process)");
+        assert_eq!(message(shared.await.unwrap().unwrap_err()), "no such table (in another process)");
         assert_eq!(runs.get(), 0);
         assert_eq!(follower.join("key", at_once(&runs, "afresh")).await.unwrap(), "afresh");
     })
@@ -102,11 +102,11 @@ async fn large_values_are_fetched() {
         let runs = Count::default();
         let led = tokio::spawn(leader.join("key", behind(&gate, &runs, &value)));
         crate::support::until("the lease is taken", || leader.cluster().stats().leases == 1).await;
-        let followed = tokio::spawn(follower.join("key", at_once(&runs, "own")));
+        let shared = tokio::spawn(follower.join("key", at_once(&runs, "own")));
         until_followed(&server, 1).await;
         gate.open();
         assert_eq!(led.await.unwrap().unwrap(), value);
-        assert_eq!(followed.await.unwrap().unwrap(), value);
+        assert_eq!(shared.await.unwrap().unwrap(), value);
         assert_eq!(runs.get(), 1);
     })
     .await;

@@ -29,7 +29,7 @@ async fn a_server_that_is_not_there_costs_an_op_timeout_and_then_nothing() {
         }
         assert!(slowest < OP * 5, "{slowest:?}");
         let failed = node.cluster().stats();
-        assert!(failed.openings == 1 && failed.fail_opens() <= 5 && failed.fail_opens() as usize == runs.get());
+        assert!(failed.openings == 1 && failed.fail_opens() <= 5 && failed.fail_opens() == runs.get() as u64);
 
         let asked = Instant::now();
         for _ in 0..1000 {
@@ -109,11 +109,11 @@ async fn followers_of_a_server_that_falls_silent_go_alone() {
         let (gate, runs) = (Gate::new(), Count::default());
         let led = tokio::spawn(leader.join("key", behind(&gate, &runs, "led")));
         until("the lease is taken", || leader.cluster().stats().leases == 1).await;
-        let followed = tokio::spawn(follower.join("key", at_once(&runs, "alone")));
+        let shared = tokio::spawn(follower.join("key", at_once(&runs, "alone")));
         until_followed(&server, 1).await;
         server.pause();
         let paused = Instant::now();
-        assert_eq!(followed.await.unwrap().unwrap(), "alone");
+        assert_eq!(shared.await.unwrap().unwrap(), "alone");
         assert!(paused.elapsed() < LEASE + OP * 5, "{:?}", paused.elapsed());
         server.resume();
         gate.open();
@@ -133,7 +133,7 @@ async fn a_restarted_server_is_subscribed_to_again() {
         let (gate, runs) = (Gate::new(), Count::default());
         let led = tokio::spawn(leader.join("key", behind(&gate, &runs, "led")));
         until("the lease is taken", || leader.cluster().stats().leases == 1).await;
-        let followed = tokio::spawn(follower.join("key", behind(&gate, &runs, "second")));
+        let shared = tokio::spawn(follower.join("key", behind(&gate, &runs, "second")));
         until_followed(&server, 1).await;
         server.kill();
         server.start_again();
@@ -144,17 +144,17 @@ async fn a_restarted_server_is_subscribed_to_again() {
         .await;
         gate.open();
         led.await.unwrap().unwrap();
-        followed.await.unwrap().unwrap();
+        shared.await.unwrap().unwrap();
         assert!(runs.get() <= 2, "{}", runs.get());
 
         let (gate, runs) = (Gate::new(), Count::default());
         let led = tokio::spawn(leader.join("next", behind(&gate, &runs, "led")));
         until("the lease is taken", || leader.cluster().stats().leases == 1).await;
-        let followed = tokio::spawn(follower.join("next", at_once(&runs, "own")));
+        let shared = tokio::spawn(follower.join("next", at_once(&runs, "own")));
         until_followed(&server, 1).await;
         gate.open();
         assert_eq!(led.await.unwrap().unwrap(), "led");
-        assert_eq!(followed.await.unwrap().unwrap(), "led");
+        assert_eq!(shared.await.unwrap().unwrap(), "led");
         assert_eq!(runs.get(), 1);
     })
     .await;
@@ -171,12 +171,12 @@ async fn a_lost_push_is_made_up_for() {
         let (gate, runs) = (Gate::new(), Count::default());
         let led = tokio::spawn(leader.join("key", behind(&gate, &runs, "led")));
         until("the lease is taken", || leader.cluster().stats().leases == 1).await;
-        let followed = tokio::spawn(follower.join("key", at_once(&runs, "own")));
+        let shared = tokio::spawn(follower.join("key", at_once(&runs, "own")));
         until_followed(&server, 1).await;
         server.kill_clients();
         gate.open();
         assert_eq!(led.await.unwrap().unwrap(), "led");
-        assert_eq!(followed.await.unwrap().unwrap(), "led");
+        assert_eq!(shared.await.unwrap().unwrap(), "led");
         assert_eq!(runs.get(), 1);
     })
     .await;

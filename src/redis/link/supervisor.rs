@@ -7,15 +7,11 @@ use std::{
 };
 
 use futures_util::FutureExt;
+use tokio::time::{sleep, timeout};
 
 use super::{Connection, Link};
 use crate::{
-    redis::{
-        breaker::open_for,
-        node::Node,
-        trace,
-        within::{pause, within},
-    },
+    redis::{breaker::open_for, node::Node, trace},
     unwind::drop_contained,
 };
 
@@ -42,13 +38,13 @@ pub(in crate::redis) async fn supervise(node: Weak<Node>, link: Arc<Link>) {
         } else {
             alive.note_failure();
             drop(alive);
-            pause(RETRY).await;
+            sleep(RETRY).await;
         }
         let Some(alive) = node.upgrade() else { return };
         if alive.breaker.is_open() {
             let time = open_for(opened, alive.random());
             drop(alive);
-            pause(time).await;
+            sleep(time).await;
             opened = opened.saturating_add(1);
         }
     }
@@ -56,14 +52,14 @@ pub(in crate::redis) async fn supervise(node: Weak<Node>, link: Arc<Link>) {
 
 /// A connection on which the scripts have run once: a server that is loading, a replica or one without the permissions is none.
 ///
-/// A runtime without network panics when it is asked for one, which is a failure like any other.
+/// A panic of the client's would end the node's connecting for good, so it is a failure like any other.
 async fn connect(node: &Arc<Node>) -> Option<Connection> {
     let attempt = async {
         let mut connection =
             Connection::open(&node.address, Arc::downgrade(node), &node.channel, CONNECT).await.ok()?;
         node.probe(&mut connection).await.then_some(connection)
     };
-    match within(CONNECT * 2, AssertUnwindSafe(attempt).catch_unwind()).await? {
+    match timeout(CONNECT * 2, AssertUnwindSafe(attempt).catch_unwind()).await.ok()? {
         Ok(connection) => connection,
         Err(panic) => {
             drop_contained(panic);

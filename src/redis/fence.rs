@@ -12,7 +12,7 @@ use std::{
 ///
 /// A lease makes a second execution rare; it doesn't exclude one (R1). What must not happen twice has to be refused by whatever stores
 /// it, and this is what it can tell by: among the leases of a key, a later one has a greater token. Store the token with what you write,
-/// and let a write pass only if no greater token has been there (R2).
+/// and let a write pass only if its token is greater than the one that is stored (R2).
 #[derive(Clone)]
 pub struct Fence {
     token: Option<u64>,

@@ -24,6 +24,8 @@ mod operations;
 mod scripts;
 mod seek;
 mod server;
+#[cfg(test)]
+mod simulation;
 mod stats;
 mod trace;
 mod work;

@@ -20,7 +20,7 @@ use super::{
     fresh::Fresh,
     heartbeat::Heartbeat,
     key::KeyBytes,
-    lease::{Asker, Held, LeaseId, Message, Reply, Time},
+    lease::{Asker, Held, Identity, LeaseId, Message, Reply, Time},
     link::{Connection, Link, supervise},
     mailboxes::Mailboxes,
     operations::run,
@@ -30,8 +30,8 @@ use super::{
 };
 
 pub(super) struct Node {
-    /// Drawn at random: a process that starts again is another node.
-    id: u64,
+    /// With a number drawn at random: a process that starts again is another node.
+    pub(super) identity: Identity,
     pub(super) config: Config,
     pub(super) address: Address,
     /// Where the server tells this node of ends of leases.
@@ -44,9 +44,6 @@ pub(super) struct Node {
     pub(super) late: AtomicUsize,
     fresh: Mutex<HashMap<u64, Weak<Fresh>>>,
     pub(super) counters: Counters,
-    /// The greatest token that this node has seen. What it asks for gets a greater one, though the server's clock be set back.
-    seen: AtomicU64,
-    numbers: AtomicU64,
     random: AtomicU64,
     began: Instant,
     background: Background,
@@ -58,7 +55,7 @@ impl Node {
         let random = RandomState::new();
         let id = random.hash_one(0);
         Self {
-            id,
+            identity: Identity::new(id),
             channel: format!("shardflight:{}:{id:016x}", config.namespace),
             breaker: Breaker::default(),
             link: Arc::new(Link::new()),
@@ -67,8 +64,6 @@ impl Node {
             late: AtomicUsize::new(0),
             fresh: Mutex::default(),
             counters: Counters::default(),
-            seen: AtomicU64::new(0),
-            numbers: AtomicU64::new(0),
             random: AtomicU64::new(random.hash_one(1)),
             began: Instant::now(),
             background: Background::default(),
@@ -76,11 +71,6 @@ impl Node {
             config,
             address,
         }
-    }
-
-    /// A flight of that coalescer.
-    pub(super) fn asker(&self, coalescer: u64) -> Asker {
-        Asker { node: self.id, coalescer, number: self.numbers.fetch_add(1, Ordering::Relaxed) }
     }
 
     pub(super) fn now(&self) -> Time {
@@ -99,17 +89,8 @@ impl Node {
         ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    pub(super) fn saw(&self, lease: LeaseId) {
-        self.seen.fetch_max(lease.token, Ordering::Relaxed);
-    }
-
-    /// Tokens that this node has seen are less.
-    pub(super) fn least_token(&self) -> u64 {
-        self.seen.load(Ordering::Relaxed) + 1
-    }
-
     pub(super) fn ask(&self, keys: &Keys, me: Asker, followed: Option<LeaseId>) -> Call {
-        scripts::ask(keys, me, followed, &self.channel, self.config.rules.lease, self.least_token())
+        scripts::ask(keys, me, followed, &self.channel, self.config.rules.lease, self.identity.least_token())
     }
 
     /// What the handles of that coalescer share. Coalescers that are gone leave nothing behind.
@@ -150,8 +131,8 @@ impl Node {
     /// Whether the scripts run there: takes a lease that is this node's alone, and gives it back.
     pub(super) async fn probe(self: &Arc<Self>, connection: &mut Connection) -> bool {
         // No key begins with anything but a digit.
-        let keys = Keys::new(&self.config.namespace, &KeyBytes::raw(format!("probe:{:016x}", self.id)));
-        let me = self.asker(0);
+        let keys = Keys::new(&self.config.namespace, &KeyBytes::raw(format!("probe:{:016x}", self.identity.node)));
+        let me = self.identity.asker(0);
         let asked = run(connection, &self.ask(&keys, me, None)).await;
         let Some(Reply::Leads(lease)) = asked.ok().and_then(scripts::read_ask) else { return false };
         let message = Message::Released;

@@ -24,6 +24,15 @@ const MOST_LATE: usize = 1 << 10;
 
 type Calling<T> = Pin<Box<dyn Future<Output = Result<T, FailOpen>> + Send>>;
 
+/// What a script has returned.
+struct Answer {
+    value: Value,
+    /// Of the connection.
+    generation: u64,
+    /// It may have run before, on a connection that was lost.
+    was_repeated: bool,
+}
+
 impl Node {
     /// The lease or its holder, and the generation of the connection on which the asker will be told of its end.
     pub(super) async fn ask_for(
@@ -34,10 +43,10 @@ impl Node {
     ) -> Result<(Reply, u64), FailOpen> {
         let (node, names) = (Arc::clone(self), Arc::clone(keys));
         let asking: Calling<(Reply, u64)> = Box::pin(async move {
-            let (answer, generation) = node.call(&node.ask(&names, me, followed)).await?;
-            let reply = scripts::read_ask(answer).ok_or(FailOpen::Error)?;
+            let Answer { value, generation, .. } = node.call(&node.ask(&names, me, followed)).await?;
+            let reply = scripts::read_ask(value).ok_or(FailOpen::Error)?;
             if let Reply::Leads(lease) | Reply::Follows(lease, _) = &reply {
-                node.saw(*lease);
+                node.identity.saw(*lease);
             }
             Ok((reply, generation))
         });
@@ -62,8 +71,9 @@ impl Node {
     ) -> Result<bool, FailOpen> {
         let (node, call) = (Arc::clone(self), self.publication(keys, lease, message));
         let publishing: Calling<bool> = Box::pin(async move {
-            let (answer, _) = node.call(&call).await?;
-            scripts::read_publish(&answer).ok_or(FailOpen::Error)
+            let Answer { value, was_repeated, .. } = node.call(&call).await?;
+            // If it ran twice, the first time has ended the lease.
+            scripts::read_publish(&value).map(|was_there| was_there || was_repeated).ok_or(FailOpen::Error)
         });
         self.limited(publishing, |_| ready(())).await
     }
@@ -77,7 +87,7 @@ impl Node {
         self.counters.renewals.up();
         let call = scripts::renew(keys, lease, self.config.rules.lease);
         let renewed = timeout(self.config.op_timeout, self.call(&call)).await;
-        self.judge(renewed.ok().map(|renewed| scripts::read_flag(&renewed?.0).ok_or(FailOpen::Error)))
+        self.judge(renewed.ok().map(|renewed| scripts::read_flag(&renewed?.value).ok_or(FailOpen::Error)))
     }
 
     /// Moves a lease aside; no matter if there is none any more.
@@ -103,13 +113,13 @@ impl Node {
 
     /// Runs a script on the connection there is or will be, which may take as long as it likes. If the connection is lost meanwhile, it
     /// runs it once more on the next one: it may run twice, which all of them bear.
-    async fn call(&self, call: &Call) -> Result<(Value, u64), FailOpen> {
+    async fn call(&self, call: &Call) -> Result<Answer, FailOpen> {
         let mut since = 0;
         loop {
             let (mut connection, generation) = self.link.connection(since).await.ok_or(FailOpen::Open)?;
             self.counters.round_trips.up();
             match run(&mut connection, call).await {
-                Ok(answer) => return Ok((answer, generation)),
+                Ok(value) => return Ok(Answer { value, generation, was_repeated: since > 0 }),
                 Err(error) if since == 0 && is_loss(&error) && !connection.repairs_itself() => since = generation + 1,
                 Err(_) => return Err(FailOpen::Error),
             }

@@ -149,7 +149,7 @@ where
         Name::TooLong => return alone(&node, FailOpen::LongKey, work),
         Name::Panicked(message) => std::panic::resume_unwind(Box::new(message)),
     };
-    let me = node.asker(coalescer);
+    let me = node.identity.asker(coalescer);
     let seeker = Seeker { node, keys, me, is_strict: freshness.is_strict(), record };
     ClusterWork::Across { drive: Box::pin(drive::run(seeker, codec, work)) }
 }

@@ -14,6 +14,8 @@ Usage: cargo xtask CHECK [OPTIONS]
   interleavings  Runs the real protocol under chosen thread schedules, without the actor
     --schedules N      the number of schedules over all scenarios; 200,000
     --exhaustive       all interleavings of the smallest scenario instead: over a million
+  simulation     Runs the lease logic of flights across processes through random schedules: seconds
+    --schedules N      the number of schedules; 100,000
   history        Checks the log of random load on several threads
     --seconds N        the duration; 600
     --seed N           only this seed
@@ -38,6 +40,7 @@ Usage: cargo xtask CHECK [OPTIONS]
 pub(crate) enum Check {
     Model { vast: bool },
     Interleavings { schedules: u64, exhaustive: bool },
+    Simulation { schedules: u64 },
     History { seconds: u64, seed: Option<u64> },
     Planted { only: Option<String>, places: bool },
     Mutants { file: Option<PathBuf> },
@@ -60,7 +63,7 @@ pub(crate) fn read(mut given: Parser) -> Result<Option<Check>, Error> {
         match (&mut check, argument) {
             (_, Arg::Short('h') | Arg::Long("help")) => return Ok(None),
             (Check::Model { vast }, Arg::Long("vast")) => *vast = true,
-            (Check::Interleavings { schedules, .. }, Arg::Long("schedules")) => {
+            (Check::Interleavings { schedules, .. } | Check::Simulation { schedules }, Arg::Long("schedules")) => {
                 *schedules = number(&mut given, 1..=u64::MAX)?;
             }
             (Check::Interleavings { exhaustive, .. }, Arg::Long("exhaustive")) => *exhaustive = true,
@@ -91,6 +94,7 @@ fn named(name: &OsString) -> Result<Check, Error> {
     Ok(match name.to_str() {
         Some("model") => Check::Model { vast: false },
         Some("interleavings") => Check::Interleavings { schedules: 200_000, exhaustive: false },
+        Some("simulation") => Check::Simulation { schedules: 100_000 },
         Some("history") => Check::History { seconds: 600, seed: None },
         Some("planted") => Check::Planted { only: None, places: false },
         Some("mutants") => Check::Mutants { file: None },
@@ -122,6 +126,7 @@ mod tests {
     fn a_check_has_its_defaults() {
         assert_eq!(read("model"), Ok(Some(Check::Model { vast: false })));
         assert_eq!(read("interleavings"), Ok(Some(Check::Interleavings { schedules: 200_000, exhaustive: false })));
+        assert_eq!(read("simulation"), Ok(Some(Check::Simulation { schedules: 100_000 })));
         assert_eq!(read("history"), Ok(Some(Check::History { seconds: 600, seed: None })));
         assert_eq!(read("planted"), Ok(Some(Check::Planted { only: None, places: false })));
     }

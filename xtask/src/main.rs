@@ -53,6 +53,12 @@ fn run(check: Check) -> Result<(), Failure> {
                 .env("SHARDFLIGHT_SCHEDULES", schedules)
                 .run()
         }
+        Check::Simulation { schedules } => cargo(["test"])
+            .args(ALL)
+            .args(["--exclude", "shardflight-macros", "--exclude", "tower-tests", "--lib", "redis::simulation"])
+            .args(["--", "--nocapture"])
+            .env("SHARDFLIGHT_SCHEDULES", schedules)
+            .run(),
         Check::History { seconds, seed } => {
             let history = cargo(["test", "--release", "--test", "behaviour", "history", "--", "--nocapture"]);
             match seed {

@@ -22,6 +22,9 @@ const INTERLEAVINGS: Suite = &["test", "--release", "--package", "interleavings"
 const SUITES: [Suite; 3] = [&["test", "--lib"], INTERLEAVINGS, &["test", "--test", "behaviour"]];
 /// Those of the cache, which the others don't know.
 const CACHE_SUITES: [Suite; 2] = [&["test", "--package", "cache-tests", "--test", "cache"], INTERLEAVINGS];
+/// Those of flights across processes.
+const REDIS_SUITES: [Suite; 2] =
+    [&["test", "--lib", "--features", "redis", "redis::"], &["test", "--package", "redis-tests", "--test", "redis"]];
 
 struct List {
     bug: Vec<Bug>,
@@ -61,7 +64,11 @@ impl Bug {
     }
 
     fn suites(&self) -> &'static [Suite] {
-        if self.file.starts_with("src/cache") { &CACHE_SUITES } else { &SUITES }
+        match () {
+            () if self.file.starts_with("src/cache") => &CACHE_SUITES,
+            () if self.file.starts_with("src/redis") => &REDIS_SUITES,
+            () => &SUITES,
+        }
     }
 
     /// The file with the bug in it.

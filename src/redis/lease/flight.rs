@@ -198,7 +198,7 @@ impl Flight {
     }
 
     fn lead(&mut self, lease: LeaseId) -> Action {
-        self.took_over = self.followed.is_some();
+        self.took_over = self.followed.is_some() && self.followed != self.outdated;
         self.state = State::Leading(lease);
         Action::Lead(lease)
     }

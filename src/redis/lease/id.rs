@@ -1,6 +1,9 @@
 //! Who asks for leases, and what leases are called.
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 /// One flight of one coalescer in one process. No two are alike, and none comes again: the node's number is drawn at random
 /// whenever a [`Cluster`](crate::redis::Cluster) is built.
@@ -17,6 +20,35 @@ pub(crate) struct Asker {
 pub(crate) struct LeaseId {
     pub(crate) token: u64,
     pub(crate) holder: Asker,
+}
+
+/// What a node's flights are called, and what it knows of tokens. Relaxed: the server orders what matters.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    pub(crate) node: u64,
+    flights: AtomicU64,
+    /// The greatest token that this node has seen.
+    seen: AtomicU64,
+}
+
+impl Identity {
+    pub(crate) fn new(node: u64) -> Self {
+        Self { node, flights: AtomicU64::new(0), seen: AtomicU64::new(0) }
+    }
+
+    /// A flight of that coalescer.
+    pub(crate) fn asker(&self, coalescer: u64) -> Asker {
+        Asker { node: self.node, coalescer, number: self.flights.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    pub(crate) fn saw(&self, lease: LeaseId) {
+        self.seen.fetch_max(lease.token, Ordering::Relaxed);
+    }
+
+    /// The least token for what it asks for next: greater than all that it has seen, though the server's clock be set back.
+    pub(crate) fn least_token(&self) -> u64 {
+        self.seen.load(Ordering::Relaxed) + 1
+    }
 }
 
 impl fmt::Display for Asker {

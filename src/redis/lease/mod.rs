@@ -12,7 +12,7 @@ use std::time::Duration;
 pub(crate) use self::{
     flight::{Action, Event, Flight, Message, Reply, Rules},
     held::{Held, Renewable},
-    id::{Asker, LeaseId},
+    id::{Asker, Identity, LeaseId},
 };
 
 /// Since some moment of its own on each node.

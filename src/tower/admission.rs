@@ -2,15 +2,18 @@
 
 use axum::extract::OriginalUri;
 use bytes::Bytes;
-use http::{HeaderMap, Method, Uri, header, request};
+use http::{Method, Uri, header, request};
 use http_body::Body;
 
 use super::{
     config::Config,
     headers::members_of,
-    key::{Key, KeyParts, Target, userinfo},
+    key::{Key, KeyParts},
+    key_bytes::userinfo,
+    known_headers::Says,
     read_body::BodyForKey,
     reason::Reason,
+    request_headers::{Header, RequestHeaders},
 };
 
 impl Config {
@@ -18,47 +21,44 @@ impl Config {
     pub(super) fn admit(&self, layer_id: u64, parts: &request::Parts, body: &impl Body) -> Result<Key, Reason> {
         let own = self.key_by.as_ref().and_then(|key_by| key_by(parts));
         let read = body_for_key(parts, body, own.is_some());
-        let said = Said::by(&parts.headers);
+        let mut headers = RequestHeaders::new();
+        self.key_headers.look_up(&parts.headers, &mut headers);
+        let said = Said::by(&headers);
         let has_unread_body = read.is_none() && may_have_a_body(&said, body);
         if let Some(reason) = never_coalesced(&parts.method, &said, has_unread_body, own.is_some()) {
             return Err(reason);
         }
         let principal = self.principal.as_ref().and_then(|principal| principal(parts));
+        // Nested routers strip their prefix from the URI, and with it the tenant of `/tenants/{tenant}`.
+        let original = parts.extensions.get::<OriginalUri>().map(|OriginalUri(uri)| uri);
         // With a principal, credentials that it doesn't account for are in the key.
-        let selected = self.key_headers.select(&parts.headers, principal.is_some(), own.is_some());
-        if principal.is_none() && (selected.has_undecided_credentials || self.has_undecided_user(parts)) {
+        let has_undecided = self.key_headers.select(&mut headers, principal.is_some(), own.is_some());
+        if principal.is_none() && (has_undecided || self.has_undecided_user(original.into_iter().chain([&parts.uri]))) {
             return Err(Reason::Credentials);
         }
         if !(self.coalesce_if)(parts) {
             return Err(Reason::RequestVetoed);
         }
-        // Nested routers strip their prefix from the URI, and with it the tenant of `/tenants/{tenant}`.
-        let original = original_uri(parts);
-        let target = |uri| Target::new(uri, own.is_none());
-        Ok(Key::new(KeyParts {
+        let key = KeyParts {
             layer_id,
-            method: parts.method.clone(),
-            target: target(original.unwrap_or(&parts.uri)),
-            rewritten: original.filter(|original| **original != parts.uri).map(|_| target(&parts.uri)),
-            headers: selected.fields,
+            method: &parts.method,
+            target: original.unwrap_or(&parts.uri),
+            rewritten: original.filter(|original| **original != parts.uri).map(|_| &parts.uri),
+            headers: &headers,
             principal,
             own,
             body: read.unwrap_or_default(),
-        }))
+        };
+        Ok(Key::new(key, &self.key_headers))
     }
 
     /// Clients send the user and the password of a target as `Authorization`.
-    fn has_undecided_user(&self, parts: &request::Parts) -> bool {
-        let mut targets = original_uri(parts).into_iter().chain([&parts.uri]);
+    fn has_undecided_user<'a>(&self, mut targets: impl Iterator<Item = &'a Uri>) -> bool {
         targets.any(|uri| userinfo(uri).is_some()) && !self.key_headers.is_decided(&header::AUTHORIZATION)
     }
 }
 
-fn original_uri(parts: &request::Parts) -> Option<&Uri> {
-    parts.extensions.get::<OriginalUri>().map(|OriginalUri(uri)| uri)
-}
-
-/// What a request's headers say about it, found in one pass over them.
+/// What a request's headers say about it.
 #[derive(Default)]
 #[expect(clippy::struct_excessive_bools, reason = "a request may be any of them at once")]
 struct Said {
@@ -73,27 +73,25 @@ struct Said {
 }
 
 impl Said {
-    fn by(headers: &HeaderMap) -> Self {
+    fn by(headers: &RequestHeaders<'_>) -> Self {
         let mut said = Self::default();
-        for (name, value) in headers {
-            match name.as_str() {
-                "x-http-method" | "x-http-method-override" | "x-method-override" => said.overrides_its_method = true,
-                "upgrade" => said.upgrades = true,
-                "connection" => {
+        for Header { value, known, .. } in headers.iter() {
+            match known.says {
+                Says::Nothing => {}
+                Says::OverridesTheMethod => said.overrides_its_method = true,
+                Says::Upgrades => said.upgrades = true,
+                Says::NamesHeaders => {
                     said.upgrades |= members_of(value).any(|member| member.eq_ignore_ascii_case(b"upgrade"));
                     said.names_its_headers |= !members_of(value).all(is_about_the_connection);
                 }
-                "transfer-encoding" => said.announces_a_body = true,
-                "content-length" => said.announces_a_body |= value != "0",
-                "expect" => said.expects = true,
-                "range" | "if-range" => said.is_for_a_range = true,
-                "if-match" | "if-none-match" | "if-modified-since" | "if-unmodified-since" => {
-                    said.is_conditional = true;
-                }
+                Says::HasABody => said.announces_a_body = true,
+                Says::HasALength => said.announces_a_body |= *value != "0",
+                Says::Expects => said.expects = true,
+                Says::IsForARange => said.is_for_a_range = true,
+                Says::IsConditional => said.is_conditional = true,
                 // Directives about a cached response's age don't matter: the layer caches nothing.
-                "cache-control" => said.has_directives |= !members_of(value).all(is_about_age),
-                "pragma" => said.has_directives = true,
-                _ => {}
+                Says::Directs => said.has_directives |= !members_of(value).all(is_about_age),
+                Says::HasPragma => said.has_directives = true,
             }
         }
         said

@@ -15,17 +15,24 @@ use super::{
     shared_stream::SharedStream,
     vary::Varied,
 };
-use crate::task::current::{self, Current};
+use crate::{
+    error::CaughtPanic,
+    task::current::{self, Current},
+    unwind::{catch, drop_contained},
+};
 
 /// The value type of the coalescer that a layer uses, as in [`Coalescer<Key, Answer>`](crate::Coalescer). Opaque: only the
-/// layer makes and reads it.
+/// layer makes and reads it. A clone costs a reference count.
+// One pointer, as it is handed from place to place on its way from the work to its caller.
 #[derive(Clone)]
-pub struct Answer {
-    pub(super) outcome: Outcome,
+pub struct Answer(Arc<Inner>);
+
+struct Inner {
+    outcome: Outcome,
     /// What a follower has to have in common with the leader, besides the key.
-    pub(super) varied: Option<Arc<Varied>>,
+    varied: Option<Varied>,
     /// Followers that make a call of their own after all are counted by it.
-    pub(super) flight: Option<Current>,
+    flight: Option<Current>,
 }
 
 #[derive(Clone)]
@@ -49,17 +56,34 @@ pub(super) enum Outcome {
 
 impl Answer {
     /// To be called in the work, as it notes the flight.
-    pub(super) fn of(outcome: Outcome) -> Self {
-        Self { outcome, varied: None, flight: current::get() }
+    pub(super) fn new(outcome: Outcome, varied: Option<Varied>) -> Self {
+        Self(Arc::new(Inner { outcome, varied, flight: current::get() }))
     }
 
-    pub(super) fn varying(self, varied: Option<Varied>) -> Self {
-        Self { varied: varied.map(Arc::new), ..self }
+    pub(super) fn varied(&self) -> Option<&Varied> {
+        self.0.varied.as_ref()
     }
 
+    pub(super) fn flight(&self) -> Option<Current> {
+        self.0.flight
+    }
+
+    /// One caller's outcome: the flight's, if no other caller has it any more, else a clone. A response's extensions are the
+    /// user's: a panic in their `Clone` or `Drop` ends here (G13).
+    #[inline]
+    pub(super) fn into_outcome(self) -> Result<Outcome, CaughtPanic> {
+        Arc::try_unwrap(self.0).map(|own| own.outcome).or_else(|shared| {
+            let outcome = catch(|| shared.outcome.clone());
+            drop_contained(shared);
+            outcome
+        })
+    }
+}
+
+impl Outcome {
     pub(super) fn shared(mut parts: response::Parts, content: Content) -> Self {
         strip_hop_by_hop(&mut parts.headers);
-        Self::of(Outcome::Shared { parts, content })
+        Self::Shared { parts, content }
     }
 
     /// `read` was read of the body already, and so many callers wait. To be called in the work.
@@ -76,7 +100,7 @@ impl Answer {
     {
         strip_hop_by_hop(&mut parts.headers);
         let stream = SharedStream::start(read, rest, max_size, callers);
-        Self::of(Outcome::Streamed { parts, stream, refetches: Refetches::<B>::new() })
+        Self::Streamed { parts, stream, refetches: Refetches::<B>::new() }
     }
 }
 
@@ -87,7 +111,7 @@ pub(super) fn response<B>(parts: response::Parts, content: Content) -> Response<
 
 impl fmt::Debug for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.outcome {
+        match &self.0.outcome {
             Outcome::Shared { parts, .. } => f.debug_tuple("Shared").field(&parts.status).finish(),
             Outcome::Streamed { parts, .. } => f.debug_tuple("Streamed").field(&parts.status).finish(),
             Outcome::Failed(error) => f.debug_tuple("Failed").field(error).finish(),

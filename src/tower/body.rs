@@ -32,7 +32,7 @@ pin_project! {
         /// The inner service's body, unread.
         Own { #[pin] body: B },
         /// One that is larger than the cap, read by all callers of a flight as it arrives.
-        Streamed { reader: Reader<B> },
+        Streamed { reader: Box<Reader<B>> },
         /// Collected, and possibly shared.
         Whole { content: Content },
     }
@@ -45,14 +45,14 @@ pub(super) struct Content {
     pub(super) end: End,
 }
 
-/// How a collected body ends after its data.
+/// How a collected body ends after its data. Trailers are rare, and large.
 #[derive(Clone, Debug, Default)]
 pub(super) enum End {
     #[default]
     Plain,
     /// In the response to HEAD: there is no body, and nothing is said of its length.
     Head,
-    Trailers(HeaderMap),
+    Trailers(Box<HeaderMap>),
     /// The body failed; all callers that share it get the error.
     Failed(ArcError),
 }
@@ -64,7 +64,7 @@ impl Content {
         }
         match mem::take(&mut self.end) {
             End::Plain | End::Head => None,
-            End::Trailers(trailers) => Some(Ok(Frame::trailers(trailers))),
+            End::Trailers(trailers) => Some(Ok(Frame::trailers(*trailers))),
             End::Failed(error) => Some(Err(SharedError::new(error))),
         }
     }
@@ -89,7 +89,7 @@ impl<B> CoalescedBody<B> {
     }
 
     pub(super) fn streamed(reader: Reader<B>) -> Self {
-        Self { source: Source::Streamed { reader } }
+        Self { source: Source::Streamed { reader: Box::new(reader) } }
     }
 
     pub(super) fn whole(content: Content) -> Self {

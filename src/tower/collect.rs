@@ -1,10 +1,15 @@
 //! Reads a body to its end, or up to the cap.
 
-use std::{collections::VecDeque, future::poll_fn, pin::Pin};
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    pin::Pin,
+    task::{Poll, ready},
+};
 
 use bytes::{Bytes, BytesMut};
 use http_body::Body;
-use tokio::task::coop::consume_budget;
+use tokio::task::coop::poll_proceed;
 
 use super::{
     body::{Content, End},
@@ -29,9 +34,14 @@ where
     let mut body = Box::pin(body);
     let mut buffered = Buffered::default();
     let end = loop {
-        // Yields now and then: a body that is always ready would block its thread, and its flight's deadline would not fire.
-        consume_budget().await;
-        match poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+        let frame = poll_fn(|cx| {
+            // Yields now and then: a body that is always ready would block its thread, and its flight's deadline would not fire.
+            let budget = ready!(poll_proceed(cx));
+            let frame = ready!(body.as_mut().poll_frame(cx));
+            budget.made_progress();
+            Poll::Ready(frame)
+        });
+        match frame.await {
             None => break End::Plain,
             Some(Err(error)) => break End::Failed(share(error)),
             Some(Ok(frame)) => match frame.into_data() {
@@ -43,10 +53,14 @@ where
                 // Ignores kinds of frames that `http-body` may add.
                 Err(frame) => {
                     if let Ok(trailers) = frame.into_trailers() {
-                        break End::Trailers(trailers);
+                        break End::Trailers(Box::new(trailers));
                     }
                 }
             },
+        }
+        // Most bodies are one chunk, and say so.
+        if body.is_end_stream() {
+            break End::Plain;
         }
     };
     Collected::Whole(Content { data: buffered.into_bytes(), end })

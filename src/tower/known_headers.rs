@@ -46,10 +46,42 @@ pub(super) const TARGET: [HeaderName; 11] = [
     HeaderName::from_static("x-rewrite-url"),
 ];
 
-pub(super) const RANGES: [HeaderName; 2] = [header::RANGE, header::IF_RANGE];
+/// What a header says about its request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Says {
+    #[default]
+    Nothing,
+    OverridesTheMethod,
+    Upgrades,
+    NamesHeaders,
+    HasABody,
+    HasALength,
+    Expects,
+    IsForARange,
+    IsConditional,
+    Directs,
+    HasPragma,
+}
 
-pub(super) const CONDITIONS: [HeaderName; 4] =
-    [header::IF_MATCH, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::IF_UNMODIFIED_SINCE];
+/// The headers that say something.
+pub(super) const SAYING: [(HeaderName, Says); 16] = [
+    (HeaderName::from_static("x-http-method"), Says::OverridesTheMethod),
+    (HeaderName::from_static("x-http-method-override"), Says::OverridesTheMethod),
+    (HeaderName::from_static("x-method-override"), Says::OverridesTheMethod),
+    (header::UPGRADE, Says::Upgrades),
+    (header::CONNECTION, Says::NamesHeaders),
+    (header::TRANSFER_ENCODING, Says::HasABody),
+    (header::CONTENT_LENGTH, Says::HasALength),
+    (header::EXPECT, Says::Expects),
+    (header::RANGE, Says::IsForARange),
+    (header::IF_RANGE, Says::IsForARange),
+    (header::IF_MATCH, Says::IsConditional),
+    (header::IF_NONE_MATCH, Says::IsConditional),
+    (header::IF_MODIFIED_SINCE, Says::IsConditional),
+    (header::IF_UNMODIFIED_SINCE, Says::IsConditional),
+    (header::CACHE_CONTROL, Says::Directs),
+    (header::PRAGMA, Says::HasPragma),
+];
 
 /// Headers that aren't in the key by default, as they don't change a response. Each must be of a kind that the documentation
 /// names. `baggage` is not here: applications choose tenants and versions by it.

@@ -169,7 +169,7 @@ impl<B> Reader<B> {
         self.leave_for(Source::Done);
         Poll::Ready(match end {
             End::Plain | End::Head => None,
-            End::Trailers(trailers) => Some(Ok(Frame::trailers(trailers))),
+            End::Trailers(trailers) => Some(Ok(Frame::trailers(*trailers))),
             End::Failed(error) => Some(Err(error)),
         })
     }

@@ -7,13 +7,20 @@ use std::{
 
 use http::Response;
 
-use super::{body::CoalescedBody, call::Call, vary::Varied};
+use super::{body::CoalescedBody, call::Call, key::Key, state::LayerState, vary::Varied};
 
 /// Shared by a caller and its work. The work runs if the caller leads, and is dropped without a call if it follows.
 ///
 /// The work takes the request out of the slot instead of owning it, so that a follower still has its request if the leader's
 /// response turns out not to be shareable. No user code runs under the lock: values are only moved, and headers compared.
-pub(super) struct RequestSlot<S, ReqB, ResB>(Arc<Mutex<SlotState<S, ReqB, ResB>>>);
+pub(super) struct RequestSlot<S, ReqB, ResB>(Arc<Inner<S, ReqB, ResB>>);
+
+/// What both need besides is in here as well: a count of the layer's, which all requests share, would cost more to write to.
+struct Inner<S, ReqB, ResB> {
+    layer: Arc<LayerState>,
+    key: Key,
+    state: Mutex<SlotState<S, ReqB, ResB>>,
+}
 
 pub(super) enum SlotState<S, ReqB, ResB> {
     /// Not made yet: this caller follows, or its work has not started.
@@ -25,8 +32,16 @@ pub(super) enum SlotState<S, ReqB, ResB> {
 }
 
 impl<S, ReqB, ResB> RequestSlot<S, ReqB, ResB> {
-    pub(super) fn new(call: Box<Call<S, ReqB>>) -> Self {
-        Self(Arc::new(Mutex::new(SlotState::Call(call))))
+    pub(super) fn new(layer: Arc<LayerState>, key: Key, call: Box<Call<S, ReqB>>) -> Self {
+        Self(Arc::new(Inner { layer, key, state: Mutex::new(SlotState::Call(call)) }))
+    }
+
+    pub(super) fn layer(&self) -> &Arc<LayerState> {
+        &self.0.layer
+    }
+
+    pub(super) fn key(&self) -> &Key {
+        &self.0.key
     }
 
     pub(super) fn take(&self) -> SlotState<S, ReqB, ResB> {
@@ -35,7 +50,7 @@ impl<S, ReqB, ResB> RequestSlot<S, ReqB, ResB> {
 
     /// A follower's call, if the response varies on what the follower sent otherwise.
     pub(super) fn take_unless_matched(&self, varied: &Varied) -> Option<Box<Call<S, ReqB>>> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         match mem::replace(&mut *state, SlotState::Empty) {
             SlotState::Call(call) if !varied.matches(&call.parts.headers) => Some(call),
             other => {
@@ -50,7 +65,7 @@ impl<S, ReqB, ResB> RequestSlot<S, ReqB, ResB> {
     }
 
     fn replace(&self, state: SlotState<S, ReqB, ResB>) -> SlotState<S, ReqB, ResB> {
-        mem::replace(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner), state)
+        mem::replace(&mut self.0.state.lock().unwrap_or_else(PoisonError::into_inner), state)
     }
 }
 

@@ -29,9 +29,9 @@ use super::{
     shareable::{Asked, Said},
     shared_stream::BodyError,
     state::LayerState,
-    vary::Varied,
+    vary::{Varied, varied_names},
 };
-use crate::{handle::Handle, task::current::Current};
+use crate::{error::JoinError, handle::Handle, task::current::Current};
 
 /// A service wrapped by [`CoalesceLayer`](crate::tower::CoalesceLayer).
 ///
@@ -103,7 +103,7 @@ impl<B, E> fmt::Debug for ResponseFuture<B, E> {
 const ATTEMPTS: usize = 16;
 
 /// Answers one request, by a flight or by a call of its own.
-async fn serve<S, ReqB, ResB>(mut call: Box<Call<S, ReqB>>, state: Arc<LayerState>) -> Served<ResB, S::Error>
+async fn serve<S, ReqB, ResB>(mut call: Box<Call<S, ReqB>>, mut layer: Arc<LayerState>) -> Served<ResB, S::Error>
 where
     S: Service<Request<ReqB>, Response = Response<ResB>> + Clone + Send + 'static,
     S::Future: Send,
@@ -113,58 +113,73 @@ where
     ResB::Error: Into<BoxError>,
 {
     let mut attempts = 1..=ATTEMPTS;
-    loop {
+    let mut _under_way;
+    // All that ends in a call of the request's own does so in one place: each would make this future larger.
+    let call = loop {
         let is_last = attempts.next().is_none_or(|attempt| attempt == ATTEMPTS);
-        let (key, handle) = match admit(&call, &state) {
+        let (key, handle) = match admit(&call, &layer) {
             Ok(admitted) => admitted,
             Err(reason) => {
-                state.count_pass(reason);
-                return call.alone().await;
+                layer.count_pass(reason);
+                break call;
             }
         };
         if handle.router().bypasses(&key) {
-            return call.alone().await;
+            break call;
         }
-        let slot = RequestSlot::new(call);
-        let (work_slot, work_state, asked) = (slot.clone(), Arc::clone(&state), Asked::by(&key));
-        let _under_way = state.under_way.enter(&key);
-        let error = match handle.join(key.clone(), move || lead(work_slot, work_state, asked)).await {
-            Ok(answer) => return deliver(answer, slot, &key, &state).await,
+        _under_way = layer.under_way.enter(&key);
+        let slot = RequestSlot::new(layer, key.clone(), call);
+        let work_slot = slot.clone();
+        let error = match handle.join(key, move || lead(work_slot)).await {
+            Ok(answer) => match deliver(answer, &slot) {
+                Delivered::Response(response) => return Ok(response),
+                Delivered::Failed(error) => return Err(error),
+                Delivered::Call(own) => break own,
+            },
             Err(error) => error,
         };
+        layer = Arc::clone(slot.layer());
         // Not otherwise: a caller that only waits no longer leaves its work to others, which need the request.
         if !is_last
-            && state.renews(&handle, &error)
+            && layer.renews(&handle, &error)
             && let SlotState::Call(again) = slot.take()
         {
             call = again;
             continue;
         }
-        let (parts, data) = state.config.error_response(&error).into_parts();
-        return Ok(answer::response(parts, Content { data, ..Content::default() }));
-    }
+        return Ok(failed(&layer, &error));
+    };
+    call.alone().await
+}
+
+/// The response to a request whose join failed.
+fn failed<B>(layer: &LayerState, error: &JoinError) -> Response<CoalescedBody<B>> {
+    let (parts, data) = layer.config.error_response(error).into_parts();
+    answer::response(parts, Content { data, ..Content::default() })
 }
 
 /// What a request joins, or why it passes through.
-fn admit<S, ReqB: Body>(call: &Call<S, ReqB>, state: &LayerState) -> Result<(Key, Handle<Key, Answer>), Reason> {
-    if nesting::has_met(&call.parts.extensions, state.layer_id) {
+fn admit<S, ReqB: Body>(call: &Call<S, ReqB>, layer: &LayerState) -> Result<(Key, Handle<Key, Answer>), Reason> {
+    if nesting::has_met(&call.parts.extensions, layer.layer_id) {
         return Err(Reason::Nested);
     }
-    let key = state.config.admit(state.layer_id, &call.parts, &call.body)?;
-    if state.unshareable.contains(&key) {
+    let key = layer.config.admit(layer.layer_id, &call.parts, &call.body)?;
+    if layer.unshareable.contains(&key) {
         return Err(Reason::RecentlyUnshareable);
     }
-    let handle = state.handle().ok_or(Reason::NoRuntime)?;
+    let handle = layer.handle().ok_or(Reason::NoRuntime)?;
     Ok((key, handle))
 }
 
-/// One caller's response.
-async fn deliver<S, ReqB, ResB>(
-    answer: Answer,
-    slot: RequestSlot<S, ReqB, ResB>,
-    key: &Key,
-    state: &Arc<LayerState>,
-) -> Served<ResB, S::Error>
+/// What a caller gets of its flight.
+enum Delivered<S, ReqB, B, E> {
+    Response(Response<CoalescedBody<B>>),
+    Failed(SharedError<E>),
+    /// Nothing: it makes a call of its own.
+    Call(Box<Call<S, ReqB>>),
+}
+
+fn deliver<S, ReqB, ResB>(answer: Answer, slot: &RequestSlot<S, ReqB, ResB>) -> Delivered<S, ReqB, ResB, S::Error>
 where
     S: Service<Request<ReqB>, Response = Response<ResB>> + Send + 'static,
     S::Future: Send,
@@ -172,41 +187,45 @@ where
     ReqB: Send + 'static,
     ResB: Body<Data = Bytes> + Send + 'static,
 {
-    let flight = answer.flight;
-    if let Some(call) = answer.varied.and_then(|varied| slot.take_unless_matched(&varied)) {
-        state.count_recall(Reason::Vary, flight);
-        return call.alone().await;
+    let (layer, key, flight) = (slot.layer(), slot.key(), answer.flight());
+    if let Some(call) = answer.varied().and_then(|varied| slot.take_unless_matched(varied)) {
+        layer.count_recall(Reason::Vary, flight);
+        return Delivered::Call(call);
     }
-    match answer.outcome {
+    let outcome = match answer.into_outcome() {
+        Ok(outcome) => outcome,
+        Err(panic) => return Delivered::Response(failed(layer, &JoinError::Panicked(panic))),
+    };
+    match outcome {
         Outcome::Shared { parts, content } => {
-            state.unshareable.note(key, true);
-            Ok(answer::response(parts, content))
+            layer.unshareable.note(key, true);
+            Delivered::Response(answer::response(parts, content))
         }
         Outcome::Streamed { parts, stream, refetches } => {
-            state.unshareable.note(key, true);
+            layer.unshareable.note(key, true);
             let refetches = refetches.downcast::<Refetches<ResB>>().ok();
-            let refetches = refetches.filter(|_| state.config.on_slow_reader == OnSlowReader::CallAlone);
+            let refetches = refetches.filter(|_| layer.config.on_slow_reader == OnSlowReader::CallAlone);
             let own_call = match slot.take() {
-                SlotState::Call(call) if refetches.is_some() => Some(refetch(call, flight, Asked::by(key), state)),
+                SlotState::Call(call) if refetches.is_some() => Some(refetch(call, flight, Asked::by(key), layer)),
                 _ => None,
             };
             let reader = Reader::new(stream, &parts, refetches, own_call);
-            Ok(Response::from_parts(parts, CoalescedBody::streamed(reader)))
+            Delivered::Response(Response::from_parts(parts, CoalescedBody::streamed(reader)))
         }
-        Outcome::Failed(error) => Err(SharedError::new(error)),
+        Outcome::Failed(error) => Delivered::Failed(SharedError::new(error)),
         Outcome::LeaderOnly(reason) => match slot.take() {
             SlotState::Response(response) => {
-                state.count_pass(reason);
+                layer.count_pass(reason);
                 // Once for each flight. What the user says of one response says nothing of the next, and a status may be about
                 // one client: it must not have others' requests pass.
                 if !matches!(reason, Reason::ResponseVetoed | Reason::Status) {
-                    state.unshareable.note(key, false);
+                    layer.unshareable.note(key, false);
                 }
-                Ok(*response)
+                Delivered::Response(*response)
             }
             SlotState::Call(call) => {
-                state.count_recall(reason, flight);
-                call.alone().await
+                layer.count_recall(reason, flight);
+                Delivered::Call(call)
             }
             SlotState::Empty => unreachable!("a leader's response is in its slot before its flight completes"),
         },
@@ -240,7 +259,7 @@ where
             // The answer to one client's request must not reach another but as it would in a flight.
             let may_be_shared = |state: Arc<LayerState>| {
                 state.config.not_shareable(asked, &parts, &Said::by(&parts.headers)).is_none()
-                    && Varied::new(&state.config.key_headers, &parts.headers, Vec::new()).is_none()
+                    && varied_names(&state.config.key_headers, &parts.headers).is_empty()
             };
             if is_own || state.upgrade().is_some_and(may_be_shared) {
                 Ok(Response::from_parts(parts, body))
@@ -252,7 +271,7 @@ where
 }
 
 /// The work of a flight: makes the leader's call, and reads the body if it is to be shared whole.
-async fn lead<S, ReqB, ResB>(slot: RequestSlot<S, ReqB, ResB>, state: Arc<LayerState>, asked: Asked) -> Answer
+async fn lead<S, ReqB, ResB>(slot: RequestSlot<S, ReqB, ResB>) -> Answer
 where
     S: Service<Request<ReqB>, Response = Response<ResB>>,
     S::Error: Into<BoxError>,
@@ -262,47 +281,42 @@ where
     let SlotState::Call(call) = slot.take() else {
         unreachable!("work runs once, and takes the request before its caller looks")
     };
-    let (config, is_head) = (&state.config, call.parts.method == Method::HEAD);
-    let outside_key = config.key_headers.outside(&call.parts.headers);
+    let is_head = call.parts.method == Method::HEAD;
     let (parts, body) = match call.make().await {
         Ok(response) => response.into_parts(),
-        Err(error) => return Answer::of(Outcome::Failed(share(error))),
+        Err(error) => return Answer::new(Outcome::Failed(share(error)), None),
     };
-    let said = Said::by(&parts.headers);
-    if let Some(reason) = config.not_shareable(asked, &parts, &said) {
+    let (config, said) = (&slot.layer().config, Said::by(&parts.headers));
+    if let Some(reason) = config.not_shareable(Asked::by(slot.key()), &parts, &said) {
         slot.put_response(Response::from_parts(parts, CoalescedBody::own(body)));
-        return Answer::of(Outcome::LeaderOnly(reason));
+        return Answer::new(Outcome::LeaderOnly(reason), None);
     }
-    let varied = said.may_vary.then(|| Varied::new(&config.key_headers, &parts.headers, outside_key)).flatten();
-    share_with_all(parts, body, is_head, &state).await.varying(varied)
-}
-
-/// A response that is to be shared, whole or as it arrives.
-async fn share_with_all<ResB>(parts: response::Parts, body: ResB, is_head: bool, state: &LayerState) -> Answer
-where
-    ResB: Body<Data = Bytes> + Send + 'static,
-    ResB::Error: Into<BoxError>,
-{
+    let varied = said.may_vary.then(|| Varied::new(&config.key_headers, &parts.headers, slot.key())).flatten();
     if is_head {
-        return Answer::shared(head_only(parts, &body), Content { end: End::Head, ..Content::default() });
+        let outcome = Outcome::shared(head_only(parts, &body), Content { end: End::Head, ..Content::default() });
+        return Answer::new(outcome, varied);
     }
-    let max_bytes = state.config.max_body_bytes;
-    if state.config.is_too_large(&parts.headers, &body) {
-        return Answer::streamed(parts, VecDeque::new(), Box::pin(body), max_bytes, callers(state).await);
-    }
-    match collect(body, max_bytes).await {
-        Collected::Whole(Content { end: End::Failed(error), .. }) => {
-            let (parts, data) = error_response::of_failed_body(error).into_parts();
-            Answer::shared(parts, Content { data, ..Content::default() })
+    let max_bytes = config.max_body_bytes;
+    let (read, rest) = if config.is_too_large(&parts.headers, &body) {
+        (VecDeque::new(), Box::pin(body))
+    } else {
+        match collect(body, max_bytes).await {
+            Collected::Whole(Content { end: End::Failed(error), .. }) => {
+                let (parts, data) = error_response::of_failed_body(error).into_parts();
+                return Answer::new(Outcome::shared(parts, Content { data, ..Content::default() }), varied);
+            }
+            Collected::Whole(content) => return Answer::new(Outcome::shared(parts, content), varied),
+            Collected::TooLarge { read, rest } => (read, rest),
         }
-        Collected::Whole(content) => Answer::shared(parts, content),
-        Collected::TooLarge { read, rest } => Answer::streamed(parts, read, rest, max_bytes, callers(state).await),
-    }
+    };
+    // Boxed, as few responses need it.
+    let callers = Box::pin(callers(slot.layer())).await;
+    Answer::new(Outcome::streamed(parts, read, rest, max_bytes, callers), varied)
 }
 
 /// How many wait for the flight whose work this is.
-async fn callers(state: &LayerState) -> usize {
-    let Some(flight) = state.existing_handle().and_then(|handle| handle.current_flight()) else { return 1 };
+async fn callers(layer: &LayerState) -> usize {
+    let Some(flight) = layer.existing_handle().and_then(|handle| handle.current_flight()) else { return 1 };
     flight.info().await.map_or(1, |info| info.waiters)
 }
 

@@ -69,8 +69,7 @@ pub(super) struct Asked {
 
 impl Asked {
     pub(super) fn by(key: &Key) -> Self {
-        let key = key.parts();
-        Self { has_principal: key.principal.is_some(), has_own_key: key.own.is_some() }
+        Self { has_principal: key.has_principal(), has_own_key: key.has_own_key() }
     }
 }
 

@@ -239,7 +239,7 @@ impl Reading {
                         }
                         continue;
                     }
-                    Err(Ok(trailers)) => End::Trailers(trailers),
+                    Err(Ok(trailers)) => End::Trailers(Box::new(trailers)),
                     // A kind of frame that `http-body` may add.
                     Err(Err(_)) => continue,
                 },

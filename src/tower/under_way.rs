@@ -5,9 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
-use http::HeaderName;
-
-use super::{key::Key, key_headers::Field};
+use super::{key::Key, key_bytes::Fields};
 use crate::trace;
 
 /// How many requests a layer remembers.
@@ -35,7 +33,7 @@ impl UnderWay {
             // No user code under the lock: a key has none, and the subscriber is called after it.
             let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             entries.retain(|entry| entry.request.strong_count() > 0);
-            let apart = header_apart(&entries, key).cloned();
+            let apart = header_apart(&entries, key).map(|name| String::from_utf8_lossy(name).into_owned());
             if entries.len() == CAPACITY {
                 entries.pop_front();
             }
@@ -43,25 +41,28 @@ impl UnderWay {
             apart
         };
         if let Some(header) = apart {
-            trace::kept_apart(header.as_str());
+            trace::kept_apart(&header);
         }
         Some(request)
     }
 }
 
 /// The header that keeps `key` from the latest request that it could otherwise have followed. `None` if it follows one.
-fn header_apart<'a>(entries: &'a VecDeque<Entry>, key: &'a Key) -> Option<&'a HeaderName> {
-    let mut similar =
-        entries.iter().rev().filter(|entry| entry.key.parts().differs_at_most_in_headers(key.parts())).peekable();
+fn header_apart<'a>(entries: &'a VecDeque<Entry>, key: &'a Key) -> Option<&'a [u8]> {
+    let mut similar = entries.iter().rev().filter(|entry| entry.key.differs_at_most_in_headers(key)).peekable();
     let latest = similar.peek()?;
-    let apart = first_difference(&latest.key.parts().headers, &key.parts().headers)?;
-    similar.all(|entry| entry.key.parts().headers != key.parts().headers).then_some(apart)
+    let apart = first_difference(latest.key.headers(), key.headers())?;
+    similar.all(|entry| entry.key.headers() != key.headers()).then_some(apart)
 }
 
 /// The first name, in the order of both, whose values differ.
-fn first_difference<'a>(ours: &'a [Field], theirs: &'a [Field]) -> Option<&'a HeaderName> {
-    let index = ours.iter().zip(theirs).take_while(|(one, other)| one == other).count();
-    let names = [ours.get(index), theirs.get(index)].into_iter().flatten().map(|(name, _)| name);
-    // Both are sorted: the smaller name is missing on the other side.
-    names.min_by(|one, other| one.as_str().cmp(other.as_str()))
+fn first_difference<'a>(mut ours: Fields<'a>, mut theirs: Fields<'a>) -> Option<&'a [u8]> {
+    loop {
+        let (one, other) = (ours.next(), theirs.next());
+        if one != other {
+            // Both are sorted: the smaller name is missing on the other side.
+            return [one, other].into_iter().flatten().map(|(name, _)| name).min();
+        }
+        one?;
+    }
 }

@@ -56,6 +56,7 @@ pub(super) enum Outcome {
 
 impl Answer {
     /// To be called in the work, as it notes the flight.
+    #[inline]
     pub(super) fn new(outcome: Outcome, varied: Option<Varied>) -> Self {
         Self(Arc::new(Inner { outcome, varied, flight: current::get() }))
     }

@@ -268,6 +268,7 @@ mod stream_buffer;
 mod under_way;
 mod unshareable;
 mod vary;
+mod work;
 
 pub use answer::Answer;
 pub use body::CoalescedBody;

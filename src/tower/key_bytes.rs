@@ -39,7 +39,7 @@ pub(super) fn userinfo(uri: &Uri) -> Option<&str> {
 }
 
 /// Names and values of headers, as they were put.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Fields<'a>(pub(super) &'a [u8]);
 
 impl<'a> Iterator for Fields<'a> {

@@ -40,6 +40,7 @@ impl<'a> RequestHeaders<'a> {
         for (place, (name, value)) in places.iter_mut().zip(headers) {
             *place = Some(Header { name: name.as_str(), value, known: known(name), is_in_key: false });
         }
+        let name_of = |header: &Option<Header<'a>>| header.as_ref().map_or("", |header| header.name);
         // Stable.
         places.sort_by(|one, other| name_of(one).cmp(name_of(other)));
     }
@@ -56,8 +57,4 @@ impl<'a> RequestHeaders<'a> {
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Header<'a>> {
         self.places().iter_mut().flatten()
     }
-}
-
-fn name_of<'a>(header: &Option<Header<'a>>) -> &'a str {
-    header.as_ref().map_or("", |header| header.name)
 }

@@ -75,6 +75,7 @@ mod real {
     }
 
     /// Tokio's clock, which tests can pause, in the standard library's terms, which the shard understands.
+    #[inline]
     pub(crate) fn now() -> Instant {
         // Once a clock of the process has been paused, Tokio panics where its thread-local is gone: in the destructor of
         // another one.

@@ -15,12 +15,9 @@ const STRIPES: usize = 16;
 
 #[derive(Debug, Default)]
 pub(super) struct Counters {
-    pub(super) hits: Striped,
-    /// Reads that got an expired value, by reason.
-    pub(super) stale: [Striped; StaleReason::ALL.len()],
-    /// Those of them that had waited for a load.
+    pub(super) reads: ReadCounters,
+    /// Those of the reads with an expired value that had waited for a load.
     pub(super) covered: Counter,
-    pub(super) negative_hits: Striped,
     pub(super) misses: Counter,
     pub(super) loads: Counter,
     pub(super) refreshes: Counter,
@@ -42,31 +39,49 @@ impl Counter {
     }
 }
 
-/// A counter of what happens on every hit.
-#[derive(Debug, Default)]
-pub(super) struct Striped([CachePadded<AtomicU64>; STRIPES]);
+/// What a read got from the cache.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Got {
+    Fresh,
+    Negative,
+    Stale(StaleReason),
+}
 
-impl Striped {
+impl Got {
+    const KINDS: usize = 2 + StaleReason::ALL.len();
+
     #[inline]
-    pub(super) fn up(&self) {
-        self.0[stripe()].fetch_add(1, Ordering::Relaxed);
+    fn index(self) -> usize {
+        match self {
+            Self::Fresh => 0,
+            Self::Negative => 1,
+            Self::Stale(why) => 2 + why as usize,
+        }
+    }
+}
+
+/// Counts of what happens on every hit. A stripe has all kinds, so a hit touches one line.
+#[derive(Debug, Default)]
+pub(super) struct ReadCounters([CachePadded<[AtomicU64; Got::KINDS]>; STRIPES]);
+
+impl ReadCounters {
+    #[inline]
+    pub(super) fn up(&self, got: Got) {
+        self.0[stripe()][got.index()].fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn get(&self) -> u64 {
-        self.0.iter().map(|stripe| stripe.load(Ordering::Relaxed)).sum()
+    pub(super) fn get(&self, got: Got) -> u64 {
+        self.0.iter().map(|stripe| stripe[got.index()].load(Ordering::Relaxed)).sum()
     }
 }
 
 #[inline]
 fn stripe() -> usize {
     static THREADS: AtomicUsize = AtomicUsize::new(0);
+    // Without a destructor, so it is there in those of other thread-locals.
     thread_local!(static STRIPE: Cell<usize> = const { Cell::new(usize::MAX) });
-    let of_thread = |stripe: &Cell<usize>| {
-        if stripe.get() == usize::MAX {
-            stripe.set(THREADS.fetch_add(1, Ordering::Relaxed) % STRIPES);
-        }
-        stripe.get()
-    };
-    // In the destructor of another thread-local it may be gone.
-    STRIPE.try_with(of_thread).unwrap_or(0)
+    if STRIPE.get() == usize::MAX {
+        STRIPE.set(THREADS.fetch_add(1, Ordering::Relaxed) % STRIPES);
+    }
+    STRIPE.get()
 }

@@ -17,11 +17,21 @@ use crate::{
 /// Laid out to be small, as there are many: what few entries have is in a box.
 pub(super) struct Entry<V, E> {
     /// Empty only while it is dropped.
-    content: Option<Content<V, E>>,
-    pub(super) times: Times,
-    /// No load before this, except where there is nothing to serve.
-    retry_at: AtomicU64,
-    rare: Option<Box<Rare>>,
+    held: Option<Held<V, E>>,
+    loaded_at: Nanos,
+    fresh_until: Nanos,
+    /// No load before this, except where there is nothing to serve: from when on a read starts a refresh, or, with the bit
+    /// [`FAILED`], the end of a failed load's backoff.
+    load_at: AtomicU64,
+}
+
+/// In `load_at`, where a load has failed. A moment doesn't have it: it would be 292 years after the cache was built.
+const FAILED: u64 = 1 << 63;
+
+/// No larger than the content alone.
+enum Held<V, E> {
+    Plain(Content<V, E>),
+    Rare(Box<Rare<V, E>>),
 }
 
 pub(super) enum Content<V, E> {
@@ -42,8 +52,9 @@ pub(super) struct Kept<V> {
     failures: AtomicU8,
 }
 
-/// What most entries don't have: tags, or a weight other than 1.
-struct Rare {
+/// A content with what most entries don't have: tags, or a weight other than 1.
+struct Rare<V, E> {
+    content: Content<V, E>,
     /// At least 1: the store never evicts what weighs nothing. Never changes, as the store sums it up.
     weight: u64,
     tags: Option<Tags>,
@@ -52,7 +63,7 @@ struct Rare {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Times {
     pub(super) loaded_at: Nanos,
-    /// From here on a read starts a refresh.
+    /// From here on a read starts a refresh: at the latest when it has expired.
     pub(super) refresh_at: Nanos,
     pub(super) fresh_until: Nanos,
 }
@@ -91,15 +102,37 @@ impl<V> Kept<V> {
 
 impl<V, E> Entry<V, E> {
     pub(super) fn new(content: Content<V, E>, times: Times, weight: u64, tags: Option<Tags>) -> Self {
-        let is_rare = weight > 1 || tags.is_some();
-        let rare = is_rare.then(|| Box::new(Rare { weight: weight.max(1), tags }));
-        Self { content: Some(content), times, retry_at: AtomicU64::new(0), rare }
+        let held = if weight > 1 || tags.is_some() {
+            Held::Rare(Box::new(Rare { content, weight: weight.max(1), tags }))
+        } else {
+            Held::Plain(content)
+        };
+        let Times { loaded_at, refresh_at, fresh_until } = times;
+        Self { held: Some(held), loaded_at, fresh_until, load_at: AtomicU64::new(refresh_at.min(!FAILED)) }
     }
 
+    #[inline]
+    fn held(&self) -> &Held<V, E> {
+        self.held.as_ref().expect("it is taken in `drop` alone")
+    }
+
+    #[inline]
     pub(super) fn content(&self) -> &Content<V, E> {
-        self.content.as_ref().expect("it is taken in `drop` alone")
+        match self.held() {
+            Held::Plain(content) => content,
+            Held::Rare(rare) => &rare.content,
+        }
     }
 
+    #[inline]
+    fn rare(&self) -> Option<&Rare<V, E>> {
+        match self.held() {
+            Held::Plain(_) => None,
+            Held::Rare(rare) => Some(rare),
+        }
+    }
+
+    #[inline]
     fn kept(&self) -> Option<&Kept<V>> {
         match self.content() {
             Content::Value(kept) => Some(kept),
@@ -107,40 +140,55 @@ impl<V, E> Entry<V, E> {
         }
     }
 
+    #[inline]
     pub(super) fn value(&self) -> Option<&Arc<V>> {
         self.kept().map(Kept::value)
     }
 
     #[inline]
     pub(super) fn weight(&self) -> u64 {
-        self.rare.as_ref().map_or(1, |rare| rare.weight)
+        self.rare().map_or(1, |rare| rare.weight)
     }
 
     #[inline]
     pub(super) fn tags(&self) -> Option<&Tags> {
-        self.rare.as_ref()?.tags.as_ref()
+        self.rare()?.tags.as_ref()
     }
 
     /// The same value under a new identity, expired at `now`. A negative entry is not worth keeping.
     pub(super) fn expired(&self, now: Nanos) -> Option<Self> {
         let kept = self.kept()?;
         let content = Kept::new(Arc::clone(&kept.value), true, kept.failures.load(Ordering::Relaxed));
-        let times = Times { fresh_until: self.times.fresh_until.min(now), ..self.times };
+        let fresh_until = self.fresh_until.min(now);
+        let times = Times { loaded_at: self.loaded_at, refresh_at: fresh_until, fresh_until };
         Some(Self::new(Content::Value(content), times, self.weight(), self.tags().cloned()))
     }
 
     pub(super) fn age(&self, now: Nanos) -> Duration {
-        Duration::from_nanos(now.saturating_sub(self.times.loaded_at))
+        Duration::from_nanos(now.saturating_sub(self.loaded_at))
+    }
+
+    /// Whether its value may be served, and nothing else is to be done.
+    #[inline]
+    pub(super) fn is_fresh(&self, now: Nanos) -> bool {
+        now < self.fresh_until && now < self.load_at()
     }
 
     #[inline]
+    fn load_at(&self) -> Nanos {
+        self.load_at.load(Ordering::Acquire) & !FAILED
+    }
+
+    pub(super) fn has_expired(&self, now: Nanos) -> bool {
+        now >= self.fresh_until
+    }
+
     pub(super) fn standing(&self, now: Nanos, windows: &Windows) -> Standing {
-        let Times { refresh_at, fresh_until, .. } = self.times;
-        if now < fresh_until {
-            return if now < refresh_at { Standing::Fresh } else { Standing::RefreshDue };
+        if !self.has_expired(now) {
+            return if now < self.load_at() { Standing::Fresh } else { Standing::RefreshDue };
         }
         let Some(kept) = self.kept() else { return Standing::Over };
-        let within = |window: Nanos| now < fresh_until.saturating_add(window);
+        let within = |window: Nanos| now < self.fresh_until.saturating_add(window);
         if !kept.is_expired && within(windows.stale_while_revalidate) {
             Standing::Revalidate
         } else if within(windows.stale_if_error.max(windows.stale_while_revalidate)) {
@@ -152,7 +200,8 @@ impl<V, E> Entry<V, E> {
 
     /// Whether a failed load's backoff is still on.
     pub(super) fn is_backing_off(&self, now: Nanos) -> bool {
-        now < self.retry_at.load(Ordering::Acquire)
+        let load_at = self.load_at.load(Ordering::Acquire);
+        load_at & FAILED != 0 && now < load_at & !FAILED
     }
 
     /// Starts the next backoff, and says how many loads have failed and how long it is. `None` if one is on already: of all
@@ -160,15 +209,16 @@ impl<V, E> Entry<V, E> {
     pub(super) fn note_failure(&self, now: Nanos, windows: &Windows) -> Option<(u32, Duration)> {
         // Without a value there is nothing to serve meanwhile, and no backoff.
         let failures = &self.kept()?.failures;
-        let retry_at = self.retry_at.load(Ordering::Acquire);
-        if now < retry_at {
+        let load_at = self.load_at.load(Ordering::Acquire);
+        if load_at & FAILED != 0 && now < load_at & !FAILED {
             return None;
         }
         let before = failures.load(Ordering::Relaxed);
         let (least, most) = windows.error_backoff;
         let backoff = least.saturating_mul(1 << before.min(63)).min(most);
-        let next = now.saturating_add(backoff);
-        self.retry_at.compare_exchange(retry_at, next, Ordering::AcqRel, Ordering::Relaxed).ok()?;
+        // A load that was asked for may have failed before one was due.
+        let next = now.saturating_add(backoff).min(!FAILED).max(load_at & !FAILED) | FAILED;
+        self.load_at.compare_exchange(load_at, next, Ordering::AcqRel, Ordering::Relaxed).ok()?;
         let failed = before.saturating_add(1);
         failures.store(failed, Ordering::Relaxed);
         Some((failed.into(), Duration::from_nanos(backoff)))
@@ -188,8 +238,8 @@ impl<V, E> Entry<V, E> {
 impl<V, E> Drop for Entry<V, E> {
     fn drop(&mut self) {
         // The last reference may go in the store, under its lock: a panic must not get out of here.
-        if let Some(content) = self.content.take() {
-            drop_contained(content);
+        if let Some(held) = self.held.take() {
+            drop_contained(held);
         }
     }
 }
@@ -233,5 +283,48 @@ impl<V, E> Drop for SlowMark<V, E> {
         if let Some(kept) = self.0.kept() {
             kept.slow_loads.fetch_sub(1, Ordering::AcqRel);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_entry_takes_five_words() {
+        assert_eq!(size_of::<Entry<String, String>>(), 5 * size_of::<u64>());
+    }
+
+    fn entry(refresh_at: Nanos, fresh_until: Nanos) -> Entry<u64, ()> {
+        let times = Times { loaded_at: 0, refresh_at, fresh_until };
+        Entry::new(Content::value(Arc::new(7)), times, 1, None)
+    }
+
+    fn backoff(least: Nanos, most: Nanos) -> Windows {
+        Windows { error_backoff: (least, most), ..Windows::default() }
+    }
+
+    #[test]
+    fn a_failure_before_a_refresh_is_due_brings_none_forward() {
+        let entry = entry(50, 100);
+        assert!(entry.note_failure(10, &backoff(1, 1)).is_some());
+        assert!(entry.is_fresh(49));
+        assert_eq!(entry.standing(50, &Windows::default()), Standing::RefreshDue);
+    }
+
+    #[test]
+    fn a_backoff_puts_off_a_refresh() {
+        let entry = entry(50, 100);
+        assert!(entry.note_failure(60, &backoff(20, 20)).is_some());
+        assert!(entry.note_failure(79, &backoff(20, 20)).is_none(), "one is on");
+        assert!(entry.is_fresh(79) && entry.is_backing_off(79));
+        assert!(!entry.is_fresh(80) && !entry.is_backing_off(80));
+    }
+
+    #[test]
+    fn a_backoff_of_centuries_holds() {
+        let entry = entry(50, 100);
+        assert!(entry.note_failure(100, &backoff(FAILED + 1, u64::MAX)).is_some());
+        assert!(entry.is_backing_off(FAILED - 2));
     }
 }

@@ -11,6 +11,7 @@ use super::{
     served::Served,
     state::CacheState,
     stats::CacheStats,
+    take::{Copied, Shared, Take, Told},
 };
 use crate::{error::TryJoinError, handle::Handle, unwind::Contained};
 
@@ -112,7 +113,7 @@ where
         Fut: Future<Output = Result<V, E>> + Send + 'static,
     {
         let key = Contained::new(key.into());
-        async move { self.read(key, |_| fill(load())).await?.into_value() }
+        self.read::<Copied, _, _, _>(key, |_| fill(load()))
     }
 
     /// [`get`](Self::get) by a key that is borrowed, such as a `&str` where keys are `String`s: it is converted for a load alone, so
@@ -121,7 +122,7 @@ where
     /// # Errors
     ///
     /// As [`get`](Self::get).
-    pub async fn get_by_ref<Q, F, Fut>(&self, key: &Q, load: F) -> Result<V, TryJoinError<E>>
+    pub fn get_by_ref<Q, F, Fut>(&self, key: &Q, load: F) -> impl Future<Output = Result<V, TryJoinError<E>>> + Send
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + Sync + ?Sized,
@@ -129,7 +130,7 @@ where
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<V, E>> + Send + 'static,
     {
-        self.read(ByRef(key), |_| fill(load())).await?.into_value()
+        self.read::<Copied, _, _, _>(ByRef(key), |_| fill(load()))
     }
 
     /// [`get`](Self::get) for values that can't or needn't be cloned: all readers share one `Arc`.
@@ -147,7 +148,7 @@ where
         Fut: Future<Output = Result<V, E>> + Send + 'static,
     {
         let key = Contained::new(key.into());
-        async move { self.read(key, |_| fill(load())).await?.into_shared() }
+        self.read::<Shared, _, _, _>(key, |_| fill(load()))
     }
 
     /// [`get`](Self::get) with a loader that says how to keep what it loads, by a [`Fill`], and that sees what the cache has: the
@@ -184,7 +185,7 @@ where
         Fut: Future<Output = Result<Fill<V, E>, E>> + Send + 'static,
     {
         let key = Contained::new(key.into());
-        async move { self.read(key, load).await?.into_value() }
+        self.read::<Copied, _, _, _>(key, load)
     }
 
     /// [`get`](Self::get) that says how it was answered: from a fresh entry, from an expired one and why, by a load, or by a
@@ -204,7 +205,7 @@ where
         Fut: Future<Output = Result<V, E>> + Send + 'static,
     {
         let key = Contained::new(key.into());
-        async move { self.read(key, |_| fill(load())).await?.into_served(&self.state().clock) }
+        self.read::<Told, _, _, _>(key, |_| fill(load()))
     }
 
     /// [`lookup`](Self::lookup) with a loader as that of [`get_with`](Self::get_with).
@@ -223,7 +224,7 @@ where
         Fut: Future<Output = Result<Fill<V, E>, E>> + Send + 'static,
     {
         let key = Contained::new(key.into());
-        async move { self.read(key, load).await?.into_served(&self.state().clock) }
+        self.read::<Told, _, _, _>(key, load)
     }
 
     /// Loads the key though the cache has it, and gives the new value. Readers get the old one meanwhile.
@@ -270,7 +271,7 @@ where
             let answer = self.load_anew(key, load).await?;
             match answer.error {
                 Some(error) => Err(work_error(error)),
-                None => answer.into_value(),
+                None => Copied::of_answer(answer, &self.state().clock),
             }
         }
     }

@@ -25,7 +25,7 @@ impl Lifetimes {
         let lifetime = self.shorten(ttl);
         let fresh_until = now.saturating_add(lifetime);
         let refresh_at = match self.ahead {
-            RefreshAhead::Off => u64::MAX,
+            RefreshAhead::Off => fresh_until,
             RefreshAhead::Fraction(fraction) => now.saturating_add(scale(lifetime, fraction)),
             RefreshAhead::XFetch(beta) => {
                 // Drawn once per load rather than at each read: for a single reader it is the same chance, and hits stay cheap.

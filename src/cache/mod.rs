@@ -151,6 +151,7 @@ mod state;
 mod stats;
 mod store;
 mod tags;
+mod take;
 mod trace;
 mod write;
 

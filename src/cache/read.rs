@@ -15,7 +15,7 @@ use futures_util::future::Either;
 use super::{
     entry::{Entry, RefreshClaim, SlowMark},
     fill::{Fill, Previous},
-    find::{Answer, Found, work_error},
+    find::{Answer, Found, Missed, work_error},
     handle::CacheHandle,
     key::ReadKey,
     limit::within,
@@ -23,6 +23,7 @@ use super::{
     served::StaleReason,
     state::CacheState,
     store::StoredKey,
+    take::Take,
     trace,
 };
 use crate::{
@@ -52,22 +53,38 @@ where
     V: Send + Sync + 'static,
     E: Clone + Send + Sync + 'static,
 {
-    /// What the cache has, or the load of the key: boxed, so that hits don't move a future with room for a join.
-    pub(super) fn read<Q, L, Fut>(&self, key: Q, load: L) -> impl Loading<V, E>
+    /// What the cache has, or what a load of the key brings.
+    pub(super) async fn read<T, Q, L, Fut>(&self, key: Q, load: L) -> Result<T::Taken, TryJoinError<E>>
     where
+        T: Take<V, E>,
         K: Borrow<Q::Borrowed>,
         Q: ReadKey<K>,
         L: FnOnce(Option<Previous<V>>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<Fill<V, E>, E>> + Send + 'static,
     {
         let load = Contained::new(load);
-        // A panic in the key's `Hash` or `Eq`, or in its conversion.
-        let panicked = |panic| Either::Left(ready(Err(JoinError::Panicked(panic).into())));
-        let (hash, found) = match catch(|| self.state().find(key.borrowed())) {
-            Ok(found) => found,
-            Err(panic) => return panicked(panic),
-        };
-        match found {
+        let mut missed = Missed::default();
+        match catch(|| self.state().hit(key.borrowed(), T::of_hit, &mut missed)) {
+            Ok(Some(taken)) => return Ok(taken),
+            Ok(None) => {}
+            // In the key's `Hash` or `Eq`, or in the value's `Clone`.
+            Err(panic) => return Err(JoinError::Panicked(panic).into()),
+        }
+        let answer = self.read_on(key, load, missed).await?;
+        T::of_answer(answer, &self.state().clock)
+    }
+
+    /// A read that was no hit. A load is boxed, so that hits don't move a future with room for a join.
+    #[inline(never)]
+    fn read_on<Q, L, Fut>(&self, key: Q, load: Contained<L>, missed: Missed<V, E>) -> impl Loading<V, E>
+    where
+        K: Borrow<Q::Borrowed>,
+        Q: ReadKey<K>,
+        L: FnOnce(Option<Previous<V>>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Fill<V, E>, E>> + Send + 'static,
+    {
+        let hash = missed.hash;
+        match self.state().find(missed) {
             Found::Answer(answer) => Either::Left(ready(Ok(answer))),
             Found::Refresh(answer, claim) => {
                 // If the key can't be cloned, the right goes with it, and the answer stands.
@@ -79,9 +96,10 @@ where
             }
             Found::Missed(fallback) => {
                 self.state().counters.misses.up();
+                // The conversion of a key that is borrowed may panic.
                 match catch(|| key.into_owned()) {
                     Ok(key) => Either::Right(Box::pin(self.load(StoredKey::new(hash, key), load, fallback))),
-                    Err(panic) => panicked(panic),
+                    Err(panic) => Either::Left(ready(Err(JoinError::Panicked(panic).into()))),
                 }
             }
         }

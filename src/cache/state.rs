@@ -1,11 +1,11 @@
 //! What the handles of a cache and its loads share.
 
-use std::{hash::Hash, sync::Arc};
+use std::{array, hash::Hash, sync::Arc};
 
 use super::{
     clock::{Clock, Nanos, nanos},
     config::{Config, RefreshAhead},
-    counters::{Counter, Counters, Striped},
+    counters::{Counter, Counters, Got},
     entry::{Content, Entry, Standing},
     fill::{Fill, FillContent},
     lifetime::Lifetimes,
@@ -115,7 +115,7 @@ where
         let load_time = start.at.map(|at| now.saturating_sub(at));
         let mut times = self.lifetimes.times(now, ttl.map_or(0, nanos), load_time);
         if is_negative {
-            times.refresh_at = u64::MAX;
+            times.refresh_at = times.fresh_until;
         }
         Made { entry: Arc::new(Entry::new(content, times, weight, tags)), is_to_keep: ttl.is_some() }
     }
@@ -136,14 +136,15 @@ impl<K, V, E> CacheState<K, V, E> {
     /// All but what the cache holds.
     fn counted(&self) -> CacheStats {
         let Self { counters, store, .. } = self;
-        let stale = counters.stale.each_ref().map(Striped::get);
+        let reads = |got| counters.reads.get(got);
+        let stale = array::from_fn(|reason| reads(Got::Stale(StaleReason::ALL[reason])));
         let stale_reads = stale.iter().sum::<u64>();
         let rejected = counters.rejected_fills.each_ref().map(Counter::get);
         CacheStats {
-            hits: counters.hits.get(),
+            hits: reads(Got::Fresh),
             // Too small for a moment where reads were covered since the sum, but never too great.
             stale_hits: stale_reads.saturating_sub(counters.covered.get()),
-            negative_hits: counters.negative_hits.get(),
+            negative_hits: reads(Got::Negative),
             misses: counters.misses.get(),
             loads: counters.loads.get(),
             refreshes: counters.refreshes.get(),

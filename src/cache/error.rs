@@ -5,7 +5,7 @@ use std::{error::Error, fmt, time::Duration};
 use crate::error::BuildError;
 
 /// An option of [`CacheBuilder`](crate::cache::CacheBuilder) that makes no sense. Its `Display` names the value and the limit.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum CacheBuildError {
     /// There is no [`ttl`](crate::cache::CacheBuilder::ttl), and no default that is right.

@@ -1,11 +1,11 @@
-//! What stands in for loads that fail otherwise than by an error, and what doesn't.
+//! Loads that panic, refreshes that fail, and kept errors.
 
 use std::time::Duration;
 
 use futures::{future::join_all, poll};
 use shardflight::{
-    OnAbandon, TryJoinError,
-    cache::{Fill, Lookup, StaleReason},
+    TryJoinError,
+    cache::{Fill, Lookup},
 };
 
 use crate::support::{Gate, Loading, Source, TTL, advance, in_tasks, limited, no_load, panic_quietly, settle, users};
@@ -42,25 +42,7 @@ async fn readers_that_share_a_load_that_panics_count_one_failure() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_load_that_panics_gives_way_to_the_next() {
-    limited(async {
-        let users = users(|cache| cache.stale_if_error(TTL).soft_timeout(SECOND).error_backoff(SECOND..=SECOND));
-        let (source, gate) = (Source::of(8), Gate::new());
-        users.insert("ada", 7).await;
-        advance(TTL).await;
-        assert_eq!(users.get("ada", panic_behind(&gate)).await, Ok(7));
-        gate.open();
-        settle().await;
-        let served = users.lookup("ada", no_load).await.unwrap();
-        assert!(matches!(served.state, Lookup::Stale { why: StaleReason::BackingOff, .. }));
-        advance(SECOND).await;
-        assert_eq!(users.get("ada", source.load()).await, Ok(8));
-    })
-    .await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_has_lost_its_tag_stands_in_for_no_panic_and_no_slow_load() {
+async fn what_has_lost_its_tag_is_no_fallback_for_a_panic_or_a_slow_load() {
     limited(async {
         let users = users(|cache| cache.stale_if_error(TTL).soft_timeout(SECOND));
         let gate = Gate::new();
@@ -97,22 +79,6 @@ async fn a_read_that_joins_a_refresh_which_fails_gets_what_is_fresh_and_no_kept_
             assert_eq!(refresh.await, failed.clone().map(|_: (Result<u64, String>, Lookup)| 0));
             users.invalidate("ada").await;
         }
-    })
-    .await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_explicit_refresh_outlives_its_caller_under_every_policy() {
-    limited(async {
-        let users = users(|cache| cache.coalescer(|flights| flights.on_abandon(OnAbandon::Abort)));
-        let (source, gate) = (Source::of(8), Gate::new());
-        let mut refresh = Box::pin(users.refresh("ada", source.load_behind(&gate)));
-        assert!(poll!(&mut refresh).is_pending());
-        settle().await;
-        drop(refresh);
-        gate.open();
-        settle().await;
-        assert_eq!((users.get("ada", no_load).await, source.loads.get()), (Ok(8), 1));
     })
     .await;
 }

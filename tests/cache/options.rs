@@ -50,13 +50,13 @@ async fn an_error_names_the_option_the_value_and_the_limit() {
     for (error, expected) in errors {
         assert_eq!(error, expected);
     }
-    assert!(matches!(Users::builder().build(), Err(CacheBuildError::NoTtl)));
+    assert_eq!(Users::builder().build().err(), Some(CacheBuildError::NoTtl));
 }
 
 #[test]
 fn without_a_runtime_there_is_no_cache_but_by_its_handle() {
     let error = Users::builder().ttl(TTL).build().unwrap_err();
-    assert!(matches!(error, CacheBuildError::Coalescer(shardflight::BuildError::NoRuntime)));
+    assert_eq!(error, CacheBuildError::Coalescer(shardflight::BuildError::NoRuntime));
     let runtime = Runtime::new().unwrap();
     let users = Users::builder().ttl(TTL).build_on(runtime.handle()).unwrap().handle();
     runtime.block_on(limited(async {

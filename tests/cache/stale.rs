@@ -144,7 +144,7 @@ async fn a_refresh_outlives_its_reader_under_every_policy() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_load_is_covered_by_the_expired_value_until_its_window_ends() {
+async fn an_expired_value_is_a_fallback_until_its_window_ends() {
     limited(async {
         let (users, source) = (users(|cache| cache.stale_if_error(WINDOW)), Source::of(8));
         users.insert("ada", 7).await;
@@ -238,7 +238,7 @@ async fn what_a_refused_refresh_was_for_is_served() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_load_is_covered_and_fills_later() {
+async fn a_slow_load_has_a_fallback_and_fills_later() {
     limited(async {
         let users = users(|cache| {
             let cache = cache.stale_if_error(WINDOW).soft_timeout(SECOND);
@@ -267,23 +267,25 @@ async fn a_slow_load_is_covered_and_fills_later() {
 #[tokio::test(start_paused = true)]
 async fn a_slow_load_that_fails_gives_way_to_the_next() {
     limited(async {
-        let users = users(|cache| cache.stale_if_error(WINDOW).soft_timeout(SECOND).error_backoff(SECOND..=SECOND));
-        let (source, gate) = (Source::of(8), Gate::new());
-        users.insert("ada", 7).await;
-        advance(TTL).await;
-        let passed = gate.pass();
-        let fail = || async {
-            passed.await;
-            Err("out of order".to_owned())
-        };
-        let served = users.lookup("ada", fail).await.unwrap();
-        assert_eq!(why(&served), Some(StaleReason::LoadSlow));
-        gate.open();
-        settle().await;
-        let served = users.lookup("ada", no_load).await.unwrap();
-        assert_eq!(why(&served), Some(StaleReason::BackingOff));
-        advance(SECOND).await;
-        assert_eq!(users.get("ada", source.load()).await, Ok(8));
+        for panics in [false, true] {
+            let users = users(|cache| cache.stale_if_error(WINDOW).soft_timeout(SECOND).error_backoff(SECOND..=SECOND));
+            let (source, gate) = (Source::of(8), Gate::new());
+            users.insert("ada", 7).await;
+            advance(TTL).await;
+            let passed = gate.pass();
+            let fail = move || async move {
+                passed.await;
+                if panics { panic_quietly("broken") } else { Err("out of order".to_owned()) }
+            };
+            let served = users.lookup("ada", fail).await.unwrap();
+            assert_eq!(why(&served), Some(StaleReason::LoadSlow));
+            gate.open();
+            settle().await;
+            let served = users.lookup("ada", no_load).await.unwrap();
+            assert_eq!(why(&served), Some(StaleReason::BackingOff), "panics: {panics}");
+            advance(SECOND).await;
+            assert_eq!(users.get("ada", source.load()).await, Ok(8));
+        }
     })
     .await;
 }
@@ -308,7 +310,7 @@ async fn a_load_in_time_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_invalidated_covers_no_failure() {
+async fn what_was_invalidated_is_no_fallback() {
     limited(async {
         let users = users(|cache| cache.stale_if_error(WINDOW).stale_while_revalidate(SECOND).soft_timeout(SECOND));
         let (source, gate) = (Source::of(8), Gate::new());

@@ -24,20 +24,27 @@ const TTL: Duration = Duration::from_millis(3);
 const LOAD: Duration = Duration::from_millis(1);
 /// How many reads each reader makes. Not how long: a busy machine makes few in any time.
 const READS: u64 = 1_000;
+/// How many loads have to have run beside an invalidation of their key. 850 to 2,100 did on a busy machine.
+const OVERLAPS: u64 = 100;
 
 /// What is loaded from: a version per key, and the version that each key's last invalidation was for.
 #[derive(Debug, Default)]
 struct World {
     versions: [AtomicU64; KEYS],
     invalidated: [AtomicU64; KEYS],
+    /// Loads whose key was invalidated meanwhile.
+    overlaps: AtomicU64,
     is_over: AtomicBool,
 }
 
 impl World {
     async fn load(&self, key: usize, random: u64) -> u64 {
+        let before = self.invalidated[key].load(Ordering::SeqCst);
         sleep(LOAD * u32::from(random.is_multiple_of(2))).await;
         let version = self.versions[key].load(Ordering::SeqCst);
         sleep(LOAD * u32::from(random.is_multiple_of(3))).await;
+        let is_overlap = self.invalidated[key].load(Ordering::SeqCst) != before;
+        self.overlaps.fetch_add(u64::from(is_overlap), Ordering::Relaxed);
         version
     }
 }
@@ -88,6 +95,8 @@ async fn play(arm: impl Arm) -> u64 {
     for writer in writers {
         writer.await.unwrap();
     }
+    let overlaps = world.overlaps.load(Ordering::Relaxed);
+    assert!(overlaps >= OVERLAPS, "{overlaps} loads ran beside an invalidation of their key: too few to tell");
     old
 }
 

@@ -40,7 +40,7 @@ async fn all_with_the_tag_are_gone_and_no_others() {
         assert_eq!(users.peek("ada"), Some(7));
         users.invalidate_tag("blue").await;
         assert_eq!([users.peek("ada"), users.peek("bob")], [Some(7), None]);
-        // It covers no failure either.
+        // Nor is it a fallback for a failure.
         let source = Source::of(1);
         assert!(users.get("bob", source.fail()).await.is_err());
         advance(TTL).await;
@@ -127,7 +127,7 @@ async fn loads_of_other_tags_are_shared_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_read_is_told_a_failure_whose_stand_in_lost_its_tag() {
+async fn a_read_is_told_a_failure_whose_fallback_lost_its_tag() {
     limited(async {
         let (users, gate) = (users(|cache| cache.stale_if_error(TTL)), Gate::new());
         users.insert("ada", Fill::new(7).tag("red")).await;

@@ -34,7 +34,7 @@ async fn every_read_is_counted_once() {
         settle().await;
         users.get("ada", source.fail()).await.unwrap(); // stale hit by backoff
         advance(TTL).await;
-        users.get("ada", source.fail()).await.unwrap(); // miss, covered
+        users.get("ada", source.fail()).await.unwrap(); // miss, with a fallback
         let stats = users.stats();
         let reads = stats.hits + stats.stale_hits + stats.negative_hits + stats.misses;
         assert_eq!((stats.hits, stats.stale_hits, stats.negative_hits, stats.misses), (1, 2, 1, 3));

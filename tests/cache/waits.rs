@@ -63,14 +63,23 @@ async fn a_background_load_is_not_its_readers_to_limit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refresh_goes_on_when_its_caller_waits_no_longer() {
+async fn a_refresh_goes_on_when_its_caller_leaves_or_waits_no_longer() {
     limited(async {
-        let (users, source, gate) = (aborting(), Source::of(8), Gate::new());
-        let refreshed = users.with_max_wait(WAIT).refresh("ada", source.load_behind(&gate)).await;
-        assert_eq!(refreshed, Err(TryJoinError::Join(JoinError::TimedOut { after: WAIT })));
-        gate.open();
-        settle().await;
-        assert_eq!(users.get("ada", no_load).await, Ok(8));
+        for leaves in [false, true] {
+            let (users, source, gate) = (aborting(), Source::of(8), Gate::new());
+            let impatient = users.with_max_wait(WAIT);
+            let mut refresh = Box::pin(impatient.refresh("ada", source.load_behind(&gate)));
+            assert!(poll!(&mut refresh).is_pending());
+            settle().await;
+            if leaves {
+                drop(refresh);
+            } else {
+                assert_eq!(refresh.await, Err(TryJoinError::Join(JoinError::TimedOut { after: WAIT })));
+            }
+            gate.open();
+            settle().await;
+            assert_eq!((users.get("ada", no_load).await, source.loads.get()), (Ok(8), 1), "leaves: {leaves}");
+        }
     })
     .await;
 }

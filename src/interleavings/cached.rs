@@ -18,7 +18,7 @@ use super::{
     futures::pause,
 };
 use crate::{
-    RunWork, TryJoinError,
+    JoinError, RunWork, TryJoinError,
     cache::{Cache, CacheBuilder, CacheHandle, Fill, Served},
     sync::{Runtime, in_one_step},
 };
@@ -71,7 +71,7 @@ struct Versions {
     newest: AtomicU64,
     /// That of the last write that has returned; the cache may have nothing older.
     invalidated: AtomicU64,
-    /// The same of `expire`, after which something older may still stand in for a load that fails.
+    /// The same of `expire`, after which something older may still be a fallback for a load that fails.
     expired: AtomicU64,
     violations: Mutex<Vec<String>>,
     alive: Arc<()>,
@@ -135,15 +135,40 @@ impl Cached {
 
     /// A write in a task of its own, and then a read that begins after it.
     pub(super) fn writer(&self, write: Write, loads: Loads) -> JoinHandle<()> {
-        spawn(apply(self.handle(), self.source.clone(), write, loads))
+        spawn(write_and_read(self.handle(), self.source.clone(), write, loads))
     }
 
-    /// The same after the key was filled, beside reads that have missed it.
+    /// A refresh in a task of its own.
+    pub(super) fn refresher(&self, loads: Loads) -> JoinHandle<()> {
+        spawn(refresh(self.handle(), self.source.clone(), loads))
+    }
+
+    /// A write in a task of its own, and then a refresh that begins after it.
+    pub(super) fn refreshing_writer(&self, write: Write, loads: Loads) -> JoinHandle<()> {
+        let (handle, source) = (self.handle(), self.source.clone());
+        spawn(async move {
+            apply(&handle, &source, write).await;
+            refresh(handle, source, loads).await;
+        })
+    }
+
+    /// A reader that waits no longer than this for a load.
+    pub(super) fn impatient_reader(&self, max_wait: Duration, loads: Loads) -> JoinHandle<()> {
+        spawn(read(self.handle().with_max_wait(max_wait), self.source.clone(), KEY, loads))
+    }
+
+    /// A task in which this time passes.
+    pub(super) fn clock(&self, passes: Duration) -> JoinHandle<()> {
+        let runtime = self.runtime.clone();
+        spawn(async move { runtime.advance(passes) })
+    }
+
+    /// [`writer`](Self::writer) after the key was filled, beside reads that have missed it.
     pub(super) fn filler(&self, write: Write) -> JoinHandle<()> {
         let (handle, source) = (self.handle(), self.source.clone());
         spawn(async move {
             handle.insert(KEY, Fill::new(source.version()).tag(TAG)).await;
-            apply(handle, source, write, Loads::Succeed).await;
+            write_and_read(handle, source, write, Loads::Succeed).await;
         })
     }
 
@@ -192,11 +217,32 @@ async fn read(handle: CacheHandle<u64, Version, ()>, source: Source, key: u64, l
             }
         }
         Err(TryJoinError::Work(())) if loads == Loads::MayFail => {}
+        // Only an impatient reader ends so: no flight here has that deadline and fails at it.
+        Err(TryJoinError::Join(JoinError::TimedOut { .. })) => {}
         Err(error) => source.violation(format!("{error:?}")),
     }
 }
 
-async fn apply(handle: CacheHandle<u64, Version, ()>, source: Source, write: Write, loads: Loads) {
+/// A refresh, which never gives what is old.
+async fn refresh(handle: CacheHandle<u64, Version, ()>, source: Source, loads: Loads) {
+    let (least, _) = source.least();
+    let loader = source.clone();
+    match handle.refresh_with(KEY, move |_| loader.load(loads)).await {
+        Ok(Version { number, .. }) if number < least => {
+            source.violation(format!("C1: {number} is older than {least}, and of a refresh"));
+        }
+        Err(TryJoinError::Work(())) if loads == Loads::MayFail => {}
+        Err(error) => source.violation(format!("{error:?}")),
+        Ok(_) => {}
+    }
+}
+
+async fn write_and_read(handle: CacheHandle<u64, Version, ()>, source: Source, write: Write, loads: Loads) {
+    apply(&handle, &source, write).await;
+    read(handle, source, KEY, loads).await;
+}
+
+async fn apply(handle: &CacheHandle<u64, Version, ()>, source: &Source, write: Write) {
     let version = source.0.newest.fetch_add(1, Ordering::Relaxed) + 1;
     match write {
         Write::Invalidate => handle.invalidate(KEY).await,
@@ -208,5 +254,4 @@ async fn apply(handle: CacheHandle<u64, Version, ()>, source: Source, write: Wri
     }
     let floor = if matches!(write, Write::Expire) { &source.0.expired } else { &source.0.invalidated };
     floor.fetch_max(version, Ordering::Relaxed);
-    read(handle, source, KEY, loads).await;
 }

@@ -38,7 +38,7 @@ fn hits(configure: impl FnOnce(Configure) -> Configure, age: Duration, write: Wr
 }
 
 /// A write beside these tasks.
-async fn beside(cached: Cached, mut tasks: Vec<JoinHandle<()>>, write: Write, loads: Loads) {
+pub(super) async fn beside(cached: Cached, mut tasks: Vec<JoinHandle<()>>, write: Write, loads: Loads) {
     tasks.push(cached.writer(write, loads));
     for task in tasks {
         task.await.unwrap();
@@ -108,11 +108,11 @@ pub(super) fn no_refresh_whose_tag_was_invalidated_is_kept() {
     hits(|cache| cache.stale_while_revalidate(TTL), TTL, Write::InvalidateTag, Loads::MayFail);
 }
 
-pub(super) fn what_was_invalidated_stands_in_for_no_failed_load() {
+pub(super) fn what_was_invalidated_is_no_fallback_for_a_failed_load() {
     hits(|cache| cache.stale_if_error(TTL), TTL, Write::Invalidate, Loads::MayFail);
 }
 
-pub(super) fn what_lost_its_tag_stands_in_for_no_failed_load() {
+pub(super) fn what_lost_its_tag_is_no_fallback_for_a_failed_load() {
     hits(|cache| cache.stale_if_error(TTL), TTL, Write::InvalidateTag, Loads::MayFail);
 }
 
@@ -120,15 +120,14 @@ pub(super) fn an_expiry_holds_for_a_load_that_replaces() {
     hits(|cache| cache.stale_if_error(TTL), TTL, Write::Expire, Loads::MayFail);
 }
 
-pub(super) fn what_was_invalidated_stands_in_for_no_slow_load() {
+pub(super) fn what_was_invalidated_is_no_fallback_for_a_slow_load() {
     run(
         |cache| cache.stale_if_error(TTL).soft_timeout(SOFT),
         async |cached| {
             cached.keep().await;
             cached.runtime.advance(TTL);
-            let (runtime, reader) = (cached.runtime.clone(), cached.reader(Loads::Succeed));
-            let clock = spawn(async move { runtime.advance(SOFT) });
-            beside(cached, vec![reader, clock], Write::Invalidate, Loads::Succeed).await;
+            let tasks = vec![cached.reader(Loads::Succeed), cached.clock(SOFT)];
+            beside(cached, tasks, Write::Invalidate, Loads::Succeed).await;
         },
     );
 }

@@ -34,6 +34,7 @@ mod futures;
 mod history;
 mod in_place;
 mod invalidations;
+mod overlaps;
 mod queueing;
 mod shutdown;
 mod wakers;
@@ -147,11 +148,25 @@ scenarios! {
         no_refresh_brings_back_what_was_invalidated,
         no_refresh_of_before_an_insert_is_kept,
         no_refresh_whose_tag_was_invalidated_is_kept,
-        what_was_invalidated_stands_in_for_no_failed_load,
-        what_lost_its_tag_stands_in_for_no_failed_load,
+        what_was_invalidated_is_no_fallback_for_a_failed_load,
+        what_lost_its_tag_is_no_fallback_for_a_failed_load,
         an_expiry_holds_for_a_load_that_replaces,
-        what_was_invalidated_stands_in_for_no_slow_load,
+        what_was_invalidated_is_no_fallback_for_a_slow_load,
         no_refresh_of_an_evicted_entry_brings_it_back,
         an_abandoned_load_leaves_its_place_to_the_next,
+    }
+    overlaps {
+        a_refresh_shares_no_load_of_before_an_invalidation,
+        a_refresh_shares_no_load_whose_tag_was_invalidated,
+        a_refresh_shares_no_load_of_before_an_insert,
+        what_was_invalidated_is_no_fallback_for_a_reader_that_waits_no_longer,
+        what_lost_its_tag_is_no_fallback_for_a_reader_that_waits_no_longer,
+        a_load_that_was_passed_over_is_not_kept_after_an_invalidation,
+        a_load_that_was_passed_over_is_not_kept_after_an_expiry,
+        loads_that_are_not_coalesced_are_not_kept_after_an_invalidation,
+        loads_that_are_not_coalesced_are_not_kept_after_an_invalidation_of_all,
+        an_invalidation_holds_in_every_domain,
+        an_invalidation_by_tag_holds_in_every_domain,
+        an_insert_holds_in_every_domain,
     }
 }

@@ -8,8 +8,8 @@ use super::{
     config::{Config, RefreshAhead, Windows},
     error::CacheBuildError,
     handle::CacheHandle,
-    load::LoadResult,
     observer::CacheObserver,
+    outcome::LoadResult,
     state::CacheState,
     store::Bound,
 };

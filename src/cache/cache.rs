@@ -2,7 +2,7 @@
 
 use std::{fmt, hash::Hash, time::Duration};
 
-use super::{builder::CacheBuilder, handle::CacheHandle, load::LoadResult};
+use super::{builder::CacheBuilder, handle::CacheHandle, outcome::LoadResult};
 use crate::coalescer::{Coalescer, Shutdown};
 
 /// A cache whose misses and refreshes are flights of a coalescer. See the [module](crate::cache).

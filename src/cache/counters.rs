@@ -17,7 +17,7 @@ const STRIPES: usize = 16;
 pub(super) struct Counters {
     pub(super) reads: ReadCounters,
     /// Those of the reads with an expired value that had waited for a load.
-    pub(super) covered: Counter,
+    pub(super) fallbacks: Counter,
     pub(super) misses: Counter,
     pub(super) loads: Counter,
     pub(super) refreshes: Counter,

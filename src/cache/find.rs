@@ -3,10 +3,11 @@
 use std::{borrow::Borrow, hash::Hash, sync::Arc, time::Duration};
 
 use super::{
+    claims::RefreshClaim,
     clock::Nanos,
     counters::Got,
-    entry::{Content, Entry, RefreshClaim, Standing},
-    load::{Failure, Outcome, Source},
+    entry::{Content, Entry, Standing},
+    outcome::{Failure, Outcome, Source},
     served::{Lookup, StaleReason},
     state::CacheState,
     store::StoredKey,
@@ -174,14 +175,14 @@ where
         if !self.is_servable(key, entry, now) {
             return None;
         }
-        self.count_covered(why);
+        self.count_fallback(why);
         Some(Answer { entry: Arc::clone(entry), how: How::stale(why), error: None, now: Some(now) })
     }
 
-    /// A read that has waited gets an expired value.
-    fn count_covered(&self, why: StaleReason) {
+    /// A read that has waited gets a fallback.
+    fn count_fallback(&self, why: StaleReason) {
         self.counters.reads.up(Got::Stale(why));
-        self.counters.covered.up();
+        self.counters.fallbacks.up();
     }
 
     /// What a load that a read has joined is to the read. Nothing if it is older than a tag's invalidation that had returned when the
@@ -213,7 +214,7 @@ where
     pub(super) fn answer_read(&self, outcome: Outcome<V, E>) -> Answer<V, E> {
         let answer = self.answer(outcome);
         if let Some(why) = answer.how.why_stale() {
-            self.count_covered(why);
+            self.count_fallback(why);
         }
         answer
     }

@@ -7,7 +7,7 @@ use super::{
     fill::{Fill, Previous},
     find::work_error,
     key::ByRef,
-    load::LoadResult,
+    outcome::LoadResult,
     served::Served,
     state::CacheState,
     stats::CacheStats,

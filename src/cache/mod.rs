@@ -132,6 +132,7 @@ mod at_rest;
 mod builder;
 #[expect(clippy::module_inception, reason = "the file of the type `Cache`, as all others are files of theirs")]
 mod cache;
+mod claims;
 mod clock;
 mod config;
 mod counters;
@@ -144,7 +145,9 @@ mod key;
 mod lifetime;
 mod limit;
 mod load;
+mod loader;
 mod observer;
+mod outcome;
 mod read;
 mod served;
 mod state;
@@ -153,6 +156,7 @@ mod store;
 mod tags;
 mod take;
 mod trace;
+mod unfinished;
 mod write;
 
 /// How to choose a cache's options, and pages for those who come from another cache.
@@ -183,7 +187,7 @@ pub use self::{
     error::CacheBuildError,
     fill::{Fill, Previous},
     handle::CacheHandle,
-    load::LoadResult,
+    outcome::LoadResult,
     served::{Lookup, Served, StaleReason},
     stats::{CacheStats, RejectReason},
 };

@@ -13,13 +13,16 @@ use std::{
 use futures_util::future::Either;
 
 use super::{
-    entry::{Entry, RefreshClaim, SlowMark},
+    claims::{RefreshClaim, SlowMark},
+    entry::Entry,
     fill::{Fill, Previous},
     find::{Answer, Found, Missed, work_error},
     handle::CacheHandle,
     key::ReadKey,
     limit::within,
-    load::{Load, LoadResult, Loader, Outcome, Reason, Source},
+    load::{Load, Reason},
+    loader::Loader,
+    outcome::{LoadResult, Outcome, Source},
     served::StaleReason,
     state::CacheState,
     store::StoredKey,

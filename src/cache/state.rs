@@ -66,7 +66,7 @@ where
         self.tags.are_invalid(entry.tags())
     }
 
-    /// Whether the value may stand in for a load that fails, now.
+    /// Whether the value is a fallback for a load that fails or is slow, now.
     pub(super) fn is_servable(&self, key: &StoredKey<K>, entry: &Arc<Entry<V, E>>, now: Nanos) -> bool {
         // A value that was removed meanwhile is not served again, even to a read that began before.
         entry.value().is_some()
@@ -142,8 +142,8 @@ impl<K, V, E> CacheState<K, V, E> {
         let rejected = counters.rejected_fills.each_ref().map(Counter::get);
         CacheStats {
             hits: reads(Got::Fresh),
-            // Too small for a moment where reads were covered since the sum, but never too great.
-            stale_hits: stale_reads.saturating_sub(counters.covered.get()),
+            // Too small for a moment where reads got fallbacks since the sum, but never too great.
+            stale_hits: stale_reads.saturating_sub(counters.fallbacks.get()),
             negative_hits: reads(Got::Negative),
             misses: counters.misses.get(),
             loads: counters.loads.get(),

@@ -7,40 +7,39 @@
 //! store as it was; one that blocks holds up the keys of its store shard, of which there are several.
 
 mod evicted;
+mod fill;
 mod key;
 mod writes;
 
 use std::{
     borrow::Borrow,
-    cell::RefCell,
     hash::{BuildHasher, Hash, RandomState},
-    mem,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
     thread::available_parallelism,
-    time::Duration,
 };
 
 use quick_cache::OptionsBuilder;
 
-pub(super) use self::key::{Probe, StoredKey};
-pub(super) use self::writes::Stamp;
 use self::{
     evicted::{CollectEvicted, EntryWeight, Evicted},
     key::Prehashed,
     writes::Writes,
 };
-use super::{entry::Entry, stats::RejectReason};
-use crate::sync::quick_cache::{Cache, EntryAction, EntryResult, PlaceholderGuard};
+pub(super) use self::{
+    fill::{Place, Target},
+    key::{Probe, StoredKey},
+    writes::Stamp,
+};
+use super::entry::Entry;
+use crate::sync::quick_cache::Cache;
 
 /// The part of a shard that entries in use may take; so no entry can be heavier. New entries are in the rest, on probation.
 const HOT: f64 = 0.9;
 /// The fewer shards, the heavier an entry may be.
 const SHARDS_OF_WEIGHED: usize = 16;
-/// How often a load tries to get back what another one has taken from it.
-const TRIES: usize = 16;
 /// A shard with fewer evicts what is used.
 const ENTRIES_OF_A_SHARD: usize = 32;
 
@@ -59,24 +58,6 @@ pub(super) struct Store<K, V, E> {
     is_single: bool,
     max_entry_weight: u64,
     evictions: AtomicU64,
-}
-
-/// A key as a load finds it.
-pub(super) enum Place<'a, K, V, E> {
-    Kept(Arc<Entry<V, E>>),
-    Reserved(Reservation<'a, K, V, E>),
-    /// Another load has the reservation.
-    Taken,
-}
-
-/// Whether a loaded entry is in the store.
-pub(super) type Filled = Result<(), RejectReason>;
-
-/// The right to fill a key, until something else writes or removes it. Given back when dropped.
-pub(super) struct Reservation<'a, K, V, E> {
-    guard: PlaceholderGuard<'a, StoredKey<K>, Arc<Entry<V, E>>, EntryWeight, Prehashed, CollectEvicted>,
-    store: &'a Store<K, V, E>,
-    hash: u64,
 }
 
 impl<K, V, E> Store<K, V, E>
@@ -141,98 +122,9 @@ where
         self.peek(&key.probe()).is_some_and(|kept| Arc::ptr_eq(&kept, entry))
     }
 
-    /// The key's entry, or a reservation for it.
-    pub(super) fn place(&self, key: &StoredKey<K>) -> Place<'_, K, V, E> {
-        // No waiting: a load that waited for another's reservation would wait for a load that it was told to pass over.
-        match self.entries.entry(key, Some(Duration::ZERO), |_, entry| EntryAction::Retain(Arc::clone(entry))) {
-            EntryResult::Retained(entry) => Place::Kept(entry),
-            EntryResult::Vacant(guard) | EntryResult::Replaced(guard, _) => {
-                Place::Reserved(Reservation { guard, store: self, hash: key.hash() })
-            }
-            EntryResult::Timeout | EntryResult::Removed(..) => Place::Taken,
-        }
-    }
-
-    /// Puts `entry` in the place of `basis`, if that is still there: one step under the shard's lock.
-    pub(super) fn replace(&self, key: &StoredKey<K>, basis: &Arc<Entry<V, E>>, entry: Arc<Entry<V, E>>) -> Filled {
-        if self.is_too_heavy(&entry) {
-            self.remove_if(key, basis);
-            return Err(RejectReason::TooHeavy);
-        }
-        let is_heavier = entry.weight() > basis.weight();
-        let mut entry = Some(entry);
-        let exchanged = self.entries.entry(key, Some(Duration::ZERO), |_, kept| {
-            if !Arc::ptr_eq(kept, basis) {
-                return EntryAction::Retain(None);
-            }
-            if is_heavier {
-                return EntryAction::ReplaceWithGuard;
-            }
-            // The basis leaves with the answer: it is dropped when the shard is unlocked.
-            EntryAction::Retain(entry.take().map(|entry| mem::replace(kept, entry)))
-        });
-        match (exchanged, entry) {
-            // Others may have to make room, which the store has them do only for what fills a reservation.
-            (EntryResult::Replaced(guard, _), Some(entry)) => {
-                Reservation { guard, store: self, hash: key.hash() }.fill(entry)
-            }
-            (EntryResult::Retained(Some(_)), _) => Ok(()),
-            _ => Err(RejectReason::Invalidated),
-        }
-    }
-
     /// Taken before a load begins.
     pub(super) fn stamp(&self, key: &StoredKey<K>) -> Stamp {
         self.writes.stamp(key.hash())
-    }
-
-    /// Before a load fills its key. `false` if one that began later has filled it.
-    pub(super) fn note_fill(&self, key: &StoredKey<K>, by: Stamp) -> bool {
-        self.writes.note_fill(key.hash(), by)
-    }
-
-    /// Fills the key for a load that has lost its reservation, if it was to another load and not to a write. Loads that run beside
-    /// each other, as those of keys that are not coalesced do, would otherwise keep taking it from each other. Of two, what the
-    /// one that began later has loaded stays.
-    pub(super) fn fill_all_the_same(
-        &self,
-        key: &StoredKey<K>,
-        by: Stamp,
-        is_latest: bool,
-        entry: &Arc<Entry<V, E>>,
-    ) -> Filled {
-        let has_changed = || self.writes.has_changed(key.hash(), by);
-        if !is_latest && !has_changed() {
-            return Ok(());
-        }
-        for _ in 0..TRIES {
-            // Nearly always it was a write.
-            if has_changed() {
-                break;
-            }
-            let place = self.place(key);
-            // Only now is it certain: a write that isn't noted yet takes away what was found.
-            if has_changed() {
-                break;
-            }
-            let filled = match place {
-                Place::Kept(older) => self.replace(key, &older, Arc::clone(entry)),
-                Place::Reserved(reservation) => reservation.fill(Arc::clone(entry)),
-                Place::Taken => {
-                    self.pass_over(key);
-                    continue;
-                }
-            };
-            if filled != Err(RejectReason::Invalidated) {
-                return filled;
-            }
-        }
-        Err(RejectReason::Invalidated)
-    }
-
-    /// Takes another load's reservation away.
-    pub(super) fn pass_over(&self, key: &StoredKey<K>) {
-        drop(self.entries.remove(&key.probe()));
     }
 
     /// To be called before a write that changes the key by [`replace`](Self::replace).
@@ -294,21 +186,6 @@ where
         entry.weight() > self.max_entry_weight
     }
 
-    /// For the key of this hash, where there is room for one.
-    fn make_room(&self, hash: u64) {
-        if self.is_single {
-            // Dropped when the store is unlocked.
-            let others = RefCell::new(Vec::new());
-            self.entries.retain(|key, entry| {
-                // Not the key's own: it was written meanwhile, and is newer than what is to fill it.
-                let is_own = key.hash() == hash;
-                others.borrow_mut().extend((!is_own).then(|| Arc::clone(entry)));
-                is_own
-            });
-            self.evictions.fetch_add(others.into_inner().len() as u64, Ordering::Relaxed);
-        }
-    }
-
     fn count(&self, evicted: &Evicted<K, V, E>, hash: u64) {
         let count = evicted.count_without(hash);
         if count > 0 {
@@ -327,25 +204,4 @@ impl<K, V, E> Store<K, V, E> {
 /// remembers, by that.
 fn expected_entries(weight: u64) -> usize {
     usize::try_from(weight).unwrap_or(usize::MAX).min(10_000)
-}
-
-impl<K, V, E> Reservation<'_, K, V, E>
-where
-    K: Clone + Eq + Hash,
-{
-    pub(super) fn fill(self, entry: Arc<Entry<V, E>>) -> Filled {
-        let Self { guard, store, hash } = self;
-        if store.is_too_heavy(&entry) {
-            return Err(RejectReason::TooHeavy);
-        }
-        store.make_room(hash);
-        let mut evicted = Evicted::default();
-        let is_filled = guard.insert_with_lifecycle(entry, &mut evicted).is_ok();
-        store.count(&evicted, hash);
-        if !is_filled {
-            return Err(RejectReason::Invalidated);
-        }
-        // It may be the first to go, where those in use leave less room than it needs.
-        if evicted.has(hash) { Err(RejectReason::NoRoom) } else { Ok(()) }
-    }
 }

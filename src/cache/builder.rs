@@ -5,7 +5,7 @@ use std::{fmt, hash::Hash, ops::RangeInclusive, sync::Arc, time::Duration};
 use super::{
     cache::Cache,
     clock::nanos,
-    config::{Config, RefreshAhead, Windows},
+    config::{Config, RefreshAhead},
     error::CacheBuildError,
     handle::CacheHandle,
     observer::CacheObserver,
@@ -13,16 +13,7 @@ use super::{
     state::CacheState,
     store::Bound,
 };
-use crate::{
-    builder::Builder,
-    coalescer::Coalescer,
-    config::{OnExpiry, RunWork},
-    error::BuildError,
-    sync::Runtime,
-};
-
-/// More than any machine has, and few enough that sums of them don't overflow.
-const MOST: u64 = 1 << 60;
+use crate::{builder::Builder, coalescer::Coalescer, config::RunWork, error::BuildError, sync::Runtime};
 
 /// Builds a [`Cache`].
 ///
@@ -50,11 +41,11 @@ const MOST: u64 = 1 << 60;
 /// ```
 #[must_use = "there is no cache before `build`"]
 pub struct CacheBuilder<K, V, E> {
-    ttl: Option<Duration>,
-    bound: Bound,
-    config: Config<K, V, E>,
-    error_backoff: RangeInclusive<Duration>,
-    coalescer: Builder<K, LoadResult<V, E>>,
+    pub(super) ttl: Option<Duration>,
+    pub(super) bound: Bound,
+    pub(super) config: Config<K, V, E>,
+    pub(super) error_backoff: RangeInclusive<Duration>,
+    pub(super) coalescer: Builder<K, LoadResult<V, E>>,
 }
 
 impl<K, V, E> CacheBuilder<K, V, E>
@@ -267,65 +258,6 @@ where
         let (config, bound, coalescer) = self.check()?;
         Ok(start(config, bound, runtime.clone(), coalescer.build_on(runtime)?))
     }
-
-    #[expect(clippy::type_complexity, reason = "the three parts of a cache")]
-    fn check(self) -> Result<(Config<K, V, E>, Bound, Builder<K, LoadResult<V, E>>), CacheBuildError> {
-        let Self { ttl, bound, mut config, error_backoff, mut coalescer } = self;
-        if let Some(observer) = &config.observer {
-            coalescer.config.observer = Some(Arc::<dyn CacheObserver>::clone(observer));
-        }
-        config.passed_over_after =
-            coalescer.config.max_flight_duration.filter(|_| coalescer.config.on_expiry == OnExpiry::Detach);
-        config.ttl = ttl.ok_or(CacheBuildError::NoTtl)?;
-        not_zero("ttl", Some(config.ttl))?;
-        not_zero("negative_ttl", config.negative_ttl)?;
-        not_zero("soft_timeout", config.soft_timeout)?;
-        if !(0.0..=1.0).contains(&config.jitter) {
-            return Err(CacheBuildError::Fraction {
-                option: "jitter",
-                value: config.jitter,
-                allowed: "from 0.0 to 1.0",
-            });
-        }
-        match config.refresh_ahead {
-            RefreshAhead::Fraction(value) if !(value > 0.0 && value < 1.0) => {
-                let allowed = "above 0.0 and below 1.0";
-                return Err(CacheBuildError::Fraction { option: "refresh_ahead", value, allowed });
-            }
-            RefreshAhead::XFetch(value) if !(value > 0.0 && value.is_finite()) => {
-                let allowed = "above 0.0 and finite";
-                return Err(CacheBuildError::Fraction { option: "refresh_ahead_xfetch", value, allowed });
-            }
-            _ => {}
-        }
-        let (least, most) = error_backoff.into_inner();
-        if least.is_zero() || most < least {
-            return Err(CacheBuildError::ErrorBackoff { least, most });
-        }
-        config.windows.error_backoff = (nanos(least), nanos(most));
-        let Windows { stale_while_revalidate, stale_if_error, .. } = config.windows;
-        if config.soft_timeout.is_some() && stale_while_revalidate.max(stale_if_error) == 0 {
-            return Err(CacheBuildError::Needs {
-                option: "soft_timeout",
-                needs: "stale_if_error or stale_while_revalidate",
-            });
-        }
-        if config.negative_if.is_some() && config.negative_ttl.is_none() {
-            return Err(CacheBuildError::Needs { option: "negative_if", needs: "negative_ttl" });
-        }
-        let (option, value) = match bound {
-            Bound::Entries(entries) => ("max_entries", entries as u64),
-            Bound::Weight(weight) => ("max_weight", weight),
-        };
-        if !(1..=MOST).contains(&value) {
-            return Err(CacheBuildError::Bound { option, value, most: MOST });
-        }
-        config.is_weighed = matches!(bound, Bound::Weight(_));
-        if config.weigher.is_some() && !config.is_weighed {
-            return Err(CacheBuildError::Needs { option: "weigher", needs: "max_weight" });
-        }
-        Ok((config, bound, coalescer))
-    }
 }
 
 fn start<K, V, E>(
@@ -345,13 +277,6 @@ where
     }
     let handle = CacheHandle::new(state, coalescer.handle());
     Cache::with(handle, coalescer)
-}
-
-fn not_zero(option: &'static str, time: Option<Duration>) -> Result<(), CacheBuildError> {
-    match time {
-        Some(Duration::ZERO) => Err(CacheBuildError::ZeroDuration { option }),
-        _ => Ok(()),
-    }
 }
 
 impl<K, V, E> CacheBuilder<K, V, E> {

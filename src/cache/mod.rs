@@ -129,9 +129,11 @@
 
 #[cfg(all(test, shardflight_shuttle))]
 mod at_rest;
+mod background;
 mod builder;
 #[expect(clippy::module_inception, reason = "the file of the type `Cache`, as all others are files of theirs")]
 mod cache;
+mod check;
 mod claims;
 mod clock;
 mod config;

@@ -1,19 +1,11 @@
 //! A read: a hit, or a join of the key's load.
 
-use std::{
-    borrow::Borrow,
-    future::{poll_fn, ready},
-    hash::Hash,
-    pin::{Pin, pin},
-    sync::Arc,
-    task::Poll,
-    time::Duration,
-};
+use std::{borrow::Borrow, future::ready, hash::Hash, sync::Arc};
 
 use futures_util::future::Either;
 
 use super::{
-    claims::{RefreshClaim, SlowMark},
+    background::{at_once, is_load_failure},
     entry::Entry,
     fill::{Fill, Previous},
     find::{Answer, Found, Missed, work_error},
@@ -24,13 +16,11 @@ use super::{
     loader::Loader,
     outcome::{LoadResult, Outcome, Source},
     served::StaleReason,
-    state::CacheState,
     store::StoredKey,
     take::Take,
-    trace,
 };
 use crate::{
-    error::{JoinError, JoinErrorKind, TryJoinError},
+    error::{JoinError, TryJoinError},
     sync::{boxed_task, oneshot},
     unwind::{Contained, catch},
 };
@@ -41,14 +31,7 @@ pub(super) trait Loading<V, E>: Future<Output = Read<V, E>> + Send {}
 impl<V, E, F: Future<Output = Read<V, E>> + Send> Loading<V, E> for F {}
 
 pub(super) type Read<V, E> = Result<Answer<V, E>, TryJoinError<E>>;
-type Joined<V, E> = Result<LoadResult<V, E>, JoinError>;
-
-/// A join with a soft timeout.
-struct SoftJoin<V, E> {
-    /// Told if the timeout passes first, and dropped otherwise.
-    is_slow: oneshot::AsyncReceiver<()>,
-    joined: oneshot::AsyncReceiver<Joined<V, E>>,
-}
+pub(super) type Joined<V, E> = Result<LoadResult<V, E>, JoinError>;
 
 impl<K, V, E> CacheHandle<K, V, E>
 where
@@ -201,7 +184,7 @@ where
     }
 
     /// An expired value in place of a load's, if it may be served. Runs the key's `Eq`.
-    fn fall_back(
+    pub(super) fn fall_back(
         &self,
         key: &StoredKey<K>,
         entry: &Arc<Entry<V, E>>,
@@ -210,7 +193,7 @@ where
         catch(|| self.state().fall_back(key, entry, why)).map_err(JoinError::Panicked)
     }
 
-    fn join<L, Fut>(
+    pub(super) fn join<L, Fut>(
         &self,
         key: &StoredKey<K>,
         loader: Loader<L>,
@@ -223,101 +206,4 @@ where
         let load = Load { state: Arc::clone(self.state()), key: key.clone(), loader, reason };
         self.flights().join(key.get().clone(), move || load.run())
     }
-
-    /// In a task, which is a caller of the flight: it goes on when all readers have left, whatever
-    /// [`OnAbandon`](crate::OnAbandon) says.
-    fn refresh_in_background<L, Fut>(&self, key: &StoredKey<K>, load: Contained<L>, claim: RefreshClaim<V, E>)
-    where
-        L: FnOnce(Option<Previous<V>>) -> Fut + Send + 'static,
-        Fut: Future<Output = Result<Fill<V, E>, E>> + Send + 'static,
-    {
-        let state = Arc::clone(self.state());
-        let join = self.join(key, Loader::once(load), Reason::Refresh(Arc::clone(claim.entry())));
-        state.counters.refreshes.up();
-        let (runtime, entry) = (state.runtime.clone(), Arc::clone(claim.entry()));
-        let waiting = async move { drop(wait_holding(claim, &entry, pin!(join), &state).await) };
-        drop(runtime.spawn(boxed_task(waiting)));
-    }
-
-    /// What a join ends with, or the expired entry if that takes longer than the soft timeout.
-    async fn join_softly(
-        &self,
-        key: &StoredKey<K>,
-        join: impl Future<Output = Joined<V, E>> + Send + 'static,
-        limit: Duration,
-        entry: &Arc<Entry<V, E>>,
-    ) -> Result<Either<Answer<V, E>, Joined<V, E>>, JoinError> {
-        let mut join = Box::pin(join);
-        if let Some(joined) = at_once(&mut join).await {
-            return Ok(Either::Right(joined));
-        }
-        let SoftJoin { is_slow, joined } = self.go_on_softly(join, limit, Arc::clone(entry));
-        if is_slow.await.is_ok()
-            && let Some(answer) = self.fall_back(key, entry, StaleReason::LoadSlow)?
-        {
-            return Ok(Either::Left(answer));
-        }
-        Ok(Either::Right(joined.await.unwrap_or(Err(JoinError::Aborted))))
-    }
-
-    /// Waits for a join in a task, which goes on when the reader has left.
-    fn go_on_softly(
-        &self,
-        mut join: Pin<Box<impl Future<Output = Joined<V, E>> + Send + 'static>>,
-        limit: Duration,
-        entry: Arc<Entry<V, E>>,
-    ) -> SoftJoin<V, E> {
-        let state = Arc::clone(self.state());
-        let ((slow, is_slow), (sender, answer)) = (oneshot::async_channel(), oneshot::async_channel());
-        let runtime = state.runtime.clone();
-        drop(runtime.spawn(boxed_task(async move {
-            if let Ok(joined) = within(Some(limit), &mut join).await {
-                let _ = sender.send(joined);
-                return;
-            }
-            // Before the reader is told: the next one doesn't wait for this load.
-            let mark = SlowMark::on(Arc::clone(&entry));
-            let _ = slow.send(());
-            trace::load_slow(state.config.name());
-            let _ = sender.send(wait_holding(mark, &entry, join.as_mut(), &state).await);
-        })));
-        SoftJoin { is_slow, joined: answer }
-    }
-}
-
-/// The first poll of a join, where its caller is: a load that reads its own key is told so (G12).
-async fn at_once<T>(join: &mut (impl Future<Output = T> + Unpin)) -> Option<T> {
-    let polled = poll_fn(|cx| Poll::Ready(Pin::new(&mut *join).poll(cx))).await;
-    match polled {
-        Poll::Ready(joined) => Some(joined),
-        Poll::Pending => None,
-    }
-}
-
-/// Waits for the load of an entry's key, and holds on to what keeps other reads from loading it: until new joins pass over its
-/// flight, which may never end.
-async fn wait_holding<K, V, E, G>(
-    guard: G,
-    entry: &Entry<V, E>,
-    mut join: Pin<&mut impl Future<Output = Joined<V, E>>>,
-    state: &CacheState<K, V, E>,
-) -> Joined<V, E>
-where
-    K: Clone + Eq + Hash,
-{
-    let joined = within(state.config.passed_over_after, join.as_mut()).await;
-    // Of an error that the loader returned, the load has told.
-    if joined.as_ref().map_or(true, |joined| joined.as_ref().is_err_and(is_load_failure)) {
-        state.note_failure(entry, state.clock.now());
-    }
-    drop(guard);
-    match joined {
-        Ok(joined) => joined,
-        Err(_) => join.await,
-    }
-}
-
-/// Whether the load failed, rather than the caller's use of the cache: then an expired value is the better answer.
-fn is_load_failure(error: &JoinError) -> bool {
-    !matches!(error.kind(), JoinErrorKind::Reentrant | JoinErrorKind::Closed)
 }

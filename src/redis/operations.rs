@@ -56,6 +56,7 @@ impl Node {
             if let Ok((reply, _)) = asked
                 && let Some(Action::Publish(lease, message)) = Flight::late(me, &reply)
             {
+                node.link.connected_again().await;
                 let _ = node.call(&node.publication(&names, lease, &message)).await;
             }
         })
@@ -139,9 +140,7 @@ impl Node {
             let (node, lease) = (Arc::clone(self), self.config.rules.lease);
             if node.late.fetch_add(1, Ordering::Relaxed) < MOST_LATE {
                 tokio::spawn(async move {
-                    if let Ok(answer) = timeout(lease, calling).await {
-                        late(answer).await;
-                    }
+                    let _ = timeout(lease, async { late(calling.await).await }).await;
                     node.late.fetch_sub(1, Ordering::Relaxed);
                 });
             } else {

@@ -90,6 +90,8 @@ impl Seeker {
             };
             action = flight.on(event, node.now());
         };
+        // Before the flight goes on, which may be the end of all it can be seen by.
+        drop(mailbox);
         // A lease that nobody takes is given back in the drop.
         drop(reply.send(found));
     }

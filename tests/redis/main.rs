@@ -6,8 +6,12 @@
 mod codecs;
 mod freshness;
 mod hand_over;
+mod history;
 mod options;
 mod outages;
+mod process;
+mod processes;
+mod redis_cluster;
 mod server;
 mod support;
 mod takeover;

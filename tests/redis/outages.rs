@@ -69,7 +69,7 @@ async fn a_silent_server_costs_an_op_timeout_and_is_found_again() {
     }
     limited(async {
         let server = Server::start();
-        let node = node_of(builder(&server).op_timeout(OP));
+        let node = node_of(builder(&server).lease(LEASE * 60).op_timeout(OP));
         let runs = Count::default();
         node.join("key", at_once(&runs, "led")).await.unwrap();
         assert_eq!(node.cluster().stats().led, 1);
@@ -92,7 +92,7 @@ async fn a_silent_server_costs_an_op_timeout_and_is_found_again() {
         let led = node.cluster().stats().led;
         assert_eq!(node.join("another", at_once(&runs, "led")).await.unwrap(), "led");
         assert_eq!(node.cluster().stats().led, led + 1);
-        // What was asked while it was silent was given back when it spoke again.
+        // What was asked while it was silent is given back when it speaks again, and not left to expire.
         server.assert_empty_within(Duration::from_secs(10));
     })
     .await;
@@ -167,17 +167,20 @@ async fn a_lost_push_is_made_up_for() {
     }
     limited(async {
         let server = Server::start();
-        let (leader, follower) = (node(&server), node(&server));
+        let long = || node_of(builder(&server).lease(LEASE * 20));
+        let (leader, follower) = (long(), long());
         let (gate, runs) = (Gate::new(), Count::default());
         let led = tokio::spawn(leader.join("key", behind(&gate, &runs, "led")));
         until("the lease is taken", || leader.cluster().stats().leases == 1).await;
         let shared = tokio::spawn(follower.join("key", at_once(&runs, "own")));
         until_followed(&server, 1).await;
         server.kill_clients();
+        let cut = Instant::now();
         gate.open();
         assert_eq!(led.await.unwrap().unwrap(), "led");
         assert_eq!(shared.await.unwrap().unwrap(), "led");
         assert_eq!(runs.get(), 1);
+        assert!(cut.elapsed() < LEASE * 8, "it waited for half a lease: {:?}", cut.elapsed());
     })
     .await;
 }

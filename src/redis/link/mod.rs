@@ -45,6 +45,11 @@ impl Link {
         if *is_open { None } else { Some((connection.clone()?, *generation)) }
     }
 
+    /// Once there is a connection, and be it after the breaker has closed.
+    pub(super) async fn connected_again(&self) {
+        let _ = self.watch().wait_for(|standing| standing.connection.is_some()).await;
+    }
+
     pub(super) fn is_connected(&self) -> bool {
         self.standing.borrow().connection.is_some()
     }

@@ -20,6 +20,8 @@ mod process;
 /// Nothing expires: two clocks can't be compared to the millisecond.
 const LONG: Duration = Duration::from_secs(1000);
 const INLINE: usize = 4;
+/// Microseconds, and a date in the next century, which a double still counts one by one.
+const BEYOND: u64 = 1 << 52;
 
 struct Both {
     model: Server,
@@ -35,14 +37,16 @@ impl Both {
         call.by_code().query(&mut self.redis).expect("Redis runs the script")
     }
 
-    fn ask(&mut self, me: Asker, followed: Option<usize>) {
+    /// `least` is beyond both clocks or below.
+    fn ask(&mut self, me: Asker, followed: Option<usize>, least: u64) {
         let (modelled, real) = followed.map(|index| self.leases[index]).unzip();
-        let modelled = self.model.ask(me, modelled, LONG, 1, self.wall);
-        let call = scripts::ask(&self.keys, me, real, &format!("node-{}", me.node), LONG, 1);
+        let modelled = self.model.ask(me, modelled, LONG, least, self.wall);
+        let call = scripts::ask(&self.keys, me, real, &format!("node-{}", me.node), LONG, least);
         let real = scripts::read_ask(self.query(&call)).expect("a reply that is understood");
         match (&modelled, &real) {
             (Reply::Leads(modelled), Reply::Leads(real)) => {
                 assert_eq!(modelled.holder, real.holder);
+                assert!(real.token >= least && (least < BEYOND || real.token == modelled.token), "{real} of {least}");
                 self.leases.push((*modelled, *real));
             }
             (Reply::Follows(modelled, _), Reply::Follows(real, left)) => {
@@ -105,17 +109,18 @@ fn the_model_is_as_redis_and_the_scripts() {
             both.wall += Duration::from_micros(1);
             let asker = Asker { node: random.u64(0..2), coalescer: 1, number: random.u64(0..3) };
             let lease = (!both.leases.is_empty()).then(|| random.usize(0..both.leases.len()));
+            let least = if random.bool() { 1 } else { BEYOND + random.u64(0..1000) };
             let kind = random.u8(0..9);
             *happened.entry(kind).or_default() += 1;
             match (kind, lease) {
-                (0, Some(lease)) => both.ask(asker, Some(lease)),
+                (0, Some(lease)) => both.ask(asker, Some(lease), least),
                 (1, Some(lease)) => both.publish(lease, &Message::Outcome(b"tiny".to_vec())),
                 (2, Some(lease)) => both.publish(lease, &Message::Outcome(b"large".to_vec())),
                 (3, Some(lease)) => both.publish(lease, &Message::Unshareable),
                 (4, Some(lease)) => both.publish(lease, &Message::Released),
                 (5, Some(lease)) => both.renew(lease),
                 (6, Some(lease)) => both.detach(lease),
-                _ => both.ask(asker, None),
+                _ => both.ask(asker, None, least),
             }
             both.compare_keys();
         }

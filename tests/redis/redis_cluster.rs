@@ -1,0 +1,68 @@
+//! Three masters with a replica each, on the loopback.
+
+use std::{
+    process::{Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use crate::server::Server;
+
+#[derive(Debug)]
+pub(crate) struct RedisCluster {
+    servers: Vec<Server>,
+}
+
+impl RedisCluster {
+    pub(crate) fn start() -> Self {
+        let arguments =
+            ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-config-file", "nodes.conf"];
+        let servers: Vec<_> = (0..6).map(|_| Server::start_with(&arguments)).collect();
+        let addresses = servers.iter().map(|server| format!("127.0.0.1:{}", server.port));
+        let created = Command::new("redis-cli")
+            .args(["--cluster", "create"])
+            .args(addresses)
+            .args(["--cluster-replicas", "1", "--cluster-yes"])
+            .stdout(Stdio::null())
+            .status();
+        assert!(
+            created.is_ok_and(|status| status.success()),
+            "redis-cli makes no cluster; Debian's redis-tools has it"
+        );
+        let cluster = Self { servers };
+        cluster.wait_until_complete();
+        cluster
+    }
+
+    pub(crate) fn urls(&self) -> Vec<String> {
+        self.servers.iter().map(Server::url).collect()
+    }
+
+    /// All know of all, and each master has its replica.
+    fn wait_until_complete(&self) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let is_complete = |server: &Server| {
+            let nodes: String = redis::cmd("CLUSTER").arg("NODES").query(&mut server.connect()).unwrap_or_default();
+            let info: String = redis::cmd("CLUSTER").arg("INFO").query(&mut server.connect()).unwrap_or_default();
+            info.contains("cluster_state:ok") && nodes.matches("slave").count() == 3
+        };
+        while !self.servers.iter().all(is_complete) {
+            assert!(Instant::now() < deadline, "the cluster isn't complete");
+            sleep(Duration::from_millis(50));
+        }
+    }
+
+    pub(crate) fn kill_master_of(&mut self, tag: &str) {
+        let connection = &mut self.servers[0].connect();
+        let slot: u16 = redis::cmd("CLUSTER").arg("KEYSLOT").arg(tag).query(connection).expect("a slot");
+        let nodes: String = redis::cmd("CLUSTER").arg("NODES").query(connection).expect("nodes");
+        let owns = |range: &str| {
+            let (first, last) = range.split_once('-').unwrap_or((range, range));
+            let (Ok(first), Ok(last)) = (first.parse::<u16>(), last.parse()) else { return false };
+            (first..=last).contains(&slot)
+        };
+        let master = nodes.lines().find(|line| line.split(' ').skip(8).any(owns)).expect("an owner");
+        let is_master = |server: &Server| master.contains(&format!("127.0.0.1:{}@", server.port));
+        self.servers.iter_mut().find(|server| is_master(server)).expect("one of ours").kill();
+    }
+}

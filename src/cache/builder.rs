@@ -2,13 +2,14 @@
 
 use std::{fmt, hash::Hash, ops::RangeInclusive, sync::Arc, time::Duration};
 
+#[cfg(feature = "metrics")]
+use super::observer::CacheObserver;
 use super::{
     cache::Cache,
     clock::nanos,
     config::{Config, RefreshAhead},
     error::CacheBuildError,
     handle::CacheHandle,
-    observer::CacheObserver,
     outcome::LoadResult,
     state::CacheState,
     store::Bound,

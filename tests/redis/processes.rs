@@ -297,7 +297,7 @@ fn processes_of_another_version_run_their_own() {
     let server = Server::start();
     let (mut processes, options) = start(&server, 2);
     processes.push(Process::start(&Options { version: 1, ..options }));
-    herd(&mut processes, "key", 100, Duration::from_millis(1000));
+    herd(&mut processes, "key", 100, Duration::from_secs(1));
     let logs = rest(&mut processes);
     let allowed = Allowed { extra_runs: 2, alone: true, ..Allowed::default() };
     let verdict = judge(&logs, allowed).unwrap();

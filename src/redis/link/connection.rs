@@ -99,7 +99,7 @@ pub(crate) fn sentinel(
     let nodes = SentinelNodeConnectionInfo::default()
         .set_redis_connection_info(settings.set_protocol(::redis::ProtocolVersion::RESP3))
         .set_tcp_settings(::redis::io::tcp::TcpSettings::default().set_nodelay(true));
-    SentinelClient::build(sentinels.to_vec(), master.to_owned(), Some(nodes), SentinelServerType::Master)
+    SentinelClient::build(sentinels.to_vec(), master, Some(nodes), SentinelServerType::Master)
 }
 
 /// Runs in the connection's task, which all commands wait for: it looks up a mailbox and no more.

@@ -26,7 +26,7 @@
 //! - **As a cache.** Nothing is kept once a flight is over: a join a moment later runs its work again. The module `cache`, with the
 //!   feature of that name, keeps results.
 //! - **Across processes.** Each process coalesces for itself; a hundred replicas may still run the same work a hundred
-//!   times.
+//!   times. The module `redis`, with the feature of that name, shares flights among them.
 //! - **For work that borrows.** It runs detached from its caller, so closure, future and value are `Send + 'static`.
 //! - **Around work cheaper than a task.** A call that no other caller joins costs two turns of a shard and a task;
 //!   where callers rarely collide and work takes less than microseconds, do it directly.
@@ -243,6 +243,11 @@
 //! # A cache
 //!
 //! With the feature `cache`, the module `cache` has a cache whose misses are flights and in which invalidation works.
+//!
+//! # Across processes
+//!
+//! With the feature `redis`, the module `redis` shares flights with other processes: one of them runs the work, and the others get its
+//! result.
 //!
 //! # In front of HTTP
 //!

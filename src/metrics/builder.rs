@@ -56,6 +56,17 @@ use crate::{
 /// Each read is in one of `hits`, `stale_hits`, `negative_hits` and `misses`, so the hit rate is the rate of the first three divided by
 /// that of all four.
 ///
+/// # Clusters
+///
+/// With the feature `redis`, `ClusterBuilder::metrics` exports what this process does in a cluster. The label `cluster` is its name:
+///
+/// | name | kind | labels beside `cluster` | |
+/// | --- | --- | --- | --- |
+/// | `shardflight_cluster_led_total`, and the same for `followed`, `takeovers`, `fenced_out`, `refusals`, `too_large`, `encode_errors`, `publish_failures`, `round_trips`, `renewals`, `openings` | counter | | `ClusterStats`' counters |
+/// | `shardflight_cluster_fail_opens_total` | counter | `reason`: `timeout`, `error`, `open`, `wait_limit`, `undecodable`, `unshareable`, `long_key` | flights whose work ran without a lease |
+/// | `shardflight_cluster_open`, `shardflight_cluster_connected` | gauge | | 1 or 0: whether the breaker is open, and whether there is a connection |
+/// | `shardflight_cluster_leases`, `shardflight_cluster_waiting` | gauge | | leases that are held; flights that ask or follow |
+///
 /// # Installing the recorder
 ///
 /// Install it **before** the coalescer is built. The recorder that is current in [`Builder::build`], global or thread-local,
@@ -151,7 +162,7 @@ use crate::{
 #[must_use = "nothing is exported unless a builder gets it"]
 pub struct Metrics {
     pub(super) name: String,
-    every: Duration,
+    pub(super) every: Duration,
 }
 
 impl Metrics {

@@ -14,6 +14,8 @@ mod export;
 mod histograms;
 mod instruments;
 mod names;
+#[cfg(feature = "redis")]
+mod redis;
 mod reporter;
 mod totals;
 

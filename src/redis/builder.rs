@@ -8,7 +8,8 @@ use super::{
     config::{Config, OnUnavailable},
     error::ClusterBuildError,
     lease::Rules,
-    node::Node,
+    node::{Node, Reports},
+    observer::ClusterObserver,
     server::Server,
 };
 
@@ -48,6 +49,7 @@ pub struct ClusterBuilder<C = Json> {
     max_value: usize,
     inline: usize,
     on_unavailable: OnUnavailable,
+    observer: Option<Box<dyn ClusterObserver>>,
 }
 
 impl ClusterBuilder<Json> {
@@ -63,6 +65,7 @@ impl ClusterBuilder<Json> {
             max_value: 1 << 20,
             inline: 16 << 10,
             on_unavailable: OnUnavailable::RunLocally,
+            observer: None,
         }
     }
 }
@@ -98,29 +101,18 @@ impl<C> ClusterBuilder<C> {
     ///
     /// [`Json`].
     pub fn codec<D>(self, codec: D) -> ClusterBuilder<D> {
-        let Self {
-            server,
-            namespace,
-            version,
-            codec: _,
-            lease,
-            op_timeout,
-            wait_at_most,
-            max_value,
-            inline,
-            on_unavailable,
-        } = self;
         ClusterBuilder {
-            server,
-            namespace,
-            version,
             codec,
-            lease,
-            op_timeout,
-            wait_at_most,
-            max_value,
-            inline,
-            on_unavailable,
+            server: self.server,
+            namespace: self.namespace,
+            version: self.version,
+            lease: self.lease,
+            op_timeout: self.op_timeout,
+            wait_at_most: self.wait_at_most,
+            max_value: self.max_value,
+            inline: self.inline,
+            on_unavailable: self.on_unavailable,
+            observer: self.observer,
         }
     }
 
@@ -188,6 +180,12 @@ impl<C> ClusterBuilder<C> {
         self
     }
 
+    #[cfg(feature = "metrics")]
+    pub(crate) fn observed_by(mut self, observer: Box<dyn ClusterObserver>) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
     /// Builds it. Redis is connected to by the first flight, in the background, and need not be there.
     ///
     /// # Errors
@@ -210,7 +208,9 @@ impl<C> ClusterBuilder<C> {
             version: self.version,
             on_unavailable: self.on_unavailable,
         };
-        Ok(Cluster::with(Arc::new(Node::new(config, address)), Arc::new(self.codec)))
+        let reports =
+            self.observer.map(|observer| Reports { every: observer.every(), reporter: observer.built().into() });
+        Ok(Cluster::with(Arc::new(Node::new(config, address, reports)), Arc::new(self.codec)))
     }
 
     fn check(&self) -> Result<(), ClusterBuildError> {
@@ -223,6 +223,9 @@ impl<C> ClusterBuilder<C> {
         }
         if self.wait_at_most.is_some_and(|limit| limit.is_zero()) {
             return Err(ClusterBuildError::ZeroDuration { option: "wait_at_most" });
+        }
+        if let Some(Err(what)) = self.observer.as_ref().map(|observer| observer.check()) {
+            return Err(ClusterBuildError::Metrics { what });
         }
         let least = self.op_timeout.saturating_mul(3).max(SHORTEST_LEASE);
         if self.lease < least {

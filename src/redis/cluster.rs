@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{builder::ClusterBuilder, codec::Json, counters::Counter, node::Node, server::Server, stats::ClusterStats};
+use super::{builder::ClusterBuilder, codec::Json, node::Node, server::Server, stats::ClusterStats};
 
 /// This process's part in a cluster of processes that share flights. See the [module](crate::redis).
 ///
@@ -36,25 +36,7 @@ impl<C> Cluster<C> {
 
     /// What this process has done in the cluster.
     pub fn stats(&self) -> ClusterStats {
-        let Node { counters, breaker, link, mailboxes, heartbeat, .. } = &*self.node;
-        ClusterStats {
-            led: counters.led.get(),
-            followed: counters.followed.get(),
-            takeovers: counters.takeovers.get(),
-            fenced_out: counters.fenced_out.get(),
-            refusals: counters.refusals.get(),
-            too_large: counters.too_large.get(),
-            encode_errors: counters.encode_errors.get(),
-            publish_failures: counters.publish_failures.get(),
-            round_trips: counters.round_trips.get(),
-            renewals: counters.renewals.get(),
-            openings: counters.openings.get(),
-            is_open: breaker.is_open(),
-            is_connected: link.is_connected(),
-            leases: heartbeat.len(),
-            waiting: mailboxes.len(),
-            fail_opens: counters.fail_opens.each_ref().map(Counter::get),
-        }
+        self.node.stats()
     }
 }
 

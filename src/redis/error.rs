@@ -27,6 +27,11 @@ pub enum ClusterBuildError {
         /// The option.
         option: &'static str,
     },
+    /// Its metrics can't be exported.
+    Metrics {
+        /// Why.
+        what: &'static str,
+    },
     /// A size is larger than it may be.
     Size {
         /// The option.
@@ -56,6 +61,7 @@ impl fmt::Display for ClusterBuildError {
                 write!(f, "lease is {lease:?}; the least is {least:?}: three times op_timeout, and 10 ms")
             }
             Self::ZeroDuration { option } => write!(f, "{option} is 0; the least is 1 ns"),
+            Self::Metrics { what } => f.write_str(what),
             Self::Size { option, value, most } => write!(f, "{option} is {value}; the most is {most}"),
         }
     }

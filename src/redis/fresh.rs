@@ -34,3 +34,20 @@ impl Fresh {
         self.live.fetch_sub(1, Ordering::SeqCst);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn joins_that_were_made_since_are_known() {
+        let fresh = Fresh::default();
+        let before = fresh.gone();
+        assert!(!fresh.since(before));
+        fresh.enter();
+        assert!(fresh.since(before), "it may have followed");
+        fresh.leave();
+        assert!(fresh.since(before), "it has followed, and its own work is dropped");
+        assert!(!fresh.since(fresh.gone()), "that was before");
+    }
+}

@@ -7,25 +7,27 @@ use std::{
         Arc, Mutex, Once, PoisonError, Weak,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use tokio::runtime::Handle as Runtime;
+use tokio::{runtime::Handle as Runtime, task::spawn_blocking, time::sleep};
 
 use super::{
     background::Background,
     breaker::Breaker,
     config::Config,
-    counters::Counters,
+    counters::{Counter, Counters},
     fresh::Fresh,
     heartbeat::Heartbeat,
     key::KeyBytes,
     lease::{Asker, Held, Identity, LeaseId, Message, Reply, Time},
     link::{Connection, Link, supervise},
     mailboxes::Mailboxes,
+    observer::ClusterReporter,
     operations::run,
     scripts::{self, Call, Keys},
     server::Address,
+    stats::ClusterStats,
     trace,
 };
 
@@ -48,10 +50,18 @@ pub(super) struct Node {
     began: Instant,
     background: Background,
     supervised: Once,
+    reports: Option<Reports>,
+}
+
+/// To whom the node's numbers are reported, and how often.
+#[derive(Clone)]
+pub(super) struct Reports {
+    pub(super) every: Duration,
+    pub(super) reporter: Arc<dyn ClusterReporter>,
 }
 
 impl Node {
-    pub(super) fn new(config: Config, address: Address) -> Self {
+    pub(super) fn new(config: Config, address: Address, reports: Option<Reports>) -> Self {
         let random = RandomState::new();
         let id = random.hash_one(0);
         Self {
@@ -68,6 +78,7 @@ impl Node {
             began: Instant::now(),
             background: Background::default(),
             supervised: Once::new(),
+            reports,
             config,
             address,
         }
@@ -91,6 +102,28 @@ impl Node {
 
     pub(super) fn ask(&self, keys: &Keys, me: Asker, followed: Option<LeaseId>) -> Call {
         scripts::ask(keys, me, followed, &self.channel, self.config.rules.lease, self.identity.least_token())
+    }
+
+    pub(super) fn stats(&self) -> ClusterStats {
+        let Node { counters, breaker, link, mailboxes, heartbeat, .. } = self;
+        ClusterStats {
+            led: counters.led.get(),
+            followed: counters.followed.get(),
+            takeovers: counters.takeovers.get(),
+            fenced_out: counters.fenced_out.get(),
+            refusals: counters.refusals.get(),
+            too_large: counters.too_large.get(),
+            encode_errors: counters.encode_errors.get(),
+            publish_failures: counters.publish_failures.get(),
+            round_trips: counters.round_trips.get(),
+            renewals: counters.renewals.get(),
+            openings: counters.openings.get(),
+            is_open: breaker.is_open(),
+            is_connected: link.is_connected(),
+            leases: heartbeat.len(),
+            waiting: mailboxes.len(),
+            fail_opens: counters.fail_opens.each_ref().map(Counter::get),
+        }
     }
 
     /// What the handles of that coalescer share. Coalescers that are gone leave nothing behind.
@@ -117,7 +150,12 @@ impl Node {
     /// The node's own thread, on which the connection is made and kept from the first call on.
     pub(super) fn connected(self: &Arc<Self>) -> Option<&Runtime> {
         let runtime = self.background.runtime()?;
-        self.supervised.call_once(|| drop(runtime.spawn(supervise(Arc::downgrade(self), Arc::clone(&self.link)))));
+        self.supervised.call_once(|| {
+            runtime.spawn(supervise(Arc::downgrade(self), Arc::clone(&self.link)));
+            if let Some(reports) = self.reports.clone() {
+                runtime.spawn(report(Arc::downgrade(self), reports));
+            }
+        });
         Some(runtime)
     }
 
@@ -138,5 +176,23 @@ impl Node {
         let message = Message::Released;
         let call = scripts::publish(&keys, lease, &message, 0, self.config.rules.lease);
         run(connection, &call).await.is_ok()
+    }
+}
+
+/// A recorder is user code, so it is called on one of the runtime's threads for what blocks.
+async fn report(node: Weak<Node>, Reports { every, reporter }: Reports) {
+    loop {
+        sleep(every).await;
+        let Some(totals) = node.upgrade().map(|node| node.stats()) else { return };
+        let reporter = Arc::clone(&reporter);
+        let _ = spawn_blocking(move || reporter.report(&totals, false)).await;
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(Reports { reporter, .. }) = &self.reports {
+            reporter.report(&self.stats(), true);
+        }
     }
 }

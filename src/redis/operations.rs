@@ -113,7 +113,7 @@ impl Node {
     }
 
     /// Runs a script on the connection there is or will be, which may take as long as it likes. If the connection is lost meanwhile, it
-    /// runs it once more on the next one: it may run twice, which all of them bear.
+    /// runs it again on the next one: it may run twice, which all of them bear.
     async fn call(&self, call: &Call) -> Result<Answer, FailOpen> {
         let mut since = 0;
         loop {
@@ -121,7 +121,7 @@ impl Node {
             self.counters.round_trips.up();
             match run(&mut connection, call).await {
                 Ok(value) => return Ok(Answer { value, generation, was_repeated: since > 0 }),
-                Err(error) if since == 0 && is_loss(&error) && !connection.repairs_itself() => since = generation + 1,
+                Err(error) if is_loss(&error) && !connection.repairs_itself() => since = generation + 1,
                 Err(_) => return Err(FailOpen::Error),
             }
         }

@@ -15,3 +15,4 @@ mod redis_cluster;
 mod server;
 mod support;
 mod takeover;
+mod telling;

@@ -15,8 +15,10 @@ pub(crate) struct RedisCluster {
 
 impl RedisCluster {
     pub(crate) fn start() -> Self {
-        let arguments =
-            ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-config-file", "nodes.conf"];
+        // Replicas that are there at once, and that take over whatever their age.
+        let arguments = "--cluster-enabled yes --cluster-node-timeout 1000 --cluster-config-file nodes.conf \
+                         --cluster-replica-validity-factor 0 --repl-diskless-sync-delay 0";
+        let arguments: Vec<_> = arguments.split_whitespace().collect();
         let servers: Vec<_> = (0..6).map(|_| Server::start_with(&arguments)).collect();
         let addresses = servers.iter().map(|server| format!("127.0.0.1:{}", server.port));
         let created = Command::new("redis-cli")
@@ -44,7 +46,10 @@ impl RedisCluster {
         let is_complete = |server: &Server| {
             let nodes: String = redis::cmd("CLUSTER").arg("NODES").query(&mut server.connect()).unwrap_or_default();
             let info: String = redis::cmd("CLUSTER").arg("INFO").query(&mut server.connect()).unwrap_or_default();
-            info.contains("cluster_state:ok") && nodes.matches("slave").count() == 3
+            let replication: String =
+                redis::cmd("INFO").arg("replication").query(&mut server.connect()).unwrap_or_default();
+            let is_synced = replication.contains("role:master") || replication.contains("master_link_status:up");
+            info.contains("cluster_state:ok") && nodes.matches("slave").count() == 3 && is_synced
         };
         while !self.servers.iter().all(is_complete) {
             assert!(Instant::now() < deadline, "the cluster isn't complete");

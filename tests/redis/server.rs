@@ -79,6 +79,16 @@ impl Server {
         }
     }
 
+    /// What is left are results, for followers that missed their push, and all of them expire.
+    pub(crate) fn assert_only_results_that_expire(&self) {
+        let mut connection = self.connect();
+        for key in self.keys() {
+            let left: i64 = connection.pttl(&key).expect("the server answers");
+            // -2: it has expired since.
+            assert!(key.contains(":result:") && left != -1, "{key} is left, for {left} ms");
+        }
+    }
+
     pub(crate) fn flush(&self) {
         redis::cmd("FLUSHALL").exec(&mut self.connect()).expect("the server answers");
     }

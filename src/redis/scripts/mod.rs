@@ -186,3 +186,48 @@ pub(super) fn find(keys: &Keys) -> Cmd {
     command.arg(keys.lease()).arg("id");
     command
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ME: Asker = Asker { node: 1, coalescer: 2, number: 3 };
+    const LEASE: LeaseId = LeaseId { token: 7, holder: ME };
+
+    fn text(text: impl Into<String>) -> Value {
+        Value::BulkString(text.into().into_bytes())
+    }
+
+    #[test]
+    fn replies_are_read() {
+        let lease = text(LEASE.to_string());
+        let follows = |left| read_ask(Value::Array(vec![Value::Int(0), lease.clone(), Value::Int(left)]));
+        assert_eq!(follows(1500), Some(Reply::Follows(LEASE, Some(Duration::from_millis(1500)))));
+        assert_eq!(follows(-1), Some(Reply::Follows(LEASE, None)), "a lease without an end is none of ours");
+        assert_eq!(follows(-2), Some(Reply::Follows(LEASE, None)), "it has ended within the script");
+        assert_eq!(read_ask(Value::Array(vec![Value::Int(1), lease])), Some(Reply::Leads(LEASE)));
+    }
+
+    #[test]
+    fn replies_that_make_no_sense_are_none() {
+        for reply in [
+            Value::Nil,
+            Value::Int(1),
+            Value::Array(vec![]),
+            Value::Array(vec![Value::Int(1)]),
+            Value::Array(vec![Value::Int(1), text("of another program")]),
+            Value::Array(vec![Value::Int(2), text("garbage")]),
+            Value::Array(vec![Value::Int(3), text(LEASE.to_string())]),
+        ] {
+            assert_eq!(read_ask(reply.clone()), None, "{reply:?}");
+        }
+    }
+
+    #[test]
+    fn all_keys_of_a_flight_have_one_tag() {
+        let keys = Keys::new("users", &KeyBytes::raw("6:user:7"));
+        assert_eq!(keys.lease(), b"{users:6:user:7}:lease");
+        let published = publish(&keys, LEASE, &Message::Released, 0, Duration::from_secs(1));
+        assert!(published.keys.iter().all(|key| key.starts_with(b"{users:6:user:7}:")), "{published:?}");
+    }
+}

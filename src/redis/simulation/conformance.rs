@@ -108,11 +108,11 @@ fn the_model_is_as_redis_and_the_scripts() {
         for _ in 0..40 {
             both.wall += Duration::from_micros(1);
             let asker = Asker { node: random.u64(0..2), coalescer: 1, number: random.u64(0..3) };
-            let lease = (!both.leases.is_empty()).then(|| random.usize(0..both.leases.len()));
+            let known = (!both.leases.is_empty()).then(|| random.usize(0..both.leases.len()));
             let least = if random.bool() { 1 } else { BEYOND + random.u64(0..1000) };
             let kind = random.u8(0..9);
             *happened.entry(kind).or_default() += 1;
-            match (kind, lease) {
+            match (kind, known) {
                 (0, Some(lease)) => both.ask(asker, Some(lease), least),
                 (1, Some(lease)) => both.publish(lease, &Message::Outcome(b"tiny".to_vec())),
                 (2, Some(lease)) => both.publish(lease, &Message::Outcome(b"large".to_vec())),

@@ -5,5 +5,5 @@ fn main() {
     println!("cargo::rustc-cfg=shardflight_shuttle");
     println!("cargo::rustc-cfg=feature=\"cache\"");
     // The sources are another package's, whose features this one doesn't have.
-    println!("cargo::rustc-check-cfg=cfg(feature, values(\"cache\", \"macros\", \"metrics\", \"tower\"))");
+    println!("cargo::rustc-check-cfg=cfg(feature, values(\"cache\", \"macros\", \"metrics\", \"redis\", \"tower\"))");
 }

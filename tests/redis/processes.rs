@@ -273,7 +273,7 @@ fn ten_thousand_keys_survive_a_storm_of_reconnects() {
     let keys = 10_000;
     let server = Server::start();
     let options =
-        Options { lease: Duration::from_secs(60), op_timeout: Duration::from_secs(20), ..Options::of(server.url()) };
+        Options { lease: Duration::from_mins(1), op_timeout: Duration::from_secs(20), ..Options::of(server.url()) };
     let mut processes: Vec<_> = (0..2).map(|_| Process::start(&options)).collect();
     processes.iter_mut().for_each(|process| process.tell(&format!("keys {keys} 3000")));
     processes.iter().for_each(|process| process.until("all call", is_call, keys));

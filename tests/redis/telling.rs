@@ -51,7 +51,7 @@ async fn the_last_report_is_made_when_the_cluster_goes() {
     limited(async {
         let server = Server::start();
         let recorder = PrometheusBuilder::new().build_recorder();
-        let options = builder(&server).metrics(Metrics::named("users").report_every(Duration::from_secs(3600)));
+        let options = builder(&server).metrics(Metrics::named("users").report_every(Duration::from_hours(1)));
         let cluster = metrics::with_local_recorder(&recorder, || options.build()).unwrap();
         let node = coalescer().across(cluster);
         node.join("key", at_once(&Count::default(), "led")).await.unwrap();

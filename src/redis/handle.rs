@@ -52,6 +52,8 @@ where
 
 /// A [`Handle`] whose flights are shared by all processes of a [`Cluster`]. Cheap to clone and to share.
 ///
+/// Plain threads block on a join by [`tokio::runtime::Handle::block_on`]: there is no `blocking_join` here.
+///
 /// Its joins are those of [`Handle`], with its guarantees, errors and costs, and the latter are joined by
 /// [what Redis costs](crate::redis#what-a-call-costs).
 pub struct ClusterHandle<K, V, C = Json, S = RandomState>

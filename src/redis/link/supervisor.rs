@@ -57,7 +57,11 @@ async fn connect(node: &Arc<Node>) -> Option<Connection> {
     let attempt = async {
         let mut connection =
             Connection::open(&node.address, Arc::downgrade(node), &node.channel, CONNECT).await.ok()?;
-        node.probe(&mut connection).await.then_some(connection)
+        // Once to load the scripts, and once as flights will run them: a server that is too slow for those is none either.
+        let is_quick = async |connection: &mut Connection| {
+            timeout(node.config.op_timeout * 2, node.probe(connection)).await == Ok(true)
+        };
+        (node.probe(&mut connection).await && is_quick(&mut connection).await).then_some(connection)
     };
     match timeout(CONNECT * 2, AssertUnwindSafe(attempt).catch_unwind()).await.ok()? {
         Ok(connection) => connection,

@@ -109,18 +109,18 @@ fn the_model_is_as_redis_and_the_scripts() {
             both.wall += Duration::from_micros(1);
             let asker = Asker { node: random.u64(0..2), coalescer: 1, number: random.u64(0..3) };
             let known = (!both.leases.is_empty()).then(|| random.usize(0..both.leases.len()));
-            let least = if random.bool() { 1 } else { BEYOND + random.u64(0..1000) };
+            let floor = if random.bool() { 1 } else { BEYOND + random.u64(0..1000) };
             let kind = random.u8(0..9);
             *happened.entry(kind).or_default() += 1;
             match (kind, known) {
-                (0, Some(lease)) => both.ask(asker, Some(lease), least),
+                (0, Some(lease)) => both.ask(asker, Some(lease), floor),
                 (1, Some(lease)) => both.publish(lease, &Message::Outcome(b"tiny".to_vec())),
                 (2, Some(lease)) => both.publish(lease, &Message::Outcome(b"large".to_vec())),
                 (3, Some(lease)) => both.publish(lease, &Message::Unshareable),
                 (4, Some(lease)) => both.publish(lease, &Message::Released),
                 (5, Some(lease)) => both.renew(lease),
                 (6, Some(lease)) => both.detach(lease),
-                _ => both.ask(asker, None, least),
+                _ => both.ask(asker, None, floor),
             }
             both.compare_keys();
         }

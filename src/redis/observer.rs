@@ -1,7 +1,5 @@
 //! The seam for metrics. Without an observer, all of this is a check of an `Option`.
 
-#![cfg_attr(not(feature = "metrics"), expect(dead_code, reason = "nothing observes"))]
-
 use std::time::Duration;
 
 use super::stats::ClusterStats;

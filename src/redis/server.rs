@@ -72,7 +72,7 @@ impl Server {
                 let sentinels: Vec<_> =
                     sentinels.iter().map(|url| url.as_str().into_connection_info()).collect::<RedisResult<_>>()?;
                 let like = like.as_ref().map(|url| parse(url)).transpose()?;
-                let address = super::link::sentinel(master, &sentinels, like.as_ref())?;
+                let address = super::link::sentinel(master.clone(), &sentinels, like.as_ref())?;
                 drop(address);
                 Address::Sentinel { master: master.clone(), sentinels, like }
             }

@@ -12,6 +12,7 @@ mod outages;
 mod process;
 mod processes;
 mod redis_cluster;
+mod sentinel;
 mod server;
 mod support;
 mod takeover;

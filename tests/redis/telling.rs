@@ -1,13 +1,25 @@
 //! What a cluster exports, and what it tells a subscriber.
 
-use std::time::Duration;
+use std::{
+    fmt,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use metrics_exporter_prometheus::PrometheusBuilder;
 use shardflight::{Metrics, redis::FailOpen};
+use tracing::{
+    Event, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::{
+    Layer,
+    layer::{Context, SubscriberExt},
+};
 
 use crate::{
     server::{Server, is_missing},
-    support::{Count, at_once, builder, coalescer, limited, until},
+    support::{Count, Gate, at_once, behind, builder, coalescer, limited, node, until, until_followed},
 };
 
 #[tokio::test]
@@ -58,6 +70,57 @@ async fn the_last_report_is_made_when_the_cluster_goes() {
         drop(node);
         let exports = |line: &str| recorder.handle().render().contains(line);
         until("the last report", || exports(r#"shardflight_cluster_led_total{cluster="users"} 1"#)).await;
+    })
+    .await;
+}
+
+/// The messages of all events of the crate's target, in their order.
+#[derive(Clone, Default)]
+struct Events(Arc<Mutex<Vec<String>>>);
+
+impl<S: Subscriber> Layer<S> for Events {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        struct Message<'a>(&'a mut String);
+        impl Visit for Message<'_> {
+            fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+                if field.name() == "message" {
+                    *self.0 = format!("{value:?}");
+                }
+            }
+        }
+        if event.metadata().target() == "shardflight" {
+            let mut message = String::new();
+            event.record(&mut Message(&mut message));
+            self.0.lock().unwrap().push(message);
+        }
+    }
+}
+
+#[tokio::test]
+async fn flights_are_told_of_where_they_run() {
+    if is_missing() {
+        return;
+    }
+    limited(async {
+        let server = Server::start();
+        let events = Events::default();
+        let _subscribed = tracing::subscriber::set_default(tracing_subscriber::registry().with(events.clone()));
+        let (leader, follower) = (node(&server), node(&server));
+        let (gate, runs) = (Gate::new(), Count::default());
+        let led = tokio::spawn(leader.join("key", behind(&gate, &runs, "led")));
+        until("the lease is taken", || leader.cluster().stats().leases == 1).await;
+        let shared = tokio::spawn(follower.join("key", at_once(&runs, "own")));
+        until_followed(&server, 1).await;
+        server.flush();
+        gate.open();
+        led.await.unwrap().unwrap();
+        server.flush();
+        drop(shared);
+        let long = follower.join("x".repeat(5000), at_once(&runs, "alone"));
+        long.await.unwrap();
+        let of_cluster = |message: &&String| message.starts_with("cluster");
+        let told: Vec<_> = events.0.lock().unwrap().iter().filter(of_cluster).cloned().collect();
+        assert_eq!(told, ["cluster flight led", "cluster lease lost", "cluster flight ran alone"]);
     })
     .await;
 }

@@ -57,7 +57,7 @@ impl Connection {
             }
             #[cfg(feature = "redis-sentinel")]
             Address::Sentinel { master, sentinels, like } => {
-                let mut client = sentinel(master, sentinels, like.as_ref())?;
+                let mut client = sentinel(master.clone(), sentinels, like.as_ref())?;
                 let mut connection = client.get_async_connection_with_config(&config()).await?;
                 connection.subscribe(channel).await?;
                 Ok(Self::Single(connection))
@@ -91,7 +91,7 @@ impl fmt::Debug for Connection {
 /// Asks the Sentinels anew for each connection, as the master may have changed.
 #[cfg(feature = "redis-sentinel")]
 pub(crate) fn sentinel(
-    master: &str,
+    master: String,
     sentinels: &[ConnectionInfo],
     like: Option<&ConnectionInfo>,
 ) -> RedisResult<SentinelClient> {

@@ -6,6 +6,7 @@ use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 use shardflight::{
     Coalescer,
     cache::Cache,
+    redis::Cluster,
     tower::{Answer, Key},
 };
 
@@ -40,12 +41,13 @@ fn metric(series: &str) -> &str {
     PARTS.iter().find_map(|part| series.strip_suffix(part)).unwrap_or(series)
 }
 
-/// What a service exports that has a coalescer, an HTTP layer and a cache.
+/// What a service exports that has a coalescer, an HTTP layer, a cache and a cluster.
 fn exported() -> Exported {
     let exported = Exported::new();
     exported.to(|| Coalescer::<u32, u32>::builder().metrics("users").build().unwrap());
     exported.to(|| Coalescer::<Key, Answer>::builder().metrics("http").build().unwrap());
     exported.to(|| Cache::<u32, u32, ()>::builder().ttl(Duration::from_mins(1)).metrics("profiles").build().unwrap());
+    exported.to(|| Cluster::builder("redis://127.0.0.1").namespace("users").metrics("users").build().unwrap());
     exported
 }
 

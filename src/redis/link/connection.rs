@@ -1,6 +1,10 @@
 //! Connections of every kind, behind one face.
 
-use std::{fmt, sync::Weak, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use ::redis::{AsyncConnectionConfig, Cmd, PushInfo, PushKind, RedisResult, Value, aio::MultiplexedConnection};
 #[cfg(feature = "redis-sentinel")]
@@ -21,21 +25,17 @@ pub(crate) enum Connection {
 
 impl Connection {
     /// Connects and subscribes to the node's channel.
-    pub(super) async fn open(
-        address: &Address,
-        node: Weak<Node>,
-        channel: &str,
-        timeout: Duration,
-    ) -> RedisResult<Self> {
+    pub(super) async fn open(node: &Arc<Node>, timeout: Duration) -> RedisResult<Self> {
+        let (channel, attempt) = (&node.channel, node.link.next_attempt());
         let config = || {
-            let node = node.clone();
+            let node = Arc::downgrade(node);
             // Waits are limited by those who wait.
             AsyncConnectionConfig::new()
                 .set_connection_timeout(Some(timeout))
                 .set_response_timeout(None)
-                .set_push_sender(move |push| pushed(&node, &push))
+                .set_push_sender(move |push| pushed(&node, attempt, &push))
         };
-        match address {
+        match &node.address {
             Address::Single(client) => {
                 let mut connection = client.get_multiplexed_async_connection_with_config(&config()).await?;
                 connection.subscribe(channel).await?;
@@ -43,13 +43,13 @@ impl Connection {
             }
             #[cfg(feature = "redis-cluster")]
             Address::Cluster(nodes) => {
-                let pushes = node.clone();
+                let pushes = Arc::downgrade(node);
                 let client = ::redis::cluster::ClusterClient::builder(nodes.clone())
                     .use_protocol(::redis::ProtocolVersion::RESP3)
                     .tcp_settings(::redis::io::tcp::TcpSettings::default().set_nodelay(true))
                     .connection_timeout(timeout)
                     .overall_response_timeout(None)
-                    .push_sender(move |push| pushed(&pushes, &push))
+                    .push_sender(move |push| pushed(&pushes, attempt, &push))
                     .build()?;
                 let mut connection = client.get_async_connection().await?;
                 connection.subscribe(channel).await?;
@@ -104,7 +104,7 @@ pub(crate) fn sentinel(
 
 /// Runs in the connection's task, which all commands wait for: it looks up a mailbox and no more.
 #[expect(clippy::unnecessary_wraps, reason = "the client's trait")]
-fn pushed(node: &Weak<Node>, push: &PushInfo) -> Result<(), std::convert::Infallible> {
+fn pushed(node: &Weak<Node>, attempt: u64, push: &PushInfo) -> Result<(), std::convert::Infallible> {
     let Some(node) = node.upgrade() else { return Ok(()) };
     match push.kind {
         PushKind::Message => {
@@ -114,7 +114,7 @@ fn pushed(node: &Weak<Node>, push: &PushInfo) -> Result<(), std::convert::Infall
                 node.mailboxes.push(number, lease, message);
             }
         }
-        PushKind::Disconnection => node.link.gap(),
+        PushKind::Disconnection => node.link.gap(attempt),
         _ => {}
     }
     Ok(())

@@ -3,6 +3,8 @@
 mod connection;
 mod supervisor;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use tokio::sync::{Notify, watch};
 
 #[cfg(feature = "redis-sentinel")]
@@ -24,11 +26,20 @@ pub(super) struct Link {
     standing: watch::Sender<Standing>,
     /// Tells the supervisor to look whether the connection is still good.
     doubt: Notify,
+    /// Of the last attempt to connect: what an earlier connection says of its end is of no interest.
+    attempt: AtomicU64,
+    /// The last connection that has ended, which may have been before it was taken into use.
+    ended: AtomicU64,
 }
 
 impl Link {
     pub(super) fn new() -> Self {
-        Self { standing: watch::Sender::default(), doubt: Notify::new() }
+        Self {
+            standing: watch::Sender::default(),
+            doubt: Notify::new(),
+            attempt: AtomicU64::new(0),
+            ended: AtomicU64::new(0),
+        }
     }
 
     pub(super) fn watch(&self) -> watch::Receiver<Standing> {
@@ -58,10 +69,22 @@ impl Link {
         self.standing.send_modify(|standing| {
             *standing = Standing { connection: Some(connection), generation: standing.generation + 1, is_open: false };
         });
+        let attempt = self.attempt.load(Ordering::SeqCst);
+        if self.ended.load(Ordering::SeqCst) == attempt {
+            self.gap(attempt);
+        }
+    }
+
+    fn next_attempt(&self) -> u64 {
+        self.attempt.fetch_add(1, Ordering::SeqCst) + 1
     }
 
     /// Pushes may have been lost. A connection to a Redis Cluster repairs itself; another one is gone.
-    fn gap(&self) {
+    fn gap(&self, attempt: u64) {
+        if attempt != self.attempt.load(Ordering::SeqCst) {
+            return;
+        }
+        self.ended.store(attempt, Ordering::SeqCst);
         self.standing.send_modify(|standing| {
             standing.generation += 1;
             if !standing.connection.as_ref().is_some_and(Connection::repairs_itself) {

@@ -55,8 +55,7 @@ pub(in crate::redis) async fn supervise(node: Weak<Node>, link: Arc<Link>) {
 /// A panic of the client's would end the node's connecting for good, so it is a failure like any other.
 async fn connect(node: &Arc<Node>) -> Option<Connection> {
     let attempt = async {
-        let mut connection =
-            Connection::open(&node.address, Arc::downgrade(node), &node.channel, CONNECT).await.ok()?;
+        let mut connection = Connection::open(node, CONNECT).await.ok()?;
         // Once to load the scripts, and once as flights will run them: a server that is too slow for those is none either.
         let is_quick = async |connection: &mut Connection| {
             timeout(node.config.op_timeout * 2, node.probe(connection)).await == Ok(true)

@@ -79,7 +79,7 @@ impl<V: Serialize + DeserializeOwned> Codec<V> for Json {
     }
 }
 
-/// [postcard](::postcard), by serde: small and quick, and not self-describing. Every change of the type needs another
+/// [postcard], by serde: small and quick, and not self-describing. Every change of the type needs another
 /// [`version`](crate::redis::ClusterBuilder::version).
 #[cfg(feature = "postcard")]
 #[derive(Clone, Copy, Debug, Default)]

@@ -129,6 +129,14 @@ mod stats;
 mod trace;
 mod work;
 
+/// When to use the tier and when not, how to choose its options, and how to run it.
+///
+/// It is there in the documentation alone.
+#[cfg(doc)]
+pub mod guide {
+    #![doc = include_str!("../../docs/guide/cluster.md")]
+}
+
 #[cfg(feature = "postcard")]
 pub use self::codec::Postcard;
 #[cfg(feature = "metrics")]

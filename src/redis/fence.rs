@@ -15,17 +15,17 @@ use std::{
 /// and let a write pass only if its token is greater than the one that is stored (R2).
 #[derive(Clone)]
 pub struct Fence {
-    token: Option<u64>,
-    is_lost: Arc<AtomicBool>,
+    /// And whether a renewal has found it in other hands. Work without a lease allocates nothing.
+    lease: Option<(u64, Arc<AtomicBool>)>,
 }
 
 impl Fence {
     pub(super) fn of(token: u64, is_lost: Arc<AtomicBool>) -> Self {
-        Self { token: Some(token), is_lost }
+        Self { lease: Some((token, is_lost)) }
     }
 
-    pub(super) fn none() -> Self {
-        Self { token: None, is_lost: Arc::default() }
+    pub(super) const fn none() -> Self {
+        Self { lease: None }
     }
 
     /// The lease's fencing token: microseconds of the Redis server's clock when it was granted, or one more than the greatest token
@@ -33,17 +33,17 @@ impl Fence {
     /// [`OnUnavailable::Fail`](crate::redis::OnUnavailable::Fail) excludes, except where the key is
     /// [not coalesced](crate::Handle::set_rollout).
     pub fn token(&self) -> Option<u64> {
-        self.token
+        self.lease.as_ref().map(|(token, _)| *token)
     }
 
     /// Whether a renewal has found the lease in other hands. `false` says nothing: a process that was paused has not looked yet.
     pub fn is_lost(&self) -> bool {
-        self.is_lost.load(Ordering::Relaxed)
+        self.lease.as_ref().is_some_and(|(_, is_lost)| is_lost.load(Ordering::Relaxed))
     }
 }
 
 impl fmt::Debug for Fence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Fence").field("token", &self.token).field("is_lost", &self.is_lost()).finish()
+        f.debug_struct("Fence").field("token", &self.token()).field("is_lost", &self.is_lost()).finish()
     }
 }

@@ -13,7 +13,7 @@ use super::{
     fence::Fence,
     fresh::Fresh,
     key::ClusterKey,
-    work::{Asks, BoxedWork, Name, Prepared, boxed},
+    work::{Asks, BoxedWork, Name, Prepared, boxed, boxed_alone},
 };
 use crate::{
     config::Freshness,
@@ -209,8 +209,11 @@ where
     pub async fn forget(&self, key: impl Into<K>) -> Result<bool, Closed> {
         let key = crate::unwind::Contained::new(key.into());
         // Redis first: a flight of this process that began between the two would follow the lease, and then be shared.
-        if let Name::Known(keys) = Name::of(self.cluster.node(), key.get()) {
-            self.cluster.node().detached(keys).await;
+        let node = self.cluster.node();
+        if !node.breaker.is_open()
+            && let Name::Known(keys) = Name::of(node, key.get())
+        {
+            node.detached(keys).await;
         }
         self.handle.forget(key.into_inner()).await
     }
@@ -221,12 +224,18 @@ where
         Fut: Future<Output = V> + Send + 'static,
     {
         let node = self.cluster.node();
+        let coalescer = self.handle.router().engine.identity();
+        let is_fresh = self.handle.options().freshness == Freshness::StartedAfterCall;
+        // The breaker may have closed by the time that work begins which a fresh join follows.
+        if node.breaker.is_open() && !is_fresh {
+            return boxed_alone(node, coalescer, work);
+        }
         let prepared = Prepared {
             node: Arc::clone(node),
             codec: Arc::clone(self.cluster.codec()),
-            coalescer: self.handle.router().engine.identity(),
+            coalescer,
             key: Name::of(node, key),
-            freshness: Asks::new(&self.fresh, self.handle.options().freshness == Freshness::StartedAfterCall),
+            freshness: Asks::new(&self.fresh, is_fresh),
         };
         boxed(prepared, work)
     }

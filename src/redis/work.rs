@@ -70,8 +70,6 @@ pub(super) struct Prepared<C> {
 /// What the key is called in Redis.
 pub(super) enum Name {
     Known(Arc<Keys>),
-    /// As Redis isn't asked.
-    NotNeeded,
     TooLong,
     /// The message of a panic.
     Panicked(String),
@@ -79,9 +77,6 @@ pub(super) enum Name {
 
 impl Name {
     pub(super) fn of(node: &Node, key: &impl ClusterKey) -> Self {
-        if node.breaker.is_open() {
-            return Self::NotNeeded;
-        }
         match catch(|| KeyBytes::of(key)) {
             Ok(bytes) if bytes.as_bytes().len() > MAX_KEY => Self::TooLong,
             Ok(bytes) => Self::Known(Arc::new(Keys::new(&node.config.namespace, &bytes))),
@@ -130,6 +125,22 @@ where
     Box::new(move || begin(prepared, work.into_inner()))
 }
 
+/// The same while Redis isn't asked: with as little as possible.
+pub(super) fn boxed_alone<V, F, Fut>(node: &Arc<Node>, coalescer: u64, work: F) -> BoxedWork<V, Fut>
+where
+    V: Send + 'static,
+    F: FnOnce(Fence) -> Fut + Send + 'static,
+    Fut: Future<Output = V> + Send + 'static,
+{
+    let node = Arc::clone(node);
+    Box::new(move || {
+        if current::get().is_none_or(|current| current.coalescer != coalescer) {
+            return ClusterWork::Alone { work: work(Fence::none()) };
+        }
+        alone(&node, FailOpen::Open, work)
+    })
+}
+
 fn begin<V, C, F, Fut>(prepared: Prepared<C>, work: F) -> ClusterWork<V, Fut>
 where
     V: Send + 'static,
@@ -139,16 +150,16 @@ where
 {
     let Prepared { node, codec, coalescer, key, freshness } = prepared;
     // A key that isn't coalesced is run by each caller as if there were neither coalescer nor cluster.
-    let is_flight = current::get().is_some_and(|current| current.coalescer == coalescer);
-    let Some(record) = is_flight.then(current::record).flatten() else {
+    if current::get().is_none_or(|current| current.coalescer != coalescer) {
         return ClusterWork::Alone { work: work(Fence::none()) };
-    };
+    }
     let keys = match key {
         Name::Known(keys) if !node.breaker.is_open() => keys,
-        Name::Known(_) | Name::NotNeeded => return alone(&node, FailOpen::Open, work),
+        Name::Known(_) => return alone(&node, FailOpen::Open, work),
         Name::TooLong => return alone(&node, FailOpen::LongKey, work),
         Name::Panicked(message) => std::panic::resume_unwind(Box::new(message)),
     };
+    let Some(record) = current::record() else { return ClusterWork::Alone { work: work(Fence::none()) } };
     let me = node.identity.asker(coalescer);
     let seeker = Seeker { node, keys, me, is_strict: freshness.is_strict(), record };
     ClusterWork::Across { drive: Box::pin(drive::run(seeker, codec, work)) }

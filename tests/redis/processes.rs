@@ -275,7 +275,7 @@ fn ten_thousand_keys_survive_a_storm_of_reconnects() {
     let options =
         Options { lease: Duration::from_mins(1), op_timeout: Duration::from_secs(20), ..Options::of(server.url()) };
     let mut processes: Vec<_> = (0..2).map(|_| Process::start(&options)).collect();
-    processes.iter_mut().for_each(|process| process.tell(&format!("keys {keys} 3000")));
+    processes.iter_mut().for_each(|process| process.tell(&format!("keys {keys} 6000")));
     processes.iter().for_each(|process| process.until("all call", is_call, keys));
     for _ in 0..3 {
         server.kill_clients();
@@ -283,7 +283,8 @@ fn ten_thousand_keys_survive_a_storm_of_reconnects() {
     }
     let logs = rest(&mut processes);
     let verdict = judge(&logs, Allowed { slack: options.lease, ..Allowed::default() }).unwrap();
-    assert_eq!(verdict.runs, keys);
+    // Where a machine is busy, a key's second call may come when the first is over: another window, and no run beside another.
+    assert!((keys..keys * 3 / 2).contains(&verdict.runs), "{verdict:?}");
     assert_eq!(verdict.calls, 2 * keys);
     assert!(logs.iter().all(|log| log.stats("fail_opens") == 0));
     server.assert_only_results_that_expire();

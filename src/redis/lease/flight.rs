@@ -279,3 +279,26 @@ impl Asker {
         self.node == other.node && self.coalescer == other.coalescer && self.number != other.number
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEASE: Duration = Duration::from_secs(16);
+    const RULES: Rules = Rules { lease: LEASE, wait_at_most: None, may_go_alone: true };
+    const ME: Asker = Asker { node: 1, coalescer: 1, number: 1 };
+    const THEIRS: LeaseId = LeaseId { token: 7, holder: Asker { node: 2, coalescer: 1, number: 1 } };
+
+    #[test]
+    fn a_follower_asks_soon_when_a_push_may_be_lost() {
+        let (mut flight, action) = Flight::begin(ME, RULES, false, 1, Time::ZERO);
+        assert_eq!(action, Action::Ask(None));
+        let follows = Event::Asked(Ok(Reply::Follows(THEIRS, Some(LEASE))));
+        let Action::Wait(until) = flight.on(follows, Time::ZERO) else { panic!("it follows") };
+        assert!(until >= LEASE / 2, "{until:?}");
+        let now = Duration::from_secs(1);
+        let Action::Wait(until) = flight.on(Event::Gap, now) else { panic!("it waits on") };
+        assert!(until <= now + LEASE / 8, "{until:?}");
+        assert_eq!(flight.on(Event::Due, until), Action::Ask(Some(THEIRS)));
+    }
+}

@@ -83,8 +83,8 @@
 //!
 //! # Observing
 //!
-//! [`Cluster::stats`] counts, and with the feature `metrics`, `ClusterBuilder::metrics` exports it. Besides the [crate's events](crate#observing), tracing gets, under the target `shardflight` and with the field
-//! `namespace`:
+//! [`Cluster::stats`] counts, and with the feature `metrics`, `ClusterBuilder::metrics` exports it. Besides the
+//! [crate's events](crate#observing), tracing gets, under the target `shardflight` and with the field `namespace`:
 //!
 //! | level | message | fields |
 //! | --- | --- | --- |
@@ -93,10 +93,11 @@
 //! | debug | `cluster flight ran alone`, or was refused to | `reason`: a [`FailOpen`] |
 //! | info | `cluster connected` | |
 //! | warn | `cluster lease lost`: another process had taken over when the work ended | `token` |
+//! | warn | `cluster connection failed` | `error`: the client's |
 //! | warn | `cluster breaker opened` | |
 //!
-//! `cluster connected` and `cluster breaker opened` come from the connection's thread, which a subscriber must not block. No event shows
-//! a key, a value or an error.
+//! The last two and `cluster connected` come from the connection's thread, which a subscriber must not block. No event shows a key, a
+//! value, or an error of work.
 
 mod background;
 mod breaker;

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ::redis::RedisResult;
 use tokio::{runtime::Handle as Runtime, task::spawn_blocking, time::sleep};
 
 use super::{
@@ -167,15 +168,16 @@ impl Node {
     }
 
     /// Whether the scripts run there: takes a lease that is this node's alone, and gives it back.
-    pub(super) async fn probe(self: &Arc<Self>, connection: &mut Connection) -> bool {
+    pub(super) async fn probe(self: &Arc<Self>, connection: &mut Connection) -> RedisResult<bool> {
         // No key begins with anything but a digit.
         let keys = Keys::new(&self.config.namespace, &KeyBytes::raw(format!("probe:{:016x}", self.identity.node)));
         let me = self.identity.asker(0);
-        let asked = run(connection, &self.ask(&keys, me, None)).await;
-        let Some(Reply::Leads(lease)) = asked.ok().and_then(scripts::read_ask) else { return false };
+        let asked = run(connection, &self.ask(&keys, me, None)).await?;
+        let Some(Reply::Leads(lease)) = scripts::read_ask(asked) else { return Ok(false) };
         let message = Message::Released;
         let call = scripts::publish(&keys, lease, &message, 0, self.config.rules.lease);
-        run(connection, &call).await.is_ok()
+        run(connection, &call).await?;
+        Ok(true)
     }
 }
 

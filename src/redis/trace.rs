@@ -2,6 +2,7 @@
 //!
 //! A subscriber is user code: what it panics with ends here.
 
+use ::redis::RedisError;
 use tracing::{debug, info, warn};
 
 use super::fail_open::FailOpen;
@@ -31,4 +32,9 @@ pub(super) fn opened(namespace: &str) {
 
 pub(super) fn connected(namespace: &str) {
     let _ = catch(|| info!(target: TARGET, namespace, "cluster connected"));
+}
+
+/// Without it, wrong credentials and missing permissions would look like a server that is not there.
+pub(super) fn not_connected(namespace: &str, error: &RedisError) {
+    let _ = catch(|| warn!(target: TARGET, namespace, %error, "cluster connection failed"));
 }

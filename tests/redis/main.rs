@@ -7,6 +7,7 @@ mod codecs;
 mod freshness;
 mod hand_over;
 mod history;
+mod log;
 mod options;
 mod outages;
 mod process;

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use ::redis::RedisResult;
 use futures_util::FutureExt;
 use tokio::time::{sleep, timeout};
 
@@ -55,15 +56,20 @@ pub(in crate::redis) async fn supervise(node: Weak<Node>, link: Arc<Link>) {
 /// A panic of the client's would end the node's connecting for good, so it is a failure like any other.
 async fn connect(node: &Arc<Node>) -> Option<Connection> {
     let attempt = async {
-        let mut connection = Connection::open(node, CONNECT).await.ok()?;
+        let mut connection = Connection::open(node, CONNECT).await?;
         // Once to load the scripts, and once as flights will run them: a server that is too slow for those is none either.
         let is_quick = async |connection: &mut Connection| {
-            timeout(node.config.op_timeout * 2, node.probe(connection)).await == Ok(true)
+            timeout(node.config.op_timeout * 2, node.probe(connection)).await.unwrap_or(Ok(false))
         };
-        (node.probe(&mut connection).await && is_quick(&mut connection).await).then_some(connection)
+        let is_good = node.probe(&mut connection).await? && is_quick(&mut connection).await?;
+        RedisResult::Ok(is_good.then_some(connection))
     };
     match timeout(CONNECT * 2, AssertUnwindSafe(attempt).catch_unwind()).await.ok()? {
-        Ok(connection) => connection,
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => {
+            trace::not_connected(&node.config.namespace, &error);
+            None
+        }
         Err(panic) => {
             drop_contained(panic);
             None

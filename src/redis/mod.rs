@@ -29,7 +29,8 @@
 //!   that a store can refuse the write of a leader that was overtaken. The result of such a leader reaches its own callers and no other
 //!   process. Tokens are drawn from the Redis server's clock. If that is set back, or a replica with a slower clock takes over, a process
 //!   still gets greater tokens than all it has seen; those of different processes may repeat or shrink until the clock has caught up.
-//!   Then a store that asks for a *greater* token refuses what it might have accepted, and accepts nothing it should have refused.
+//!   For as long, a store may refuse the write of the newer leader, or accept that of the one that was overtaken. So keep the clocks of
+//!   servers that may replace each other synchronised.
 //! - **R3 Fresh.** No flight gets a result that was published before the flight began: results are named by their lease, and whoever comes
 //!   later gets another lease. (A caller that joins its process's flight while the push is on its way shares what was published a round
 //!   trip ago. If the push got lost, that is up to half a lease.) Under

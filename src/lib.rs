@@ -260,6 +260,8 @@ mod builder;
 pub mod cache;
 mod coalescer;
 mod config;
+#[cfg(any(feature = "cache", feature = "redis"))]
+mod counter;
 mod engine;
 mod error;
 mod flight;

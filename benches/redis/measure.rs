@@ -1,6 +1,7 @@
 //! What is measured in this process, in microseconds or nanoseconds.
 
 use std::{
+    ops::Range,
     sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
@@ -8,7 +9,7 @@ use std::{
 
 use redis::{Client, aio::MultiplexedConnection};
 use shardflight::{
-    Coalescer, Handle,
+    Coalescer, Handle, JoinError,
     redis::{Cluster, ClusterHandle},
 };
 use tokio::{
@@ -231,31 +232,31 @@ impl Outage {
         (plain, open)
     }
 
-    async fn plain(&self, work: Work, keys: std::ops::Range<u64>) -> f64 {
+    async fn plain(&self, work: Work, keys: Range<u64>) -> f64 {
         let handle = self.plain.clone();
-        let calls = keys.end - keys.start;
-        let timed = async move {
-            let began = Instant::now();
-            for key in keys {
-                assert_eq!(handle.join(key, move || value(work, key)).await, Ok(key));
-            }
-            began.elapsed().as_secs_f64() * 1e9 / calls as f64
-        };
-        tokio::spawn(timed).await.expect(UNFAILING)
+        per_call(keys, move |key| handle.join(key, move || value(work, key))).await
     }
 
-    async fn open(&self, work: Work, keys: std::ops::Range<u64>) -> f64 {
+    async fn open(&self, work: Work, keys: Range<u64>) -> f64 {
         let handle = self.open.clone();
-        let calls = keys.end - keys.start;
-        let timed = async move {
-            let began = Instant::now();
-            for key in keys {
-                assert_eq!(handle.join(key, move || value(work, key)).await, Ok(key));
-            }
-            began.elapsed().as_secs_f64() * 1e9 / calls as f64
-        };
-        tokio::spawn(timed).await.expect(UNFAILING)
+        per_call(keys, move |key| handle.join(key, move || value(work, key))).await
     }
+}
+
+/// Nanoseconds per call, in a task.
+async fn per_call<F>(keys: Range<u64>, call: impl Fn(u64) -> F + Send + 'static) -> f64
+where
+    F: Future<Output = Result<u64, JoinError>> + Send,
+{
+    let calls = keys.end - keys.start;
+    let timed = async move {
+        let began = Instant::now();
+        for key in keys {
+            assert_eq!(call(key).await, Ok(key));
+        }
+        began.elapsed().as_secs_f64() * 1e9 / calls as f64
+    };
+    tokio::spawn(timed).await.expect(UNFAILING)
 }
 
 async fn value(work: Work, key: u64) -> u64 {

@@ -9,6 +9,7 @@ use std::{
 use crossbeam_utils::CachePadded;
 
 use super::{served::StaleReason, stats::RejectReason};
+use crate::counter::Counter;
 
 /// Two threads that count hits rarely write the same cache line.
 const STRIPES: usize = 16;
@@ -24,19 +25,6 @@ pub(super) struct Counters {
     pub(super) load_errors: Counter,
     /// By reason.
     pub(super) rejected_fills: [Counter; RejectReason::ALL.len()],
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Counter(AtomicU64);
-
-impl Counter {
-    pub(super) fn up(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
 }
 
 /// What a read got from the cache.

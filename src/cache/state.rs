@@ -5,7 +5,7 @@ use std::{array, hash::Hash, sync::Arc};
 use super::{
     clock::{Clock, Nanos, nanos},
     config::{Config, RefreshAhead},
-    counters::{Counter, Counters, Got},
+    counters::{Counters, Got},
     entry::{Content, Entry, Standing},
     fill::{Fill, FillContent},
     lifetime::Lifetimes,
@@ -15,7 +15,10 @@ use super::{
     tags::TagFloors,
     trace,
 };
-use crate::{sync::Runtime, unwind::Contained};
+use crate::{
+    counter::Counter,
+    {sync::Runtime, unwind::Contained},
+};
 
 pub(super) struct CacheState<K, V, E> {
     pub(super) store: Store<K, V, E>,

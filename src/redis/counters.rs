@@ -1,21 +1,7 @@
-//! What a node counts. All of it is relaxed: it orders nothing.
-
-use std::sync::atomic::{AtomicU64, Ordering};
+//! What a node counts.
 
 use super::fail_open::FailOpen;
-
-#[derive(Debug, Default)]
-pub(super) struct Counter(AtomicU64);
-
-impl Counter {
-    pub(super) fn up(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
+use crate::counter::Counter;
 
 #[derive(Debug, Default)]
 pub(super) struct Counters {

@@ -17,7 +17,7 @@ use super::{
     background::Background,
     breaker::Breaker,
     config::Config,
-    counters::{Counter, Counters},
+    counters::Counters,
     fresh::Fresh,
     heartbeat::Heartbeat,
     key::KeyBytes,
@@ -31,6 +31,7 @@ use super::{
     stats::ClusterStats,
     trace,
 };
+use crate::counter::Counter;
 
 pub(super) struct Node {
     /// With a number drawn at random: a process that starts again is another node.

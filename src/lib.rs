@@ -244,6 +244,11 @@
 //!
 //! With the feature `cache`, the module `cache` has a cache whose misses are flights and in which invalidation works.
 //!
+//! # When the backend fails
+//!
+//! Errors are shared and not kept (G8). Retries, a circuit breaker, a limit and a timeout belong inside the work, where they see one call
+//! per flight: `docs/guide/resilience.md` has the order, and code.
+//!
 //! # Across processes
 //!
 //! With the feature `redis`, the module `redis` shares flights with other processes: one of them runs the work, and the others get its

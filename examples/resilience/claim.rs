@@ -1,0 +1,20 @@
+//! Claims of the acts, which are checked.
+
+use std::{error::Error, fmt};
+
+#[derive(Debug)]
+pub(crate) struct FalseClaim(String);
+
+impl fmt::Display for FalseClaim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "this claim doesn't hold: {}", self.0)
+    }
+}
+
+impl Error for FalseClaim {}
+
+/// Prints a claim. An act ends at its first false one, as later output would be misleading.
+pub(crate) fn claim(holds: bool, text: impl fmt::Display) -> Result<(), FalseClaim> {
+    println!("  {} {text}", if holds { "✓" } else { "✗" });
+    if holds { Ok(()) } else { Err(FalseClaim(text.to_string())) }
+}

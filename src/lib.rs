@@ -17,6 +17,31 @@
 //! joins before that work's result is published is a **follower** and shares it. After that the flight is over, and the
 //! next join starts a new one. The time in which a flight can be joined is its **window**.
 //!
+//! # Where to start
+//!
+//! | | |
+//! | --- | --- |
+//! | [`Coalescer::new`], [`Coalescer::builder`], [`Coalescer::handle`] | build one inside a Tokio runtime, and clone its handle into every task |
+//! | [`Handle::join`], [`join_shared`](Handle::join_shared) | a value, cloned for each caller or in one `Arc` |
+//! | [`Handle::try_join`], [`try_join_shared`](Handle::try_join_shared) | work that returns a `Result`, whose error is `Clone` or isn't |
+//! | [`Builder`] | limits, deadlines and policies, with their defaults |
+//! | [`JoinError`], [`TryJoinError`] | what can go wrong |
+//! | [`Handle::forget`], [`Handle::with_freshness`] | after a write |
+//! | [`Handle::stats`] | what it has saved |
+//! | [`guide`] | one page per task: getting started, after a write, timeouts and overload, tests, coming from another crate, alerts |
+//!
+//! # Features
+//!
+//! None is on by default. One that is off costs nothing; what each brings along is in `Cargo.toml`.
+//!
+//! | feature | what it adds |
+//! | --- | --- |
+//! | `macros` | the attribute `#[coalesce]`, for functions and methods |
+//! | `tower` | the module `tower`: a layer for axum's routers and for outgoing clients |
+//! | `cache` | the module `cache`: a cache whose misses are flights |
+//! | `redis`, with `redis-cluster`, `redis-sentinel`, `redis-tls`, `postcard` | the module `redis`: one execution for all replicas |
+//! | `metrics` | `Builder::metrics` and `CacheBuilder::metrics`, which export to the `metrics` facade |
+//!
 //! # When not to use it
 //!
 //! - **For writes.** Two requests to charge a card are not one request. Coalesce what may be answered by what another
@@ -236,9 +261,18 @@
 //! still wait get [`JoinError::Closed`] or [`JoinError::Aborted`]; on a `current_thread` runtime that is not driven, no work
 //! runs and no caller is answered.
 //!
-#![doc = include_str!("docs/caching.md")]
+//! # A cache in front
 //!
-#![doc = include_str!("docs/testing.md")]
+//! A coalescer keeps nothing. Where a cache of another crate is in front of it, [`forget`](Handle::forget) and the cache's `invalidate`
+//! are not enough after a write: work that has read before it may store after it. Either the writer joins with
+//! [`Freshness::StartedAfterCall`], or the work asks whether its flight [is forgotten](Flight::is_forgotten) before and after it stores.
+//! [The guide](guide::in_front_of_a_cache) has both, and what each rests on.
+//!
+//! # Testing
+//!
+//! Build a coalescer in each test. A `static` that a test's runtime has built is closed when that runtime ends, unless it was built
+//! [on a runtime of its own](Builder::build_on). Deadlines and `max_wait` follow Tokio's paused clock. [The guide](guide::runtimes_and_tests)
+//! has examples, and says what real I/O does to a paused clock.
 //!
 //! # A cache
 //!
@@ -270,6 +304,8 @@ mod counter;
 mod engine;
 mod error;
 mod flight;
+#[cfg(doc)]
+pub mod guide;
 mod handle;
 #[cfg(all(test, shardflight_shuttle))]
 mod interleavings;

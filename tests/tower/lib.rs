@@ -1,4 +1,7 @@
-//! Compiles the example of outgoing requests in the documentation of `shardflight::tower`: unlike the main crate, this one
-//! depends on an HTTP client.
-//!
-#![doc = include_str!("../../src/tower/outgoing.md")]
+//! Compiles what the main crate's documentation shows of HTTP: unlike the main crate, this one depends on servers and clients.
+
+#[doc = include_str!("../../src/tower/outgoing.md")]
+pub mod outgoing {}
+
+#[doc = include_str!("../../docs/guide/getting-started.md")]
+pub mod getting_started {}

@@ -1,0 +1,44 @@
+//! Guides, one page per task. They are there in the documentation alone; the same pages are in `docs/guide/` of the repository.
+//!
+//! | to | read |
+//! | --- | --- |
+//! | put it into a service | [getting started](getting_started) |
+//! | read what was just written | [after a write](after_a_write) |
+//! | keep results in a cache of another crate | [in front of a cache](in_front_of_a_cache) |
+//! | set limits, and answer when they are reached | [timeouts and overload](timeouts_and_overload) |
+//! | use several runtimes or a `static`, and write tests | [runtimes and tests](runtimes_and_tests) |
+//! | avoid what goes wrong most often | [foot-guns](foot_guns) |
+//! | act on an alert | [runbook](runbook) |
+//! | come from another crate | [async_singleflight](from_async_singleflight), [uniflight](from_uniflight), [Go's singleflight](from_go_singleflight) |
+//!
+//! The modules of the features `cache` and `redis` have guides of their own.
+
+/// What the pages' links between each other mean here. In the repository they are names of files, as the pages' last lines say:
+/// of two definitions, the first one counts.
+macro_rules! page {
+    ($(#[$attribute:meta])* $name:ident, $file:literal) => {
+        $(#[$attribute])*
+        #[doc = "[getting started]: super::getting_started"]
+        #[doc = "[after a write]: super::after_a_write"]
+        #[doc = "[in front of a cache]: super::in_front_of_a_cache"]
+        #[doc = "[timeouts and overload]: super::timeouts_and_overload"]
+        #[doc = "[runtimes and tests]: super::runtimes_and_tests"]
+        #[doc = "[foot-guns]: super::foot_guns"]
+        #[doc = "[runbook]: super::runbook"]
+        #[doc = ""]
+        #[doc = include_str!(concat!("../docs/guide/", $file))]
+        pub mod $name {}
+    };
+}
+
+// Compiled by `tests/tower`, which has a server.
+page!(#[cfg(not(doctest))] getting_started, "getting-started.md");
+page!(after_a_write, "after-a-write.md");
+page!(in_front_of_a_cache, "in-front-of-a-cache.md");
+page!(timeouts_and_overload, "timeouts-and-overload.md");
+page!(runtimes_and_tests, "runtimes-and-tests.md");
+page!(foot_guns, "foot-guns.md");
+page!(runbook, "runbook.md");
+page!(from_async_singleflight, "from-async-singleflight.md");
+page!(from_uniflight, "from-uniflight.md");
+page!(from_go_singleflight, "from-go-singleflight.md");

@@ -32,7 +32,11 @@ macro_rules! page {
 }
 
 // Compiled by `tests/tower`, which has a server.
-page!(#[cfg(not(doctest))] getting_started, "getting-started.md");
+page!(
+    #[cfg(not(doctest))]
+    getting_started,
+    "getting-started.md"
+);
 page!(after_a_write, "after-a-write.md");
 page!(in_front_of_a_cache, "in-front-of-a-cache.md");
 page!(timeouts_and_overload, "timeouts-and-overload.md");

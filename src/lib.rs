@@ -293,6 +293,8 @@
 //! With the feature `tower`, the module `tower` has a layer for axum's routers and for outgoing clients, and says what
 //! it never shares.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod actor;
 mod builder;
 #[cfg(feature = "cache")]

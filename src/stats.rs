@@ -1,6 +1,6 @@
 //! Counters and gauges of a coalescer, and snapshots of single flights.
 
-use std::{cmp::Reverse, time::Duration};
+use std::{cmp::Reverse, fmt, time::Duration};
 
 use crate::shard::FlightSnapshot;
 
@@ -97,6 +97,39 @@ impl Stats {
     }
 }
 
+/// For people: four lines, of joins, failures, callers and flights. Further ones may be added, so don't parse it.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let handle = shardflight::Coalescer::<u64, u64>::new().handle();
+/// handle.join(7_u64, || async { 7 }).await?;
+/// let shown = handle.stats().await?.to_string();
+/// assert!(shown.starts_with("joins: 1 = 1 executed + 0 coalesced (0.0 %) + 0 rejected + 0 bypassed\n"), "{shown}");
+/// # Ok(()) }
+/// ```
+impl fmt::Display for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { joins, executions, coalesced, rejections, bypasses, .. } = self;
+        let percent = 100.0 * self.coalescing_rate();
+        writeln!(
+            f,
+            "joins: {joins} = {executions} executed + {coalesced} coalesced ({percent:.1} %) + {rejections} rejected + {bypasses} \
+             bypassed"
+        )?;
+        let Self { errors, panics, timeouts, aborts, .. } = self;
+        writeln!(f, "failures: {errors} errors, {panics} panics, {timeouts} timeouts, {aborts} aborts")?;
+        writeln!(f, "callers: {} waiting, {} departed", self.waiters, self.departures)?;
+        let Self { flights, pending, lingering, forgets, overlaps, .. } = self;
+        write!(
+            f,
+            "flights: {flights} under way, {pending} pending, {lingering} lingering, {forgets} forgotten, {overlaps} overlapped"
+        )?;
+        self.oldest_flight.map_or(Ok(()), |age| write!(f, ", the oldest {:.1} s old", age.as_secs_f64()))
+    }
+}
+
 /// What [`Handle::inspect`](crate::Handle::inspect) found.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -111,7 +144,8 @@ pub struct Inspection {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct FlightInfo {
-    /// Its number, as in the tracing events; other coalescers have flights of the same numbers.
+    /// Its number, as in the tracing events; other coalescers have flights of the same numbers. The remainder of a division by
+    /// [`Builder::MAX_SHARDS`](crate::Builder::MAX_SHARDS) is its shard, so those of one shard go up by that.
     pub flight: u64,
     /// The shard that has it, as in [`Stats::per_shard`](crate::Stats::per_shard).
     pub shard: usize,
@@ -138,5 +172,47 @@ impl From<FlightSnapshot> for FlightInfo {
         let FlightSnapshot { flight, age, waiters, description } = snapshot;
         let description = description.map(String::from);
         Self { flight: flight.number(), shard: flight.shard(), age, waiters, description }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_every_figure_once() {
+        // Each figure differs from all others, so that none stands for another.
+        let stats = Stats {
+            joins: 1_000,
+            executions: 101,
+            coalesced: 750,
+            errors: 102,
+            panics: 103,
+            timeouts: 104,
+            rejections: 105,
+            departures: 106,
+            aborts: 107,
+            forgets: 108,
+            overlaps: 109,
+            bypasses: 110,
+            flights: 111,
+            pending: 112,
+            waiters: 113,
+            lingering: 114,
+            oldest_flight: Some(Duration::from_millis(1_550)),
+            ..Stats::default()
+        };
+        let lines = [
+            "joins: 1000 = 101 executed + 750 coalesced (75.0 %) + 105 rejected + 110 bypassed",
+            "failures: 102 errors, 103 panics, 104 timeouts, 107 aborts",
+            "callers: 113 waiting, 106 departed",
+            "flights: 111 under way, 112 pending, 114 lingering, 108 forgotten, 109 overlapped, the oldest 1.6 s old",
+        ];
+        assert_eq!(stats.to_string(), lines.join("\n"));
+    }
+
+    #[test]
+    fn shows_no_age_without_flights() {
+        assert!(Stats::default().to_string().ends_with("0 overlapped"));
     }
 }

@@ -55,6 +55,16 @@ where
     /// # Errors
     ///
     /// If it isn't between 0.0 and 1.0; the fraction then stays what it was.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let handle = shardflight::Coalescer::<u64, u64>::builder().rollout(0.01).build()?.handle();
+    /// handle.set_rollout(0.1)?; // a tenth of the keys, the first hundredth among them
+    /// assert!(handle.set_rollout(10.0).is_err());
+    /// # Ok(()) }
+    /// ```
     pub fn set_rollout(&self, fraction: f64) -> Result<(), InvalidRollout> {
         if !rollout::is_fraction(fraction) {
             return Err(InvalidRollout { fraction });
@@ -65,20 +75,19 @@ where
 
     /// `false` bypasses every join from now on, of all handles; `true` goes back to the rollout's fraction. See
     /// [`set_rollout`](Self::set_rollout) for what does not hold for a bypassed join.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let handle = shardflight::Coalescer::<u64, u64>::new().handle();
+    /// handle.set_enabled(false);
+    /// handle.join(7_u64, || async { 7 }).await?; // runs its own work, in this task
+    /// assert_eq!(handle.stats().await?.bypasses, 1);
+    /// # Ok(()) }
+    /// ```
     pub fn set_enabled(&self, enabled: bool) {
         self.router.rollout.switch(enabled);
-    }
-
-    /// Detaches every flight under way, and says how many there were.
-    ///
-    /// As [`forget`](Self::forget) for each key: callers that wait still get their flight's result, joins made after
-    /// this returns start anew.
-    ///
-    /// # Errors
-    ///
-    /// [`Closed`] if a shard is.
-    pub async fn forget_all(&self) -> Result<usize, Closed> {
-        Ok(self.router.ask_all(|state| state.shard.forget_all()).await?.into_iter().sum())
     }
 
     /// What the coalescer has done and is doing (G14).
@@ -89,6 +98,19 @@ where
     /// # Errors
     ///
     /// [`Closed`] if a shard is.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let handle = shardflight::Coalescer::<u64, u64>::new().handle();
+    /// let (one, other) = tokio::join!(handle.join(7_u64, || async { 7 }), handle.join(7_u64, || async { 7 }));
+    /// assert_eq!(one, other);
+    /// let stats = handle.stats().await?;
+    /// assert_eq!((stats.joins, stats.executions, stats.coalesced), (2, 1, 1));
+    /// println!("{stats}"); // joins: 2 = 1 executed + 1 coalesced (50.0 %) + …
+    /// # Ok(()) }
+    /// ```
     pub async fn stats(&self) -> Result<Stats, Closed> {
         Ok(Stats::sum(self.router.ask_all(State::stats).await?))
     }
@@ -99,6 +121,17 @@ where
     /// # Errors
     ///
     /// [`Closed`] if a shard is.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let handle = shardflight::Coalescer::<u64, u64>::new().handle();
+    /// handle.join(7_u64, || async { 7 }).await?;
+    /// handle.reset_stats().await?;
+    /// assert_eq!(handle.stats().await?.joins, 0);
+    /// # Ok(()) }
+    /// ```
     pub async fn reset_stats(&self) -> Result<(), Closed> {
         self.router.ask_all(State::reset_stats).await.map(drop)
     }
@@ -125,6 +158,8 @@ where
     ///
     /// let inspection = coalescer.inspect(10).await?;
     /// assert_eq!(inspection.oldest[0].description.as_deref(), Some("order 7"));
+    /// # let shards = shardflight::Builder::<u64, u64>::MAX_SHARDS as u64;
+    /// # assert_eq!(inspection.oldest[0].flight % shards, inspection.oldest[0].shard as u64);
     /// # waiting.abort();
     /// # Ok(()) }
     /// ```

@@ -1,25 +1,22 @@
 //! The callers' operations.
 
-mod control;
-#[cfg(feature = "tower")]
-mod layer;
+// The documentation lists methods in the order of these lines: what is used first comes first. The blank lines keep it.
+mod joins;
+
+mod results;
+
+mod forget;
+
 mod options;
 
-use std::{
-    fmt,
-    hash::{BuildHasher, Hash, RandomState},
-    sync::Arc,
-};
+mod control;
 
-use crate::{
-    config::SharedOptions,
-    error::Closed,
-    flight::Flight,
-    join::{Join, JoinShared},
-    router::Router,
-    task::current,
-    unwind::drop_contained,
-};
+#[cfg(feature = "tower")]
+mod layer;
+
+use std::{fmt, hash::RandomState, sync::Arc};
+
+use crate::{config::SharedOptions, flight::Flight, router::Router, task::current};
 
 /// A way into a [`Coalescer`](crate::Coalescer), cheap to clone and to share.
 ///
@@ -81,124 +78,6 @@ where
         let current = current::get().filter(|current| current.coalescer == engine.identity())?;
         let weak = Arc::downgrade(engine);
         Some(Flight::new(current.flight, current::record()?, weak))
-    }
-}
-
-impl<K, V, S> Handle<K, V, S>
-where
-    K: Hash + Eq + Send + 'static,
-    V: Send + Sync + 'static,
-    S: BuildHasher,
-{
-    /// Joins the key's flight, or starts one with `work`; gives a clone of the result.
-    ///
-    /// Lazy: before the first poll nothing happens but the key's conversion. `work` is called if this join starts the
-    /// flight. Otherwise this future drops it uncalled, in its first poll, or in a later one if the shard was taken.
-    /// Work runs as a task of its own on the coalescer's runtime, or as [`RunWork`](crate::RunWork) says, in a span that
-    /// follows from the one that is current at the first poll.
-    ///
-    /// The value is cloned in the caller's own task; the last caller to take it gets it without a clone.
-    ///
-    /// # Keys
-    ///
-    /// Whatever converts into the key serves as one: a `&str` for a `String`. As several types may, the compiler doesn't infer the
-    /// type of a literal from the key's, so write `7_u64` where keys are `u64`; for a plain `7` it says that `u64: From<i32>` is
-    /// not satisfied. Tuples convert only as a whole, so their parts are of the key's own types: `(7_u32, "ada".to_owned())`.
-    ///
-    /// # Cancellation
-    ///
-    /// The future may be dropped at any moment: no other caller notices (G2). The policy
-    /// [`OnAbandon`](crate::OnAbandon) says what happens to work without callers.
-    ///
-    /// # Errors
-    ///
-    /// The future's output is a [`JoinError`](crate::JoinError) if the work panicked or was dropped, a limit was
-    /// reached, or the coalescer is closed.
-    ///
-    /// # Panics
-    ///
-    /// A panic in `work`, in the key's `Hash` or `Eq` or in the value's `Clone` does not unwind from here: it is
-    /// [`JoinError::Panicked`](crate::JoinError::Panicked). Polling again after the answer panics.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), shardflight::JoinError> {
-    /// let handle = shardflight::Coalescer::<String, usize>::new().handle();
-    /// let length = handle.join("shardflight", || async { "shardflight".len() }).await?;
-    /// assert_eq!(length, 11);
-    ///
-    /// let handle = shardflight::Coalescer::<(u32, String), String>::new().handle();
-    /// let greeting = handle.join((7_u32, "ada".to_owned()), || async { "hello ada".to_owned() }).await?;
-    /// assert_eq!(greeting, "hello ada");
-    /// # Ok(()) }
-    /// ```
-    pub fn join<F, Fut>(&self, key: impl Into<K>, work: F) -> Join<K, V, F, S>
-    where
-        V: Clone,
-        F: FnOnce() -> Fut + Send + 'static,
-        Fut: Future<Output = V> + Send + 'static,
-    {
-        Join::new(Arc::clone(&self.router), self.options.clone(), key.into(), work)
-    }
-
-    /// [`join`](Self::join) for values that can't or needn't be cloned: all callers share one `Arc`.
-    ///
-    /// # Errors
-    ///
-    /// As [`join`](Self::join).
-    pub fn join_shared<F, Fut>(&self, key: impl Into<K>, work: F) -> JoinShared<K, V, F, S>
-    where
-        F: FnOnce() -> Fut + Send + 'static,
-        Fut: Future<Output = V> + Send + 'static,
-    {
-        JoinShared::new(Arc::clone(&self.router), self.options.clone(), key.into(), work)
-    }
-
-    /// Detaches the key's flight: callers that wait for it still get its result, a join made after this returns starts
-    /// anew (G9). Says whether there was one.
-    ///
-    /// For use after a write: what was read before it may be old. The detached work goes on: if it stores what it has read, it
-    /// has to ask whether it [is forgotten](Flight::is_forgotten), see [a cache in front](crate#a-cache-in-front).
-    ///
-    /// # Cancellation
-    ///
-    /// Takes effect even if its future is dropped after its first poll, except under a smaller [`Scope`](crate::Scope)
-    /// than the process: its domains are asked one after the other.
-    ///
-    /// # Errors
-    ///
-    /// [`Closed`] if the key's shard is.
-    ///
-    /// # Panics
-    ///
-    /// If the key's `Hash` or `Eq` does; no other caller notices.
-    pub async fn forget(&self, key: impl Into<K>) -> Result<bool, Closed> {
-        let mut key = key.into();
-        let hash = match self.router.hash(&key) {
-            Ok(hash) => hash,
-            Err(panic) => {
-                // Before ours: of two panics at once, the second would end the process.
-                drop_contained(key);
-                panic!("hashing a key to forget {panic}");
-            }
-        };
-        let mut was_live = false;
-        // One domain after the other, as there is but one key to compare with.
-        for shard in self.router.shards_of(hash) {
-            let asked = self.router.engine.ask(shard, key, move |state, key| state.shard.forget(hash, key));
-            let (returned, forgotten) = asked.answer().await?;
-            key = returned.into_inner();
-            match forgotten {
-                Ok(live) => was_live |= live,
-                Err(panic) => {
-                    drop_contained(key);
-                    panic!("comparing a key to forget {panic}");
-                }
-            }
-        }
-        drop_contained(key);
-        Ok(was_live)
     }
 }
 

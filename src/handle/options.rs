@@ -24,24 +24,6 @@ where
     /// they differ. Where they may be equal, use [`tokio::time::timeout`] in place of this: its
     /// [`Elapsed`](tokio::time::error::Elapsed) is the caller's own limit, and `TimedOut` then the flight's.
     ///
-    /// ```
-    /// use std::{future::pending, time::Duration};
-    ///
-    /// use shardflight::{Coalescer, JoinError};
-    /// use tokio::time::timeout;
-    ///
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), shardflight::BuildError> {
-    /// let limit = Duration::from_millis(50);
-    /// let handle = Coalescer::<u64, u64>::builder().max_flight_duration(limit).build()?.handle();
-    /// let which = match timeout(limit, handle.join(7_u64, pending)).await {
-    ///     Err(_) => "this caller has waited long enough",
-    ///     Ok(Err(JoinError::TimedOut { .. })) => "the work takes too long",
-    ///     Ok(answer) => panic!("{answer:?}"),
-    /// };
-    /// # println!("{which}");
-    /// # Ok(()) }
-    /// ```
-    ///
     /// The timer is made in the first poll, and on the runtime that polls it, so no other runtime can delay it. Outside of
     /// any runtime, or on one without timers, a thread of the crate's own keeps the time. It is started with the first such
     /// join. (Tokio tells whether a runtime has timers only by a panic, which is caught, and which the panic hook reports
@@ -51,6 +33,30 @@ where
     /// # Default
     ///
     /// A handle from [`Coalescer::handle`](crate::Coalescer::handle) waits for as long as its flight may take.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::{future::pending, time::Duration};
+    ///
+    /// use shardflight::{Coalescer, JoinError};
+    /// use tokio::time::timeout;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), shardflight::BuildError> {
+    /// let limit = Duration::from_millis(50);
+    /// let handle = Coalescer::<u64, u64>::builder().max_flight_duration(limit).build()?.handle();
+    /// let impatient = handle.with_max_wait(limit / 2);
+    /// assert_eq!(impatient.join(8_u64, pending).await, Err(JoinError::TimedOut { after: limit / 2 }));
+    ///
+    /// // Where the two limits may be equal:
+    /// let which = match timeout(limit, handle.join(7_u64, pending)).await {
+    ///     Err(_) => "this caller has waited long enough",
+    ///     Ok(Err(JoinError::TimedOut { .. })) => "the work takes too long",
+    ///     Ok(answer) => panic!("{answer:?}"),
+    /// };
+    /// # println!("{which}");
+    /// # Ok(()) }
+    /// ```
     #[must_use = "the handle it is called on stays as it is"]
     pub fn with_max_wait(&self, max_wait: Duration) -> Self {
         self.with(CallOptions { max_wait: Some(max_wait), ..*self.options })

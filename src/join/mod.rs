@@ -6,7 +6,6 @@ mod delivered;
 mod enter;
 mod in_place;
 mod report;
-mod results;
 mod state;
 mod timeout;
 

@@ -5,8 +5,8 @@ use std::{
     sync::Arc,
 };
 
-use super::{TryJoin, TryJoinShared};
-use crate::handle::Handle;
+use super::Handle;
+use crate::join::{TryJoin, TryJoinShared};
 
 impl<K, T, E, S> Handle<K, Result<T, E>, S>
 where

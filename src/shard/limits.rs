@@ -53,7 +53,7 @@ impl Permits {
 
     // Relaxed: the count orders nothing but itself.
     pub(super) fn take(&self) -> bool {
-        self.left.try_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
+        self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
     }
 
     pub(super) fn give_back(&self) {

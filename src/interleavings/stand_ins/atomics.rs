@@ -75,13 +75,13 @@ atomic!(AtomicUsize of usize {
 
 impl AtomicUsize {
     /// One step: of two updates at once, the second sees the result of the first, and tries again.
-    pub(crate) fn try_update(
+    pub(crate) fn fetch_update(
         &self,
         set_order: Ordering,
         fetch_order: Ordering,
         update: impl FnMut(usize) -> Option<usize>,
     ) -> Result<usize, usize> {
         point();
-        self.0.try_update(set_order, fetch_order, update)
+        self.0.fetch_update(set_order, fetch_order, update)
     }
 }

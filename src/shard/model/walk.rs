@@ -134,7 +134,11 @@ mod tests {
 
     #[test]
     fn what_fuzzing_came_across_is_lawful() {
-        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/shard");
+        let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+        if package.join(".cargo_vcs_info.json").exists() {
+            return; // a published package, which has no corpus
+        }
+        let corpus = package.join("fuzz/corpus/shard");
         let mut played = 0;
         for file in fs::read_dir(&corpus).unwrap_or_else(|error| panic!("{}: {error}", corpus.display())) {
             play(&fs::read(file.unwrap().path()).unwrap());

@@ -15,7 +15,7 @@ use Seen::{Alarm, Begins, CutShort, Overdue};
 
 const LIMIT: Duration = Duration::from_secs(30);
 const SHORT: Duration = Duration::from_secs(5);
-const LONG: Duration = Duration::from_mins(1);
+const LONG: Duration = Duration::new(60, 0);
 
 fn bench(max_flight_duration: Option<Duration>, on_expiry: OnExpiry) -> Bench {
     Bench::under(Limits { max_flight_duration, on_expiry, ..limits(OnAbandon::Finish) })

@@ -26,7 +26,7 @@ use super::{
 };
 
 /// Generous: a round takes a second at most. Only a hang takes so long.
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::new(60, 0);
 
 pub(super) struct Played {
     pub(super) history: History,

@@ -14,7 +14,7 @@ use shardflight::{Coalescer, Handle, JoinError, OnAbandon, OnExpiry, TryJoinErro
 use super::faults::{Faults, Function, Hashers, Key, Position, Spelling, Thing, WorkOutput, describe, waker, work};
 use crate::support::{Gate, at_rest, settle};
 
-const DEADLINE: Duration = Duration::from_mins(1);
+const DEADLINE: Duration = Duration::new(60, 0);
 
 type Flights = Handle<Key, WorkOutput, Hashers>;
 

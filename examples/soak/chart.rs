@@ -83,7 +83,7 @@ pub(crate) fn draw(log: &Log, verdict: &Verdict, output: &Path) -> Fallible<()> 
 }
 
 fn head(area: &Area<'_>, log: &Log, verdict: &Verdict) -> Fallible<()> {
-    let verdict = if verdict.holds() { "nothing grew" } else { "FAILED" };
+    let verdict = if verdict.holds() { "memory within its limits" } else { "FAILED" };
     let title = format!("shardflight under soak: {} calls, {verdict}", thousands(log.tally.total()));
     area.draw_text(&title, &("sans-serif", 28).into_font().color(&INK), (24, 18))?;
     area.draw_text(&log.arguments, &("sans-serif", 16).into_font().color(&FAINT), (24, 56))?;

@@ -1,4 +1,4 @@
-//! Whether anything grew.
+//! Whether memory grew by more than is allowed.
 //!
 //! Memory is compared at the ends of the rests, as it depends on the load at other times. The first fifth of the rests is
 //! warm-up, in which pools, maps and the allocator reach their size. Of the others, the median of the last third may exceed that
@@ -101,7 +101,16 @@ impl fmt::Display for Verdict {
         for failure in &self.failures {
             writeln!(f, "✗ {failure}")?;
         }
-        f.write_str(if self.holds() { "Nothing grew, and nothing was left at any rest." } else { "The soak FAILED." })
+        writeln!(
+            f,
+            "Compared are medians of rests, without the first fifth: pools, maps and the allocator reach their size in it, and the \
+             curves rise."
+        )?;
+        f.write_str(if self.holds() {
+            "Memory stayed within its limits, and nothing was left at any rest."
+        } else {
+            "The soak FAILED."
+        })
     }
 }
 

@@ -40,15 +40,13 @@ impl Report {
         self.notes.push(note.into());
     }
 
-    /// Wall time per request, direct over coalesced; per request, so that samples are comparable.
+    /// Wall time, direct over coalesced. `None` unless both had as many requests: a coalesced burst takes as long for ten requests as
+    /// for ten thousand, so the time per request of a sample compares with nothing.
     pub(crate) fn ratio(&self) -> Option<f64> {
-        let per_request = |arm| {
-            let found = self.arms.iter().find(|report| report.arm == arm)?;
-            let requests = u32::try_from(found.burst.requests()).ok()?;
-            Some(found.burst.wall.checked_div(requests)?.as_secs_f64())
-        };
-        let coalesced = per_request(Arm::Coalesced).filter(|seconds| *seconds > 0.0)?;
-        Some(per_request(Arm::Direct)? / coalesced)
+        let of = |arm| self.arms.iter().find(|report| report.arm == arm).map(|report| &report.burst);
+        let (direct, coalesced) = (of(Arm::Direct)?, of(Arm::Coalesced)?);
+        let is_comparable = direct.requests() == coalesced.requests() && !coalesced.wall.is_zero();
+        is_comparable.then(|| direct.wall.as_secs_f64() / coalesced.wall.as_secs_f64())
     }
 
     pub(crate) fn broken_claims(&self) -> impl Iterator<Item = String> {

@@ -25,7 +25,7 @@ pub(crate) fn text(reports: &[Report]) -> String {
                 human(arm.burst.mean()),
                 human(arm.burst.percentile(50)),
                 human(arm.burst.percentile(99)),
-                report.ratio().filter(|_| first).map(ratio).unwrap_or_default(),
+                if first { report.ratio().map_or("–".to_string(), ratio) } else { String::new() },
             ]);
         }
     }
@@ -33,7 +33,7 @@ pub(crate) fn text(reports: &[Report]) -> String {
         column.set_cell_alignment(CellAlignment::Right);
     }
     format!(
-        "{table}\ndirect/coalesced: wall time per request, direct over coalesced. mean, p50, p99: of those that got a response."
+        "{table}\ndirect/coalesced: wall time, direct over coalesced, of as many requests. mean, p50, p99: of those that got a response."
     )
 }
 
@@ -65,7 +65,7 @@ fn scenario(report: &Report) -> Value {
     json!({
         "scenario": report.scenario.name(),
         "arms": report.arms.iter().map(arm).collect::<Vec<_>>(),
-        "wall_per_request_ratio": report.ratio(),
+        "wall_ratio": report.ratio(),
         "claims": claims,
         "notes": report.notes,
     })

@@ -2,6 +2,7 @@
 //! which keeps that recorder.
 
 mod agreement;
+mod alerts;
 mod cache;
 mod dashboard;
 #[path = "../behaviour/events.rs"]

@@ -1,6 +1,8 @@
 //! `cargo xtask`: the checks that are too long for a test run, each as a command with a time limit.
 
 mod arguments;
+#[cfg(test)]
+mod documents;
 mod instructions;
 mod planted;
 mod process;

@@ -1,5 +1,5 @@
 //! The dashboard and the alert rules of `examples/observability` match what is exported to an exporter that is set up as the
-//! README says.
+//! instructions say.
 
 use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
@@ -18,7 +18,7 @@ const QUERY_FILES: [&str; 3] =
 
 /// Where users find how to set up their exporter.
 const INSTRUCTIONS: [&str; 4] =
-    ["README.md", "src/metrics/builder.rs", "src/metrics/bounds.rs", "examples/observability/exporter.rs"];
+    ["docs/features.md", "src/metrics/builder.rs", "src/metrics/bounds.rs", "examples/observability/exporter.rs"];
 
 /// The suffixes of a histogram's series.
 const PARTS: [&str; 3] = ["_bucket", "_sum", "_count"];

@@ -8,7 +8,7 @@ use std::{
 use metrics::{LocalRecorderGuard, set_default_local_recorder, set_global_recorder};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
-/// The exporter, set up by the line in the README and by nothing else.
+/// The exporter, set up by the line of the instructions and by nothing else.
 fn as_in_the_readme() -> Result<PrometheusBuilder, BuildError> {
     let exporter = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Prefix("shardflight_".into()), shardflight::metrics::buckets())?;

@@ -120,6 +120,23 @@ fn each_method_of_a_handle_has_an_example() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
+/// The last two cells of a table's rows, where they are ratios.
+fn ratios(text: &str) -> Vec<String> {
+    let rows = text.lines().filter(|line| line.starts_with('|'));
+    let cells = rows.map(|row| row.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>());
+    let ratios = cells.filter_map(|cells| cells.last_chunk().map(|[one, two]: &[&str; 2]| format!("{one} | {two}")));
+    ratios.filter(|ratios| ratios.contains(" / ")).collect()
+}
+
+#[test]
+fn the_readmes_numbers_are_those_of_the_page_on_performance() {
+    let read = |file| fs::read_to_string(root().join(file)).expect("a document");
+    let (shown, measured) = (ratios(&read("README.md")), ratios(&read("docs/performance.md")));
+    assert!(!shown.is_empty());
+    let others: Vec<_> = shown.iter().filter(|ratios| !measured.contains(ratios)).collect();
+    assert!(others.is_empty(), "{others:?}");
+}
+
 #[test]
 fn anchors_are_as_browsers_have_them() {
     assert_eq!(anchor(" What is said of `Vary`, and why"), "what-is-said-of-vary-and-why");

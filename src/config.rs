@@ -47,6 +47,29 @@ pub enum OnExpiry {
     Detach,
 }
 
+/// What happens to a flight whose work takes suspiciously long, while its callers wait: see
+/// [`Builder::on_stall`](crate::Builder::on_stall).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnStall {
+    /// Its callers wait until it ends, or until its deadline.
+    #[default]
+    Wait,
+    /// The work of one of its followers is called beside it, and the first answer is the flight's. All callers stay with their
+    /// flight.
+    Takeover {
+        /// How long an execution may take before the flight gets another.
+        after: Duration,
+        /// How many more executions a flight may have, from 1 to 16.
+        at_most: usize,
+    },
+}
+
+impl OnStall {
+    /// The largest `at_most` of [`Takeover`](Self::Takeover).
+    pub const MAX_TAKEOVERS: usize = 16;
+}
+
 /// Which flights a join may share: see [`Handle::with_freshness`](crate::Handle::with_freshness).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -125,6 +148,7 @@ pub(crate) struct Config {
     pub(crate) max_extended_duration: Option<Duration>,
     pub(crate) on_expiry: OnExpiry,
     pub(crate) on_abandon: OnAbandon,
+    pub(crate) on_stall: OnStall,
     pub(crate) abort_grace: Duration,
     pub(crate) run_work: RunWork,
     pub(crate) crowd_threshold: usize,
@@ -144,6 +168,7 @@ impl Default for Config {
             max_extended_duration: None,
             on_expiry: OnExpiry::default(),
             on_abandon: OnAbandon::default(),
+            on_stall: OnStall::default(),
             abort_grace: Duration::from_secs(1),
             run_work: RunWork::default(),
             crowd_threshold: 1_000,
@@ -174,6 +199,7 @@ impl Config {
         {
             return Err(BuildError::ExtendedBelowLimit { extended, limit });
         }
+        self.check_stall()?;
         if self.crowd_threshold == 0 {
             return Err(BuildError::ZeroCrowdThreshold);
         }
@@ -181,6 +207,30 @@ impl Config {
             return Err(BuildError::InvalidRollout { fraction: self.rollout });
         }
         self.observer.as_ref().map_or(Ok(()), |observer| observer.check())
+    }
+
+    fn check_stall(&self) -> Result<(), BuildError> {
+        let OnStall::Takeover { after, at_most } = self.on_stall else { return Ok(()) };
+        if after.is_zero() {
+            return Err(BuildError::ZeroTakeoverAfter);
+        }
+        let limit = OnStall::MAX_TAKEOVERS;
+        if !(1..=limit).contains(&at_most) {
+            return Err(BuildError::InvalidTakeovers { at_most, limit });
+        }
+        match self.max_flight_duration {
+            Some(limit) if after >= limit => Err(BuildError::TakeoverPastDeadline { after, limit }),
+            _ if self.run_work == RunWork::InPlace => Err(BuildError::TakeoverInPlace),
+            _ => Ok(()),
+        }
+    }
+
+    /// After which time a flight gets another execution, and how many.
+    pub(crate) fn takeover(&self) -> (Duration, usize) {
+        match self.on_stall {
+            OnStall::Wait => (Duration::MAX, 0),
+            OnStall::Takeover { after, at_most } => (after, at_most),
+        }
     }
 
     pub(crate) fn domains(&self) -> Option<Domains> {
@@ -213,6 +263,7 @@ impl Config {
             on_abandon: self.on_abandon,
             abort_grace: self.abort_grace,
             crowd: self.crowd_threshold,
+            takeovers: self.takeover().1,
         }
     }
 }
@@ -227,6 +278,7 @@ impl fmt::Debug for Config {
             .field("max_extended_duration", &self.max_extended_duration)
             .field("on_expiry", &self.on_expiry)
             .field("on_abandon", &self.on_abandon)
+            .field("on_stall", &self.on_stall)
             .field("abort_grace", &self.abort_grace)
             .field("run_work", &self.run_work)
             .field("crowd_threshold", &self.crowd_threshold)

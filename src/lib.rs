@@ -337,7 +337,7 @@ mod wait_graph;
 pub use self::metrics::Metrics;
 pub use builder::Builder;
 pub use coalescer::{Coalescer, Shutdown};
-pub use config::{Freshness, OnAbandon, OnExpiry, RunWork};
+pub use config::{Freshness, OnAbandon, OnExpiry, OnStall, RunWork};
 pub use error::{
     BuildError, CaughtPanic, Closed, ClosedReason, InvalidRollout, JoinError, JoinErrorKind, NotExtended, SharedError,
     TryJoinError, ZeroFlightDuration,

@@ -16,7 +16,8 @@ pub struct Stats {
     /// Joins that a shard handled, and [`bypasses`](Self::bypasses). A leader whose work is dropped uncalled, as its flight is
     /// cut short first, is taken out again: it counts as a departure, or its flight as a timeout or abort, and in nothing else.
     pub joins: u64,
-    /// Works that were called for a flight. Each counts when it is first polled, or called on a blocking thread.
+    /// Flights whose work was called: counted when it is first polled, or called on a blocking thread. Their further executions are
+    /// [`takeovers`](Self::takeovers).
     pub executions: u64,
     /// Joins that shared a flight that another caller led. A leader is never one of them. A follower that turns out to have
     /// nothing to share is taken out again: it counts as a rejection if it is reentrant, and as a bypass if it calls for itself.
@@ -39,6 +40,9 @@ pub struct Stats {
     /// Flights that began while aborted work of their key was not gone, as it outlasted
     /// [`Builder::abort_grace`](crate::Builder::abort_grace).
     pub overlaps: u64,
+    /// Works of followers that were called beside the work of their flight, which had stalled: see
+    /// [`Builder::on_stall`](crate::Builder::on_stall). `executions + takeovers` is how many works were called for flights.
+    pub takeovers: u64,
     /// Joins that ran their own work without a shard, and requests of a layer that waited for a flight whose response was for
     /// its leader only, and then made a call of their own. No counter tells how that work ended.
     pub bypasses: u64,
@@ -77,6 +81,7 @@ impl Stats {
         self.aborts += shard.aborts;
         self.forgets += shard.forgets;
         self.overlaps += shard.overlaps;
+        self.takeovers += shard.takeovers;
         self.bypasses += shard.bypasses;
         self.pending += shard.pending;
         self.flights += shard.flights;

@@ -20,6 +20,9 @@ pub(crate) struct Tally {
     led_before: AtomicU64,
     bypasses: AtomicU64,
     bypasses_before: AtomicU64,
+    /// Calls of followers' works, beside those of their flights.
+    takeovers: AtomicU64,
+    takeovers_before: AtomicU64,
     /// Followers that called for themselves, of flights which started since the last reset.
     recalls: AtomicU64,
     /// All that there have been, resets or not.
@@ -43,6 +46,11 @@ impl Tally {
     pub(crate) fn call(&self, flight: FlightId) {
         let count = if flight.number() < get(&self.first_flight) { &self.called_of_before } else { &self.called };
         count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A flight that has been called is called once more.
+    pub(crate) fn take_over(&self) {
+        self.takeovers.fetch_add(1, Ordering::Relaxed);
     }
 
     /// By shard, as the key would have had one.
@@ -70,6 +78,7 @@ impl Tally {
         self.first_flight.store(led.next.number(), Ordering::Relaxed);
         self.led_before.store(led.flights, Ordering::Relaxed);
         self.bypasses_before.store(get(&self.bypasses), Ordering::Relaxed);
+        self.takeovers_before.store(get(&self.takeovers), Ordering::Relaxed);
         self.recalls.store(0, Ordering::Relaxed);
     }
 
@@ -80,6 +89,7 @@ impl Tally {
         stats.pending = usize::try_from(pending).unwrap_or(usize::MAX);
         stats.executions = get(&self.called);
         stats.bypasses = get(&self.bypasses).saturating_sub(get(&self.bypasses_before));
+        stats.takeovers = get(&self.takeovers).saturating_sub(get(&self.takeovers_before));
         call_for_themselves(&mut stats, get(&self.recalls));
         let led = led.flights.saturating_sub(get(&self.led_before));
         let waits_for_its_call = pending.min(led.saturating_sub(stats.executions));
@@ -90,6 +100,7 @@ impl Tally {
     /// Completes a shard's totals, resets or not. A leader counts when its work is called, so that they only grow.
     pub(crate) fn complete_totals(&self, mut totals: Stats) -> Stats {
         (totals.executions, totals.bypasses) = (self.all_called(), get(&self.bypasses));
+        totals.takeovers = get(&self.takeovers);
         call_for_themselves(&mut totals, get(&self.all_recalls));
         totals.joins = totals.executions + totals.coalesced + totals.rejections + totals.bypasses;
         totals

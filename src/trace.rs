@@ -76,6 +76,15 @@ pub(crate) fn completed(
     }
 }
 
+/// A flight has one execution more, from a follower's work: the `takeover`th.
+pub(crate) fn taken_over(flight: FlightId, takeover: usize, age: Duration) {
+    if is_on() {
+        contained(|| {
+            warn!(target: TARGET, flight = flight.number(), takeover, age = age.as_secs_f64(), "flight taken over");
+        });
+    }
+}
+
 /// Names the header that kept a request from joining a flight. Never shows values.
 #[cfg(feature = "tower")]
 pub(crate) fn kept_apart(header: &str) {

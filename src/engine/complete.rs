@@ -49,7 +49,7 @@ impl<K: Key, V: Value> Completer<K, V> {
     }
 
     /// As long as the guard is there, its work runs on this thread. Until then the record is with the thread.
-    pub(crate) fn enter(&mut self) -> (&Engine<K, V>, Entered<'_, V>) {
+    pub(crate) fn enter(&mut self) -> (&Engine<K, V>, Entered<'_, Record<V>>) {
         let current = Current { coalescer: self.engine.identity(), flight: self.record().flight() };
         (&self.engine, current::enter(current, &mut self.record))
     }

@@ -35,8 +35,8 @@ impl<K: Eq, V> Types for Live<K, V> {
     type Waker = Waker;
     type Record = Arc<Record<V>>;
 
-    fn record(flight: FlightRef, begins: Begins<&Arc<Record<V>>>) -> Arc<Record<V>> {
-        Record::new(flight, begins)
+    fn record(flight: FlightRef, begins: Begins<&Arc<Record<V>>>, takeovers: usize) -> Arc<Record<V>> {
+        Record::new(flight, begins, takeovers)
     }
 
     fn forget(record: &Arc<Record<V>>) {
@@ -99,11 +99,11 @@ pub(crate) enum Answer<K: Key, V: Value> {
 /// end the process (G13).
 pub(crate) struct Unused<K: Key, V: Value> {
     _key: Contained<K>,
-    _work: Contained<Box<dyn Launch<K, V>>>,
+    _work: Contained<Option<Box<dyn Launch<K, V>>>>,
 }
 
 impl<K: Key, V: Value> Unused<K, V> {
-    fn new(key: K, work: Box<dyn Launch<K, V>>) -> Self {
+    fn new(key: K, work: Option<Box<dyn Launch<K, V>>>) -> Self {
         Self { _key: Contained::new(key), _work: Contained::new(work) }
     }
 }
@@ -144,6 +144,9 @@ pub(crate) trait Launch<K: Key, V: Value>: Send {
 
     /// For a flight that begins later.
     fn park(self: Box<Self>, record: &Record<V>) -> ParkedWork<V>;
+
+    /// For another caller's flight, whose span it will run in.
+    fn spare(self: Box<Self>) -> ParkedWork<V>;
 }
 
 /// What turns leave to be done outside the shard for other callers than the one on whose thread they run.
@@ -151,6 +154,8 @@ pub(crate) enum Action<K: Key, V: Value> {
     Launch(Box<dyn Launch<K, V>>, Completer<K, V>),
     /// The work is to begin later.
     Park(Box<dyn Launch<K, V>>, Arc<Record<V>>),
+    /// A follower's work is left for its flight, which it may take over.
+    Spare(Box<dyn Launch<K, V>>, Arc<Record<V>>, usize),
     /// The outcome is published: wake the callers.
     Respond(Box<Responding<K, V>>),
     Run(Deferred),
@@ -279,11 +284,20 @@ impl<K: Key, V: Value> QueuedJoin<K, V> {
                     let completer = Completer::new(Arc::clone(engine), Arc::clone(&record));
                     actions.push(Action::Launch(work, completer));
                 }
+                // Work that makes its flight wait for another may learn only later that it closes a cycle.
+                let spares = record.spares().filter(|_| !is_nested);
+                let work = match spares.and_then(|spares| spares.reserve()) {
+                    None => Some(work),
+                    Some(place) => {
+                        actions.push(Action::Spare(work, Arc::clone(&record), place));
+                        None
+                    }
+                };
                 let held = HeldSlot::new(Arc::clone(engine), slot.number, record);
                 (Answer::Slot { held, unused: Some(Unused::new(key, work)) }, None)
             }
             Joined::Refused { error, key, waker } => {
-                (Answer::Refused { error, unused: Some(Unused::new(key, work)) }, Some(waker))
+                (Answer::Refused { error, unused: Some(Unused::new(key, Some(work))) }, Some(waker))
             }
         };
         // Its waker is with the flight already; only a refusal has to wake it.

@@ -15,15 +15,19 @@ mod message;
 mod published;
 mod record;
 mod respond;
+mod spares;
 mod turn;
 mod watch;
 
 #[cfg(all(test, not(shardflight_shuttle)))]
 mod tests;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 pub(crate) use self::{
@@ -35,6 +39,7 @@ pub(crate) use self::{
     published::{Takes, publish_by_error, publish_clonable},
     record::{BoxedFuture, Ending, Needed, Output, ParkedWork, Record},
     respond::Responding,
+    spares::Spares,
     turn::State,
     watch::Watch,
 };
@@ -59,6 +64,8 @@ pub(crate) struct Engine<K: Key, V: Value> {
     /// The runtime's workers keep the task that they woke last in a slot which no other worker takes from.
     many_workers: bool,
     pub(crate) observer: Option<Arc<dyn Observer>>,
+    /// How long an execution may take before the next of its flight begins, where flights are taken over.
+    pub(crate) takeover_after: Duration,
     pub(crate) waits: Arc<WaitGraph>,
     identity: u64,
 }
@@ -76,6 +83,7 @@ impl<K: Key, V: Value> Engine<K, V> {
         shards: impl ExactSizeIterator<Item = Shard<Live<K, V>>>,
         runtime: Runtime,
         observer: Option<Arc<dyn Observer>>,
+        takeover_after: Duration,
     ) -> Self {
         let tallies: Arc<[_]> = (0..shards.len()).map(|_| Tally::default()).collect();
         let port = |(number, shard)| Port {
@@ -89,6 +97,7 @@ impl<K: Key, V: Value> Engine<K, V> {
             many_workers: has_many_workers(&runtime),
             runtime,
             observer,
+            takeover_after,
             waits: WaitGraph::of_the_process(),
             identity: NEXT_IDENTITY.fetch_add(1, Ordering::Relaxed),
         }

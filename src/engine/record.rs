@@ -10,7 +10,10 @@ use std::{
 use crossbeam_utils::atomic::AtomicCell;
 use tracing::Span;
 
-use super::published::{ArcWanted, PublishMixed, Published, Takes};
+use super::{
+    published::{ArcWanted, PublishMixed, Published, Takes},
+    spares::Spares,
+};
 use crate::{
     error::{JoinError, TryJoinError},
     shard::{Begins, FlightRef, Slot},
@@ -78,13 +81,15 @@ struct Rare<V> {
     predecessor: Option<Weak<Record<V>>>,
     /// For followers to say that it follows from theirs. Its work keeps it open, and nothing else does.
     span: std::sync::OnceLock<Weak<Span>>,
+    /// Of a flight that may be taken over.
+    spares: Option<Arc<Spares<V>>>,
 }
 
 /// Blocking work that no thread has begun. Run or dropped, it completes its flight.
 pub(crate) type Unbegun = Box<dyn FnOnce() + Send>;
 
 impl<V> Record<V> {
-    pub(crate) fn new(flight: FlightRef, begins: Begins<&Arc<Self>>) -> Arc<Self> {
+    pub(crate) fn new(flight: FlightRef, begins: Begins<&Arc<Self>>, takeovers: usize) -> Arc<Self> {
         let (predecessor, flags) = match begins {
             Begins::AtOnce => (None, 0),
             Begins::After(first) => (Some(Arc::downgrade(first)), 0),
@@ -93,8 +98,10 @@ impl<V> Record<V> {
         Arc::new(Self {
             flight,
             // A subscriber that comes later finds no span here.
-            rare: (predecessor.is_some() || trace::is_on())
-                .then(|| Box::new(Rare { predecessor, span: std::sync::OnceLock::new() })),
+            rare: (predecessor.is_some() || takeovers != 0 || trace::is_on()).then(|| {
+                let spares = (takeovers != 0).then(|| Spares::new(takeovers));
+                Box::new(Rare { predecessor, span: std::sync::OnceLock::new(), spares })
+            }),
             outcome: OnceLock::new(),
             flags: AtomicU8::new(flags),
             task: AtomicWaker::new(),
@@ -142,6 +149,11 @@ impl<V> Record<V> {
 
     pub(crate) fn span(&self) -> Option<Arc<Span>> {
         self.rare.as_ref()?.span.get()?.upgrade()
+    }
+
+    /// What followers leave here, if the flight may be taken over.
+    pub(crate) fn spares(&self) -> Option<&Arc<Spares<V>>> {
+        self.rare.as_ref()?.spares.as_ref()
     }
 
     /// Whether the outcome is published.

@@ -107,6 +107,7 @@ pub(super) fn hand_over<K: Key, V: Value>(engine: &Arc<Engine<K, V>>, actions: V
         match action {
             Action::Respond(responding) => tasks.responding.push(responding),
             Action::Park(work, record) => tasks.parks.push((work, record)),
+            Action::Spare(work, record, place) => tasks.spares.push((work, record, place)),
             Action::RunWork(record) => {
                 if let Some(work) = record.share() {
                     tasks.launches.push((work, Completer::new(Arc::clone(engine), record)));
@@ -131,6 +132,9 @@ type LaunchOf<K, V> = (Box<dyn Launch<K, V>>, Completer<K, V>);
 /// Work that is to begin later, and where it waits.
 type ParkOf<K, V> = (Box<dyn Launch<K, V>>, Arc<Record<V>>);
 
+/// Work of a follower, and its place.
+type SpareOf<K, V> = (Box<dyn Launch<K, V>>, Arc<Record<V>>, usize);
+
 /// What is about to be spawned. It is spawned when this is dropped, however that comes: a runtime that shuts down drops
 /// what it was given to run.
 struct Tasks<K: Key, V: Value> {
@@ -138,6 +142,7 @@ struct Tasks<K: Key, V: Value> {
     responding: Vec<Box<Responding<K, V>>>,
     launches: Vec<LaunchOf<K, V>>,
     parks: Vec<ParkOf<K, V>>,
+    spares: Vec<SpareOf<K, V>>,
     deferred: Vec<Deferred>,
     discards: Vec<Discard<K, V>>,
     reports: Vec<Report>,
@@ -151,6 +156,7 @@ impl<K: Key, V: Value> Tasks<K, V> {
             responding: Vec::new(),
             launches: Vec::new(),
             parks: Vec::new(),
+            spares: Vec::new(),
             deferred: Vec::new(),
             discards: Vec::new(),
             reports: Vec::new(),
@@ -162,6 +168,7 @@ impl<K: Key, V: Value> Tasks<K, V> {
         self.responding.is_empty()
             && self.launches.is_empty()
             && self.parks.is_empty()
+            && self.spares.is_empty()
             && self.deferred.is_empty()
             && self.discards.is_empty()
             && self.reports.is_empty()
@@ -207,6 +214,13 @@ impl<K: Key, V: Value> Drop for Tasks<K, V> {
         }
         for (work, record) in self.parks.drain(..) {
             contain(|| self.engine.begin_later(&record, work.park(&record)));
+        }
+        for (work, record, place) in self.spares.drain(..) {
+            contain(|| {
+                if let Some(spares) = record.spares() {
+                    spares.leave(place, work.spare());
+                }
+            });
         }
         for responding in self.responding.drain(..) {
             drop(runtime.spawn(boxed_task(responding)));

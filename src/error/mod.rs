@@ -208,6 +208,26 @@ pub enum BuildError {
         /// `max_flight_duration`, which is the least.
         limit: Duration,
     },
+    /// `OnStall::Takeover` with an `after` of zero: every flight would be called twice.
+    ZeroTakeoverAfter,
+    /// `OnStall::Takeover` with an `at_most` of zero, which is [`OnStall::Wait`](crate::OnStall::Wait), or above
+    /// [`OnStall::MAX_TAKEOVERS`](crate::OnStall::MAX_TAKEOVERS).
+    InvalidTakeovers {
+        /// What was asked for.
+        at_most: usize,
+        /// The most there can be.
+        limit: usize,
+    },
+    /// `OnStall::Takeover` with an `after` that is not below `max_flight_duration`: each flight's time would be up first.
+    TakeoverPastDeadline {
+        /// The `after` that was asked for.
+        after: Duration,
+        /// `max_flight_duration`, which it has to stay below.
+        limit: Duration,
+    },
+    /// `OnStall::Takeover` with `RunWork::InPlace`: work that blocks its leader's own thread couldn't be taken over. Use
+    /// [`RunWork::Detached`](crate::RunWork::Detached).
+    TakeoverInPlace,
     /// `crowd_threshold(0)`: no flight is empty when it starts; the least is 1.
     ZeroCrowdThreshold,
     /// A rollout that isn't a fraction between 0.0 and 1.0.
@@ -246,6 +266,16 @@ impl fmt::Display for BuildError {
             }
             Self::ExtendedBelowLimit { extended, limit } => {
                 write!(f, "max_extended_duration is {extended:?}; the least is max_flight_duration, {limit:?}")
+            }
+            Self::ZeroTakeoverAfter => f.write_str("a takeover after 0 was asked for; the least is 1 ns"),
+            Self::InvalidTakeovers { at_most, limit } => {
+                write!(f, "{at_most} takeovers per flight were asked for; the least is 1 and the most is {limit}")
+            }
+            Self::TakeoverPastDeadline { after, limit } => {
+                write!(f, "a takeover after {after:?} was asked for; it has to be below max_flight_duration, {limit:?}")
+            }
+            Self::TakeoverInPlace => {
+                f.write_str("takeovers were asked for together with RunWork::InPlace; they need RunWork::Detached")
             }
             Self::ZeroCrowdThreshold => f.write_str("crowd_threshold is 0; the least is 1"),
             Self::InvalidRollout { fraction } => InvalidRollout { fraction: *fraction }.fmt(f),

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     config::{Freshness, RunWork, SharedOptions},
-    engine::{Completer, LatestWaker, Launch, Live, Message, QueuedJoin, Record, Reply, Watch},
+    engine::{Completer, LatestWaker, Launch, Live, Message, QueuedJoin, Record, Reply, Spares, Value, Watch},
     error::JoinError,
     observer::WaitEnd,
     router::{self, CallContext, Router},
@@ -128,9 +128,13 @@ where
                 }
                 let closes_cycle = self.closes_cycle(context.current, &record, cx);
                 task::follow(&record);
+                let spares = record.spares().cloned();
                 self.stage = Stage::Waiting { number: slot.number, record, in_place: false, timeout };
-                // Never called, and of no use any more.
-                drop_contained(work);
+                // Of no use any more, unless its flight may be taken over.
+                match spares {
+                    Some(spares) if !closes_cycle => leave_spare(&spares, work),
+                    _ => drop_contained(work),
+                }
                 drop_contained(key);
                 if closes_cycle { self.reject(cx) } else { Poll::Pending }
             }
@@ -198,5 +202,14 @@ where
             .engine
             .post(shard, Message::Join(Box::new(QueuedJoin { join, takes, watch, is_nested, work, reply: reply_to })));
         Poll::Pending
+    }
+}
+
+/// Leaves a follower's work for its flight, if there is a place left.
+#[cold]
+fn leave_spare<V: Value>(spares: &Spares<V>, work: impl Work<V>) {
+    match spares.reserve() {
+        Some(place) => spares.leave(place, work.park(None)),
+        None => drop_contained(work),
     }
 }

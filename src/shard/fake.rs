@@ -12,7 +12,7 @@ impl Types for Numbers {
     type Waker = u64;
     type Record = u64;
 
-    fn record(_: FlightRef, _: Begins<&u64>) -> u64 {
+    fn record(_: FlightRef, _: Begins<&u64>, _: usize) -> u64 {
         NEXT_RECORD.replace(NEXT_RECORD.get() + 1)
     }
 

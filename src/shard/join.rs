@@ -77,7 +77,7 @@ impl<T: Types> Shard<T> {
             Some(Some(first)) => Begins::After(&first.record),
             Some(None) => Begins::AfterAborted,
         };
-        let record = T::record(itself, begins);
+        let record = T::record(itself, begins, self.limits.takeovers);
         let mut flight = Flight::<T>::new(itself, key, waker, description, record.clone(), stage, now);
         if let Some(limit) = limit {
             flight.own_deadline = true;

@@ -24,6 +24,8 @@ pub(crate) struct Limits {
     pub(crate) abort_grace: Duration,
     /// A flight that comes to have so many callers is reported, once.
     pub(crate) crowd: usize,
+    /// How many executions a flight may have beyond its first. The shard only tells the flight's record.
+    pub(crate) takeovers: usize,
 }
 
 /// How many executions may still start in the whole coalescer (G7).

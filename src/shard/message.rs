@@ -19,8 +19,8 @@ pub(crate) trait Types {
     /// What the callers of one flight and its task share.
     type Record: Clone;
 
-    /// For the flight of this identity.
-    fn record(flight: FlightRef, begins: Begins<&Self::Record>) -> Self::Record;
+    /// For the flight of this identity, which may have so many executions beyond its first.
+    fn record(flight: FlightRef, begins: Begins<&Self::Record>, takeovers: usize) -> Self::Record;
 
     /// Says in the record that no join finds its flight any more. Runs nothing of the user's.
     fn forget(record: &Self::Record);

@@ -50,7 +50,7 @@ thread_local! {
 }
 
 /// Until the guard is dropped, this thread runs work of that flight, and has its record.
-pub(crate) fn enter<V: Value>(current: Current, record: &mut Option<Arc<Record<V>>>) -> Entered<'_, V> {
+pub(crate) fn enter<R: AnyRecord>(current: Current, record: &mut Option<Arc<R>>) -> Entered<'_, R> {
     let held = record.take().map(|record| -> Arc<dyn AnyRecord> { record }).map(ManuallyDrop::new);
     Entered {
         current_before: CURRENT.with(|cell| cell.replace(Some(current))),
@@ -73,14 +73,14 @@ pub(crate) fn record() -> Option<Weak<dyn AnyRecord>> {
     })
 }
 
-pub(crate) struct Entered<'a, V: Value> {
+pub(crate) struct Entered<'a, R: AnyRecord> {
     current_before: Option<Current>,
     record_before: Held,
     /// Where the record belongs.
-    home: &'a mut Option<Arc<Record<V>>>,
+    home: &'a mut Option<Arc<R>>,
 }
 
-impl<V: Value> Drop for Entered<'_, V> {
+impl<R: AnyRecord> Drop for Entered<'_, R> {
     fn drop(&mut self) {
         CURRENT.with(|cell| cell.set(self.current_before));
         let held = RECORD.with(|cell| cell.replace(self.record_before.take()));

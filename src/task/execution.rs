@@ -12,6 +12,7 @@ use tracing::Span;
 
 use super::{
     span::{FlightSpan, Spanned},
+    takeover,
     work::{Work, launch_blocking, poll_contained},
 };
 use crate::{
@@ -28,6 +29,14 @@ pub(crate) fn launch<K: Key, V: Value>(
     runtime: &Runtime,
 ) {
     drop(runtime.spawn(Execution::new(completer, work)));
+}
+
+/// The same for work whose type is forgotten, and which may be taken over.
+pub(super) fn launch_boxed<K: Key, V: Value>(work: BoxedFuture<V>, completer: Completer<K, V>, runtime: &Runtime) {
+    match completer.record().spares() {
+        None => launch(work, completer, runtime),
+        Some(spares) => takeover::launch(ParkedWork::Async(work), Arc::clone(spares), completer),
+    }
 }
 
 /// Work that runs in its flight's span, if there is one.
@@ -81,6 +90,10 @@ impl<K: Key, V: Value, W: Work<V>> Launch<K, V> for BoxedWork<W> {
         let Self { work, leader } = *self;
         work.park(FlightSpan::open(leader.as_ref(), record))
     }
+
+    fn spare(self: Box<Self>) -> ParkedWork<V> {
+        self.work.park(None)
+    }
 }
 
 /// Work that its leader has polled so far, or that has not begun.
@@ -88,12 +101,16 @@ impl<K: Key, V: Value> Launch<K, V> for ParkedWork<V> {
     fn launch(self: Box<Self>, completer: Completer<K, V>) {
         let engine = Arc::clone(completer.engine());
         match *self {
-            Self::Async(work) => launch(work, completer, &engine.runtime),
+            Self::Async(work) => launch_boxed(work, completer, &engine.runtime),
             Self::Blocking(work) => launch_blocking(work, None, completer, &engine.runtime),
         }
     }
 
     fn park(self: Box<Self>, _: &Record<V>) -> Self {
+        *self
+    }
+
+    fn spare(self: Box<Self>) -> Self {
         *self
     }
 }

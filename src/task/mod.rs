@@ -1,9 +1,12 @@
 //! Work: how a closure becomes a future, and the task that polls it.
 
+mod attempt;
 pub(crate) mod current;
 mod execution;
 mod kind;
 mod span;
+mod takeover;
+mod watch;
 mod work;
 
 pub(crate) use self::{

@@ -30,6 +30,11 @@ impl FlightSpan {
         Some(Self(span))
     }
 
+    /// Of a flight whose span is open.
+    pub(crate) fn of<V>(record: &Record<V>) -> Option<Self> {
+        record.span().map(Self)
+    }
+
     /// Runs `action` in the span, and closes it.
     pub(crate) fn run<T>(self, action: impl FnOnce() -> T) -> T {
         self.0.in_scope(action)

@@ -9,12 +9,12 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use super::{FlightSpan, execution, kind::JoinKind};
+use super::{FlightSpan, attempt::Offered, execution, kind::JoinKind, takeover};
 use crate::{
-    engine::{BoxedFuture, Completer, Ending, Key, Output, ParkedWork, Record, Takes, Value},
+    engine::{BoxedFuture, Completer, Ending, Key, Output, ParkedWork, Takes, Value},
     error::JoinError,
     sync::Runtime,
-    unwind::{catch, contain, drop_contained},
+    unwind::{catch, contain},
 };
 
 /// What a join brings along. Nothing of the user's runs before it is polled or launched.
@@ -84,8 +84,8 @@ where
     fn launch<K: Key>(self, span: Option<FlightSpan>, completer: Completer<K, V>, runtime: &Runtime) {
         // A type of task is some five hundred functions of Tokio's to compile. So each kind of work has one at most, and
         // what is boxed or traced shares those of its value's type.
-        if span.is_some() || size_of::<Fut>() > LARGE {
-            execution::launch(execution::in_span(self.into_boxed(), span), completer, runtime);
+        if span.is_some() || size_of::<Fut>() > LARGE || completer.record().spares().is_some() {
+            execution::launch_boxed(execution::in_span(self.into_boxed(), span), completer, runtime);
         } else {
             launch_unboxed(self, completer, runtime);
         }
@@ -251,29 +251,18 @@ pub(super) fn launch_blocking<K: Key, V: Value>(
     completer: Completer<K, V>,
     runtime: &Runtime,
 ) {
+    if let Some(spares) = completer.record().spares() {
+        let work: Box<dyn FnOnce() -> Output<V> + Send> = match span {
+            None => Box::new(work),
+            Some(span) => Box::new(move || span.run(work)),
+        };
+        return takeover::launch(ParkedWork::Blocking(work), Arc::clone(spares), completer);
+    }
     let record = completer.share_record();
     let execution = BlockingExecution { completer, work: Some(work) };
     record.offer(Box::new(move || execution.run(span)));
-    let offered = Offered(record);
+    let offered = Offered::new(record);
     drop(runtime.spawn_blocking(move || offered.run()));
-}
-
-/// Blocking work for a thread of the pool, unless a caller that waits for it has begun it meanwhile.
-struct Offered<V>(Arc<Record<V>>);
-
-impl<V> Offered<V> {
-    fn run(self) {
-        if let Some(work) = self.0.claim() {
-            work();
-        }
-    }
-}
-
-/// The runtime has dropped it. Left in its record, the work would keep itself alive, as it completes that record's flight.
-impl<V> Drop for Offered<V> {
-    fn drop(&mut self) {
-        drop_contained(self.0.claim());
-    }
 }
 
 struct BlockingExecution<K: Key, V: Value, F> {

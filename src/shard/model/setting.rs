@@ -86,6 +86,7 @@ impl Setting {
             on_abandon: self.on_abandon,
             abort_grace: Duration::from_secs(self.grace.into()),
             crowd: usize::MAX,
+            takeovers: 0,
         }
     }
 }

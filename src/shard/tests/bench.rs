@@ -59,6 +59,7 @@ pub(super) fn limits(on_abandon: OnAbandon) -> Limits {
         on_abandon,
         abort_grace: GRACE,
         crowd: usize::MAX,
+        takeovers: 0,
     }
 }
 

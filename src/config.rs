@@ -95,8 +95,12 @@ impl Deref for SharedOptions {
     type Target = CallOptions;
 
     fn deref(&self) -> &CallOptions {
-        static DEFAULT: CallOptions =
-            CallOptions { max_wait: None, max_flight_duration: None, freshness: Freshness::WithinWindow };
+        static DEFAULT: CallOptions = CallOptions {
+            max_wait: None,
+            max_flight_duration: None,
+            freshness: Freshness::WithinWindow,
+            leaves_work: true,
+        };
         self.0.as_deref().unwrap_or(&DEFAULT)
     }
 }
@@ -106,6 +110,9 @@ pub(crate) struct CallOptions {
     pub(crate) max_wait: Option<Duration>,
     pub(crate) max_flight_duration: Option<Duration>,
     pub(crate) freshness: Freshness,
+    /// A follower's work may take its flight over. Not where the caller uses what it gave to its work for something else, or where
+    /// works of one flight would disturb each other.
+    pub(crate) leaves_work: bool,
 }
 
 /// Where a flight's work runs.

@@ -276,7 +276,7 @@ where
     if let Some(observer) = &state.config.observer {
         observer.opened(Arc::<CacheState<_, _, _>>::downgrade(&state));
     }
-    let handle = CacheHandle::new(state, coalescer.handle());
+    let handle = CacheHandle::new(state, coalescer.handle().without_takeovers());
     Cache::with(handle, coalescer)
 }
 

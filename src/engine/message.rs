@@ -71,6 +71,8 @@ pub(crate) struct QueuedJoin<K: Key, V: Value> {
     pub(crate) watch: Option<Arc<Watch>>,
     /// It is polled by the work of a flight.
     pub(crate) is_nested: bool,
+    /// Its work may take over the flight that it follows.
+    pub(crate) leaves_work: bool,
     pub(crate) work: Box<dyn Launch<K, V>>,
     pub(crate) reply: Reply<K, V>,
 }
@@ -260,7 +262,7 @@ impl<K: Key, V: Value> State<K, V> {
 
 impl<K: Key, V: Value> QueuedJoin<K, V> {
     fn handle(self, engine: &Arc<Engine<K, V>>, state: &mut State<K, V>, now: Instant) {
-        let Self { join, takes, watch, is_nested, work, reply } = self;
+        let Self { join, takes, watch, is_nested, leaves_work, work, reply } = self;
         if reply.is_closed() {
             // It left before its shard saw it, and counts nowhere.
             state.actions.push(Action::Drop(Discard::Join(join, work)));
@@ -284,8 +286,7 @@ impl<K: Key, V: Value> QueuedJoin<K, V> {
                     let completer = Completer::new(Arc::clone(engine), Arc::clone(&record));
                     actions.push(Action::Launch(work, completer));
                 }
-                // Work that makes its flight wait for another may learn only later that it closes a cycle.
-                let spares = record.spares().filter(|_| !is_nested);
+                let spares = record.spares().filter(|_| leaves_work);
                 let work = match spares.and_then(|spares| spares.reserve()) {
                     None => Some(work),
                     Some(place) => {

@@ -103,6 +103,12 @@ impl<K: Key, V: Value> Engine<K, V> {
         }
     }
 
+    /// Its flights may be taken over.
+    #[cfg(any(feature = "cache", feature = "redis", feature = "tower"))]
+    pub(crate) fn has_takeovers(&self) -> bool {
+        self.takeover_after < Duration::MAX
+    }
+
     pub(crate) fn shards(&self) -> usize {
         self.ports.len()
     }

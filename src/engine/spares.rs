@@ -46,7 +46,9 @@ impl<V> Spares<V> {
     /// A place for a follower's work. A flight never has more of them than it can use.
     pub(crate) fn reserve(&self) -> Option<usize> {
         // Relaxed: the count says which place is whose, and the place's own cell hands over what is in it.
-        self.offered.try_update(Ordering::Relaxed, Ordering::Relaxed, |taken| (taken < self.works.len()).then(|| taken + 1)).ok()
+        self.offered
+            .try_update(Ordering::Relaxed, Ordering::Relaxed, |taken| (taken < self.works.len()).then(|| taken + 1))
+            .ok()
     }
 
     /// Leaves a follower's work in a place that was reserved for it.

@@ -55,6 +55,7 @@ fn queued(key: u8) -> (Message<u8, u8>, oneshot::Receiver<Answer<u8, u8>>) {
             takes: ByClone::TAKES,
             watch: None,
             is_nested: false,
+            leaves_work: true,
             work,
             reply: reply_to,
         })),

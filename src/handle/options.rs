@@ -128,6 +128,16 @@ where
         Ok(self.with(CallOptions { max_flight_duration: Some(limit), ..*self.options }))
     }
 
+    /// The same handle, but with joins whose work is called only if they lead, whatever the coalescer's
+    /// [`OnStall`](crate::OnStall) is: for adapters.
+    #[cfg(any(feature = "cache", feature = "redis", feature = "tower"))]
+    pub(crate) fn without_takeovers(self) -> Self {
+        if !self.router.engine.has_takeovers() {
+            return self;
+        }
+        self.with(CallOptions { leaves_work: false, ..*self.options })
+    }
+
     fn with(&self, options: CallOptions) -> Self {
         Self { router: Arc::clone(&self.router), options: SharedOptions::new(options) }
     }

@@ -61,6 +61,13 @@ where
     }
 }
 
+/// What a join takes to its shard's queue beside its key and its work.
+struct Aside {
+    timeout: Option<Box<WaitTimeout>>,
+    watch: Option<Arc<Watch>>,
+    leaves_work: bool,
+}
+
 /// All that a join takes to its shard.
 pub(super) struct Entry<K, W> {
     pub(super) place: router::Place,
@@ -132,7 +139,7 @@ where
                 self.stage = Stage::Waiting { number: slot.number, record, in_place: false, timeout };
                 // Of no use any more, unless its flight may be taken over.
                 match spares {
-                    Some(spares) if !closes_cycle => leave_spare(&spares, work),
+                    Some(spares) if !closes_cycle && options.leaves_work => leave_spare(&spares, work),
                     _ => drop_contained(work),
                 }
                 drop_contained(key);
@@ -146,7 +153,10 @@ where
                 Poll::Ready(Err(error))
             }
             None => match unsent {
-                Some(join) => self.queue(place.shard, join, work, context, timeout, watch),
+                Some(join) => {
+                    let aside = Aside { timeout, watch, leaves_work: options.leaves_work };
+                    self.queue(place.shard, join, work, context, aside)
+                }
                 None => Poll::Pending,
             },
         }
@@ -177,9 +187,9 @@ where
         mut join: shard::Join<Live<K, V>>,
         work: W,
         context: CallContext,
-        timeout: Option<Box<WaitTimeout>>,
-        watch: Option<Arc<Watch>>,
+        aside: Aside,
     ) -> Poll<Delivery<V>> {
+        let Aside { timeout, watch, leaves_work } = aside;
         let waker = match catch(|| LatestWaker::new(&join.waker)) {
             Ok(waker) => waker,
             Err(panic) => {
@@ -195,12 +205,15 @@ where
         let (sender, reply) = oneshot::channel();
         let reply_to = Reply::new(sender, Arc::clone(&waker).into());
         let (takes, is_nested) = (W::TAKES, context.current.is_some());
+        // A join that makes a flight wait may learn only later that it closes a cycle.
+        let leaves_work = leaves_work && !is_nested;
         let work: Box<dyn Launch<K, V>> = Box::new(BoxedWork { work, leader: context.span });
         let number = u16::try_from(shard).expect("fewer than MAX_SHARDS");
         self.stage = Stage::Queued { shard: number, reply, waker, timeout };
-        self.router
-            .engine
-            .post(shard, Message::Join(Box::new(QueuedJoin { join, takes, watch, is_nested, work, reply: reply_to })));
+        self.router.engine.post(
+            shard,
+            Message::Join(Box::new(QueuedJoin { join, takes, watch, is_nested, leaves_work, work, reply: reply_to })),
+        );
         Poll::Pending
     }
 }

@@ -46,7 +46,7 @@ where
     /// ```
     pub fn across<C: Codec<V>>(&self, cluster: Cluster<C>) -> ClusterHandle<K, V, C, S> {
         let fresh = cluster.node().fresh(self.router().engine.identity());
-        ClusterHandle { handle: self.clone(), cluster, fresh }
+        ClusterHandle { handle: self.clone().without_takeovers(), cluster, fresh }
     }
 }
 

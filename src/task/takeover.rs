@@ -97,7 +97,11 @@ impl<K: Key, V: Value> Attempts<K, V> {
     pub(super) fn call(&self, number: usize) {
         let Some(record) = self.record.0.upgrade() else { return };
         let tally = &self.engine.tallies[self.flight.id.shard()];
-        if record.call() { tally.call(self.flight.id) } else { tally.take_over() }
+        if record.call() {
+            tally.call(self.flight.id)
+        } else {
+            tally.take_over()
+        }
         drop(record);
         if number > 0 {
             trace::taken_over(self.flight.id, number, now().saturating_duration_since(self.began));

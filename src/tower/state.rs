@@ -49,7 +49,8 @@ impl LayerState {
             unshareable: Unshareable::new(),
             under_way: UnderWay::default(),
             layer_id: LAYERS.fetch_add(1, Ordering::Relaxed),
-            handle: handle.map_or_else(|| Source::Own(RwLock::default()), Source::Given),
+            handle: handle
+                .map_or_else(|| Source::Own(RwLock::default()), |handle| Source::Given(handle.without_takeovers())),
         }
     }
 

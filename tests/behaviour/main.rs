@@ -52,6 +52,7 @@ mod spans;
 mod started_after_call;
 mod stats;
 mod support;
+mod takeover;
 mod thread_ends;
 mod tracing;
 mod wait_timeout;

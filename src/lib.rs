@@ -61,8 +61,8 @@
 //! The numbers are used throughout the documentation and the tests.
 //!
 //! - **G1 Exactly once.** While a flight for a key is live, or its aborted work is not gone, no second execution for that
-//!   key starts, unless the key was forgotten, the flight goes on past its deadline ([`OnExpiry::Detach`]), or aborted work
-//!   outlasts [`Builder::abort_grace`].
+//!   key starts, unless the key was forgotten, the flight goes on past its deadline ([`OnExpiry::Detach`]), aborted work
+//!   outlasts [`Builder::abort_grace`], or a flight that stalls is taken over, where [`Builder::on_stall`] asks for that.
 //! - **G2 Callers can't hurt each other.** Any caller may be dropped at any await point, the leader included: work that
 //!   has live callers runs on undisturbed and never restarts, and all other callers get its result. A caller that stays
 //!   alive but isn't polled, the leader included and however early, stalls no other.
@@ -205,6 +205,7 @@
 //! | warn | `flight crowded`, once per flight at [`Builder::crowd_threshold`] | `flight`, `waiters` |
 //! | warn | `flight overdue` | `flight`, `age`, `waiters` |
 //! | warn | `flight overlaps`: its work begins though aborted work of its key is not gone | `flight`, `aborted`, `grace` |
+//! | warn | `flight taken over`: it has one execution more ([`Builder::on_stall`]), the `takeover`th | `flight`, `takeover`, `age` |
 //! | warn | `scope falls back to the process` | `scope`, `reason` |
 //! | warn | `metrics name taken`: another coalescer exports under the name | `coalescer`, `label`, `remedy` |
 //! | warn | `metrics recorder late`, once per coalescer: it was installed after the build | `coalescer`, `remedy` |
@@ -309,6 +310,7 @@ mod flight;
 #[cfg(doc)]
 pub mod guide;
 mod handle;
+mod hedge;
 #[cfg(all(test, shardflight_shuttle))]
 mod interleavings;
 mod join;
@@ -339,11 +341,12 @@ pub use builder::Builder;
 pub use coalescer::{Coalescer, Shutdown};
 pub use config::{Freshness, OnAbandon, OnExpiry, OnStall, RunWork};
 pub use error::{
-    BuildError, CaughtPanic, Closed, ClosedReason, InvalidRollout, JoinError, JoinErrorKind, NotExtended, SharedError,
-    TryJoinError, ZeroFlightDuration,
+    BuildError, CaughtPanic, Closed, ClosedReason, InvalidHedgeBudget, InvalidRollout, JoinError, JoinErrorKind,
+    NotExtended, SharedError, TryJoinError, ZeroFlightDuration,
 };
 pub use flight::Flight;
 pub use handle::Handle;
+pub use hedge::{Hedge, HedgedCall, HedgedWork};
 pub use join::{Join, JoinShared, TryJoin, TryJoinShared, WithReport};
 pub use report::{CallerRole, FlightReport};
 pub use scope::{Machine, Scope, Topology};

@@ -43,6 +43,13 @@ pub struct Stats {
     /// Works of followers that were called beside the work of their flight, which had stalled: see
     /// [`Builder::on_stall`](crate::Builder::on_stall). `executions + takeovers` is how many works were called for flights.
     pub takeovers: u64,
+    /// Second calls of hedged work: see [`Handle::join_hedged`](crate::Handle::join_hedged). They belong to the executions of their
+    /// flights.
+    pub hedges: u64,
+    /// Second calls of hedged work whose value was the flight's.
+    pub hedges_won: u64,
+    /// Second calls of hedged work that were not made, as the [budget](crate::Hedge::budget) was used up.
+    pub hedges_denied: u64,
     /// Joins that ran their own work without a shard, and requests of a layer that waited for a flight whose response was for
     /// its leader only, and then made a call of their own. No counter tells how that work ended.
     pub bypasses: u64,
@@ -82,6 +89,9 @@ impl Stats {
         self.forgets += shard.forgets;
         self.overlaps += shard.overlaps;
         self.takeovers += shard.takeovers;
+        self.hedges += shard.hedges;
+        self.hedges_won += shard.hedges_won;
+        self.hedges_denied += shard.hedges_denied;
         self.bypasses += shard.bypasses;
         self.pending += shard.pending;
         self.flights += shard.flights;

@@ -21,12 +21,40 @@ pub(crate) struct Tally {
     bypasses: AtomicU64,
     bypasses_before: AtomicU64,
     /// Calls of followers' works, beside those of their flights.
-    takeovers: AtomicU64,
-    takeovers_before: AtomicU64,
+    pub(crate) takeovers: Count,
+    /// Second calls of hedged works: those made, those whose value was the flight's, and those that the budget has denied.
+    pub(crate) hedges: Count,
+    pub(crate) hedges_won: Count,
+    pub(crate) hedges_denied: Count,
     /// Followers that called for themselves, of flights which started since the last reset.
     recalls: AtomicU64,
     /// All that there have been, resets or not.
     all_recalls: AtomicU64,
+}
+
+/// Counts for all time, and since the last reset.
+#[derive(Default)]
+pub(crate) struct Count {
+    all: AtomicU64,
+    before: AtomicU64,
+}
+
+impl Count {
+    pub(crate) fn up(&self) {
+        self.all.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn reset(&self) {
+        self.before.store(get(&self.all), Ordering::Relaxed);
+    }
+
+    fn since_reset(&self) -> u64 {
+        get(&self.all).saturating_sub(get(&self.before))
+    }
+
+    fn all(&self) -> u64 {
+        get(&self.all)
+    }
 }
 
 /// What a shard knows of the flights that it started.
@@ -46,11 +74,6 @@ impl Tally {
     pub(crate) fn call(&self, flight: FlightId) {
         let count = if flight.number() < get(&self.first_flight) { &self.called_of_before } else { &self.called };
         count.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// A flight that has been called is called once more.
-    pub(crate) fn take_over(&self) {
-        self.takeovers.fetch_add(1, Ordering::Relaxed);
     }
 
     /// By shard, as the key would have had one.
@@ -78,8 +101,14 @@ impl Tally {
         self.first_flight.store(led.next.number(), Ordering::Relaxed);
         self.led_before.store(led.flights, Ordering::Relaxed);
         self.bypasses_before.store(get(&self.bypasses), Ordering::Relaxed);
-        self.takeovers_before.store(get(&self.takeovers), Ordering::Relaxed);
+        [&self.takeovers, &self.hedges, &self.hedges_won, &self.hedges_denied].into_iter().for_each(Count::reset);
         self.recalls.store(0, Ordering::Relaxed);
+    }
+
+    fn fill_in(&self, stats: &mut Stats, get: fn(&Count) -> u64) {
+        stats.takeovers = get(&self.takeovers);
+        (stats.hedges, stats.hedges_won) = (get(&self.hedges), get(&self.hedges_won));
+        stats.hedges_denied = get(&self.hedges_denied);
     }
 
     /// Completes a shard's statistics since the last reset.
@@ -89,7 +118,7 @@ impl Tally {
         stats.pending = usize::try_from(pending).unwrap_or(usize::MAX);
         stats.executions = get(&self.called);
         stats.bypasses = get(&self.bypasses).saturating_sub(get(&self.bypasses_before));
-        stats.takeovers = get(&self.takeovers).saturating_sub(get(&self.takeovers_before));
+        self.fill_in(&mut stats, Count::since_reset);
         call_for_themselves(&mut stats, get(&self.recalls));
         let led = led.flights.saturating_sub(get(&self.led_before));
         let waits_for_its_call = pending.min(led.saturating_sub(stats.executions));
@@ -100,7 +129,7 @@ impl Tally {
     /// Completes a shard's totals, resets or not. A leader counts when its work is called, so that they only grow.
     pub(crate) fn complete_totals(&self, mut totals: Stats) -> Stats {
         (totals.executions, totals.bypasses) = (self.all_called(), get(&self.bypasses));
-        totals.takeovers = get(&self.takeovers);
+        self.fill_in(&mut totals, Count::all);
         call_for_themselves(&mut totals, get(&self.all_recalls));
         totals.joins = totals.executions + totals.coalesced + totals.rejections + totals.bypasses;
         totals

@@ -35,6 +35,10 @@ impl<T> Contained<T> {
         self.0.as_ref().expect("it is taken out but once, and then this is gone")
     }
 
+    pub(crate) fn get_mut(&mut self) -> &mut T {
+        self.0.as_mut().expect("it is taken out but once, and then this is gone")
+    }
+
     pub(crate) fn into_inner(mut self) -> T {
         self.0.take().expect("it is taken out but once, and then this is gone")
     }

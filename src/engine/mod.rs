@@ -44,6 +44,7 @@ pub(crate) use self::{
     watch::Watch,
 };
 use crate::{
+    hedge::HedgeBudget,
     observer::Observer,
     queue::Queue,
     shard::{FlightRef, Shard},
@@ -66,6 +67,7 @@ pub(crate) struct Engine<K: Key, V: Value> {
     pub(crate) observer: Option<Arc<dyn Observer>>,
     /// How long an execution may take before the next of its flight begins, where flights are taken over.
     pub(crate) takeover_after: Duration,
+    pub(crate) hedge_budget: Arc<HedgeBudget>,
     pub(crate) waits: Arc<WaitGraph>,
     identity: u64,
 }
@@ -98,6 +100,7 @@ impl<K: Key, V: Value> Engine<K, V> {
             runtime,
             observer,
             takeover_after,
+            hedge_budget: Arc::new(HedgeBudget::new()),
             waits: WaitGraph::of_the_process(),
             identity: NEXT_IDENTITY.fetch_add(1, Ordering::Relaxed),
         }

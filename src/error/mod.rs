@@ -180,6 +180,21 @@ impl fmt::Display for InvalidRollout {
 
 impl Error for InvalidRollout {}
 
+/// A [`Hedge::budget`](crate::Hedge::budget) that isn't a fraction between 0.0 and 1.0.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct InvalidHedgeBudget {
+    /// What was asked for.
+    pub share: f64,
+}
+
+impl fmt::Display for InvalidHedgeBudget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a hedge budget of {} was asked for; it has to be between 0.0 and 1.0", self.share)
+    }
+}
+
+impl Error for InvalidHedgeBudget {}
+
 /// Why a [`Builder`](crate::Builder) refused to build.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]

@@ -10,6 +10,7 @@ mod forget;
 mod options;
 
 mod control;
+mod hedged;
 
 #[cfg(feature = "tower")]
 mod layer;

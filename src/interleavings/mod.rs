@@ -37,6 +37,7 @@ mod invalidations;
 mod overlaps;
 mod queueing;
 mod shutdown;
+mod takeovers;
 mod wakers;
 mod work;
 
@@ -135,6 +136,13 @@ scenarios! {
         a_shard_whose_actor_is_dropped_answers_every_caller,
         a_closed_shard_answers_whatever_comes_at_once,
         work_that_the_runtime_drops_is_an_answer,
+    }
+    takeovers {
+        two_executions_end_at_once,
+        a_follower_that_comes_beside_the_time_takes_over,
+        work_that_is_left_beside_the_end_is_not_kept,
+        a_flight_that_is_aborted_beside_its_takeover_ends_with_both,
+        a_runtime_that_drops_either_execution_answers_the_callers,
     }
     invalidations {
         a_miss_shares_no_load_of_before_an_invalidation,

@@ -19,7 +19,7 @@ use crate::{
 ///
 /// | name | kind | labels beside `coalescer` | |
 /// | --- | --- | --- | --- |
-/// | `shardflight_joins_total`, and the same for `executions`, `coalesced`, `errors`, `panics`, `timeouts`, `rejections`, `departures`, `aborts`, `forgets`, `overlaps`, `bypasses` | counter | `shard` | [`Stats`](crate::Stats)' counters |
+/// | `shardflight_joins_total`, and the same for `executions`, `coalesced`, `errors`, `panics`, `timeouts`, `rejections`, `departures`, `aborts`, `forgets`, `overlaps`, `bypasses`, `takeovers`, `hedges`, `hedges_won`, `hedges_denied` | counter | `shard` | [`Stats`](crate::Stats)' counters |
 /// | `shardflight_passes_total` | counter | `reason` | requests of an HTTP layer, the feature `tower`, that were answered by a call of their own; of its coalescer only |
 /// | `shardflight_flights` | gauge | `shard` | flights under way |
 /// | `shardflight_waiters` | gauge | `shard` | live callers awaiting an answer |

@@ -39,7 +39,7 @@ pub(super) struct HistogramSpec {
     pub(super) description: &'static str,
 }
 
-pub(super) static COUNTERS: [CounterSpec<Stats>; 12] = [
+pub(super) static COUNTERS: [CounterSpec<Stats>; 16] = [
     counter("shardflight_joins_total", "Joins that a shard counted, and bypasses.", |stats| stats.joins),
     counter("shardflight_executions_total", "Works that were called for a flight.", |stats| stats.executions),
     counter("shardflight_coalesced_total", "Joins that shared another caller's flight.", |stats| stats.coalesced),
@@ -60,6 +60,18 @@ pub(super) static COUNTERS: [CounterSpec<Stats>; 12] = [
         "Joins that ran their own work, beside the shards or after a flight without a response for them.",
         |stats| stats.bypasses,
     ),
+    counter(
+        "shardflight_takeovers_total",
+        "Works of followers that were called, as their flight had stalled.",
+        |stats| stats.takeovers,
+    ),
+    counter("shardflight_hedges_total", "Second calls of hedged work.", |stats| stats.hedges),
+    counter("shardflight_hedges_won_total", "Second calls of hedged work whose value was the flight's.", |stats| {
+        stats.hedges_won
+    }),
+    counter("shardflight_hedges_denied_total", "Second calls of hedged work that its budget denied.", |stats| {
+        stats.hedges_denied
+    }),
 ];
 
 pub(super) static GAUGES: [GaugeSpec<Stats>; 3] = [

@@ -100,7 +100,7 @@ impl<K: Key, V: Value> Attempts<K, V> {
         if record.call() {
             tally.call(self.flight.id)
         } else {
-            tally.take_over()
+            tally.takeovers.up()
         }
         drop(record);
         if number > 0 {

@@ -22,6 +22,7 @@ mod forget;
 mod freshness;
 mod futurelock;
 mod gauges;
+mod hedged;
 mod history;
 mod hostile_drops;
 mod hostile_keys;

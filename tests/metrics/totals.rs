@@ -10,7 +10,7 @@ use crate::exported::Exported;
 use crate::support::{assert_pending, eventually_blocking, limited, settle, watched};
 
 /// All counters by their exported names.
-pub(crate) fn counters(stats: &Stats) -> [(&'static str, u64); 11] {
+pub(crate) fn counters(stats: &Stats) -> [(&'static str, u64); 15] {
     [
         ("shardflight_joins_total", stats.joins),
         ("shardflight_executions_total", stats.executions),
@@ -23,6 +23,10 @@ pub(crate) fn counters(stats: &Stats) -> [(&'static str, u64); 11] {
         ("shardflight_aborts_total", stats.aborts),
         ("shardflight_forgets_total", stats.forgets),
         ("shardflight_bypasses_total", stats.bypasses),
+        ("shardflight_takeovers_total", stats.takeovers),
+        ("shardflight_hedges_total", stats.hedges),
+        ("shardflight_hedges_won_total", stats.hedges_won),
+        ("shardflight_hedges_denied_total", stats.hedges_denied),
     ]
 }
 

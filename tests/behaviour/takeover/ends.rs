@@ -2,6 +2,7 @@
 
 use std::{future::pending, time::Duration};
 
+use futures::FutureExt as _;
 use shardflight::{Builder, Coalescer, Handle, JoinError, OnAbandon, OnExpiry, OnStall};
 use tokio::time::sleep;
 
@@ -196,5 +197,3 @@ async fn an_answer_is_kept_by_nobody_but_the_callers() {
     })
     .await;
 }
-
-use futures::FutureExt as _;

@@ -3,7 +3,7 @@
 mod ends;
 mod threads;
 
-use std::{future::pending, time::Duration};
+use std::{future::pending, pin::Pin, time::Duration};
 
 use shardflight::{BuildError, Builder, Coalescer, Freshness, Handle, JoinError, OnStall, RunWork, TryJoinError};
 use tokio::time::{Instant, advance, sleep};
@@ -33,7 +33,7 @@ struct Stalls {
 }
 
 impl Stalls {
-    fn work(&self) -> impl FnOnce() -> std::future::Pin<Box<dyn Future<Output = u8> + Send>> + Send + use<> {
+    fn work(&self) -> impl FnOnce() -> Pin<Box<dyn Future<Output = u8> + Send>> + Send + use<> {
         let (called, token) = (self.called.clone(), self.dropped.on_drop());
         move || {
             called.up();

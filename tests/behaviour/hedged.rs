@@ -151,6 +151,7 @@ async fn an_aborted_flight_drops_both_calls() {
         };
         let mut caller = handle.join_hedged(1, Hedge::after(AFTER), work);
         assert_pending(&mut caller);
+        sleep(AFTER).await;
         until(&handle, |stats| stats.hedges == 1).await;
         drop(caller);
         assert_eq!((at_rest(&handle).await.aborts, dropped.get()), (1, 2));
@@ -186,6 +187,7 @@ async fn calls_whose_drop_panics_hurt_nobody() {
         // Both calls are dropped together.
         let mut left = handle.join_hedged(1, Hedge::after(AFTER), work());
         assert_pending(&mut left);
+        sleep(AFTER).await;
         until(&handle, |stats| stats.hedges == 1).await;
         drop(left);
         eventually(|| dropped.get() == 2).await;

@@ -6,7 +6,7 @@ use futures::FutureExt as _;
 use shardflight::{Builder, Coalescer, Handle, JoinError, OnAbandon, OnExpiry, OnStall};
 use tokio::time::sleep;
 
-use super::{AFTER, Stalls, once, taken_over};
+use super::{AFTER, Stalls, is_taken_over, once, taken_over};
 use crate::support::{
     Count, CountsDrop, Gate, assert_pending, at_rest, eventually, inside, limited, settle, two_workers, until, watched,
 };
@@ -18,7 +18,7 @@ async fn stalled_twice(
 ) -> [impl Future<Output = Result<u8, JoinError>> + Unpin + use<>; 2] {
     let mut callers = [handle.join(1, stalls.work()), handle.join(1, stalls.work())];
     callers.iter_mut().for_each(assert_pending);
-    until(handle, |stats| stats.takeovers == 1).await;
+    is_taken_over(handle).await;
     assert_eq!((stalls.called.get(), stalls.dropped.get()), (2, 0));
     callers
 }

@@ -142,7 +142,7 @@ scenarios! {
         a_follower_that_comes_beside_the_time_takes_over,
         work_that_is_left_beside_the_end_is_not_kept,
         a_flight_that_is_aborted_beside_its_takeover_ends_with_both,
-        a_runtime_that_drops_either_execution_answers_the_callers,
+        executions_that_the_runtime_drops_are_an_answer,
     }
     invalidations {
         a_miss_shares_no_load_of_before_an_invalidation,

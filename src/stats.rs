@@ -112,7 +112,7 @@ impl Stats {
     }
 }
 
-/// For people: four lines, of joins, failures, callers and flights. Further ones may be added, so don't parse it.
+/// For people: four lines, of joins, failures, callers and flights, and a fifth if work was called again. Further ones may be added, so don't parse it.
 ///
 /// # Examples
 ///
@@ -141,7 +141,15 @@ impl fmt::Display for Stats {
             f,
             "flights: {flights} under way, {pending} pending, {lingering} lingering, {forgets} forgotten, {overlaps} overlapped"
         )?;
-        self.oldest_flight.map_or(Ok(()), |age| write!(f, ", the oldest {:.1} s old", age.as_secs_f64()))
+        self.oldest_flight.map_or(Ok(()), |age| write!(f, ", the oldest {:.1} s old", age.as_secs_f64()))?;
+        let Self { takeovers, hedges, hedges_won, hedges_denied, .. } = self;
+        if takeovers + hedges + hedges_denied == 0 {
+            return Ok(());
+        }
+        write!(
+            f,
+            "\ncalled again: {takeovers} takeovers, {hedges} hedges ({hedges_won} won, {hedges_denied} more denied)"
+        )
     }
 }
 
@@ -214,6 +222,10 @@ mod tests {
             pending: 112,
             waiters: 113,
             lingering: 114,
+            takeovers: 115,
+            hedges: 116,
+            hedges_won: 117,
+            hedges_denied: 118,
             oldest_flight: Some(Duration::from_millis(1_550)),
             ..Stats::default()
         };
@@ -222,6 +234,7 @@ mod tests {
             "failures: 102 errors, 103 panics, 104 timeouts, 107 aborts",
             "callers: 113 waiting, 106 departed",
             "flights: 111 under way, 112 pending, 114 lingering, 108 forgotten, 109 overlapped, the oldest 1.6 s old",
+            "called again: 115 takeovers, 116 hedges (117 won, 118 more denied)",
         ];
         assert_eq!(stats.to_string(), lines.join("\n"));
     }

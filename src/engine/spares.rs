@@ -47,7 +47,7 @@ impl<V> Spares<V> {
     pub(crate) fn reserve(&self) -> Option<usize> {
         // Relaxed: the count says which place is whose, and the place's own cell hands over what is in it.
         self.offered
-            .try_update(Ordering::Relaxed, Ordering::Relaxed, |taken| (taken < self.works.len()).then(|| taken + 1))
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| (taken < self.works.len()).then(|| taken + 1))
             .ok()
     }
 

@@ -23,11 +23,11 @@ impl HedgeBudget {
     /// For a first call.
     pub(super) fn earn(&self, share: usize) {
         let earned = |left: usize| (left < FULL).then(|| left.saturating_add(share).min(FULL));
-        let _ = self.0.try_update(Ordering::Relaxed, Ordering::Relaxed, earned);
+        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, earned);
     }
 
     /// Whether there may be a second call.
     pub(super) fn spend(&self) -> bool {
-        self.0.try_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(CALL)).is_ok()
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(CALL)).is_ok()
     }
 }

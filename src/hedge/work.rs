@@ -81,6 +81,10 @@ where
     F: Fn() -> Fut,
     Fut: Future,
 {
+    fn is_running(&self) -> bool {
+        self.first.is_running() || self.second.is_running()
+    }
+
     fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<Fut::Output> {
         if let Call::Unmade = self.first {
             self.accounts.budget.earn(self.hedge.share);
@@ -123,12 +127,12 @@ where
             return Poll::Ready(value);
         }
         // An error is no reason for a second call: this is about slow work.
-        if self.first.is_running() || self.second.is_running() {
-            if let Poll::Ready(value) = self.poll_second(cx) {
-                return Poll::Ready(value);
-            }
+        if self.is_running()
+            && let Poll::Ready(value) = self.poll_second(cx)
+        {
+            return Poll::Ready(value);
         }
-        if self.first.is_running() || self.second.is_running() {
+        if self.is_running() {
             return Poll::Pending;
         }
         match mem::replace(&mut self.first, Call::Unmade) {

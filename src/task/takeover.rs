@@ -98,9 +98,9 @@ impl<K: Key, V: Value> Attempts<K, V> {
         let Some(record) = self.record.0.upgrade() else { return };
         let tally = &self.engine.tallies[self.flight.id.shard()];
         if record.call() {
-            tally.call(self.flight.id)
+            tally.call(self.flight.id);
         } else {
-            tally.takeovers.up()
+            tally.takeovers.up();
         }
         drop(record);
         if number > 0 {
@@ -118,7 +118,7 @@ impl<K: Key, V: Value> Attempts<K, V> {
     pub(super) fn start(self: &Arc<Self>, number: usize, work: ParkedWork<V>) -> bool {
         // At zero, the last execution is about to complete the flight, or has.
         let one_more = |running: usize| (running > 0).then(|| running + 1);
-        if self.running.try_update(Ordering::AcqRel, Ordering::Acquire, one_more).is_err() {
+        if self.running.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).is_err() {
             drop_contained(work);
             return false;
         }

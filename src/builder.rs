@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     coalescer::Coalescer,
-    config::{self, Config, Describe, OnAbandon, OnExpiry, OnStall, RunWork},
+    config::{self, Config, Describe, OnAbandon, OnExpiry, RunWork},
     engine::Engine,
     error::BuildError,
     handle::Handle,
@@ -20,6 +20,7 @@ use crate::{
     router::Router,
     scope::{Domains, Scope, Topology},
     shard::Shard,
+    stall::OnStall,
     sync::{Actors, AtomicBool, Runtime, clock},
 };
 
@@ -180,33 +181,9 @@ impl<K, V, S> Builder<K, V, S> {
         self
     }
 
-    /// What happens to a flight whose work takes suspiciously long. With [`OnStall::Takeover`] it gets another execution while the
-    /// first goes on: the **closure of a follower**, which else is never called. The first answer, a value or an error of the
-    /// work's own, is the flight's; all callers stay with their flight and get that answer. What another execution
-    /// comes to changes nothing: it is dropped at its next await point, and a thread that it blocks ends by itself, unobserved.
-    ///
-    /// Choose it only where **work may run twice at the same time**: reads, and writes that are idempotent. G1 then reads: one
-    /// execution per flight, and `at_most` more if it stalls.
-    ///
-    /// - `after` counts from the moment when the flight's work is given to the runtime. If no follower has come by then, the first
-    ///   that comes takes over at once. Each further execution begins `after` the one before.
-    /// - Of a flight with `at_most` takeovers, the first `at_most` followers leave their closures, boxed. They are dropped with the
-    ///   flight. A follower that leaves doesn't take its closure back: it may be called afterwards, as a leader's may.
-    /// - A panic is the flight's outcome only if no other execution of it is running; otherwise the flight goes on. A panic starts
-    ///   no execution: this is about work that doesn't end, and no retry.
-    /// - When a flight is cut short (deadline, [`OnAbandon::Abort`], shutdown, end of the runtime), so are all of its executions. One
-    ///   that was [forgotten](Handle::forget) may still be taken over, as it still has callers.
-    /// - [`max_flights`](Self::max_flights) counts a flight as one execution, and no longer counts what it leaves behind when it
-    ///   has been answered. [`Stats::executions`](crate::Stats::executions) counts one per flight,
-    ///   [`Stats::takeovers`](crate::Stats::takeovers) the others.
-    ///
-    /// Executions are tasks of their own, or threads of the blocking pool for [`blocking_join`](Handle::blocking_join), so one that
-    /// blocks its thread holds up no other, unless it blocks all threads of the runtime: on one of the flavor `current_thread`, only
-    /// work that awaits can be taken over. Each is inside its flight's span, finds its flight by
-    /// [`current_flight`](Handle::current_flight), and is told of cycles.
-    ///
-    /// Costs nothing if not asked for. If it is, each flight costs a second task and some ten allocations more, and each follower
-    /// that leaves its closure one or two.
+    /// What happens to a flight whose work takes suspiciously long: its callers wait, or it gets another execution, for which
+    /// **a follower's closure is called** beside the leader's. See [`OnStall::Takeover`] for all that this means, above all that
+    /// work may run twice at the same time.
     ///
     /// # Default
     ///
@@ -214,29 +191,8 @@ impl<K, V, S> Builder<K, V, S> {
     ///
     /// # Errors
     ///
-    /// [`build`](Self::build) refuses an `after` that is zero or not below
-    /// [`max_flight_duration`](Self::max_flight_duration), an `at_most` that is zero or above
-    /// [`OnStall::MAX_TAKEOVERS`], and [`RunWork::InPlace`] beside it.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use shardflight::{Coalescer, OnStall};
-    /// use std::{future::pending, time::Duration};
-    ///
-    /// let handle = Coalescer::<u64, &'static str>::builder()
-    ///     .on_stall(OnStall::Takeover { after: Duration::from_millis(200), at_most: 1 })
-    ///     .build()?
-    ///     .handle();
-    /// // A connection that hangs, and one that doesn't.
-    /// let leader = handle.join(7_u64, pending);
-    /// let follower = handle.join(7_u64, || async { "seven" });
-    /// let (first, second) = tokio::join!(leader, follower);
-    /// assert_eq!((first?, second?), ("seven", "seven"));
-    /// # Ok(()) }
-    /// ```
+    /// [`build`](Self::build) refuses an `after` that is zero or not below [`max_flight_duration`](Self::max_flight_duration), an
+    /// `at_most` that is zero or above [`OnStall::MAX_TAKEOVERS`], and [`RunWork::InPlace`] beside a takeover.
     pub fn on_stall(mut self, on_stall: OnStall) -> Self {
         self.config.on_stall = on_stall;
         self
@@ -413,7 +369,7 @@ impl<K, V, S> Builder<K, V, S> {
             observer.observe(Environment { shards, value: TypeId::of::<V>(), runtime, timers })
         });
         let all = (0..shards).map(|number| Shard::new(number, limits.clone()));
-        let engine = Arc::new(Engine::new(all, runtime, observer, self.config.takeover().0));
+        let engine = Arc::new(Engine::new(all, runtime, observer, self.config.on_stall.takeover().0));
         if let Some(observer) = &engine.observer {
             (0..shards).for_each(|shard| observer.opened(shard, Box::new(WeakShard::new(&engine, shard))));
         }

@@ -8,6 +8,7 @@ use crate::{
     rollout,
     scope::{Domains, Machine, Scope, Topology},
     shard::{Limits, Permits},
+    stall::OnStall,
     trace,
 };
 
@@ -45,29 +46,6 @@ pub enum OnExpiry {
     /// Work that never ends then accumulates, one execution per `max_flight_duration` and key, until `max_flights`
     /// refuses more. Choose it where slow answers are still useful.
     Detach,
-}
-
-/// What happens to a flight whose work takes suspiciously long, while its callers wait: see
-/// [`Builder::on_stall`](crate::Builder::on_stall).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum OnStall {
-    /// Its callers wait until it ends, or until its deadline.
-    #[default]
-    Wait,
-    /// The work of one of its followers is called beside it, and the first answer is the flight's. All callers stay with their
-    /// flight.
-    Takeover {
-        /// How long an execution may take before the flight gets another.
-        after: Duration,
-        /// How many more executions a flight may have, from 1 to 16.
-        at_most: usize,
-    },
-}
-
-impl OnStall {
-    /// The largest `at_most` of [`Takeover`](Self::Takeover).
-    pub const MAX_TAKEOVERS: usize = 16;
 }
 
 /// Which flights a join may share: see [`Handle::with_freshness`](crate::Handle::with_freshness).
@@ -206,7 +184,7 @@ impl Config {
         {
             return Err(BuildError::ExtendedBelowLimit { extended, limit });
         }
-        self.check_stall()?;
+        self.on_stall.check(self.max_flight_duration, self.run_work)?;
         if self.crowd_threshold == 0 {
             return Err(BuildError::ZeroCrowdThreshold);
         }
@@ -214,30 +192,6 @@ impl Config {
             return Err(BuildError::InvalidRollout { fraction: self.rollout });
         }
         self.observer.as_ref().map_or(Ok(()), |observer| observer.check())
-    }
-
-    fn check_stall(&self) -> Result<(), BuildError> {
-        let OnStall::Takeover { after, at_most } = self.on_stall else { return Ok(()) };
-        if after.is_zero() {
-            return Err(BuildError::ZeroTakeoverAfter);
-        }
-        let limit = OnStall::MAX_TAKEOVERS;
-        if !(1..=limit).contains(&at_most) {
-            return Err(BuildError::InvalidTakeovers { at_most, limit });
-        }
-        match self.max_flight_duration {
-            Some(limit) if after >= limit => Err(BuildError::TakeoverPastDeadline { after, limit }),
-            _ if self.run_work == RunWork::InPlace => Err(BuildError::TakeoverInPlace),
-            _ => Ok(()),
-        }
-    }
-
-    /// After which time a flight gets another execution, and how many.
-    pub(crate) fn takeover(&self) -> (Duration, usize) {
-        match self.on_stall {
-            OnStall::Wait => (Duration::MAX, 0),
-            OnStall::Takeover { after, at_most } => (after, at_most),
-        }
     }
 
     pub(crate) fn domains(&self) -> Option<Domains> {
@@ -270,7 +224,7 @@ impl Config {
             on_abandon: self.on_abandon,
             abort_grace: self.abort_grace,
             crowd: self.crowd_threshold,
-            takeovers: self.takeover().1,
+            takeovers: self.on_stall.takeover().1,
         }
     }
 }

@@ -325,6 +325,7 @@ mod rollout;
 mod router;
 mod scope;
 mod shard;
+mod stall;
 mod stats;
 mod sync;
 mod tally;
@@ -339,7 +340,7 @@ mod wait_graph;
 pub use self::metrics::Metrics;
 pub use builder::Builder;
 pub use coalescer::{Coalescer, Shutdown};
-pub use config::{Freshness, OnAbandon, OnExpiry, OnStall, RunWork};
+pub use config::{Freshness, OnAbandon, OnExpiry, RunWork};
 pub use error::{
     BuildError, CaughtPanic, Closed, ClosedReason, InvalidHedgeBudget, InvalidRollout, JoinError, JoinErrorKind,
     NotExtended, SharedError, TryJoinError, ZeroFlightDuration,
@@ -350,6 +351,7 @@ pub use hedge::{Hedge, HedgedCall, HedgedWork};
 pub use join::{Join, JoinShared, TryJoin, TryJoinShared, WithReport};
 pub use report::{CallerRole, FlightReport};
 pub use scope::{Machine, Scope, Topology};
+pub use stall::OnStall;
 pub use stats::{FlightInfo, Inspection, Stats};
 
 #[cfg(feature = "macros")]

@@ -17,6 +17,7 @@ pub(crate) const COMPLETED: &str = "flight landed";
 pub(crate) const FOLLOWED: &str = "flight followed";
 pub(crate) const CROWDED: &str = "flight crowded";
 pub(crate) const OVERDUE: &str = "flight overdue";
+pub(crate) const TAKEN_OVER: &str = "flight taken over";
 pub(crate) const REJECTED: &str = "join rejected";
 pub(crate) const RECOVERED: &str = "shard recovered from a panic";
 

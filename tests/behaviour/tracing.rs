@@ -4,16 +4,16 @@
 use std::{collections::BTreeSet, future::pending, task::Context, time::Duration};
 
 use futures::future::{join_all, ready};
-use shardflight::{Coalescer, Handle};
+use shardflight::{Coalescer, Handle, OnStall};
 use tokio::time::sleep;
 use tracing::{
-    Instrument, info_span,
+    Instrument, Span, info_span,
     subscriber::{DefaultGuard, set_default},
 };
 use tracing_subscriber::{layer::SubscriberExt, registry};
 
 use crate::{
-    events::{COMPLETED, CROWDED, Events, FOLLOWED, OVERDUE, RECOVERED, REJECTED, STARTED},
+    events::{COMPLETED, CROWDED, Events, FOLLOWED, OVERDUE, RECOVERED, REJECTED, STARTED, TAKEN_OVER},
     hostile_wakers::panicking_waker,
     support::{assert_pending, in_a_child_process, one_shard, panic_quietly, settle},
 };
@@ -47,6 +47,23 @@ fn a_flight_reports_its_start_and_completion() {
         assert_eq!((completed[0]["outcome"].as_str(), completed[0]["waiters"].as_str()), ("value", "3"));
         let latency: f64 = completed[0]["latency"].parse().unwrap();
         assert!((2.0..2.1).contains(&latency), "{latency}");
+    });
+}
+
+#[test]
+fn a_takeover_is_reported_and_runs_in_its_flights_span() {
+    in_a_child_process("tracing::a_takeover_is_reported_and_runs_in_its_flights_span", || async {
+        tokio::time::pause();
+        let (events, _listening) = listen();
+        let stall = OnStall::Takeover { after: Duration::from_secs(2), at_most: 1 };
+        let handle: Handle<i32, i32> = Coalescer::builder().shards(1).on_stall(stall).build().unwrap().handle();
+        let in_span = || async { i32::from(Span::current().metadata().is_some_and(|span| span.name() == "flight")) };
+        assert_eq!(tokio::join!(handle.join(1, pending), handle.join(1, in_span)), (Ok(1), Ok(1)));
+        let ([taken_over], [started]) = (&events.of(TAKEN_OVER)[..], &events.of(STARTED)[..]) else { panic!() };
+        assert_eq!((taken_over["level"].as_str(), taken_over["takeover"].as_str()), ("WARN", "1"));
+        assert_eq!(taken_over["flight"], started["flight"]);
+        let age: f64 = taken_over["age"].parse().unwrap();
+        assert!((2.0..2.1).contains(&age), "{age}");
     });
 }
 

@@ -244,14 +244,14 @@ async fn a_waker_that_comes_too_late_by_the_queue_is_woken() {
 #[tokio::test]
 async fn work_that_its_leader_polls_is_needed_from_the_moment_a_second_caller_shares_it() {
     let flight = lead(&engine(), 1).0;
-    let record = Record::<u8>::new(flight, Begins::AtOnce);
+    let record = Record::<u8>::new(flight, Begins::AtOnce, 0);
     let work = || ParkedWork::Async(AsyncWork::<_, ByClone>::new(|| async { 7 }).into_boxed());
     assert!(record.park(work()).is_none());
     assert!(record.unpark().is_some());
     // While it is being polled.
     assert!(record.share().is_none());
     assert!(matches!(record.park(work()), Some((_, Needed::AsTask))));
-    let record = Record::<u8>::new(flight, Begins::AtOnce);
+    let record = Record::<u8>::new(flight, Begins::AtOnce, 0);
     assert!(record.park(work()).is_none());
     assert!(record.share().is_some(), "between two polls");
     assert!(record.abort().is_none());

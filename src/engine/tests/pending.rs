@@ -1,7 +1,7 @@
 //! Work that has not begun: it waits in its record until its flight begins, or is cut.
 
 use super::*;
-use crate::config::OnAbandon;
+use crate::{config::OnAbandon, stall::OnStall};
 
 /// Counts when it is dropped.
 struct Dropped(Arc<AtomicUsize>);
@@ -15,7 +15,7 @@ impl Drop for Dropped {
 /// Abandoned work is aborted.
 fn aborting_engine() -> Arc<Numbers> {
     let limits = Config { on_abandon: OnAbandon::Abort, ..Config::default() }.limits();
-    Arc::new(Engine::new([Shard::new(0, limits)].into_iter(), Runtime::current(), None))
+    Arc::new(Engine::new([Shard::new(0, limits)].into_iter(), Runtime::current(), None, Duration::ZERO))
 }
 
 /// Leads a flight of key 1 that waits for the one under way.
@@ -131,4 +131,24 @@ async fn blocking_work_that_no_thread_has_begun_is_dropped_with_its_flight() {
         eventually(|| gone.load(SeqCst) == 1 && stats(&engine).lingering == 0).await;
         assert!(record.claim().is_none());
     }
+}
+
+#[tokio::test]
+async fn a_queued_follower_leaves_its_work_where_its_flight_may_be_taken_over() {
+    let after = Duration::from_secs(1);
+    let config = Config { on_stall: OnStall::Takeover { after, at_most: 1 }, ..Config::default() };
+    let engine = Engine::new([Shard::new(0, config.limits())].into_iter(), Runtime::current(), None, after);
+    let engine = Arc::new(engine);
+    let (_, record) = lead(&engine, 1);
+    let post = || {
+        let (message, reply) = queued(1);
+        engine.post(0, message);
+        reply
+    };
+    let replies = while_out(&engine, || [post(), post()]);
+    assert_eq!(stats(&engine).coalesced, 2);
+    let spares = record.spares().expect("it may be taken over");
+    eventually(|| spares.claim(0).is_some()).await;
+    assert!(spares.reserve().is_none(), "there is a place for one");
+    drop(replies);
 }

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use super::{AFTER, Stalls, is_taken_over, once, taken_over};
 use crate::support::{
-    Count, CountsDrop, Gate, assert_pending, at_rest, eventually, inside, limited, settle, two_workers, until, watched,
+    Count, CountsDrop, Gate, assert_pending, at_rest, eventually, inside, limited, settle, two_workers, watched,
 };
 
 /// A flight that was taken over, and whose executions both never end; with its two callers.

@@ -3,7 +3,10 @@
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rustc-cfg=shardflight_shuttle");
+    println!("cargo::rustc-cfg=feature=\"adaptive\"");
     println!("cargo::rustc-cfg=feature=\"cache\"");
     // The sources are another package's, whose features this one doesn't have.
-    println!("cargo::rustc-check-cfg=cfg(feature, values(\"cache\", \"macros\", \"metrics\", \"redis\", \"tower\"))");
+    println!(
+        "cargo::rustc-check-cfg=cfg(feature, values(\"adaptive\", \"cache\", \"macros\", \"metrics\", \"redis\", \"tower\"))"
+    );
 }

@@ -364,12 +364,14 @@ impl<K, V, S> Builder<K, V, S> {
         let shards_per_domain = self.config.shards_per_domain(domains.as_ref())?;
         let shards = domains.as_ref().map_or(1, Domains::count) * shards_per_domain;
         let limits = self.config.limits();
+        let flight_limit = self.config.flight_limit(shards);
         let observer = self.config.observer.as_ref().map(|observer| {
-            let (runtime, timers) = (runtime.clone(), timers.clone());
-            observer.observe(Environment { shards, value: TypeId::of::<V>(), runtime, timers })
+            let (runtime, timers, flight_limit) = (runtime.clone(), timers.clone(), flight_limit.clone());
+            observer.observe(Environment { shards, value: TypeId::of::<V>(), runtime, timers, flight_limit })
         });
         let all = (0..shards).map(|number| Shard::new(number, limits.clone()));
-        let engine = Arc::new(Engine::new(all, runtime, observer, self.config.on_stall.takeover().0));
+        let takeover_after = self.config.on_stall.takeover().0;
+        let engine = Arc::new(Engine::new(all, runtime, observer, takeover_after, flight_limit));
         if let Some(observer) = &engine.observer {
             (0..shards).for_each(|shard| observer.opened(shard, Box::new(WeakShard::new(&engine, shard))));
         }
@@ -381,6 +383,7 @@ impl<K, V, S> Builder<K, V, S> {
             hasher: self.hasher,
             describe: self.describe,
             run_work: self.config.run_work,
+            max_flight_duration: self.config.max_flight_duration,
             rollout: Rollout::new(self.config.rollout),
             closing: AtomicBool::new(false),
         })))

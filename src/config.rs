@@ -4,6 +4,7 @@ use std::{fmt, ops::Deref, sync::Arc, thread, time::Duration};
 
 use crate::{
     error::BuildError,
+    flight_limit::FlightLimit,
     observer::ObserverFactory,
     rollout,
     scope::{Domains, Machine, Scope, Topology},
@@ -131,6 +132,8 @@ pub(crate) struct Config {
     pub(crate) max_flights: usize,
     pub(crate) max_flight_duration: Option<Duration>,
     pub(crate) max_extended_duration: Option<Duration>,
+    #[cfg(feature = "adaptive")]
+    pub(crate) adaptive: Option<crate::Adaptive>,
     pub(crate) on_expiry: OnExpiry,
     pub(crate) on_abandon: OnAbandon,
     pub(crate) on_stall: OnStall,
@@ -151,6 +154,8 @@ impl Default for Config {
             max_flights: 1_000_000,
             max_flight_duration: Some(Duration::from_secs(30)),
             max_extended_duration: None,
+            #[cfg(feature = "adaptive")]
+            adaptive: None,
             on_expiry: OnExpiry::default(),
             on_abandon: OnAbandon::default(),
             on_stall: OnStall::default(),
@@ -185,6 +190,8 @@ impl Config {
             return Err(BuildError::ExtendedBelowLimit { extended, limit });
         }
         self.on_stall.check(self.max_flight_duration, self.run_work)?;
+        #[cfg(feature = "adaptive")]
+        self.check_adaptive()?;
         if self.crowd_threshold == 0 {
             return Err(BuildError::ZeroCrowdThreshold);
         }
@@ -225,6 +232,30 @@ impl Config {
             abort_grace: self.abort_grace,
             crowd: self.crowd_threshold,
             takeovers: self.on_stall.takeover().1,
+        }
+    }
+}
+
+impl Config {
+    /// How long a flight may take that isn't extended. `None`: as long as it likes.
+    #[cfg(feature = "cache")]
+    pub(crate) fn longest_flight(&self) -> Option<Duration> {
+        #[cfg(feature = "adaptive")]
+        let learned = self.greatest_learned();
+        #[cfg(not(feature = "adaptive"))]
+        let learned = None;
+        learned.or(self.max_flight_duration)
+    }
+
+    /// For a configuration that was checked. `None` where the limit of flights is fixed.
+    #[cfg_attr(not(feature = "adaptive"), expect(clippy::unused_self, reason = "nothing is learned"))]
+    pub(crate) fn flight_limit(&self, shards: usize) -> Option<Arc<dyn FlightLimit>> {
+        #[cfg(feature = "adaptive")]
+        return self.learner(shards);
+        #[cfg(not(feature = "adaptive"))]
+        {
+            let _ = shards;
+            None
         }
     }
 }

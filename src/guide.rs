@@ -6,6 +6,7 @@
 //! | read what was just written | [after a write](after_a_write) |
 //! | keep results in a cache of another crate | [in front of a cache](in_front_of_a_cache) |
 //! | set limits, and answer when they are reached | [timeouts and overload](timeouts_and_overload) |
+//! | learn the time limit from how long flights take | [deadlines](deadlines) |
 //! | use several runtimes or a `static`, and write tests | [runtimes and tests](runtimes_and_tests) |
 //! | avoid what goes wrong most often | [foot-guns](foot_guns) |
 //! | act on an alert | [runbook](runbook) |
@@ -22,6 +23,7 @@ macro_rules! page {
         #[doc = "[after a write]: super::after_a_write"]
         #[doc = "[in front of a cache]: super::in_front_of_a_cache"]
         #[doc = "[timeouts and overload]: super::timeouts_and_overload"]
+        #[doc = "[deadlines]: super::deadlines"]
         #[doc = "[runtimes and tests]: super::runtimes_and_tests"]
         #[doc = "[foot-guns]: super::foot_guns"]
         #[doc = "[runbook]: super::runbook"]
@@ -40,6 +42,11 @@ page!(
 page!(after_a_write, "after-a-write.md");
 page!(in_front_of_a_cache, "in-front-of-a-cache.md");
 page!(timeouts_and_overload, "timeouts-and-overload.md");
+page!(
+    #[cfg(any(feature = "adaptive", not(doctest)))]
+    deadlines,
+    "deadlines.md"
+);
 page!(runtimes_and_tests, "runtimes-and-tests.md");
 page!(foot_guns, "foot-guns.md");
 page!(runbook, "runbook.md");

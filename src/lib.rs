@@ -162,7 +162,8 @@
 //! A flight takes at most [`Builder::max_waiters_per_flight`] callers, the coalescer at most [`Builder::max_flights`]
 //! flights; what is beyond is refused at once, to be shed or retried. A flight ends or is detached after
 //! [`Builder::max_flight_duration`], for which each shard has one timer, so there is no sweeper and no cleanup
-//! interval. [`Handle::with_max_wait`] limits one caller's wait, as does any timeout around its join.
+//! interval. [`Handle::with_max_wait`] limits one caller's wait, as does any timeout around its join. With the feature `adaptive`,
+//! `Builder::adaptive_flight_duration` learns the limit from how long flights take.
 //!
 //! # Work that joins
 //!
@@ -202,6 +203,7 @@
 //! | debug | `flight followed`, in the follower's span | `flight` |
 //! | debug | `join rejected` | `reason` |
 //! | debug | `header kept requests apart`, by the layer of the feature `tower` | `header` |
+//! | info | `flight limit moved`, with the feature `adaptive`: by more than a factor of two, or to its floor or ceiling | `limit`, `before`, `flights` that it was learned from |
 //! | warn | `flight crowded`, once per flight at [`Builder::crowd_threshold`] | `flight`, `waiters` |
 //! | warn | `flight overdue` | `flight`, `age`, `waiters` |
 //! | warn | `flight overlaps`: its work begins though aborted work of its key is not gone | `flight`, `aborted`, `grace` |
@@ -297,6 +299,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod actor;
+#[cfg(feature = "adaptive")]
+mod adaptive;
 mod builder;
 #[cfg(feature = "cache")]
 pub mod cache;
@@ -307,6 +311,7 @@ mod counter;
 mod engine;
 mod error;
 mod flight;
+mod flight_limit;
 #[cfg(doc)]
 pub mod guide;
 mod handle;
@@ -336,6 +341,8 @@ mod trace;
 mod unwind;
 mod wait_graph;
 
+#[cfg(feature = "adaptive")]
+pub use self::adaptive::{Adaptive, InvalidAdaptive};
 #[cfg(feature = "metrics")]
 pub use self::metrics::Metrics;
 pub use builder::Builder;

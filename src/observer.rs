@@ -14,6 +14,7 @@ use std::{
 use crate::{
     engine::{Engine, Key, Value},
     error::{BuildError, Closed, JoinError},
+    flight_limit::FlightLimit,
     stats::Stats,
     sync::Runtime,
 };
@@ -32,6 +33,8 @@ pub(crate) struct Environment {
     pub(crate) runtime: Runtime,
     /// The runtime that timers are made on.
     pub(crate) timers: Runtime,
+    /// `None` where the limit of flights is fixed.
+    pub(crate) flight_limit: Option<Arc<dyn FlightLimit>>,
 }
 
 /// Hears of one coalescer, in tasks and in callers, never inside a shard's turn. What it calls of others it contains, and

@@ -3,7 +3,7 @@
 use std::{
     hash::{BuildHasher, Hash},
     sync::{Arc, atomic::Ordering},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tracing::Span;
@@ -32,6 +32,8 @@ pub(crate) struct Router<K: Key, V: Value, S> {
     pub(crate) hasher: S,
     pub(crate) describe: Option<Describe<K>>,
     pub(crate) run_work: RunWork,
+    /// Of flights whose limit is neither their handle's nor learned.
+    pub(crate) max_flight_duration: Option<Duration>,
     pub(crate) rollout: Rollout,
     /// A shutdown has begun: joins that begin later are refused, even where their shard does not know of it yet.
     pub(crate) closing: AtomicBool,

@@ -20,7 +20,9 @@ mod real {
     };
 
     #[cfg(feature = "cache")]
-    pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64};
+    pub(crate) use std::sync::atomic::AtomicU32;
+    #[cfg(any(feature = "adaptive", feature = "cache"))]
+    pub(crate) use std::sync::atomic::AtomicU64;
 
     pub(crate) use ::{flume, oneshot};
     #[cfg(feature = "cache")]

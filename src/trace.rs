@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use tracing::{Level, Span, debug, debug_span, enabled, error, level_filters::LevelFilter, warn};
 
+#[cfg(feature = "adaptive")]
+use tracing::info;
+
 use crate::{
     error::JoinError,
     shard::{FlightId, Report},
@@ -108,6 +111,15 @@ pub(crate) fn report(report: &Report) {
             error!(target: TARGET, shard, panic = panic.message(), "shard recovered from a panic");
         }),
     }
+}
+
+/// The limit that flights get has moved far, or to an end of its range.
+#[cfg(feature = "adaptive")]
+pub(crate) fn limit_moved(limit: Duration, before: Duration, flights: u64) {
+    contained(|| {
+        let (limit, before) = (limit.as_secs_f64(), before.as_secs_f64());
+        info!(target: TARGET, limit, before, flights, "flight limit moved");
+    });
 }
 
 pub(crate) fn falls_back(scope: &'static str, reason: &str) {

@@ -24,7 +24,7 @@ impl<K, V, E> CacheBuilder<K, V, E> {
             coalescer.config.observer = Some(Arc::<dyn CacheObserver>::clone(observer));
         }
         config.passed_over_after =
-            coalescer.config.max_flight_duration.filter(|_| coalescer.config.on_expiry == OnExpiry::Detach);
+            coalescer.config.longest_flight().filter(|_| coalescer.config.on_expiry == OnExpiry::Detach);
         config.ttl = ttl.ok_or(CacheBuildError::NoTtl)?;
         not_zero("ttl", Some(config.ttl))?;
         not_zero("negative_ttl", config.negative_ttl)?;

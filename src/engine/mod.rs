@@ -27,7 +27,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 pub(crate) use self::{
@@ -44,6 +44,7 @@ pub(crate) use self::{
     watch::Watch,
 };
 use crate::{
+    flight_limit::FlightLimit,
     hedge::HedgeBudget,
     observer::Observer,
     queue::Queue,
@@ -68,6 +69,8 @@ pub(crate) struct Engine<K: Key, V: Value> {
     /// How long an execution may take before the next of its flight begins, where flights are taken over.
     pub(crate) takeover_after: Duration,
     pub(crate) hedge_budget: Arc<HedgeBudget>,
+    /// `None` where the limit of flights is fixed.
+    pub(crate) flight_limit: Option<Arc<dyn FlightLimit>>,
     pub(crate) waits: Arc<WaitGraph>,
     identity: u64,
 }
@@ -86,6 +89,7 @@ impl<K: Key, V: Value> Engine<K, V> {
         runtime: Runtime,
         observer: Option<Arc<dyn Observer>>,
         takeover_after: Duration,
+        flight_limit: Option<Arc<dyn FlightLimit>>,
     ) -> Self {
         let tallies: Arc<[_]> = (0..shards.len()).map(|_| Tally::default()).collect();
         let port = |(number, shard)| Port {
@@ -101,6 +105,7 @@ impl<K: Key, V: Value> Engine<K, V> {
             observer,
             takeover_after,
             hedge_budget: Arc::new(HedgeBudget::new()),
+            flight_limit,
             waits: WaitGraph::of_the_process(),
             identity: NEXT_IDENTITY.fetch_add(1, Ordering::Relaxed),
         }
@@ -124,6 +129,12 @@ impl<K: Key, V: Value> Engine<K, V> {
     /// A flight of this coalescer, in the wait graph.
     pub(crate) fn node(&self, flight: FlightRef) -> Node {
         Node { coalescer: self.identity, flight: flight.id }
+    }
+
+    /// How long a flight may take that starts now, if that is learned.
+    #[inline]
+    pub(crate) fn learned_limit(&self, now: Instant) -> Option<Duration> {
+        self.flight_limit.as_ref().map(|limit| limit.current(now))
     }
 
     /// Every shard is in its cell, no message waits for one, and no work for other work.

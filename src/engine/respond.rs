@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     error::JoinError,
+    flight_limit::FlightEnd,
     shard::{Cut, Ended, Flight, FlightId, Present, Report},
     sync::{bound, boxed_task, is_inside, now, off_the_workers, run_on_its_own_thread},
     trace,
@@ -85,7 +86,7 @@ fn wake_batch(wakers: &mut Wakers) -> bool {
     false
 }
 
-/// Tells tracing and the observer of a flight that is over.
+/// Tells tracing, the observer and a limit that learns of a flight that is over.
 pub(super) fn tell<K: Key, V: Value>(
     engine: &Engine<K, V>,
     flight: FlightId,
@@ -93,6 +94,13 @@ pub(super) fn tell<K: Key, V: Value>(
     error: Option<&JoinError>,
     waiters: usize,
 ) {
+    // First, as tracing and the observer run code of the user's, which takes its time. All that is learned is measured here.
+    if let Some(limit) = &engine.flight_limit {
+        let now = now();
+        let took = now.saturating_duration_since(started);
+        let end = if error.is_none() { FlightEnd::Returned(took) } else { FlightEnd::Cut(took) };
+        limit.ended(flight.shard(), end, now);
+    }
     let latency = || now().saturating_duration_since(started);
     trace::completed(flight, latency, error, waiters);
     if let Some(observer) = &engine.observer {

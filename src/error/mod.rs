@@ -243,6 +243,9 @@ pub enum BuildError {
     /// `OnStall::Takeover` with `RunWork::InPlace`: work that blocks its leader's own thread couldn't be taken over. Use
     /// [`RunWork::Detached`](crate::RunWork::Detached).
     TakeoverInPlace,
+    /// `adaptive_flight_duration` with options that make no sense.
+    #[cfg(feature = "adaptive")]
+    InvalidAdaptive(crate::InvalidAdaptive),
     /// `crowd_threshold(0)`: no flight is empty when it starts; the least is 1.
     ZeroCrowdThreshold,
     /// A rollout that isn't a fraction between 0.0 and 1.0.
@@ -292,6 +295,8 @@ impl fmt::Display for BuildError {
             Self::TakeoverInPlace => {
                 f.write_str("takeovers were asked for together with RunWork::InPlace; they need RunWork::Detached")
             }
+            #[cfg(feature = "adaptive")]
+            Self::InvalidAdaptive(invalid) => invalid.fmt(f),
             Self::ZeroCrowdThreshold => f.write_str("crowd_threshold is 0; the least is 1"),
             Self::InvalidRollout { fraction } => InvalidRollout { fraction: *fraction }.fmt(f),
             #[cfg(feature = "metrics")]

@@ -41,6 +41,17 @@ where
         self.router.closed_reason()
     }
 
+    /// How long a flight may take that a join of this handle leads now: the handle's own
+    /// [limit](Self::with_max_flight_duration), or else one that is learned (`Builder::adaptive_flight_duration`, with the feature
+    /// `adaptive`), or else the coalescer's [`max_flight_duration`](crate::Builder::max_flight_duration). `None` if it may take as
+    /// long as it likes.
+    ///
+    /// Answered at once, and by no shard.
+    pub fn flight_duration_limit(&self) -> Option<Duration> {
+        let learned = || self.router.engine.learned_limit(now());
+        self.options.max_flight_duration.or_else(learned).or(self.router.max_flight_duration)
+    }
+
     /// Coalesces this fraction of the keys from now on, for all handles of the coalescer. Joins of the other keys run
     /// their own work in their caller's task, count as [`bypasses`](Stats::bypasses) and touch no shard.
     ///

@@ -34,6 +34,7 @@ mod futures;
 mod history;
 mod in_place;
 mod invalidations;
+mod limits;
 mod overlaps;
 mod queueing;
 mod shutdown;
@@ -124,6 +125,9 @@ scenarios! {
         three_flights_that_wait_in_a_cycle_are_told,
         work_that_joins_its_own_key_is_told,
         two_shards_never_start_a_flight_too_many,
+    }
+    limits {
+        no_flight_is_lost_where_several_end_at_once,
     }
     shutdown {
         a_join_beside_a_shutdown_is_served_or_refused,

@@ -107,7 +107,7 @@ where
         let description = self.router.describe(&key);
         let now = now();
         let fresh = options.freshness == Freshness::StartedAfterCall;
-        let limit = options.max_flight_duration;
+        let limit = options.max_flight_duration.or_else(|| engine.learned_limit(now));
         let join = shard::Join { hash: place.hash, description, key, waker, origin, in_place, fresh, limit };
         let mut unsent = Some(join);
         let joined = engine

@@ -24,6 +24,7 @@ use crate::{
 /// | `shardflight_flights` | gauge | `shard` | flights under way |
 /// | `shardflight_waiters` | gauge | `shard` | live callers awaiting an answer |
 /// | `shardflight_oldest_flight_age_seconds` | gauge | `shard` | age of the oldest flight; 0 if there is none |
+/// | `shardflight_flight_duration_limit_seconds` | gauge | | how long a flight that starts now may take, where that is learned: the feature `adaptive` |
 /// | `shardflight_flight_duration_seconds` | histogram | `outcome`: `value`, `panicked`, `timed_out`, `aborted`, `closed` | from a flight's start to its completion, as measured by its shard |
 /// | `shardflight_flight_waiters` | histogram | | a flight's callers at its completion, the leader included |
 /// | `shardflight_wait_duration_seconds` | histogram | `outcome`: `answered`, `bypassed`, `left` | from a join's first poll until its caller was answered, left, or reached its `max_wait` |
@@ -240,7 +241,7 @@ impl ObserverFactory for Metrics {
     }
 
     fn observe(&self, environment: Environment) -> Arc<dyn Observer> {
-        let layout = Layout::of(environment.shards, environment.value);
+        let layout = Layout::of(&environment);
         Arc::new(self.reporter(layout, environment))
     }
 }

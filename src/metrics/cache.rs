@@ -132,7 +132,7 @@ impl ObserverFactory for CacheMetrics {
     }
 
     fn observe(&self, environment: Environment) -> Arc<dyn Observer> {
-        let layout = Layout { has_cache: true, ..Layout::of(environment.shards, environment.value) };
+        let layout = Layout { has_cache: true, ..Layout::of(&environment) };
         let reporter = Arc::new(self.metrics.reporter(layout, environment));
         // A builder is used once.
         let _ = self.coalescer.set(Arc::clone(&reporter));

@@ -89,6 +89,14 @@ pub(super) static GAUGES: [GaugeSpec<Stats>; 3] = [
     ),
 ];
 
+/// Of coalescers that learn the limit of their flights.
+pub(super) static LIMIT: [GaugeSpec<Duration>; 1] = [gauge(
+    "shardflight_flight_duration_limit_seconds",
+    Unit::Seconds,
+    "How long a flight that starts now may take, where that is learned.",
+    Duration::as_secs_f64,
+)];
+
 pub(super) const FLIGHT_DURATION: HistogramSpec = HistogramSpec {
     name: "shardflight_flight_duration_seconds",
     unit: Unit::Seconds,

@@ -3,7 +3,7 @@
 use std::{
     any::TypeId,
     sync::{
-        OnceLock,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -16,7 +16,14 @@ use super::{
 };
 #[cfg(feature = "cache")]
 use crate::cache::{CacheStats, LoadEnd};
-use crate::{error::JoinError, observer::WaitEnd, stats::Stats, trace};
+use crate::{
+    error::JoinError,
+    flight_limit::FlightLimit,
+    observer::{Environment, WaitEnd},
+    stats::Stats,
+    sync::now,
+    trace,
+};
 
 /// The instruments of one coalescer.
 pub(super) struct Export {
@@ -39,15 +46,24 @@ pub(super) struct Layout {
     pub(super) shards: usize,
     /// Why an HTTP layer passes requests through, by number.
     pub(super) reasons: Vec<&'static str>,
+    /// Where the limit of flights is learned.
+    pub(super) flight_limit: Option<Arc<dyn FlightLimit>>,
     #[cfg(feature = "cache")]
     pub(super) has_cache: bool,
 }
 
 impl Layout {
-    pub(super) fn of(shards: usize, value: TypeId) -> Self {
+    pub(super) fn of(environment: &Environment) -> Self {
+        let flight_limit = environment.flight_limit.clone();
+        Self { flight_limit, ..Self::fixed(environment.shards, environment.value) }
+    }
+
+    /// Where the limit of flights is fixed.
+    pub(super) fn fixed(shards: usize, value: TypeId) -> Self {
         Self {
             shards,
             reasons: catalogue::pass_reasons(value),
+            flight_limit: None,
             #[cfg(feature = "cache")]
             has_cache: false,
         }
@@ -149,6 +165,12 @@ impl Export {
             totals.coalesced = totals.coalesced.saturating_sub(totals.waiters as u64);
         }
         instruments.report(shard, &totals, is_final);
+        // Once per report of the coalescer.
+        if shard == 0
+            && let Some(limit) = &self.layout.flight_limit
+        {
+            instruments.report_limit(if is_final { Duration::ZERO } else { limit.current(now()) }, is_final);
+        }
         for (reason, passes) in self.passes.iter().enumerate() {
             instruments.report_passes(reason, passes.load(Ordering::Relaxed));
         }

@@ -14,7 +14,8 @@ use metrics::{Counter, Label, counter};
 use super::cache::CacheInstruments;
 use super::{
     catalogue::{
-        self, COALESCER, COUNTERS, FLIGHT_DURATION, FLIGHT_WAITERS, GAUGES, PASSES, REASON, SHARD, WAIT_DURATION,
+        self, COALESCER, COUNTERS, FLIGHT_DURATION, FLIGHT_WAITERS, GAUGES, LIMIT, PASSES, REASON, SHARD,
+        WAIT_DURATION, describe_totals,
     },
     export::Layout,
     histograms::KeptHistogram,
@@ -38,6 +39,8 @@ const WAIT_ENDS: [(WaitEnd, &str); 3] =
 pub(super) struct Instruments {
     shards: Box<[TotalInstruments<Stats>]>,
     passes: Box<[PassInstrument]>,
+    /// Where the limit of flights is learned.
+    limit: Option<TotalInstruments<Duration>>,
     /// In the order of [`OUTCOMES`].
     flight_durations: [KeptHistogram; OUTCOMES.len()],
     flight_waiters: KeptHistogram,
@@ -57,9 +60,14 @@ impl Instruments {
     pub(super) fn register(name: &str, layout: &Layout) -> Self {
         let Layout { shards, reasons, .. } = layout;
         contain(|| catalogue::describe(!reasons.is_empty()));
+        let register_limit = || {
+            contain(|| describe_totals(&[], &LIMIT));
+            TotalInstruments::register(&[], &LIMIT, &[Label::new(COALESCER, name.to_owned())])
+        };
         let duration = |metric, outcome| KeptHistogram::register(metric, name, Some(outcome));
         Self {
             shards: (0..*shards).map(|shard| register_shard(name, shard)).collect(),
+            limit: layout.flight_limit.as_ref().map(|_| register_limit()),
             passes: reasons.iter().map(|reason| PassInstrument::register(name, reason)).collect(),
             flight_durations: OUTCOMES.map(|outcome| duration(FLIGHT_DURATION.name, outcome)),
             flight_waiters: KeptHistogram::register(FLIGHT_WAITERS.name, name, None),
@@ -87,6 +95,11 @@ impl Instruments {
     /// Reports a shard's counters and gauges. After the last report, later ones are ignored.
     pub(super) fn report(&self, shard: usize, totals: &Stats, is_final: bool) {
         self.shards[shard].report(totals, is_final);
+    }
+
+    /// Reports how long flights may take. After the last report, later ones are ignored.
+    pub(super) fn report_limit(&self, limit: Duration, is_final: bool) {
+        self.limit.iter().for_each(|gauge| gauge.report(&limit, is_final));
     }
 
     /// Reports how many requests there have been in all that passed through for this reason.
@@ -137,7 +150,7 @@ mod tests {
     fn instruments() -> (Instruments, PrometheusHandle) {
         let recorder = PrometheusBuilder::new().build_recorder();
         (
-            with_local_recorder(&recorder, || Instruments::register("users", &Layout::of(1, TypeId::of::<()>()))),
+            with_local_recorder(&recorder, || Instruments::register("users", &Layout::fixed(1, TypeId::of::<()>()))),
             recorder.handle(),
         )
     }

@@ -98,7 +98,7 @@ mod tests {
     async fn a_late_report_does_not_overwrite_the_final_one() {
         let test = async {
             let recorder = PrometheusBuilder::new().build_recorder();
-            let layout = Layout::of(1, TypeId::of::<()>());
+            let layout = Layout::fixed(1, TypeId::of::<()>());
             let export = Arc::new(with_local_recorder(&recorder, || Export::new("users", layout)));
             let (runtime, every) = (Runtime::current(), Duration::from_secs(1));
             let reporter = Reporter { export, every, timers: runtime.clone(), runtime };

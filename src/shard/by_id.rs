@@ -83,7 +83,7 @@ pub(super) fn shrink<I>(table: &mut HashTable<I>, hash: impl Fn(&I) -> u64) {
 }
 
 /// Flights are numbered in steps; a multiplication (Fibonacci hashing, Knuth 6.4) spreads them over bucket and tag bits.
-fn spread(id: FlightId) -> u64 {
+pub(super) fn spread(id: FlightId) -> u64 {
     let mixed = id.number().wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed ^ (mixed >> 32)
 }

@@ -22,6 +22,8 @@ const INTERLEAVINGS: Suite = &["test", "--release", "--package", "interleavings"
 const SUITES: [Suite; 3] = [&["test", "--lib"], INTERLEAVINGS, &["test", "--test", "behaviour"]];
 /// Those of the cache, which the others don't know.
 const CACHE_SUITES: [Suite; 2] = [&["test", "--package", "cache-tests", "--test", "cache"], INTERLEAVINGS];
+/// Those of a limit that is learned.
+const ADAPTIVE_SUITES: [Suite; 1] = [&["test", "--lib", "--features", "adaptive", "adaptive::"]];
 /// Those of flights across processes.
 const REDIS_SUITES: [Suite; 2] =
     [&["test", "--lib", "--features", "redis", "redis::"], &["test", "--package", "redis-tests", "--test", "redis"]];
@@ -65,6 +67,7 @@ impl Bug {
 
     fn suites(&self) -> &'static [Suite] {
         match () {
+            () if self.file.starts_with("src/adaptive") => &ADAPTIVE_SUITES,
             () if self.file.starts_with("src/cache") => &CACHE_SUITES,
             () if self.file.starts_with("src/redis") => &REDIS_SUITES,
             () => &SUITES,

@@ -15,7 +15,7 @@ impl Drop for Dropped {
 /// Abandoned work is aborted.
 fn aborting_engine() -> Arc<Numbers> {
     let limits = Config { on_abandon: OnAbandon::Abort, ..Config::default() }.limits();
-    Arc::new(Engine::new([Shard::new(0, limits)].into_iter(), Runtime::current(), None, Duration::ZERO))
+    Arc::new(Engine::new([Shard::new(0, limits)].into_iter(), Runtime::current(), None, Duration::ZERO, None))
 }
 
 /// Leads a flight of key 1 that waits for the one under way.

@@ -49,6 +49,7 @@ atomic!(AtomicU32 of u32 {
 });
 
 atomic!(AtomicU64 of u64 {
+    store(value) -> ();
     fetch_add(value) -> u64;
     fetch_max(value) -> u64;
 });

@@ -6,10 +6,11 @@
 //! | read what was just written | [after a write](after_a_write) |
 //! | keep results in a cache of another crate | [in front of a cache](in_front_of_a_cache) |
 //! | set limits, and answer when they are reached | [timeouts and overload](timeouts_and_overload) |
-//! | learn the time limit from how long flights take | [deadlines](deadlines) |
+//! | learn the time limit from how long flights take | [deadlines] |
 //! | use several runtimes or a `static`, and write tests | [runtimes and tests](runtimes_and_tests) |
 //! | avoid what goes wrong most often | [foot-guns](foot_guns) |
-//! | act on an alert | [runbook](runbook) |
+//! | put breakers and retries into work | `docs/guide/resilience.md`, in the repository |
+//! | act on an alert | the [runbook] |
 //! | come from another crate | [async_singleflight](from_async_singleflight), [uniflight](from_uniflight), [Go's singleflight](from_go_singleflight) |
 //!
 //! The modules of the features `cache` and `redis` have guides of their own.
@@ -19,14 +20,14 @@
 macro_rules! page {
     ($(#[$attribute:meta])* $name:ident, $file:literal) => {
         $(#[$attribute])*
-        #[doc = "[getting started]: super::getting_started"]
-        #[doc = "[after a write]: super::after_a_write"]
-        #[doc = "[in front of a cache]: super::in_front_of_a_cache"]
-        #[doc = "[timeouts and overload]: super::timeouts_and_overload"]
-        #[doc = "[deadlines]: super::deadlines"]
-        #[doc = "[runtimes and tests]: super::runtimes_and_tests"]
-        #[doc = "[foot-guns]: super::foot_guns"]
-        #[doc = "[runbook]: super::runbook"]
+        #[doc = "[getting started]: crate::guide::getting_started"]
+        #[doc = "[after a write]: crate::guide::after_a_write"]
+        #[doc = "[in front of a cache]: crate::guide::in_front_of_a_cache"]
+        #[doc = "[timeouts and overload]: crate::guide::timeouts_and_overload"]
+        #[doc = "[deadlines]: crate::guide::deadlines"]
+        #[doc = "[runtimes and tests]: crate::guide::runtimes_and_tests"]
+        #[doc = "[foot-guns]: crate::guide::foot_guns"]
+        #[doc = "[runbook]: crate::guide::runbook"]
         #[doc = ""]
         #[doc = include_str!(concat!("../docs/guide/", $file))]
         pub mod $name {}

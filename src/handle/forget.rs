@@ -15,7 +15,7 @@ where
     /// anew (G9). Says whether there was one.
     ///
     /// For use after a write: what was read before it may be old. The detached work goes on: if it stores what it has read, it
-    /// has to ask whether it [is forgotten](Flight::is_forgotten), see [a cache in front](crate#a-cache-in-front).
+    /// has to ask whether it [is forgotten](crate::Flight::is_forgotten), see [a cache in front](crate#a-cache-in-front).
     ///
     /// # Cancellation
     ///

@@ -40,6 +40,7 @@
 //! | `tower` | the module `tower`: a layer for axum's routers and for outgoing clients |
 //! | `cache` | the module `cache`: a cache whose misses are flights |
 //! | `redis`, with `redis-cluster`, `redis-sentinel`, `redis-tls`, `postcard` | the module `redis`: one execution for all replicas |
+//! | `adaptive` | `Builder::adaptive_flight_duration`: a time limit that is learned |
 //! | `metrics` | `Builder::metrics` and `CacheBuilder::metrics`, which export to the `metrics` facade |
 //!
 //! # When not to use it

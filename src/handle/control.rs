@@ -47,6 +47,19 @@ where
     /// long as it likes.
     ///
     /// Answered at once, and by no shard.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    ///
+    /// let handle = shardflight::Coalescer::<u64, u64>::new().handle();
+    /// assert_eq!(handle.flight_duration_limit(), Some(Duration::from_secs(30)));
+    /// let reports = handle.with_max_flight_duration(Duration::from_secs(300))?;
+    /// assert_eq!(reports.flight_duration_limit(), Some(Duration::from_secs(300)));
+    /// # Ok(()) }
+    /// ```
     pub fn flight_duration_limit(&self) -> Option<Duration> {
         let learned = || self.router.engine.learned_limit(now());
         self.options.max_flight_duration.or_else(learned).or(self.router.max_flight_duration)

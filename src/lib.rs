@@ -39,9 +39,10 @@
 //! | `macros` | the attribute `#[coalesce]`, for functions and methods |
 //! | `tower` | the module `tower`: a layer for axum's routers and for outgoing clients |
 //! | `cache` | the module `cache`: a cache whose misses are flights |
+//! | `batch` | the module `batch`: keys that callers ask for one by one, in one call of the backend |
 //! | `redis`, with `redis-cluster`, `redis-sentinel`, `redis-tls`, `postcard` | the module `redis`: one execution for all replicas |
 //! | `adaptive` | `Builder::adaptive_flight_duration`: a time limit that is learned |
-//! | `metrics` | `Builder::metrics` and `CacheBuilder::metrics`, which export to the `metrics` facade |
+//! | `metrics` | `Builder::metrics`, `CacheBuilder::metrics` and `BatcherBuilder::metrics`, which export to the `metrics` facade |
 //!
 //! # When not to use it
 //!
@@ -282,6 +283,10 @@
 //!
 //! With the feature `cache`, the module `cache` has a cache whose misses are flights and in which invalidation works.
 //!
+//! # Batches
+//!
+//! With the feature `batch`, the module `batch` asks a backend for many keys at once, which callers ask for one by one.
+//!
 //! # When the backend fails
 //!
 //! Errors are shared and not kept (G8). Retries, a circuit breaker, a limit and a timeout belong inside the work, where they see one call
@@ -302,12 +307,14 @@
 mod actor;
 #[cfg(feature = "adaptive")]
 mod adaptive;
+#[cfg(feature = "batch")]
+pub mod batch;
 mod builder;
 #[cfg(feature = "cache")]
 pub mod cache;
 mod coalescer;
 mod config;
-#[cfg(any(feature = "cache", feature = "redis"))]
+#[cfg(any(feature = "batch", feature = "cache", feature = "redis"))]
 mod counter;
 mod engine;
 mod error;

@@ -4,17 +4,14 @@
 //! deadlines need, handles messages that a caller's bounded turn left in the queue, and closes the shard at its end.
 
 use std::{
-    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
-    time::Instant,
 };
 
-use tokio::task::unconstrained;
-
+use super::timer::Timer;
 use crate::{
     engine::{Engine, Key, Look, Value},
-    sync::{Runtime, Sleep, now, sleep_until},
+    sync::{Runtime, now},
 };
 
 pub(crate) struct Executor<K: Key, V: Value> {
@@ -27,7 +24,7 @@ pub(crate) struct Executor<K: Key, V: Value> {
 
 impl<K: Key, V: Value> Executor<K, V> {
     pub(crate) fn new(engine: Arc<Engine<K, V>>, shard: usize, timers: Runtime) -> Self {
-        Self { engine, shard, timer: Timer { timers, at: None, sleep: None }, again: true }
+        Self { engine, shard, timer: Timer::new(timers), again: true }
     }
 
     /// Ready when the shard is closed.
@@ -67,41 +64,5 @@ impl<K: Key, V: Value> Executor<K, V> {
 impl<K: Key, V: Value> Drop for Executor<K, V> {
     fn drop(&mut self) {
         self.close();
-    }
-}
-
-/// A shard's one timer. It isn't moved when the flight it was set for ends early, but rings once for nothing.
-struct Timer {
-    timers: Runtime,
-    at: Option<Instant>,
-    sleep: Option<Pin<Box<Sleep>>>,
-}
-
-impl Timer {
-    fn set(&mut self, at: Option<Instant>) {
-        if self.at == at {
-            return;
-        }
-        self.at = at;
-        if let Some(at) = at {
-            match &mut self.sleep {
-                Some(sleep) => sleep.as_mut().reset(at.into()),
-                None => {
-                    let _inside = self.timers.enter();
-                    self.sleep = Some(Box::pin(sleep_until(at.into())));
-                }
-            }
-        }
-    }
-
-    /// Ready once, when the time has come.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let (Some(_), Some(sleep)) = (self.at, &mut self.sleep) else { return Poll::Pending };
-        // Unconstrained, or a used-up budget would have it return without having taken our waker.
-        let polled = pin!(unconstrained(sleep.as_mut())).poll(cx);
-        if polled.is_ready() {
-            self.at = None;
-        }
-        polled
     }
 }

@@ -8,6 +8,9 @@ pub(crate) mod clock;
 pub(crate) mod executor;
 #[cfg(not(shardflight_shuttle))]
 mod lifecycle;
+mod timer;
 
 #[cfg(not(shardflight_shuttle))]
 pub(crate) use self::lifecycle::Actors;
+#[cfg(feature = "batch")]
+pub(crate) use self::timer::Timer;

@@ -57,6 +57,11 @@ use crate::{
 /// Not an address: one that is in use again would make two coalescers the same.
 static NEXT_IDENTITY: AtomicU64 = AtomicU64::new(0);
 
+/// Of a coalescer, or of something else that is in the wait graph as its flights are.
+pub(crate) fn new_identity() -> u64 {
+    NEXT_IDENTITY.fetch_add(1, Ordering::Relaxed)
+}
+
 /// All shards of a coalescer.
 pub(crate) struct Engine<K: Key, V: Value> {
     ports: Box<[Port<K, V>]>,
@@ -95,7 +100,7 @@ impl<K: Key, V: Value> Engine<K, V> {
         let port = |(number, shard)| Port {
             shard: Cell::full(Box::new(State::new(number, shard, Arc::clone(&tallies), observer.clone()))),
             queue: Queue::new(),
-            actor: Call { state: AtomicU8::new(0), waker: AtomicWaker::new() },
+            actor: Call::new(),
         };
         Self {
             ports: shards.enumerate().map(port).collect(),
@@ -107,7 +112,7 @@ impl<K: Key, V: Value> Engine<K, V> {
             hedge_budget: Arc::new(HedgeBudget::new()),
             flight_limit,
             waits: WaitGraph::of_the_process(),
-            identity: NEXT_IDENTITY.fetch_add(1, Ordering::Relaxed),
+            identity: new_identity(),
         }
     }
 
@@ -170,15 +175,36 @@ const CALLED: u8 = 1;
 /// There is no actor any more: it will not ask again.
 const GONE: u8 = 2;
 
+/// What a call has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Called {
+    Woke,
+    /// It was called before, and has not asked since.
+    Again,
+    /// There is no task to hear of it.
+    Gone,
+}
+
 impl Call {
+    pub(crate) fn new() -> Self {
+        Self { state: AtomicU8::new(0), waker: AtomicWaker::new() }
+    }
+
     /// False if there is no actor to hear of it.
     fn call(&self) -> bool {
+        self.wake() != Called::Gone
+    }
+
+    pub(crate) fn wake(&self) -> Called {
         // One step, not a load and a store: of all that call, one pays for waking the task.
-        let before = self.state.fetch_or(CALLED, Ordering::AcqRel);
-        if before == 0 {
-            self.waker.wake();
+        match self.state.fetch_or(CALLED, Ordering::AcqRel) {
+            0 => {
+                self.waker.wake();
+                Called::Woke
+            }
+            before if before & GONE != 0 => Called::Gone,
+            _ => Called::Again,
         }
-        before & GONE == 0
     }
 
     /// Whether the task was called since it asked last; if not, it will be woken when it is.
@@ -197,7 +223,7 @@ impl Call {
     }
 
     /// It will not be polled again.
-    fn end(&self) {
+    pub(crate) fn end(&self) {
         self.state.fetch_or(GONE, Ordering::AcqRel);
     }
 }

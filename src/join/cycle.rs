@@ -39,6 +39,8 @@ where
         let engine = &self.router.engine;
         if self.waiting.as_ref().map(|before| before.waiting()) != waiting {
             let begin = |waiting| {
+                #[cfg(feature = "batch")]
+                crate::task::current::will_wait();
                 let beyond = awaited.predecessor().map(|first| engine.node(first.flight()));
                 Box::new(Waiting::begin(&engine.waits, waiting, engine.node(awaited.flight()), beyond))
             };

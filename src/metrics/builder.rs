@@ -68,6 +68,16 @@ use crate::{
 /// | `shardflight_cluster_open`, `shardflight_cluster_connected` | gauge | | 1 or 0: whether the breaker is open, and whether there is a connection |
 /// | `shardflight_cluster_leases`, `shardflight_cluster_waiting` | gauge | | leases that are held; flights that ask or follow |
 ///
+/// # Batchers
+///
+/// With the feature `batch`, `BatcherBuilder::metrics` exports a batcher's numbers beside those of the coalescer of its keys. The label
+/// `batcher` is its name:
+///
+/// | name | kind | |
+/// | --- | --- | --- |
+/// | `shardflight_batch_batches_total`, and the same for `keys`, `missing`, `key_errors`, `errors`, `panics`, `aborts`, `unasked`, `abandoned` | counter | `BatchStats`' counters |
+/// | `shardflight_batch_queued`, `shardflight_batch_running` | gauge | keys that wait for a batch; batches that are under way |
+///
 /// # Installing the recorder
 ///
 /// Install it **before** the coalescer is built. The recorder that is current in [`Builder::build`], global or thread-local,

@@ -5,6 +5,8 @@
 
 // Implements `observer::Observer`; the core doesn't depend on this module.
 
+#[cfg(feature = "batch")]
+mod batch;
 mod bounds;
 mod builder;
 #[cfg(feature = "cache")]

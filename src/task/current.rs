@@ -29,9 +29,19 @@ impl Current {
     }
 }
 
-/// A flight's record, whatever its values are.
+/// A flight's record, whatever its values are; or what stands in for one where a thread runs something else that may wait for flights.
 pub(crate) trait AnyRecord: Any + Send + Sync {
     fn is_forgotten(&self) -> bool;
+
+    /// A join that this work polls is about to wait. Comes before the wait is in the graph.
+    #[cfg(feature = "batch")]
+    fn will_wait(&self) {}
+
+    /// Whether this is a batch of keys and no flight.
+    #[cfg(feature = "batch")]
+    fn is_batch(&self) -> bool {
+        false
+    }
 }
 
 impl<V: Value> AnyRecord for Record<V> {
@@ -71,6 +81,26 @@ pub(crate) fn record() -> Option<Weak<dyn AnyRecord>> {
         cell.set(held);
         record
     })
+}
+
+/// Tells the record of whose work this thread runs that a join of it is about to wait.
+#[cfg(feature = "batch")]
+pub(crate) fn will_wait() {
+    with_record(AnyRecord::will_wait);
+}
+
+/// The batch whose loader this thread runs.
+#[cfg(feature = "batch")]
+pub(crate) fn batch() -> Option<u64> {
+    let current = get()?;
+    with_record(AnyRecord::is_batch).unwrap_or(false).then_some(current.coalescer)
+}
+
+/// (It is in its place meanwhile, as `action` may ask for it.)
+#[cfg(feature = "batch")]
+fn with_record<T>(action: impl FnOnce(&dyn AnyRecord) -> T) -> Option<T> {
+    let record = record()?.upgrade()?;
+    Some(action(&*record))
 }
 
 pub(crate) struct Entered<'a, R: AnyRecord> {

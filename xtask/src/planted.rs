@@ -28,6 +28,10 @@ const ADAPTIVE_SUITES: [Suite; 1] = [&["test", "--lib", "--features", "adaptive"
 const REDIS_SUITES: [Suite; 2] =
     [&["test", "--lib", "--features", "redis", "redis::"], &["test", "--package", "redis-tests", "--test", "redis"]];
 
+/// Those of the batcher.
+const BATCH_SUITES: [Suite; 2] =
+    [&["test", "--lib", "--features", "batch", "batch::"], &["test", "--package", "batch-tests", "--test", "batch"]];
+
 struct List {
     bug: Vec<Bug>,
 }
@@ -69,6 +73,7 @@ impl Bug {
         match () {
             () if self.file.starts_with("src/adaptive") => &ADAPTIVE_SUITES,
             () if self.file.starts_with("src/cache") => &CACHE_SUITES,
+            () if self.file.starts_with("src/batch") => &BATCH_SUITES,
             () if self.file.starts_with("src/redis") => &REDIS_SUITES,
             () => &SUITES,
         }

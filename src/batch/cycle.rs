@@ -1,0 +1,45 @@
+//! A batch in the wait graph, so that a loader that would wait for itself is told (G12).
+
+use std::sync::{Arc, OnceLock};
+
+use crate::{
+    shard::{FlightId, FlightRef},
+    task::current::{AnyRecord, Current},
+    wait_graph::{Node, WaitGraph, Waiting},
+};
+
+/// The flights of a batch's keys wait for the batch. They do so in the graph from the first time that the loader joins something, as
+/// few loaders ever do.
+pub(super) struct BatchRecord {
+    identity: u64,
+    flights: Vec<Node>,
+    graph: Arc<WaitGraph>,
+    waits: OnceLock<Vec<Waiting>>,
+}
+
+impl BatchRecord {
+    pub(super) fn new(identity: u64, flights: Vec<Node>, graph: Arc<WaitGraph>) -> Self {
+        Self { identity, flights, graph, waits: OnceLock::new() }
+    }
+
+    /// What the loader's joins are made by.
+    pub(super) fn current(&self) -> Current {
+        Current { coalescer: self.identity, flight: FlightRef { hash: 0, id: FlightId::first_of(0) } }
+    }
+}
+
+impl AnyRecord for BatchRecord {
+    fn is_forgotten(&self) -> bool {
+        false
+    }
+
+    fn will_wait(&self) {
+        let batch = self.current().node();
+        let wait = |flight: &Node| Waiting::begin(&self.graph, *flight, batch, None);
+        self.waits.get_or_init(|| self.flights.iter().map(wait).collect());
+    }
+
+    fn is_batch(&self) -> bool {
+        true
+    }
+}

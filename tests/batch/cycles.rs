@@ -1,0 +1,109 @@
+//! Loaders that load from their own batcher.
+
+use std::sync::{Arc, OnceLock};
+
+use futures::join;
+use shardflight::{JoinError, TryJoinError};
+
+use crate::support::{Backend, Item, ItemBatch, Items, Loaded, Loading, id, items, limited, patient};
+
+/// A batcher whose loader loads for each key the key that `inner` says, and answers with the outcome: the inner value plus one, or the
+/// inner error.
+fn nested(concurrent: usize, inner: fn(u64) -> Option<u64>) -> Items {
+    let itself: Arc<OnceLock<Items>> = Arc::default();
+    let inside = Arc::clone(&itself);
+    let load = move |keys: ItemBatch| -> Loading {
+        let itself = inside.get().expect("it is built before it loads").clone();
+        Box::pin(async move {
+            turns(20).await;
+            for key in keys.keys() {
+                match inner(key.id) {
+                    None => _ = keys.fulfil(key, Ok(Item::from(0))),
+                    Some(inner) => match itself.load(inner).await {
+                        Ok(value) => _ = keys.fulfil(key, Ok(Item::from(value.expect("all keys are there").id + 1))),
+                        Err(TryJoinError::Join(JoinError::Reentrant)) => _ = keys.fulfil(key, Err(Item::from(404))),
+                        Err(TryJoinError::Work(error)) => _ = keys.fulfil(key, Err(error)),
+                        Err(other) => panic!("{other:?}"),
+                    },
+                }
+            }
+            Ok(())
+        })
+    };
+    let items = items(&Backend::default(), |batcher| patient(batcher).max_concurrent(concurrent), load);
+    let _ = itself.set(items.clone());
+    items
+}
+
+/// More of them than go by before a batch begins.
+async fn turns(number: usize) {
+    for _ in 0..number {
+        tokio::task::yield_now().await;
+    }
+}
+
+fn refused() -> Loaded {
+    Err(TryJoinError::Work(Item::from(404)))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loader_that_loads_its_own_key_is_told() {
+    limited(async {
+        assert_eq!(nested(4, Some).load(1_u64).await, refused());
+        let others = nested(4, |key| Some(3 - key));
+        assert_eq!(others.load_many([1_u64, 2]).await[0], refused(), "another key of its own batch");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cycle_of_batches_is_told() {
+    limited(async {
+        // 1 waits for 2 in a second batch, that for 3 in a third, and that for 1.
+        let items = nested(4, |key| Some(key % 3 + 1));
+        assert_eq!(items.load(1_u64).await, refused());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loader_may_load_other_keys() {
+    limited(async {
+        let items = nested(4, |key| key.checked_sub(1));
+        assert_eq!(id(&items.load(3_u64).await), Some(3), "a batch for each of 3, 2, 1 and 0");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn loaders_that_wait_for_a_place_that_they_hold_are_told() {
+    limited(async {
+        let items = nested(3, |key| key.checked_sub(1));
+        assert_eq!(items.load(3_u64).await, refused(), "3, 2 and 1 have all places, and 0 needs one");
+        assert_eq!(id(&items.load(2_u64).await), Some(2));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loader_that_shares_a_key_which_waits_for_its_batch_does_not_wait_for_ever() {
+    limited(async {
+        // The loader of 10 loads 9, which another caller has asked for and which waits for the end of a batch.
+        let items = nested(4, |key| (key == 10).then_some(9));
+        let other = async {
+            turns(10).await;
+            items.load(9_u64).await
+        };
+        let (first, other) = join!(items.load(10_u64), other);
+        assert_eq!((id(&first), id(&other)), (Some(1), Some(0)));
+        let items = nested(1, |key| (key == 10).then_some(9));
+        let other = async {
+            turns(10).await;
+            items.load(9_u64).await
+        };
+        let (first, other) = join!(items.load(10_u64), other);
+        assert_eq!(first, refused(), "it has the only place");
+        assert_eq!(id(&other), Some(0), "another caller is not told so");
+    })
+    .await;
+}

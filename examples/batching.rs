@@ -62,7 +62,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("with batches: {} names, {batched:3} queries, {:.0?}", names.len(), began.elapsed());
 
     for (author, name) in authors().zip(names) {
-        assert_eq!(name?, Some(format!("user {author}")));
+        assert_eq!(name, Ok(Some(format!("user {author}"))));
     }
     assert_eq!(one_by_one, 100);
     assert!(batched <= 5, "{batched} queries");

@@ -30,7 +30,7 @@ fn slow_at_first(calls: &Count, dropped: &Count) -> impl Fn() -> Boxed<u8> + Sen
                 pending().await
             })
         }
-        call => Box::pin(ready(call as u8)),
+        call => Box::pin(ready(call.try_into().unwrap())),
     }
 }
 
@@ -59,7 +59,7 @@ async fn a_quick_call_is_made_once() {
         let made = calls.clone();
         let quick = move || {
             made.up();
-            sleep(AFTER - Duration::from_millis(1)).map(|()| 7)
+            sleep(Duration::from_millis(49)).map(|()| 7)
         };
         assert_eq!(handle.join_hedged(1, Hedge::after(AFTER), quick).await, Ok(7));
         sleep(AFTER).await;
@@ -74,7 +74,7 @@ async fn the_first_call_may_still_win() {
         let (handle, calls, dropped) = (one_shard::<u8, u8>(), Count::default(), Count::default());
         let (made, gone) = (calls.clone(), dropped.clone());
         let work = move || {
-            let (call, token) = (made.up() as u64, gone.on_drop());
+            let (call, token) = (made.up(), gone.on_drop());
             sleep(AFTER * 2).map(move |()| {
                 drop(token);
                 u8::try_from(call).unwrap()
@@ -105,7 +105,7 @@ async fn an_error_waits_for_the_other_call() {
             let work = move || {
                 let call = made.up();
                 let (takes, succeeds) = calls[call - 1];
-                sleep(takes).map(move |()| if succeeds { Ok(call as u8) } else { Err(call.to_string()) })
+                sleep(takes).map(move |()| if succeeds { Ok(call.try_into().unwrap()) } else { Err(call.to_string()) })
             };
             let hedge = Hedge::after(AFTER);
             assert_eq!(handle.try_join_hedged(1, hedge, work).await, answer.map_err(TryJoinError::Work), "{calls:?}");
@@ -124,8 +124,9 @@ async fn a_panic_waits_for_the_other_call() {
             let work = move || {
                 let call = made.up();
                 // The second ends first.
-                sleep(AFTER * (4 - 2 * call as u32) + AFTER / 2)
-                    .map(move |()| if panics[call - 1] { panic_quietly(format!("call {call}")) } else { call as u8 })
+                sleep([5 * AFTER, AFTER][call - 1]).map(move |()| {
+                    if panics[call - 1] { panic_quietly(format!("call {call}")) } else { call.try_into().unwrap() }
+                })
             };
             match handle.join_hedged(1, Hedge::after(AFTER), work).await {
                 Ok(call) => assert!(succeeds && !panics[usize::from(call) - 1], "{panics:?}: {call}"),

@@ -40,7 +40,7 @@ async fn the_next_flight_waits_for_all_executions_of_an_aborted_one() {
         let (handle, stalls) = (taken_over(1, |builder| builder.on_abandon(OnAbandon::Abort)), Stalls::default());
         drop(stalled_twice(&handle, &stalls).await);
         let gone = stalls.dropped.clone();
-        assert_eq!(handle.join(1, move || async move { gone.get() as u8 }).await, Ok(2));
+        assert_eq!(handle.join(1, move || async move { gone.get().try_into().unwrap() }).await, Ok(2));
         assert_eq!(at_rest(&handle).await.overlaps, 0);
     })
     .await;

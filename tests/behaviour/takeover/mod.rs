@@ -74,7 +74,7 @@ async fn a_flight_that_ends_in_time_is_not_taken_over() {
     limited(async {
         let (handle, stalls) = (once(), Stalls::default());
         let in_time = || async {
-            sleep(AFTER - Duration::from_millis(1)).await;
+            sleep(Duration::from_millis(199)).await;
             1
         };
         let answers = tokio::join!(handle.join(1, in_time), handle.join(1, stalls.work()));

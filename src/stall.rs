@@ -32,8 +32,8 @@ pub enum OnStall {
     #[default]
     Wait,
     /// While the work goes on, the flight gets another execution: the **closure of a follower** is called. The first answer, a value
-    /// or an error of the work's own, is the flight's; all callers stay with their flight and get that answer. What another
-    /// execution comes to changes nothing: it is dropped at its next await point, and a thread that it blocks ends by itself,
+    /// or an error of the work's own, is the flight's; all callers stay with their flight and get that answer. The result
+    /// of any other execution changes nothing: it is dropped at its next await point, and a thread that it blocks ends by itself,
     /// unobserved.
     ///
     /// Choose it only where **work may run twice at the same time**: reads, and writes that are idempotent. G1 then reads: one
@@ -49,7 +49,7 @@ pub enum OnStall {
     /// - [`max_flights`](crate::Builder::max_flights) counts a flight as one execution, and not what it leaves behind when it has
     ///   been answered. [`Stats::executions`](crate::Stats::executions) counts one per flight,
     ///   [`Stats::takeovers`](crate::Stats::takeovers) the others.
-    /// - The caches, clusters and HTTP layers of this crate leave no closures, so their flights are taken over by nobody.
+    /// - Callers of this crate's caches, clusters and HTTP layers leave no closures, so their flights are not taken over.
     ///
     /// Executions are tasks of their own, or threads of the blocking pool for [`blocking_join`](crate::Handle::blocking_join), so
     /// one that blocks its thread holds up no other, unless all threads of the runtime are blocked: on a runtime of the flavor

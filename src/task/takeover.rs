@@ -28,7 +28,7 @@ use crate::{
 pub(super) struct Attempts<K: Key, V: Value> {
     pub(super) engine: Arc<Engine<K, V>>,
     flight: FlightRef,
-    /// The duty to complete the flight. Whoever has an answer takes it out.
+    /// The duty to complete the flight. The execution that has an answer takes it out.
     duty: Cell<Completer<K, V>>,
     /// How many executions have begun and not ended. At zero, none is added.
     running: AtomicUsize,

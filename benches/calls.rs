@@ -8,9 +8,9 @@ use std::{cell::Cell, hint::black_box};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use futures::{future::join_all, poll};
-use shardflight::{Coalescer, Handle};
+use shardflight::{Builder, Coalescer, Handle};
 use tokio::{
-    runtime::{Builder, Runtime},
+    runtime::{self, Runtime},
     sync::oneshot,
     task::yield_now,
 };
@@ -26,9 +26,13 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
-        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+        Self::with(|builder| builder)
+    }
+
+    fn with(configure: impl FnOnce(Builder<u64, u64>) -> Builder<u64, u64>) -> Self {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         // A flight that is left again and again lasts for as long as that is measured.
-        let builder = Coalescer::builder().shards(1).no_flight_deadline();
+        let builder = configure(Coalescer::builder().shards(1).no_flight_deadline());
         let coalescer = runtime.block_on(async { builder.build().expect("inside a runtime") });
         Self { runtime, handle: coalescer.handle(), next_key: Cell::new(0) }
     }
@@ -45,6 +49,10 @@ fn lonely(criterion: &mut Criterion) {
     });
     criterion.bench_function("lonely, work that suspends once", |bencher| {
         bencher.to_async(&stage.runtime).iter(|| stage.handle.join(stage.new_key(), suspends_once));
+    });
+    let limited = Stage::with(|builder| builder.max_executions(1_000_000));
+    criterion.bench_function("lonely, ready work, within a limit", |bencher| {
+        bencher.to_async(&limited.runtime).iter(|| limited.handle.join(limited.new_key(), || async { 7 }));
     });
     stage.handle.set_enabled(false);
     criterion.bench_function("bypassed", |bencher| {

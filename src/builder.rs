@@ -111,6 +111,82 @@ impl<K, V, S> Builder<K, V, S> {
         self
     }
 
+    /// The most executions that run at a time, in the whole coalescer. Flights beyond that wait, in the order of their
+    /// [`Priority`](crate::Priority), and can be joined meanwhile: what a limit inside the work would hold up, callers share.
+    ///
+    /// Exact. An execution counts from the grant of its permit until its work is gone, or told to be lost with its runtime: however
+    /// it ends, and whether or not its flight is over by then. A flight whose last caller leaves while it waits never runs, whatever
+    /// [`OnAbandon`] says; this holds also for one that waits for another execution of its key. The time in the queue counts for
+    /// [`max_flight_duration`](Self::max_flight_duration), as callers wait for that long. A flight that is detached or forgotten
+    /// keeps its place. A shutdown counts flights that wait as flights under way, and answers them with `Closed` at its end.
+    ///
+    /// # Work that waits for other flights
+    ///
+    /// Work that joins a key of the same coalescer has a permit, which it doesn't need while it waits. If the flight that it waits
+    /// for is in the queue, that flight begins at once under this permit: otherwise all permits could be with work that waits for
+    /// the queue. Work lends its permit to one flight at a time, and what runs under a lent permit may lend it on. So `limit` is the
+    /// most executions that run and don't wait for one that has their permit. Work that stops waiting, as in a `select!`, goes on
+    /// at once, beside the flight that has its permit; the next permit that becomes free makes up for it.
+    ///
+    /// That holds for joins that are polled by the work's own task or thread. Work that waits for a task of its own which joins,
+    /// or for a flight of another coalescer whose work joins this one, holds its permit meanwhile. If all permits are held so,
+    /// only [`queue_timeout`](Self::queue_timeout), or the flights' deadline, ends that.
+    ///
+    /// # Cost
+    ///
+    /// Without a limit, none. With one, a step on a count that all shards share for the start and the end of each execution;
+    /// followers don't touch it. A flight that has to wait costs an entry in the queue and a task of its own, and its start a wake-up
+    /// by another thread. Under [`RunWork::InPlace`], work that has to wait runs as a task; a leader that polls its own work has the
+    /// permit until that has ended, also while it doesn't poll. Blocking work waits before it takes a thread of the pool.
+    ///
+    /// # Default
+    ///
+    /// Not set: each execution runs at once.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let coalescer = shardflight::Coalescer::<u64, u64>::builder()
+    ///     .max_executions(2)
+    ///     .max_queued(100)
+    ///     .queue_timeout(Duration::from_secs(1))
+    ///     .build()?;
+    /// let handle = coalescer.handle();
+    /// let load = |key| handle.join(key, move || async move { key * key });
+    /// let (a, b, c) = tokio::join!(load(1_u64), load(2_u64), load(3_u64));
+    /// assert_eq!(a? + b? + c?, 14);
+    /// # Ok(()) }
+    /// ```
+    pub fn max_executions(mut self, limit: usize) -> Self {
+        self.config.max_executions = Some(limit);
+        self
+    }
+
+    /// The most flights that wait for a permit of [`max_executions`](Self::max_executions). Of one more, the newest of the lowest
+    /// [`Priority`](crate::Priority) ends in [`Overloaded`](crate::JoinError::Overloaded), which may be the one that has just come.
+    ///
+    /// # Default
+    ///
+    /// 10,000.
+    pub fn max_queued(mut self, limit: usize) -> Self {
+        self.config.max_queued = Some(limit);
+        self
+    }
+
+    /// How long a flight waits for a permit of [`max_executions`](Self::max_executions) at most, before it ends in
+    /// [`QueueTimedOut`](crate::JoinError::QueueTimedOut).
+    ///
+    /// # Default
+    ///
+    /// Not set: it waits for as long as it may take.
+    pub fn queue_timeout(mut self, limit: Duration) -> Self {
+        self.config.queue_timeout = Some(limit);
+        self
+    }
+
     /// How long a flight may take (G11); what then happens is [`on_expiry`](Self::on_expiry)'s to say: by default its
     /// callers get [`TimedOut`](crate::JoinError::TimedOut) and its work is dropped, though a thread that it blocks
     /// runs on.
@@ -370,8 +446,9 @@ impl<K, V, S> Builder<K, V, S> {
             observer.observe(Environment { shards, value: TypeId::of::<V>(), runtime, timers, flight_limit })
         });
         let all = (0..shards).map(|number| Shard::new(number, limits.clone()));
-        let takeover_after = self.config.on_stall.takeover().0;
-        let engine = Arc::new(Engine::new(all, runtime, observer, takeover_after, flight_limit));
+        let (takeover_after, _) = self.config.on_stall.takeover();
+        let admission = self.config.admission();
+        let engine = Arc::new(Engine::new(all, runtime, observer, takeover_after, flight_limit, admission));
         if let Some(observer) = &engine.observer {
             (0..shards).for_each(|shard| observer.opened(shard, Box::new(WeakShard::new(&engine, shard))));
         }

@@ -3,6 +3,7 @@
 use std::{fmt, ops::Deref, sync::Arc, thread, time::Duration};
 
 use crate::{
+    admission::AdmissionLimits,
     error::BuildError,
     flight_limit::FlightLimit,
     observer::ObserverFactory,
@@ -15,6 +16,9 @@ use crate::{
 
 /// [`Builder::MAX_SHARDS`](crate::Builder::MAX_SHARDS).
 pub(crate) const MAX_SHARDS: usize = 4096;
+
+/// How many flights wait for a permit at most, where the builder says nothing else.
+const MAX_QUEUED: usize = 10_000;
 
 /// What happens to work whose last caller has left (G10).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,6 +64,42 @@ pub enum Freshness {
     StartedAfterCall,
 }
 
+/// Which flights begin first where executions have a limit: see [`Handle::with_priority`](crate::Handle::with_priority).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Priority {
+    /// Work that no one waits for: refreshes, prefetches.
+    Background,
+    /// Work that may be late, and is the first after [`Background`](Self::Background) to be given up.
+    Low,
+    /// All that is not told apart.
+    #[default]
+    Normal,
+    /// Work that others must not hold up.
+    High,
+}
+
+impl Priority {
+    /// From the lowest to the highest.
+    pub(crate) const ALL: [Self; 4] = [Self::Background, Self::Low, Self::Normal, Self::High];
+
+    /// The name, in snake case, as tracing events have it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Background => "background",
+            Self::Low => "low",
+            Self::Normal => "normal",
+            Self::High => "high",
+        }
+    }
+}
+
+impl fmt::Display for Priority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 /// What a handle asks for each of its joins. Joins of a handle without options carry a null pointer.
 #[derive(Clone, Default)]
 pub(crate) struct SharedOptions(Option<Arc<CallOptions>>);
@@ -79,6 +119,7 @@ impl Deref for SharedOptions {
             max_flight_duration: None,
             freshness: Freshness::WithinWindow,
             leaves_work: true,
+            priority: Priority::Normal,
         };
         self.0.as_deref().unwrap_or(&DEFAULT)
     }
@@ -92,6 +133,7 @@ pub(crate) struct CallOptions {
     /// A follower's work may take its flight over. Not where the caller uses what it gave to its work for something else, or where
     /// works of one flight would disturb each other.
     pub(crate) leaves_work: bool,
+    pub(crate) priority: Priority,
 }
 
 /// Where a flight's work runs.
@@ -130,6 +172,9 @@ pub(crate) struct Config {
     pub(crate) shards: Option<usize>,
     pub(crate) max_waiters_per_flight: usize,
     pub(crate) max_flights: usize,
+    pub(crate) max_executions: Option<usize>,
+    pub(crate) max_queued: Option<usize>,
+    pub(crate) queue_timeout: Option<Duration>,
     pub(crate) max_flight_duration: Option<Duration>,
     pub(crate) max_extended_duration: Option<Duration>,
     #[cfg(feature = "adaptive")]
@@ -152,6 +197,9 @@ impl Default for Config {
             shards: None,
             max_waiters_per_flight: 1_000_000,
             max_flights: 1_000_000,
+            max_executions: None,
+            max_queued: None,
+            queue_timeout: None,
             max_flight_duration: Some(Duration::from_secs(30)),
             max_extended_duration: None,
             #[cfg(feature = "adaptive")]
@@ -198,7 +246,37 @@ impl Config {
         if !rollout::is_fraction(self.rollout) {
             return Err(BuildError::InvalidRollout { fraction: self.rollout });
         }
+        self.check_admission()?;
         self.observer.as_ref().map_or(Ok(()), |observer| observer.check())
+    }
+
+    fn check_admission(&self) -> Result<(), BuildError> {
+        if self.max_executions == Some(0) {
+            return Err(BuildError::ZeroExecutions);
+        }
+        if self.max_queued == Some(0) {
+            return Err(BuildError::ZeroQueued);
+        }
+        if self.queue_timeout == Some(Duration::ZERO) {
+            return Err(BuildError::ZeroQueueTimeout);
+        }
+        if self.max_executions.is_some() {
+            return Ok(());
+        }
+        match (self.max_queued, self.queue_timeout) {
+            (Some(max_queued), _) => Err(BuildError::QueueWithoutExecutions { max_queued }),
+            (None, Some(queue_timeout)) => Err(BuildError::QueueTimeoutWithoutExecutions { queue_timeout }),
+            (None, None) => Ok(()),
+        }
+    }
+
+    /// `None` where executions have no limit.
+    pub(crate) fn admission(&self) -> Option<AdmissionLimits> {
+        Some(AdmissionLimits {
+            max_executions: self.max_executions?,
+            max_queued: self.max_queued.unwrap_or(MAX_QUEUED),
+            queue_timeout: self.queue_timeout,
+        })
     }
 
     pub(crate) fn domains(&self) -> Option<Domains> {
@@ -230,6 +308,7 @@ impl Config {
             on_expiry: self.on_expiry,
             on_abandon: self.on_abandon,
             abort_grace: self.abort_grace,
+            admits: self.max_executions.is_some(),
             crowd: self.crowd_threshold,
             takeovers: self.on_stall.takeover().1,
         }
@@ -266,6 +345,9 @@ impl fmt::Debug for Config {
             .field("shards", &self.shards)
             .field("max_waiters_per_flight", &self.max_waiters_per_flight)
             .field("max_flights", &self.max_flights)
+            .field("max_executions", &self.max_executions)
+            .field("max_queued", &self.max_queued)
+            .field("queue_timeout", &self.queue_timeout)
             .field("max_flight_duration", &self.max_flight_duration)
             .field("max_extended_duration", &self.max_extended_duration)
             .field("on_expiry", &self.on_expiry)

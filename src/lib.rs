@@ -167,6 +167,10 @@
 //! interval. [`Handle::with_max_wait`] limits one caller's wait, as does any timeout around its join. With the feature `adaptive`,
 //! `Builder::adaptive_flight_duration` learns the limit from how long flights take.
 //!
+//! [`Builder::max_executions`] has executions beyond a number wait for others to end, by the highest [`Priority`] among
+//! each flight's callers, in a queue with bounds of its own. A flight that waits can be joined, and never runs if its
+//! callers all leave first.
+//!
 //! # Work that joins
 //!
 //! Work may join other keys. If that closes a cycle of flights that wait for each other, the join that closed it gets
@@ -204,6 +208,8 @@
 //! | debug | `flight landed` | `flight`, `outcome` (`value` or the error's kind), `latency`, `waiters` |
 //! | debug | `flight followed`, in the follower's span | `flight` |
 //! | debug | `join rejected` | `reason` |
+//! | debug | `flight raised`, while it waits to begin, by a caller of a higher [`Priority`] | `flight`, `class` |
+//! | debug | `flight shed`: it was given up while it waited for a permit | `flight`, `class`, `reason` |
 //! | debug | `header kept requests apart`, by the layer of the feature `tower` | `header` |
 //! | info | `flight limit moved`, with the feature `adaptive`: by more than a factor of two, or to its floor or ceiling | `limit`, `before`, `flights` that it was learned from |
 //! | warn | `flight crowded`, once per flight at [`Builder::crowd_threshold`] | `flight`, `waiters` |
@@ -215,8 +221,8 @@
 //! | warn | `metrics recorder late`, once per coalescer: it was installed after the build | `coalescer`, `remedy` |
 //! | error | `shard recovered from a panic` | `shard`, `panic` |
 //!
-//! `outcome` and `reason` are among `value`, `panicked`, `too_many_waiters`, `too_many_flights`, `timed_out`,
-//! `aborted`, `reentrant` and `closed`.
+//! `outcome` and `reason` are among `value`, `panicked`, `too_many_waiters`, `too_many_flights`, `overloaded`,
+//! `queue_timed_out`, `timed_out`, `aborted`, `reentrant` and `closed`.
 //!
 //! Work runs inside a debug span `flight` with the field `flight`. It is a root: it *follows from* the span in which its
 //! leader first polled its join, and from the spans of followers that join while its work runs
@@ -307,6 +313,7 @@
 mod actor;
 #[cfg(feature = "adaptive")]
 mod adaptive;
+mod admission;
 #[cfg(feature = "batch")]
 pub mod batch;
 mod builder;
@@ -337,6 +344,7 @@ mod report;
 mod rollout;
 mod router;
 mod scope;
+mod serial;
 mod shard;
 mod stall;
 mod stats;
@@ -355,7 +363,7 @@ pub use self::adaptive::{Adaptive, InvalidAdaptive};
 pub use self::metrics::Metrics;
 pub use builder::Builder;
 pub use coalescer::{Coalescer, Shutdown};
-pub use config::{Freshness, OnAbandon, OnExpiry, RunWork};
+pub use config::{Freshness, OnAbandon, OnExpiry, Priority, RunWork};
 pub use error::{
     BuildError, CaughtPanic, Closed, ClosedReason, InvalidHedgeBudget, InvalidRollout, JoinError, JoinErrorKind,
     NotExtended, SharedError, TryJoinError, ZeroFlightDuration,

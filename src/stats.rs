@@ -29,8 +29,16 @@ pub struct Stats {
     pub panics: u64,
     /// Flights that outlived their deadline.
     pub timeouts: u64,
-    /// Joins that were refused.
+    /// Joins that were refused, and leaders of flights that were [`shed`](Self::shed).
     pub rejections: u64,
+    /// Flights that found as many executions running as [`max_executions`](crate::Builder::max_executions) allows.
+    pub queued: u64,
+    /// Flights that were given up while they waited for a permit, as too many waited or as one has waited for too long. The leader
+    /// counts as a rejection, and the others, who shared this answer, as coalesced.
+    pub shed: u64,
+    /// Flights that waited for a permit, or for another execution of their key, when a caller of a higher class joined them than
+    /// they had. As often as that happened.
+    pub raised: u64,
     /// Callers that left before their answer.
     pub departures: u64,
     /// Flights whose work was dropped before it ended.
@@ -57,6 +65,11 @@ pub struct Stats {
     pub flights: usize,
     /// Gauge: flights whose work has not been called yet: it is about to be, or waits for another execution of its key to end.
     pub pending: usize,
+    /// Gauge: executions that have one of the permits of [`max_executions`](crate::Builder::max_executions). Zero where it is not
+    /// set.
+    pub executing: usize,
+    /// Gauge: flights that wait for such a permit.
+    pub queue_len: usize,
     /// Gauge: live callers awaiting an answer, leaders included.
     pub waiters: usize,
     /// Gauge: executions that outlive their flights: work that was told to end, by its flight's deadline or as its last
@@ -84,6 +97,9 @@ impl Stats {
         self.panics += shard.panics;
         self.timeouts += shard.timeouts;
         self.rejections += shard.rejections;
+        self.queued += shard.queued;
+        self.shed += shard.shed;
+        self.raised += shard.raised;
         self.departures += shard.departures;
         self.aborts += shard.aborts;
         self.forgets += shard.forgets;
@@ -94,6 +110,8 @@ impl Stats {
         self.hedges_denied += shard.hedges_denied;
         self.bypasses += shard.bypasses;
         self.pending += shard.pending;
+        self.executing += shard.executing;
+        self.queue_len += shard.queue_len;
         self.flights += shard.flights;
         self.waiters += shard.waiters;
         self.lingering += shard.lingering;
@@ -142,6 +160,13 @@ impl fmt::Display for Stats {
             "flights: {flights} under way, {pending} pending, {lingering} lingering, {forgets} forgotten, {overlaps} overlapped"
         )?;
         self.oldest_flight.map_or(Ok(()), |age| write!(f, ", the oldest {:.1} s old", age.as_secs_f64()))?;
+        let Self { executing, queue_len, queued, shed, raised, .. } = self;
+        if executing + queue_len > 0 || queued > &0 {
+            write!(
+                f,
+                "\nlimit: {executing} executing, {queue_len} in the queue, {queued} queued in all, {shed} shed, {raised} raised"
+            )?;
+        }
         let Self { takeovers, hedges, hedges_won, hedges_denied, .. } = self;
         if takeovers + hedges + hedges_denied == 0 {
             return Ok(());

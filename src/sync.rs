@@ -14,15 +14,13 @@ mod real {
     pub(crate) use std::{
         sync::{
             OnceLock,
-            atomic::{AtomicBool, AtomicU8, AtomicUsize},
+            atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize},
         },
         thread_local,
     };
 
     #[cfg(feature = "cache")]
     pub(crate) use std::sync::atomic::AtomicU32;
-    #[cfg(any(feature = "adaptive", feature = "cache"))]
-    pub(crate) use std::sync::atomic::AtomicU64;
 
     pub(crate) use ::{flume, oneshot};
     #[cfg(feature = "cache")]

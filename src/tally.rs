@@ -1,6 +1,6 @@
 //! What is counted where no shard's turn is: calls of work, joins that bypass the shards, and followers that call for themselves.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::{shard::FlightId, stats::Stats};
 
@@ -30,6 +30,11 @@ pub(crate) struct Tally {
     recalls: AtomicU64,
     /// All that there have been, resets or not.
     all_recalls: AtomicU64,
+    queued: AtomicU64,
+    queued_before: AtomicU64,
+    /// Gauges.
+    executing: AtomicUsize,
+    queue_len: AtomicUsize,
 }
 
 /// Counts for all time, and since the last reset.
@@ -90,6 +95,38 @@ impl Tally {
         self.all_recalls.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// A flight has to wait for a permit.
+    pub(crate) fn enter_queue(&self) {
+        self.queued.fetch_add(1, Ordering::Relaxed);
+        self.queue_len.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn leave_queue(&self) {
+        self.queue_len.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// An execution has a permit.
+    pub(crate) fn begin_execution(&self) {
+        self.executing.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Or has lent it.
+    pub(crate) fn end_execution(&self) {
+        self.executing.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// How many executions have a permit, and how many flights wait for one.
+    #[cfg(all(test, not(shardflight_shuttle)))]
+    pub(crate) fn admitted(&self) -> (usize, usize) {
+        (self.executing.load(Ordering::Relaxed), self.queue_len.load(Ordering::Relaxed))
+    }
+
+    /// The gauges. Of two counts that change together, one may be seen before the other.
+    fn gauge(&self, stats: &mut Stats) {
+        stats.executing = self.executing.load(Ordering::Relaxed);
+        stats.queue_len = self.queue_len.load(Ordering::Relaxed);
+    }
+
     fn all_called(&self) -> u64 {
         get(&self.called_before) + get(&self.called_of_before) + get(&self.called)
     }
@@ -103,6 +140,7 @@ impl Tally {
         self.bypasses_before.store(get(&self.bypasses), Ordering::Relaxed);
         [&self.takeovers, &self.hedges, &self.hedges_won, &self.hedges_denied].into_iter().for_each(Count::reset);
         self.recalls.store(0, Ordering::Relaxed);
+        self.queued_before.store(get(&self.queued), Ordering::Relaxed);
     }
 
     fn fill_in(&self, stats: &mut Stats, get: fn(&Count) -> u64) {
@@ -119,6 +157,8 @@ impl Tally {
         stats.executions = get(&self.called);
         stats.bypasses = get(&self.bypasses).saturating_sub(get(&self.bypasses_before));
         self.fill_in(&mut stats, Count::since_reset);
+        stats.queued = get(&self.queued).saturating_sub(get(&self.queued_before));
+        self.gauge(&mut stats);
         call_for_themselves(&mut stats, get(&self.recalls));
         let led = led.flights.saturating_sub(get(&self.led_before));
         let waits_for_its_call = pending.min(led.saturating_sub(stats.executions));
@@ -130,6 +170,8 @@ impl Tally {
     pub(crate) fn complete_totals(&self, mut totals: Stats) -> Stats {
         (totals.executions, totals.bypasses) = (self.all_called(), get(&self.bypasses));
         self.fill_in(&mut totals, Count::all);
+        totals.queued = get(&self.queued);
+        self.gauge(&mut totals);
         call_for_themselves(&mut totals, get(&self.all_recalls));
         totals.joins = totals.executions + totals.coalesced + totals.rejections + totals.bypasses;
         totals

@@ -10,6 +10,7 @@ use tracing::{Level, Span, debug, debug_span, enabled, error, level_filters::Lev
 use tracing::info;
 
 use crate::{
+    config::Priority,
     error::JoinError,
     shard::{FlightId, Report},
     unwind::{self, Contained},
@@ -106,6 +107,9 @@ pub(crate) fn report(report: &Report) {
             let (flight, aborted, grace) = (flight.number(), aborted.number(), grace.as_secs_f64());
             warn!(target: TARGET, flight, aborted, grace, "flight overlaps");
         }),
+        Report::Raised { flight, class } => {
+            contained(|| debug!(target: TARGET, flight = flight.number(), class = class.as_str(), "flight raised"));
+        }
         Report::Rejected { reason } => contained(|| debug!(target: TARGET, reason, "join rejected")),
         Report::Recovered { shard, ref panic } => contained(|| {
             error!(target: TARGET, shard, panic = panic.message(), "shard recovered from a panic");
@@ -120,6 +124,11 @@ pub(crate) fn limit_moved(limit: Duration, before: Duration, flights: u64) {
         let (limit, before) = (limit.as_secs_f64(), before.as_secs_f64());
         info!(target: TARGET, limit, before, flights, "flight limit moved");
     });
+}
+
+/// A flight's work was given up before it was called.
+pub(crate) fn shed(flight: FlightId, class: Priority, reason: &'static str) {
+    contained(|| debug!(target: TARGET, flight = flight.number(), class = class.as_str(), reason, "flight shed"));
 }
 
 pub(crate) fn falls_back(scope: &'static str, reason: &str) {

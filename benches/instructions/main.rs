@@ -47,6 +47,10 @@ enum Workload {
     LonelyReady,
     /// The same with work that its leader polls
     ReadyInPlace,
+    /// The same with a limit on executions that is never reached
+    ReadyWithinLimit,
+    /// 64 tasks that call for new keys, work that suspends once, and 8 of them run at a time
+    WaitingForPermit,
     /// One caller, work that suspends once
     LonelySuspended,
     /// The same with work that its leader polls
@@ -69,7 +73,7 @@ type Callers = Handle<u64, u64, BuildHasherDefault<DefaultHasher>>;
 
 async fn run(workload: Workload, callers: Callers, calls: u64) {
     match workload {
-        Workload::LonelyReady | Workload::ReadyInPlace => {
+        Workload::LonelyReady | Workload::ReadyInPlace | Workload::ReadyWithinLimit => {
             for key in 0..calls {
                 answered(callers.join(key, || async { 7 }).await);
             }
@@ -90,6 +94,18 @@ async fn run(workload: Workload, callers: Callers, calls: u64) {
             for seed in 0..TASKS {
                 let share = calls / TASKS + u64::from(seed < calls % TASKS);
                 tasks.spawn(again_and_again(callers.clone(), seed, share));
+            }
+            tasks.join_all().await;
+        }
+        Workload::WaitingForPermit => {
+            let mut tasks = JoinSet::new();
+            for first in 0..TASKS {
+                let callers = callers.clone();
+                tasks.spawn(async move {
+                    for key in (first..calls).step_by(64) {
+                        answered(callers.join(key, suspends_once).await);
+                    }
+                });
             }
             tasks.join_all().await;
         }
@@ -174,6 +190,11 @@ fn main() {
         let builder = Coalescer::builder().shards(1).hasher(BuildHasherDefault::default());
         let in_place = matches!(workload, Workload::ReadyInPlace | Workload::SuspendedInPlace);
         let builder = builder.run_work(if in_place { RunWork::InPlace } else { RunWork::Detached });
+        let builder = match workload {
+            Workload::ReadyWithinLimit => builder.max_executions(1_000_000),
+            Workload::WaitingForPermit => builder.max_executions(8),
+            _ => builder,
+        };
         #[cfg(feature = "metrics")]
         let builder = if arguments.metrics { builder.metrics("counted") } else { builder };
         let callers = builder.build().expect("inside a runtime").handle();

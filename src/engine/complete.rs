@@ -48,6 +48,11 @@ impl<K: Key, V: Value> Completer<K, V> {
         }
     }
 
+    /// The work is to begin. True if it may now; otherwise its task is woken when that is known.
+    pub(crate) fn request(&self) -> bool {
+        self.record.as_ref().is_none_or(|record| self.engine.request(record))
+    }
+
     /// As long as the guard is there, its work runs on this thread. Until then the record is with the thread.
     pub(crate) fn enter(&mut self) -> (&Engine<K, V>, Entered<'_, Record<V>>) {
         let current = Current { coalescer: self.engine.identity(), flight: self.record().flight() };
@@ -77,7 +82,10 @@ impl<K: Key, V: Value> Completer<K, V> {
 
     fn publish(&mut self, ending: Ending<V>) -> Option<Box<Responding<K, V>>> {
         let engine = &self.engine;
-        let (flight, was_called) = self.record.as_ref().map(|record| (record.flight(), record.was_called()))?;
+        let (flight, was_called) = self.record.as_ref().map(|record| {
+            engine.end_execution(record);
+            (record.flight(), record.was_called())
+        })?;
         // Let go of before any caller is woken, so that the last one finds that the value is its own.
         self.record = None;
         let mut unpublished = Some(ending);
@@ -95,6 +103,7 @@ impl<K: Key, V: Value> Completer<K, V> {
     pub(crate) fn complete_in_place(mut self, ending: Ending<V>) -> InPlaceEnd<V> {
         let record = self.record.take().expect("the duty is not done yet");
         let (engine, flight) = (&self.engine, record.flight());
+        engine.end_execution(&record);
         let mut unpublished = Some(ending);
         let ended = engine.visit(flight.id.shard(), |state| {
             let mut ended = state.complete(flight, completion_of(unpublished.as_ref()?, true))?;
@@ -154,6 +163,7 @@ pub(crate) enum InPlaceEnd<V> {
 
 fn completion_of<V>(ending: &Ending<V>, was_called: bool) -> Completion {
     match ending {
+        Err(JoinError::Overloaded { .. } | JoinError::QueueTimedOut { .. }) => Completion::Shed,
         _ if !was_called => Completion::Uncalled,
         Ok(output) if output.is_error => Completion::Error,
         Ok(_) => Completion::Value,
@@ -237,6 +247,18 @@ impl<K: Key, V: Value> Engine<K, V> {
         }
     }
 
+    /// The work of a flight is to begin: true if it may now.
+    pub(crate) fn request(&self, record: &Arc<Record<V>>) -> bool {
+        self.admission.as_ref().is_none_or(|admission| admission.request(record))
+    }
+
+    /// The work of a flight is gone: its permit is free, before any caller hears of the end.
+    fn end_execution(&self, record: &Record<V>) {
+        if let Some(admission) = &self.admission {
+            admission.end(record);
+        }
+    }
+
     /// Leaves work that is not to begin yet in its record, for the thread that finds that it may.
     pub(crate) fn begin_later(self: &Arc<Self>, record: &Arc<Record<V>>, work: ParkedWork<V>) {
         let Some((work, needed)) = record.park(work) else { return };
@@ -254,6 +276,8 @@ impl<K: Key, V: Value> Engine<K, V> {
         let Some(cut) = abandoned else { return After::GoesOn };
         // No caller is left to wake: what remains is the key's to drop, and the work's task to be told.
         let (work, unbegun) = (cut.record.abort(), cut.record.claim());
+        // Its place in the queue is free when the caller has left.
+        self.admission.iter().for_each(|admission| admission.withdraw(cut.itself.id));
         cut.record.publish(Err(JoinError::Aborted));
         respond::tell(self, cut.itself.id, cut.started, cut.record.error(), 0);
         drop_contained(cut.key);

@@ -11,8 +11,9 @@ use super::{
     watch::Watch,
 };
 use crate::{
+    config::Priority,
     error::JoinError,
-    shard::{Begins, Flight, FlightRef, Join, Joined, Leaves, Left, Renewed, Report, Slot, Types},
+    shard::{Begins, Flight, FlightId, FlightRef, Join, Joined, Leaves, Left, Renewed, Report, Slot, Types},
     sync::oneshot,
     unwind::{Contained, contain, drop_contained},
 };
@@ -41,6 +42,15 @@ impl<K: Eq, V> Types for Live<K, V> {
 
     fn forget(record: &Arc<Record<V>>) {
         record.forget();
+    }
+
+    fn reclass(record: &Arc<Record<V>>, class: Priority) -> bool {
+        record.ticket().set_class(class);
+        record.ticket().may_wait()
+    }
+
+    fn cancel(record: &Arc<Record<V>>) -> bool {
+        record.ticket().cancel()
     }
 }
 
@@ -166,6 +176,10 @@ pub(crate) enum Action<K: Key, V: Value> {
     DropWork(Box<ParkedWork<V>>, Arc<Record<V>>),
     /// Work that is in no task is to be one.
     RunWork(Arc<Record<V>>),
+    /// A flight that waits for its permit is of another class.
+    Reclass(FlightId),
+    /// A flight was cut short, which may have waited for its permit.
+    Withdraw(FlightId),
     Report(Report),
     /// There are messages left in the queue of this shard, or there is a new deadline, or nothing left to wait for.
     CallActor {

@@ -45,6 +45,7 @@ pub(crate) use self::{
 };
 use crate::{
     flight_limit::FlightLimit,
+    admission::{Admission, AdmissionLimits},
     hedge::HedgeBudget,
     observer::Observer,
     queue::Queue,
@@ -77,6 +78,8 @@ pub(crate) struct Engine<K: Key, V: Value> {
     /// `None` where the limit of flights is fixed.
     pub(crate) flight_limit: Option<Arc<dyn FlightLimit>>,
     pub(crate) waits: Arc<WaitGraph>,
+    /// Where executions have a limit.
+    pub(crate) admission: Option<Admission>,
     identity: u64,
 }
 
@@ -95,6 +98,7 @@ impl<K: Key, V: Value> Engine<K, V> {
         observer: Option<Arc<dyn Observer>>,
         takeover_after: Duration,
         flight_limit: Option<Arc<dyn FlightLimit>>,
+        admission: Option<AdmissionLimits>,
     ) -> Self {
         let tallies: Arc<[_]> = (0..shards.len()).map(|_| Tally::default()).collect();
         let port = |(number, shard)| Port {
@@ -104,6 +108,7 @@ impl<K: Key, V: Value> Engine<K, V> {
         };
         Self {
             ports: shards.enumerate().map(port).collect(),
+            admission: admission.map(|limits| Admission::new(limits, Arc::clone(&tallies), runtime.clone())),
             tallies,
             many_workers: has_many_workers(&runtime),
             runtime,
@@ -145,7 +150,9 @@ impl<K: Key, V: Value> Engine<K, V> {
     /// Every shard is in its cell, no message waits for one, and no work for other work.
     #[cfg(all(test, shardflight_shuttle))]
     pub(crate) fn is_at_rest(&self) -> bool {
-        self.waits.is_empty() && self.ports.iter().all(|port| port.shard.is_full() && port.queue.is_empty())
+        self.waits.is_empty()
+            && self.admission.as_ref().is_none_or(Admission::is_at_rest)
+            && self.ports.iter().all(|port| port.shard.is_full() && port.queue.is_empty())
     }
 
     /// An actor is gone, as its runtime is shutting down, or as its shard is closed.

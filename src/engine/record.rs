@@ -11,12 +11,14 @@ use crossbeam_utils::atomic::AtomicCell;
 use tracing::Span;
 
 use super::{
+    message::Value,
     published::{ArcWanted, PublishMixed, Published, Takes},
     spares::Spares,
 };
 use crate::{
+    admission::{Queued, Ticket},
     error::{JoinError, TryJoinError},
-    shard::{Begins, FlightRef, Slot},
+    shard::{Begins, FlightId, FlightRef, Slot},
     sync::{AtomicU8, AtomicWaker, Cell, OnceLock},
     trace,
     unwind::drop_contained,
@@ -66,7 +68,9 @@ pub(crate) struct Record<V> {
     /// Set once, in the turn that unmapped the flight.
     outcome: OnceLock<Outcome<V>>,
     flags: AtomicU8,
-    /// The work's task, which has to be woken to learn that it is aborted.
+    /// Whether the work may begin, where executions have a limit.
+    ticket: Ticket,
+    /// The work's task, which has to be woken to learn that it is aborted, or that it may begin.
     task: AtomicWaker,
     /// Work that its leader polls, while it is not being polled; or work that has not begun.
     parked: Cell<ParkedWork<V>>,
@@ -104,6 +108,7 @@ impl<V> Record<V> {
             }),
             outcome: OnceLock::new(),
             flags: AtomicU8::new(flags),
+            ticket: Ticket::new(),
             task: AtomicWaker::new(),
             parked: Cell::empty(),
             unbegun: Cell::empty(),
@@ -125,6 +130,10 @@ impl<V> Record<V> {
         // Relaxed: it is said before the record is anywhere else.
         self.rare.as_ref().is_some_and(|rare| rare.predecessor.is_some())
             || self.flags.load(Ordering::Relaxed) & AFTER_ABORTED != 0
+    }
+
+    pub(crate) fn ticket(&self) -> &Ticket {
+        &self.ticket
     }
 
     /// The work is about to be called. Tells the first time from others.
@@ -262,6 +271,7 @@ impl<V> Record<V> {
     #[must_use = "dropping work runs user code"]
     pub(super) fn abort(&self) -> Option<Box<ParkedWork<V>>> {
         self.flags.fetch_or(ABORTED, Ordering::Relaxed);
+        self.ticket.cancel();
         self.task.wake();
         self.parked.take()
     }
@@ -289,6 +299,20 @@ impl<V> Record<V> {
             _ => return None,
         };
         self.parked.take().map(|work| (work, needed))
+    }
+}
+
+impl<V: Value> Queued for Record<V> {
+    fn flight(&self) -> FlightId {
+        self.flight.id
+    }
+
+    fn ticket(&self) -> &Ticket {
+        &self.ticket
+    }
+
+    fn wake(&self) {
+        self.task.wake();
     }
 }
 

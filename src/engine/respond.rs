@@ -43,6 +43,9 @@ pub(super) fn cut_short<K: Key, V: Value>(
         if let Some(work) = cut.record.abort() {
             actions.push(Action::DropWork(work, Arc::clone(&cut.record)));
         }
+        if engine.admission.is_some() {
+            actions.push(Action::Withdraw(cut.itself.id));
+        }
         // Blocking work that no thread has begun: now it only drops what it came with, and its execution has ended.
         actions.extend(cut.record.claim().map(|unbegun| Action::Run(Deferred::new(unbegun))));
     }
@@ -121,6 +124,9 @@ pub(super) fn hand_over<K: Key, V: Value>(engine: &Arc<Engine<K, V>>, actions: V
                     tasks.launches.push((work, Completer::new(Arc::clone(engine), record)));
                 }
             }
+            // No user code, and no later than this: the next caller is to find the queue as it is now.
+            Action::Reclass(flight) => engine.admission.iter().for_each(|admission| admission.reclass(flight)),
+            Action::Withdraw(flight) => engine.admission.iter().for_each(|admission| admission.withdraw(flight)),
             Action::Launch(work, completer) => tasks.launches.push((work, completer)),
             Action::Run(deferred) => tasks.deferred.push(deferred),
             Action::Drop(discard) => tasks.discards.push(discard),

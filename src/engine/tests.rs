@@ -17,7 +17,7 @@ use super::{
     *,
 };
 use crate::{
-    config::Config,
+    config::{Config, Priority},
     error::JoinError,
     shard::{Begins, Completion, FlightRef, Join, Joined, Leaves, Slot},
     sync::{now, oneshot},
@@ -33,7 +33,18 @@ fn engine() -> Arc<Numbers> {
 
 fn join(key: u8) -> Join<Live<u8, u8>> {
     let waker = Waker::noop().clone();
-    Join { hash: key.into(), key, waker, origin: None, description: None, in_place: false, fresh: false, limit: None }
+    let class = Priority::Normal;
+    Join {
+        hash: key.into(),
+        key,
+        waker,
+        origin: None,
+        description: None,
+        in_place: false,
+        fresh: false,
+        limit: None,
+        class,
+    }
 }
 
 fn lead(engine: &Arc<Numbers>, key: u8) -> (FlightRef, Arc<Record<u8>>) {

@@ -123,6 +123,7 @@ impl<K: Key, V: Value> Todo<K, V> {
             match effect {
                 Effect::End { cut, error, abort } => respond::cut_short(engine, cut, error, abort, &mut self.actions),
                 Effect::Run(record) => self.actions.push(Action::RunWork(record)),
+                Effect::Reclass(flight) => self.actions.push(Action::Reclass(flight)),
                 Effect::Discard(flight) => self.actions.push(Action::Drop(Discard::Flight(flight))),
                 Effect::SetAlarm => self.actions.push(Action::CallActor { shard: state.number }),
                 Effect::Report(report) if own => self.reports.push(report),

@@ -14,6 +14,10 @@ pub enum JoinErrorKind {
     TooManyWaiters,
     /// [`JoinError::TooManyFlights`](crate::JoinError::TooManyFlights): `too_many_flights`.
     TooManyFlights,
+    /// [`JoinError::Overloaded`](crate::JoinError::Overloaded): `overloaded`.
+    Overloaded,
+    /// [`JoinError::QueueTimedOut`](crate::JoinError::QueueTimedOut): `queue_timed_out`.
+    QueueTimedOut,
     /// [`JoinError::TimedOut`](crate::JoinError::TimedOut), whichever limit was passed: `timed_out`.
     TimedOut,
     /// [`JoinError::Aborted`](crate::JoinError::Aborted): `aborted`.
@@ -33,6 +37,8 @@ impl JoinErrorKind {
             Self::Panicked => "panicked",
             Self::TooManyWaiters => "too_many_waiters",
             Self::TooManyFlights => "too_many_flights",
+            Self::Overloaded => "overloaded",
+            Self::QueueTimedOut => "queue_timed_out",
             Self::TimedOut => "timed_out",
             Self::Aborted => "aborted",
             Self::Reentrant => "reentrant",

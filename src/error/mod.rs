@@ -37,6 +37,18 @@ pub enum JoinError {
         /// The cap.
         limit: usize,
     },
+    /// As many executions run as `max_executions` allows, more flights wait for one to end than `max_queued` allows, and this one
+    /// is the newest of the lowest [`Priority`](crate::Priority) among them. Its work was not called. Retry later.
+    Overloaded {
+        /// `max_queued`.
+        limit: usize,
+    },
+    /// As many executions run as `max_executions` allows, and the flight has waited for one to end for as long as `queue_timeout`
+    /// allows. Its work was not called. Retry later.
+    QueueTimedOut {
+        /// `queue_timeout`.
+        after: Duration,
+    },
     /// The flight passed `max_flight_duration` (G11), and the next join starts afresh; or this caller passed its own
     /// [`max_wait`](crate::Handle::with_max_wait), and the next join shares what still runs.
     ///
@@ -77,6 +89,8 @@ impl JoinError {
             Self::Panicked(_) => JoinErrorKind::Panicked,
             Self::TooManyWaiters { .. } => JoinErrorKind::TooManyWaiters,
             Self::TooManyFlights { .. } => JoinErrorKind::TooManyFlights,
+            Self::Overloaded { .. } => JoinErrorKind::Overloaded,
+            Self::QueueTimedOut { .. } => JoinErrorKind::QueueTimedOut,
             Self::TimedOut { .. } => JoinErrorKind::TimedOut,
             Self::Aborted => JoinErrorKind::Aborted,
             Self::Reentrant => JoinErrorKind::Reentrant,
@@ -96,6 +110,12 @@ impl fmt::Display for JoinError {
             Self::TooManyFlights { limit } => {
                 write!(f, "{limit} flights are under way already, the most that max_flights allows")
             }
+            Self::Overloaded { limit } => {
+                write!(f, "{limit} flights of no lower priority wait to begin already, the most that max_queued allows")
+            }
+            Self::QueueTimedOut { after } => {
+                write!(f, "the flight has not begun within {after:?}, as long as queue_timeout lets it wait for max_executions")
+            }
             Self::TimedOut { after } => write!(f, "no answer within {after:?}"),
             Self::Reentrant => f.write_str("the work waits for its own flight, and neither could ever end"),
             Self::Aborted => f.write_str("the work was dropped before it ended; its runtime is shutting down"),
@@ -114,7 +134,7 @@ impl Error for JoinError {}
 impl From<JoinError> for io::Error {
     fn from(error: JoinError) -> Self {
         let kind = match error {
-            JoinError::TimedOut { .. } => io::ErrorKind::TimedOut,
+            JoinError::TimedOut { .. } | JoinError::QueueTimedOut { .. } => io::ErrorKind::TimedOut,
             _ => io::ErrorKind::Other,
         };
         Self::new(kind, error)
@@ -213,6 +233,22 @@ pub enum BuildError {
     /// `max_flights(0)`: nothing could ever run; the least is 1. To turn coalescing off, use
     /// [`Builder::rollout`](crate::Builder::rollout).
     ZeroFlights,
+    /// `max_executions(0)`: nothing could ever run; the least is 1. For no limit, leave it out.
+    ZeroExecutions,
+    /// `max_queued(0)`: the least is 1.
+    ZeroQueued,
+    /// `queue_timeout(0)`: no flight could wait; the least is 1 ns. For no limit, leave it out.
+    ZeroQueueTimeout,
+    /// `max_queued` without [`max_executions`](crate::Builder::max_executions): no flight ever waits for a permit.
+    QueueWithoutExecutions {
+        /// What was asked for.
+        max_queued: usize,
+    },
+    /// `queue_timeout` without [`max_executions`](crate::Builder::max_executions): no flight ever waits for a permit.
+    QueueTimeoutWithoutExecutions {
+        /// What was asked for.
+        queue_timeout: Duration,
+    },
     /// `max_flight_duration(0)`: every flight would be late. For no limit, use
     /// [`Builder::no_flight_deadline`](crate::Builder::no_flight_deadline).
     ZeroFlightDuration,
@@ -279,6 +315,17 @@ impl fmt::Display for BuildError {
             }
             Self::ZeroWaiters => f.write_str("max_waiters_per_flight is 0; the least is 1, a flight's leader"),
             Self::ZeroFlights => f.write_str("max_flights is 0; the least is 1"),
+            Self::ZeroExecutions => f.write_str("max_executions is 0; the least is 1"),
+            Self::ZeroQueued => f.write_str("max_queued is 0; the least is 1"),
+            Self::ZeroQueueTimeout => {
+                f.write_str("queue_timeout is 0; the least is 1 ns, and for no limit it is left out")
+            }
+            Self::QueueWithoutExecutions { max_queued } => {
+                write!(f, "max_queued is {max_queued}, and max_executions is not set: no flight would ever wait")
+            }
+            Self::QueueTimeoutWithoutExecutions { queue_timeout } => {
+                write!(f, "queue_timeout is {queue_timeout:?}, and max_executions is not set: no flight would ever wait")
+            }
             Self::ZeroFlightDuration => {
                 f.write_str("max_flight_duration is 0; for no limit there is no_flight_deadline")
             }

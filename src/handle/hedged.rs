@@ -22,6 +22,7 @@ where
             budget: Arc::clone(&engine.hedge_budget),
             tallies: Arc::clone(&engine.tallies),
             coalescer: engine.identity(),
+            admission: engine.admission.clone(),
         }
     }
 }

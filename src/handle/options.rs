@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::Handle;
 use crate::{
-    config::{CallOptions, Freshness, SharedOptions},
+    config::{CallOptions, Freshness, Priority, SharedOptions},
     error::ZeroFlightDuration,
 };
 
@@ -136,6 +136,42 @@ where
             return self;
         }
         self.with(CallOptions { leaves_work: false, ..*self.options })
+    }
+
+    /// The same handle, but with joins of this class, which says what begins first where
+    /// [`max_executions`](crate::Builder::max_executions) has flights wait.
+    ///
+    /// A flight that waits has the highest class among its live callers: it is raised when a caller of a higher class joins it, and
+    /// lowered when that caller leaves. In each class, the flight that has waited longest begins first; a flight that is raised
+    /// keeps its age. Every 16th to begin is the one that has waited longest of all, so no class waits for ever. When more flights
+    /// wait than [`max_queued`](crate::Builder::max_queued) allows, the newest of the lowest class ends in
+    /// [`Overloaded`](crate::JoinError::Overloaded): that may be the one that has just come.
+    ///
+    /// Work that runs is not interrupted for other work, whatever its class. Joins that work makes are of the class of the handle
+    /// that they are made with. Without `max_executions`, nothing waits, and this changes nothing.
+    ///
+    /// # Default
+    ///
+    /// [`Priority::Normal`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use shardflight::{Coalescer, Priority};
+    ///
+    /// let handle = Coalescer::<String, u64>::builder().max_executions(64).build()?.handle();
+    /// let prefetch = handle.with_priority(Priority::Background);
+    /// // A user who asks for the same while this waits doesn't wait behind other prefetches.
+    /// let stock = prefetch.join("stock:7", || async { 42 }).await?;
+    /// # assert_eq!(stock, 42);
+    /// # Ok(()) }
+    /// ```
+    #[must_use = "the handle it is called on stays as it is"]
+    pub fn with_priority(&self, priority: Priority) -> Self {
+        // Flights of a class have a list of its callers, which is of no use where none waits.
+        let priority = if self.router.engine.admission.is_some() { priority } else { Priority::default() };
+        self.with(CallOptions { priority, ..*self.options })
     }
 
     fn with(&self, options: CallOptions) -> Self {

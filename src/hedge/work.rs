@@ -9,6 +9,7 @@ use std::{
 
 use super::{Hedge, HedgeBudget, call::Call};
 use crate::{
+    admission::{Admission, SparePermit},
     sync::{Sleep, clock},
     tally::Tally,
     task::current,
@@ -21,6 +22,8 @@ pub(crate) struct Accounts {
     pub(crate) budget: Arc<HedgeBudget>,
     pub(crate) tallies: Arc<[Tally]>,
     pub(crate) coalescer: u64,
+    /// Where executions have a limit.
+    pub(crate) admission: Option<Admission>,
 }
 
 impl Accounts {
@@ -28,6 +31,15 @@ impl Accounts {
     fn tally(&self) -> &Tally {
         let own = current::get().filter(|current| current.coalescer == self.coalescer);
         &self.tallies[own.map_or(0, |current| current.flight.id.shard())]
+    }
+
+    /// A permit for a second call, as far as one is needed: the calls of a bypassed join have none. `None` if no permit is left.
+    fn permit(&self) -> Option<Option<SparePermit>> {
+        let own = current::get().filter(|current| current.coalescer == self.coalescer);
+        match (&self.admission, own) {
+            (Some(admission), Some(own)) => admission.try_acquire(own.flight.id).map(Some),
+            _ => Some(None),
+        }
     }
 }
 
@@ -45,6 +57,8 @@ pub struct HedgedWork<F, Fut: Future> {
     second: Call<Fut>,
     /// Until the second call.
     timer: Option<Pin<Box<Sleep>>>,
+    /// That of the second call. After the calls, and so given back when they are gone.
+    permit: Option<SparePermit>,
 }
 
 impl<F, Fut> HedgedWork<F, Fut>
@@ -69,6 +83,7 @@ where
             first: Call::Unmade,
             second: Call::Unmade,
             timer: None,
+            permit: None,
         })
     }
 }
@@ -100,7 +115,11 @@ where
     fn poll_second(&mut self, cx: &mut Context<'_>) -> Poll<Fut::Output> {
         if self.timer.as_mut().is_some_and(|timer| timer.as_mut().poll(cx).is_ready()) {
             self.timer = None;
-            if self.accounts.budget.spend() {
+            let permit = self.accounts.permit();
+            if let Some(permit) = permit
+                && self.accounts.budget.spend()
+            {
+                self.permit = permit;
                 self.accounts.tally().hedges.up();
                 self.second = Call::make(self.work.get());
             } else {

@@ -23,6 +23,7 @@
 //! A failure prints its schedule, as a string of digits. To run it again, and it alone, name its test and set
 //! `SHARDFLIGHT_REPLAY` to the schedule.
 
+mod admission;
 mod cached;
 mod deadlines;
 mod departures;
@@ -128,6 +129,21 @@ scenarios! {
     }
     limits {
         no_flight_is_lost_where_several_end_at_once,
+    }
+    admission {
+        no_more_executions_run_than_may,
+        a_permit_that_is_given_back_beside_an_arrival_is_not_lost,
+        the_last_caller_leaves_beside_its_flights_grant,
+        the_last_caller_leaves_and_aborts_beside_its_flights_grant,
+        what_was_abandoned_before_its_grant_never_begins,
+        a_flight_is_raised_whatever_happens_beside,
+        a_flight_is_lowered_whatever_happens_beside,
+        a_raise_beside_the_grant_changes_no_answer,
+        work_that_joins_under_the_only_permit_lends_it,
+        work_that_stops_waiting_leaves_its_permit_to_the_borrower,
+        a_full_queue_refuses_and_loses_none,
+        a_wait_in_the_queue_times_out_beside_its_grant,
+        a_runtime_that_shuts_down_answers_those_that_wait_to_begin,
     }
     shutdown {
         a_join_beside_a_shutdown_is_served_or_refused,

@@ -10,13 +10,21 @@ use super::{
     state::{Joining, Stage},
 };
 use crate::{
-    engine::{After, Record},
+    admission::Lending,
+    engine::{After, Engine, Key, Record, Value},
     error::JoinError,
-    shard::{Leaves, Report},
-    task::current::Current,
+    shard::{FlightId, Leaves, Report},
+    task::current::{self, Current},
     trace,
-    wait_graph::{Node, Waiting},
+    wait_graph::Waiting,
 };
+
+/// A join by which one flight waits for another.
+pub(super) struct NestedWait {
+    waiting: Waiting,
+    /// For that flight, and the one before it. `None` where executions have no limit, and for flights of other coalescers.
+    _lending: [Option<Lending>; 2],
+}
 
 impl<K, V, W, S> Joining<K, V, W, S>
 where
@@ -31,22 +39,24 @@ where
         if waiting.is_none() && self.waiting.is_none() {
             return false;
         }
-        self.update_waiting(waiting.map(Current::node), awaited, cx.waker())
+        self.update_waiting(waiting, awaited, cx.waker())
     }
 
     #[cold]
-    fn update_waiting(&mut self, waiting: Option<Node>, awaited: &Record<V>, waker: &Waker) -> bool {
+    fn update_waiting(&mut self, current: Option<Current>, awaited: &Record<V>, waker: &Waker) -> bool {
         let engine = &self.router.engine;
-        if self.waiting.as_ref().map(|before| before.waiting()) != waiting {
-            let begin = |waiting| {
+        if self.waiting.as_ref().map(|before| before.waiting.waiting()) != current.map(Current::node) {
+            let begin = |current: Current| {
                 #[cfg(feature = "batch")]
                 crate::task::current::will_wait();
                 let beyond = awaited.predecessor().map(|first| engine.node(first.flight()));
-                Box::new(Waiting::begin(&engine.waits, waiting, engine.node(awaited.flight()), beyond))
+                let waiting = Waiting::begin(&engine.waits, current.node(), engine.node(awaited.flight()), beyond);
+                let flights = [Some(awaited.flight().id), beyond.map(|beyond| beyond.flight)];
+                Box::new(NestedWait { waiting, _lending: flights.map(|awaited| lend(engine, current, awaited?)) })
             };
-            self.waiting = waiting.map(begin);
+            self.waiting = current.map(begin);
         }
-        self.waiting.as_ref().is_some_and(|waiting| waiting.closes_cycle(waker))
+        self.waiting.as_ref().is_some_and(|nested| nested.waiting.closes_cycle(waker))
     }
 
     /// Ends a join whose wait closed a cycle, unless its flight has ended meanwhile.
@@ -61,4 +71,11 @@ where
         trace::report(&Report::Rejected { reason: error.kind().as_str() });
         Poll::Ready(Err(error))
     }
+}
+
+/// The flight whose work this thread runs waits for another of the same coalescer, to which it may lend its permit.
+fn lend<K: Key, V: Value>(engine: &Engine<K, V>, current: Current, awaited: FlightId) -> Option<Lending> {
+    let admission = engine.admission.as_ref().filter(|_| current.coalescer == engine.identity())?;
+    current::record()?.upgrade()?.track();
+    Some(admission.begin_wait(current.flight.id, awaited))
 }

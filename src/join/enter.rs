@@ -108,7 +108,8 @@ where
         let now = now();
         let fresh = options.freshness == Freshness::StartedAfterCall;
         let limit = options.max_flight_duration.or_else(|| engine.learned_limit(now));
-        let join = shard::Join { hash: place.hash, description, key, waker, origin, in_place, fresh, limit };
+        let class = options.priority;
+        let join = shard::Join { hash: place.hash, description, key, waker, origin, in_place, fresh, limit, class };
         let mut unsent = Some(join);
         let joined = engine
             .visit(place.shard, |state| unsent.take().map(|join| state.join(join, W::TAKES, watch.as_deref(), now)));
@@ -120,10 +121,11 @@ where
                 // A flight that is new waits for nothing, so no cycle is closed, but one may be later.
                 self.closes_cycle(context.current, &record, cx);
                 let span = FlightSpan::open(context.span.as_ref(), &record);
-                if in_place {
+                let engine = &self.router.engine;
+                // Work that has to wait runs as a task: its leader may not be there when it may begin.
+                if in_place && engine.request(&record) {
                     return self.drive(slot.number, record, timeout, work.park(span), true, cx);
                 }
-                let engine = &self.router.engine;
                 let completer = Completer::new(Arc::clone(engine), Arc::clone(&record));
                 work.launch(span, completer, &engine.runtime);
                 self.stage = Stage::Waiting { number: slot.number, record, in_place: false, timeout };

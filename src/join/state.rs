@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::{
+    cycle::NestedWait,
     delivered::{Delivered, Delivery},
     in_place::drop_parked,
     timeout::WaitTimeout,
@@ -23,7 +24,6 @@ use crate::{
     task::{self, current},
     trace,
     unwind::drop_contained,
-    wait_graph::Waiting,
 };
 
 /// The state machine of every join future.
@@ -35,7 +35,7 @@ where
     pub(super) router: Arc<Router<K, V, S>>,
     pub(super) stage: Stage<K, V, W>,
     /// While it is polled by the work of a flight, and has joined another.
-    pub(super) waiting: Option<Box<Waiting>>,
+    pub(super) waiting: Option<Box<NestedWait>>,
 }
 
 pub(super) enum Stage<K: Key, V: Value, W> {

@@ -19,13 +19,15 @@ use crate::{
 ///
 /// | name | kind | labels beside `coalescer` | |
 /// | --- | --- | --- | --- |
-/// | `shardflight_joins_total`, and the same for `executions`, `coalesced`, `errors`, `panics`, `timeouts`, `rejections`, `departures`, `aborts`, `forgets`, `overlaps`, `bypasses`, `takeovers`, `hedges`, `hedges_won`, `hedges_denied` | counter | `shard` | [`Stats`](crate::Stats)' counters |
+/// | `shardflight_joins_total`, and the same for `executions`, `coalesced`, `errors`, `panics`, `timeouts`, `rejections`, `queued`, `shed`, `raised`, `departures`, `aborts`, `forgets`, `overlaps`, `bypasses`, `takeovers`, `hedges`, `hedges_won`, `hedges_denied` | counter | `shard` | [`Stats`](crate::Stats)' counters |
 /// | `shardflight_passes_total` | counter | `reason` | requests of an HTTP layer, the feature `tower`, that were answered by a call of their own; of its coalescer only |
 /// | `shardflight_flights` | gauge | `shard` | flights under way |
 /// | `shardflight_waiters` | gauge | `shard` | live callers awaiting an answer |
+/// | `shardflight_executing` | gauge | `shard` | executions that have one of the permits of [`max_executions`](Builder::max_executions) |
+/// | `shardflight_queue_length` | gauge | `shard` | flights that wait for one |
 /// | `shardflight_oldest_flight_age_seconds` | gauge | `shard` | age of the oldest flight; 0 if there is none |
 /// | `shardflight_flight_duration_limit_seconds` | gauge | | how long a flight that starts now may take, where that is learned: the feature `adaptive` |
-/// | `shardflight_flight_duration_seconds` | histogram | `outcome`: `value`, `panicked`, `timed_out`, `aborted`, `closed` | from a flight's start to its completion, as measured by its shard |
+/// | `shardflight_flight_duration_seconds` | histogram | `outcome`: `value`, `panicked`, `timed_out`, `overloaded`, `queue_timed_out`, `aborted`, `closed` | from a flight's start to its completion, as measured by its shard |
 /// | `shardflight_flight_waiters` | histogram | | a flight's callers at its completion, the leader included |
 /// | `shardflight_wait_duration_seconds` | histogram | `outcome`: `answered`, `bypassed`, `left` | from a join's first poll until its caller was answered, left, or reached its `max_wait` |
 ///

@@ -39,7 +39,7 @@ pub(super) struct HistogramSpec {
     pub(super) description: &'static str,
 }
 
-pub(super) static COUNTERS: [CounterSpec<Stats>; 16] = [
+pub(super) static COUNTERS: [CounterSpec<Stats>; 19] = [
     counter("shardflight_joins_total", "Joins that a shard counted, and bypasses.", |stats| stats.joins),
     counter("shardflight_executions_total", "Works that were called for a flight.", |stats| stats.executions),
     counter("shardflight_coalesced_total", "Joins that shared another caller's flight.", |stats| stats.coalesced),
@@ -47,6 +47,13 @@ pub(super) static COUNTERS: [CounterSpec<Stats>; 16] = [
     counter("shardflight_panics_total", "Flights whose work panicked.", |stats| stats.panics),
     counter("shardflight_timeouts_total", "Flights that exceeded their deadline.", |stats| stats.timeouts),
     counter("shardflight_rejections_total", "Joins that were rejected.", |stats| stats.rejections),
+    counter("shardflight_queued_total", "Flights that had to wait for a permit.", |stats| stats.queued),
+    counter("shardflight_shed_total", "Flights given up while they waited for a permit.", |stats| stats.shed),
+    counter(
+        "shardflight_raised_total",
+        "Raises of waiting flights by callers of a higher class.",
+        |stats| stats.raised,
+    ),
     counter("shardflight_departures_total", "Callers that left before their answer.", |stats| stats.departures),
     counter("shardflight_aborts_total", "Flights whose work was dropped before it ended.", |stats| stats.aborts),
     counter("shardflight_forgets_total", "Flights detached by forget or forget_all.", |stats| stats.forgets),
@@ -74,13 +81,17 @@ pub(super) static COUNTERS: [CounterSpec<Stats>; 16] = [
     }),
 ];
 
-pub(super) static GAUGES: [GaugeSpec<Stats>; 3] = [
+pub(super) static GAUGES: [GaugeSpec<Stats>; 5] = [
     gauge("shardflight_flights", Unit::Count, "Flights under way, detached ones included.", |stats| {
         stats.flights as f64
     }),
     gauge("shardflight_waiters", Unit::Count, "Live callers awaiting an answer, leaders included.", |stats| {
         stats.waiters as f64
     }),
+    gauge("shardflight_executing", Unit::Count, "Executions that have a permit; 0 without a limit.", |stats| {
+        stats.executing as f64
+    }),
+    gauge("shardflight_queue_length", Unit::Count, "Flights that wait for a permit.", |stats| stats.queue_len as f64),
     gauge(
         "shardflight_oldest_flight_age_seconds",
         Unit::Seconds,

@@ -1,8 +1,9 @@
 //! The callers of a shard that is tested by itself: numbers, in which a test sees everything.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use super::{Begins, FlightRef, Join, Types};
+use crate::config::Priority;
 
 #[derive(Clone)]
 pub(super) struct Numbers;
@@ -17,6 +18,22 @@ impl Types for Numbers {
     }
 
     fn forget(_: &u64) {}
+
+    fn reclass(record: &u64, class: Priority) -> bool {
+        CLASSES.with_borrow_mut(|classes| classes.push((*record, class)));
+        WAITING.with_borrow(|waiting| waiting.contains(record))
+    }
+
+    fn cancel(record: &u64) -> bool {
+        WAITING.with_borrow(|waiting| waiting.contains(record))
+    }
+}
+
+thread_local! {
+    /// The records of flights whose work has not been allowed to begin.
+    pub(super) static WAITING: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
+    /// What was said of the classes of flights, by record.
+    pub(super) static CLASSES: RefCell<Vec<(u64, Priority)>> = const { RefCell::new(Vec::new()) };
 }
 
 thread_local! {
@@ -49,5 +66,6 @@ impl Eq for Name {}
 
 /// A caller's join.
 pub(super) fn join_of(hash: u64, key: Name, waker: u64) -> Join<Numbers> {
-    Join { hash, key, waker, origin: None, description: None, in_place: false, fresh: false, limit: None }
+    let class = Priority::Normal;
+    Join { hash, key, waker, origin: None, description: None, in_place: false, fresh: false, limit: None, class }
 }

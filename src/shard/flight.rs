@@ -3,10 +3,12 @@
 use std::{mem, sync::Arc, time::Instant};
 
 use super::{
+    classes::{Changed, Classes},
     message::{Cut, FlightId, FlightRef, Types},
     times::Times,
     waiters::Waiters,
 };
+use crate::config::Priority;
 
 /// What a flight's work does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +49,8 @@ struct Rare {
     successor: Option<FlightId>,
     /// Where a caller asks for them.
     times: Option<Arc<Times>>,
+    /// Where a caller is not of the default class.
+    classes: Option<Classes>,
 }
 
 impl<T: Types> Flight<T> {
@@ -110,6 +114,42 @@ impl<T: Types> Flight<T> {
         let times = self.take_times();
         let Self { itself, key, started, record, waiters, .. } = self;
         Cut { itself, key: Some(key), started, times, record, waiters }
+    }
+
+    fn classes(&self) -> Option<&Classes> {
+        self.rare.as_ref()?.classes.as_ref()
+    }
+
+    /// A caller has got this slot. Says whether that changes the flight's class.
+    #[inline]
+    pub(super) fn enter_class(&mut self, number: u64, class: Priority) -> Option<Changed> {
+        if class == Priority::Normal && self.classes().is_none() {
+            return None;
+        }
+        self.change_class(self.waiters.len() - 1, |classes| {
+            if class != Priority::Normal {
+                classes.enter(number, class);
+            }
+        })
+    }
+
+    /// A caller has given up this slot.
+    #[inline]
+    pub(super) fn leave_class(&mut self, number: u64) -> Option<Changed> {
+        self.classes()?;
+        self.change_class(self.waiters.len() + 1, |classes| classes.leave(number))
+    }
+
+    #[cold]
+    fn change_class(&mut self, callers_before: usize, change: impl FnOnce(&mut Classes)) -> Option<Changed> {
+        let callers = self.waiters.len();
+        let classes = self.rare.get_or_insert_default().classes.get_or_insert_with(Classes::new);
+        // A flight begins with the default.
+        let before = classes.highest(callers_before).unwrap_or_default();
+        change(classes);
+        // Without callers, it stays of the class that it was.
+        let class = classes.highest(callers)?;
+        (class != before).then_some(Changed { before, class })
     }
 
     /// The first time that there are as many waiters as `crowd`: true.

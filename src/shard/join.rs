@@ -4,13 +4,14 @@ use std::time::Instant;
 
 use super::{
     Effect, Join, Joined, Phase, Report, Shard, Slot, Types,
+    classes::{Changed, reclass},
     flight::{Flight, Stage},
     flights::Table,
     limits::Limits,
     message::{Begins, FlightId, FlightRef},
     own_deadlines::OwnDeadlines,
 };
-use crate::error::JoinError;
+use crate::{error::JoinError, stats::Stats};
 
 impl<T: Types> Shard<T> {
     pub(crate) fn join(&mut self, join: Join<T>, now: Instant, effects: &mut Vec<Effect<T>>) -> Joined<T> {
@@ -38,7 +39,7 @@ impl<T: Types> Shard<T> {
         }
         self.waiters += 1;
         self.counters.coalesced += 1;
-        share(flight, join, &self.limits, effects)
+        share(flight, join, &self.limits, &mut self.counters, effects)
     }
 
     /// Shares a flight that was found already.
@@ -49,7 +50,7 @@ impl<T: Types> Shard<T> {
         }
         self.waiters += 1;
         self.counters.coalesced += 1;
-        share(flight, join, &self.limits, effects)
+        share(flight, join, &self.limits, &mut self.counters, effects)
     }
 
     /// Starts a flight; with a flight before it, it begins when that one's execution has ended.
@@ -64,7 +65,7 @@ impl<T: Types> Shard<T> {
             let limit = self.limits.permits.limit();
             return self.refuse(join, JoinError::TooManyFlights { limit }, effects);
         }
-        let Join { hash, key, waker, description, in_place, limit, .. } = join;
+        let Join { hash, key, waker, description, in_place, limit, class, .. } = join;
         let itself = FlightRef { hash, id: self.next_id };
         self.next_id = self.next_id.next();
         let (stage, table) = match after {
@@ -82,6 +83,9 @@ impl<T: Types> Shard<T> {
         if let Some(limit) = limit {
             flight.own_deadline = true;
             self.own_deadlines.add(itself, limit);
+        }
+        if let Some(Changed { class, .. }) = flight.enter_class(0, class) {
+            T::reclass(&flight.record, class);
         }
         report_crowd(&mut flight, self.limits.crowd, effects);
         self.flights.insert(table, Box::new(flight));
@@ -151,9 +155,18 @@ pub(super) fn is_past_its_deadline<T: Types>(
 }
 
 #[inline]
-fn share<T: Types>(flight: &mut Flight<T>, join: Join<T>, limits: &Limits, effects: &mut Vec<Effect<T>>) -> Joined<T> {
-    let Join { key, waker, .. } = join;
+fn share<T: Types>(
+    flight: &mut Flight<T>,
+    join: Join<T>,
+    limits: &Limits,
+    counters: &mut Stats,
+    effects: &mut Vec<Effect<T>>,
+) -> Joined<T> {
+    let Join { key, waker, class, .. } = join;
     let slot = Slot { flight: flight.itself, number: flight.waiters.push(waker) };
+    if let Some(changed) = flight.enter_class(slot.number, class) {
+        reclass(flight, changed, counters, effects);
+    }
     let detaches = flight.stage == Stage::InPlace;
     if detaches {
         flight.stage = Stage::Running;

@@ -22,6 +22,8 @@ pub(crate) struct Limits {
     pub(crate) on_abandon: OnAbandon,
     /// How long a key's next flight waits for aborted work to be gone.
     pub(crate) abort_grace: Duration,
+    /// Executions have a limit, so a flight's work may have to wait.
+    pub(crate) admits: bool,
     /// A flight that comes to have so many callers is reported, once.
     pub(crate) crowd: usize,
     /// How many executions a flight may have beyond its first. The shard only tells the flight's record.

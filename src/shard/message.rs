@@ -8,7 +8,10 @@ use std::{
 };
 
 use super::{flight::Flight, times::Times, waiters::Waiters};
-use crate::error::{CaughtPanic, JoinError};
+use crate::{
+    config::Priority,
+    error::{CaughtPanic, JoinError},
+};
 
 /// The types that a shard moves about without looking inside, apart from comparing keys. A test's are numbers.
 pub(crate) trait Types {
@@ -24,6 +27,12 @@ pub(crate) trait Types {
 
     /// Says in the record that no join finds its flight any more. Runs nothing of the user's.
     fn forget(record: &Self::Record);
+
+    /// Says in the record of which class its flight is. True if its work may still have to wait for others.
+    fn reclass(record: &Self::Record, class: Priority) -> bool;
+
+    /// Where executions have a limit: true if the flight's work has not been allowed to begin. It never is from now on.
+    fn cancel(record: &Self::Record) -> bool;
 }
 
 /// When the work of a new flight begins.
@@ -45,6 +54,9 @@ pub(crate) struct FlightId(NonZeroU64);
 
 impl FlightId {
     const SHARDS: NonZeroU64 = NonZeroU64::new(crate::config::MAX_SHARDS as u64).expect("MAX_SHARDS is not zero");
+
+    pub(crate) const MIN: Self = Self(NonZeroU64::MIN);
+    pub(crate) const MAX: Self = Self(NonZeroU64::MAX);
 
     pub(crate) const fn first_of(shard: usize) -> Self {
         Self(Self::SHARDS.saturating_add(shard as u64))
@@ -106,6 +118,8 @@ pub(crate) struct Join<T: Types> {
     pub(crate) fresh: bool,
     /// How long the flight may take that it leads, if not as long as all others.
     pub(crate) limit: Option<Duration>,
+    /// Where executions have a limit. Otherwise it is the default.
+    pub(crate) class: Priority,
 }
 
 /// What becomes of a join. All that is the user's and not kept comes back, to be dropped by its caller.
@@ -140,6 +154,8 @@ pub(crate) enum Completion {
     Aborted,
     /// Dropped before it was called.
     Uncalled,
+    /// Given up before it was called, as too many waited or as it has waited for too long.
+    Shed,
 }
 
 /// Why a caller gives up its slot before it has its answer.
@@ -193,6 +209,8 @@ pub(crate) enum Effect<T: Types> {
     Run(T::Record),
     /// Nothing is left of this flight but what is the user's to drop.
     Discard(Box<Flight<T>>),
+    /// The class of this flight, which waits to begin, has changed.
+    Reclass(FlightId),
     /// The actor has to look at the time earlier than it was told to.
     SetAlarm,
     Report(Report),
@@ -207,6 +225,8 @@ pub(crate) enum Report {
     Overdue { flight: FlightId, age: Duration, waiters: usize },
     /// A flight has begun while aborted work of its key was not gone, which had been given this long to go.
     Overlapping { flight: FlightId, aborted: FlightId, grace: Duration },
+    /// A flight that waits to begin is of a higher class from now on.
+    Raised { flight: FlightId, class: Priority },
     /// A join was refused.
     Rejected { reason: &'static str },
     /// A turn panicked; the shard goes on.

@@ -19,6 +19,7 @@
 //! `succession`.
 
 mod by_id;
+mod classes;
 mod deadlines;
 mod expiry;
 // Not under Shuttle, whose atomics work in its own tasks alone.
@@ -43,7 +44,9 @@ mod tests;
 
 use std::time::Instant;
 
-use self::{deadlines::Deadlines, flight::Stage, flights::Flights, own_deadlines::OwnDeadlines};
+use self::{
+    classes::reclass, deadlines::Deadlines, flight::Stage, flights::Flights, own_deadlines::OwnDeadlines,
+};
 pub(crate) use self::{
     flight::Flight,
     limits::{Limits, Permits},
@@ -134,7 +137,7 @@ impl<T: Types> Shard<T> {
         effects: &mut Vec<Effect<T>>,
     ) -> Option<Ended<T>> {
         self.limits.permits.give_back();
-        self.uncalled += u64::from(completion == Completion::Uncalled);
+        self.uncalled += u64::from(matches!(completion, Completion::Uncalled | Completion::Shed));
         let Some((ended, table)) = self.flights.remove(flight) else {
             self.lingering -= 1;
             return None;
@@ -155,6 +158,11 @@ impl<T: Types> Shard<T> {
             Completion::Error => self.counters.errors += 1,
             Completion::Panicked => self.counters.panics += 1,
             Completion::Aborted | Completion::Uncalled => self.counters.aborts += 1,
+            Completion::Shed => {
+                self.counters.shed += 1;
+                // Its leader, as no work of its has been called.
+                self.counters.rejections += 1;
+            }
         }
         Some(ended)
     }
@@ -177,9 +185,11 @@ impl<T: Types> Shard<T> {
         now: impl FnOnce() -> Instant,
         effects: &mut Vec<Effect<T>>,
     ) -> Left<T> {
-        let Some(waker) = self.flights.find(slot.flight).and_then(|flight| flight.waiters.remove(slot.number)) else {
-            return Left::NotFound;
-        };
+        let Some(flight) = self.flights.find(slot.flight) else { return Left::NotFound };
+        let Some(waker) = flight.waiters.remove(slot.number) else { return Left::NotFound };
+        if let Some(changed) = flight.leave_class(slot.number) {
+            reclass(flight, changed, &mut self.counters, effects);
+        }
         self.waiters -= 1;
         match why {
             Leaves::Rejected if !slot.is_leader() => {
@@ -201,13 +211,16 @@ impl<T: Types> Shard<T> {
         now: impl FnOnce() -> Instant,
         effects: &mut Vec<Effect<T>>,
     ) -> Option<Cut<T>> {
-        if !self.aborts_abandoned() && why != Leaves::Rejected {
+        if !self.aborts_abandoned() && why != Leaves::Rejected && !self.limits.admits {
             return None;
         }
         let flight = self.flights.get(abandoned)?;
-        // Work of a join that was refused after all is not to run.
-        let aborts = self.aborts_abandoned() || flight.stage == Stage::Pending;
-        if !aborts || flight.waiters.len() > 0 {
+        if flight.waiters.len() > 0 {
+            return None;
+        }
+        // Work of a join that was refused after all is not to run, and no work that would have to wait for others.
+        let aborts = self.aborts_abandoned() || flight.stage == Stage::Pending || self.has_yet_to_wait(abandoned);
+        if !aborts {
             return None;
         }
         self.counters.aborts += 1;
@@ -260,13 +273,19 @@ impl<T: Types> Shard<T> {
                 continue;
             }
             T::forget(&flight.record);
-            let abort = abort || flight.stage == Stage::Pending;
+            let abort =
+                abort || flight.stage == Stage::Pending || (self.limits.admits && T::cancel(&flight.record));
             self.lingering += 1;
             self.end_deadline(flight.itself, flight.own_deadline);
             self.counters.aborts += u64::from(abort);
             effects.push(Effect::End { cut: flight.into_cut(), error: JoinError::Closed, abort });
         }
         self.waiters = 0;
+    }
+
+    /// Whether the work of a flight waits for other executions. Then it never begins.
+    fn has_yet_to_wait(&self, flight: FlightRef) -> bool {
+        self.limits.admits && self.flights.get(flight).is_some_and(|flight| T::cancel(&flight.record))
     }
 
     pub(crate) fn is_closed(&self) -> bool {

@@ -33,6 +33,9 @@ impl Current {
 pub(crate) trait AnyRecord: Any + Send + Sync {
     fn is_forgotten(&self) -> bool;
 
+    /// Its work waits for another flight, so its permit may be lent.
+    fn track(&self);
+
     /// A join that this work polls is about to wait. Comes before the wait is in the graph.
     #[cfg(feature = "batch")]
     fn will_wait(&self) {}
@@ -47,6 +50,10 @@ pub(crate) trait AnyRecord: Any + Send + Sync {
 impl<V: Value> AnyRecord for Record<V> {
     fn is_forgotten(&self) -> bool {
         Record::is_forgotten(self)
+    }
+
+    fn track(&self) {
+        self.ticket().track();
     }
 }
 

@@ -11,6 +11,7 @@ use pin_project_lite::pin_project;
 use tracing::Span;
 
 use super::{
+    admitted::Admitted,
     span::{FlightSpan, Spanned},
     takeover,
     work::{Work, launch_blocking, poll_contained},
@@ -18,7 +19,7 @@ use super::{
 use crate::{
     engine::{BoxedFuture, Completer, Ending, Key, Launch, ParkedWork, Record, Responding, Value},
     error::JoinError,
-    sync::Runtime,
+    sync::{Runtime, boxed_task},
     unwind::{Contained, catch, contain, drop_contained},
 };
 
@@ -28,7 +29,21 @@ pub(crate) fn launch<K: Key, V: Value>(
     completer: Completer<K, V>,
     runtime: &Runtime,
 ) {
-    drop(runtime.spawn(Execution::new(completer, work)));
+    if completer.request() {
+        drop(runtime.spawn(Execution::new(completer, work)));
+    } else {
+        launch_when_admitted(work, completer, runtime);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn launch_when_admitted<K: Key, V: Value>(
+    work: impl Future<Output = Ending<V>> + Send + 'static,
+    completer: Completer<K, V>,
+    runtime: &Runtime,
+) {
+    drop(runtime.spawn(boxed_task(Admitted::new(Execution::new(completer, work)))));
 }
 
 /// The same for work whose type is forgotten, and which may be taken over.
@@ -170,15 +185,37 @@ where
             drop_aborted(this.work);
             return Poll::Ready(());
         }
-        let output = ready!(polled);
-        if let Duty::Complete(completer) = mem::replace(this.duty, Duty::Wake(None))
-            && let Some(responding) = completer.complete(output)
-        {
-            *this.duty = Duty::Wake(Some(responding));
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
+        complete(this.duty, ready!(polled), cx)
+    }
+}
+
+fn complete<K: Key, V: Value>(duty: &mut Duty<K, V>, ending: Ending<V>, cx: &mut Context<'_>) -> Poll<()> {
+    if let Duty::Complete(completer) = mem::replace(duty, Duty::Wake(None))
+        && let Some(responding) = completer.complete(ending)
+    {
+        *duty = Duty::Wake(Some(responding));
+        cx.waker().wake_by_ref();
+        return Poll::Pending;
+    }
+    Poll::Ready(())
+}
+
+impl<K: Key, V: Value, W> Execution<K, V, W> {
+    /// The duty, for as long as it is to complete the flight.
+    pub(super) fn completer(&self) -> Option<&Completer<K, V>> {
+        match &self.duty {
+            Duty::Complete(completer) => Some(completer),
+            Duty::Wake(_) => None,
         }
-        Poll::Ready(())
+    }
+
+    /// Ends the flight of work that was not called.
+    pub(super) fn refuse(self: Pin<&mut Self>, error: JoinError, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        let polled = complete(this.duty, Err(error), cx);
+        // After its callers have their answer, as its own `Drop` may never return (G5).
+        contain(|| this.work.set(None));
+        polled
     }
 }
 

@@ -1,5 +1,6 @@
 //! Work: how a closure becomes a future, and the task that polls it.
 
+mod admitted;
 mod attempt;
 pub(crate) mod current;
 mod execution;

@@ -10,12 +10,14 @@ use std::{
 };
 
 use super::{
+    admitted::PermitWait,
     attempt::{Attempt, BlockingAttempt, Offered},
     execution::in_span,
     span::FlightSpan,
     watch::watch,
 };
 use crate::{
+    admission::SparePermit,
     engine::{Completer, Ending, Engine, Key, ParkedWork, Record, Responding, Spares, Value},
     shard::FlightRef,
     sync::{AtomicUsize, Cell, boxed_task, now},
@@ -32,6 +34,9 @@ pub(super) struct Attempts<K: Key, V: Value> {
     duty: Cell<Completer<K, V>>,
     /// How many executions have begun and not ended. At zero, none is added.
     running: AtomicUsize,
+    /// Those of the executions beyond the first, where there is a limit. Kept until the last one is gone: whichever completes the
+    /// flight gives back the flight's own.
+    permits: Box<[Cell<SparePermit>]>,
     pub(super) spares: Arc<Spares<V>>,
     record: Arc<RecordOfAttempts<V>>,
     began: Instant,
@@ -44,11 +49,49 @@ impl<V: Value> AnyRecord for RecordOfAttempts<V> {
     fn is_forgotten(&self) -> bool {
         self.0.upgrade().is_none_or(|record| record.is_forgotten())
     }
+
+    fn track(&self) {
+        self.0.upgrade().into_iter().for_each(|record| record.ticket().track());
+    }
 }
 
-/// Has work run that may be taken over: here begins the time after which it is.
+/// Has work run that may be taken over, when it may begin.
 #[cold]
 pub(super) fn launch<K: Key, V: Value>(work: ParkedWork<V>, spares: Arc<Spares<V>>, completer: Completer<K, V>) {
+    if completer.request() {
+        return begin(work, spares, completer);
+    }
+    let runtime = completer.engine().runtime.clone();
+    // The duty first, as the callers have to hear of it even if the work's `Drop` never returns (G5).
+    let unbegun = Unbegun { completer, work: Some(work) };
+    let wait = async move {
+        let admitted = PermitWait::of(&unbegun.completer).await;
+        let Unbegun { completer, work } = unbegun;
+        let Some(work) = work else { return };
+        match admitted {
+            // Or it is aborted, which its executions hear of.
+            Ok(()) => begin(work, spares, completer),
+            Err(error) => {
+                let engine = Arc::clone(completer.engine());
+                if let Some(rest) = completer.complete(Err(error)) {
+                    rest.hand_over(&engine);
+                }
+                drop_contained(work);
+                spares.stop();
+                spares.clear();
+            }
+        }
+    };
+    drop(runtime.spawn(boxed_task(wait)));
+}
+
+struct Unbegun<K: Key, V: Value> {
+    completer: Completer<K, V>,
+    work: Option<ParkedWork<V>>,
+}
+
+/// Here begins the time after which it is taken over.
+fn begin<K: Key, V: Value>(work: ParkedWork<V>, spares: Arc<Spares<V>>, completer: Completer<K, V>) {
     let engine = Arc::clone(completer.engine());
     let (record, runtime) = (completer.share_record(), engine.runtime.clone());
     // It tells all executions. If the flight is aborted already, they hear of it here.
@@ -60,6 +103,7 @@ pub(super) fn launch<K: Key, V: Value>(work: ParkedWork<V>, spares: Arc<Spares<V
         flight: record.flight(),
         duty: Cell::full(Box::new(completer)),
         running: AtomicUsize::new(1),
+        permits: (0..spares.at_most()).map(|_| Cell::empty()).collect(),
         spares,
         record: Arc::new(RecordOfAttempts(Arc::downgrade(&record))),
         began: now(),
@@ -108,9 +152,11 @@ impl<K: Key, V: Value> Attempts<K, V> {
         }
     }
 
-    /// Whether there may be one execution more just now.
-    #[expect(clippy::unused_self, reason = "the one place for limits on executions")]
-    pub(super) fn may_start_another(&self) -> bool {
+    /// Whether there may be one execution more just now. If so, the one of this number has its permit.
+    pub(super) fn may_start_another(&self, number: usize) -> bool {
+        let Some(admission) = &self.engine.admission else { return true };
+        let Some(permit) = admission.try_acquire(self.flight.id) else { return false };
+        drop(self.permits[number - 1].put(Box::new(permit)));
         true
     }
 
@@ -175,6 +221,7 @@ impl<K: Key, V: Value> Drop for Attempts<K, V> {
     fn drop(&mut self) {
         self.spares.stop();
         drop(self.duty.take());
+        self.permits.iter().for_each(|permit| drop(permit.take()));
         self.spares.clear();
     }
 }

@@ -44,15 +44,16 @@ async fn begin_all<K: Key, V: Value>(attempts: &Weak<Attempts<K, V>>, spares: &S
     while place < spares.at_most() {
         pass(spares, wait).await?;
         wait = after;
-        if !attempts.upgrade().ok_or(Stopped)?.may_start_another() {
-            continue;
-        }
         let work = poll_fn(|cx| poll_spare(spares, place, cx)).await?;
-        place += 1;
         let Some(attempts) = attempts.upgrade() else {
             drop_contained(work);
             return Err(Stopped);
         };
+        if !attempts.may_start_another(place + 1) {
+            spares.leave(place, work);
+            continue;
+        }
+        place += 1;
         if !attempts.start(place, work) {
             return Err(Stopped);
         }

@@ -9,12 +9,12 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use super::{FlightSpan, attempt::Offered, execution, kind::JoinKind, takeover};
+use super::{FlightSpan, admitted::PermitWait, attempt::Offered, execution, kind::JoinKind, takeover};
 use crate::{
     engine::{BoxedFuture, Completer, Ending, Key, Output, ParkedWork, Takes, Value},
     error::JoinError,
-    sync::Runtime,
-    unwind::{catch, contain},
+    sync::{Runtime, boxed_task},
+    unwind::{catch, contain, drop_contained},
 };
 
 /// What a join brings along. Nothing of the user's runs before it is polled or launched.
@@ -258,11 +258,47 @@ pub(super) fn launch_blocking<K: Key, V: Value>(
         };
         return takeover::launch(ParkedWork::Blocking(work), Arc::clone(spares), completer);
     }
-    let record = completer.share_record();
+    let begins = completer.request();
     let execution = BlockingExecution { completer, work: Some(work) };
+    if begins {
+        offer(execution, span, runtime);
+    } else {
+        offer_when_admitted(execution, span, runtime);
+    }
+}
+
+fn offer<K, V, F>(execution: BlockingExecution<K, V, F>, span: Option<FlightSpan>, runtime: &Runtime)
+where
+    K: Key,
+    V: Value,
+    F: FnOnce() -> Output<V> + Send + 'static,
+{
+    let record = execution.completer.share_record();
     record.offer(Box::new(move || execution.run(span)));
     let offered = Offered::new(record);
     drop(runtime.spawn_blocking(move || offered.run()));
+}
+
+/// A thread is taken when there is a permit.
+#[cold]
+fn offer_when_admitted<K, V, F>(execution: BlockingExecution<K, V, F>, span: Option<FlightSpan>, runtime: &Runtime)
+where
+    K: Key,
+    V: Value,
+    F: FnOnce() -> Output<V> + Send + 'static,
+{
+    let wait = async move {
+        match PermitWait::of(&execution.completer).await {
+            Err(error) => execution.refuse(error),
+            // It only drops the work.
+            Ok(()) if execution.completer.record().is_aborted() => execution.run(span),
+            Ok(()) => {
+                let runtime = execution.completer.engine().runtime.clone();
+                offer(execution, span, &runtime);
+            }
+        }
+    };
+    drop(runtime.spawn(boxed_task(wait)));
 }
 
 struct BlockingExecution<K: Key, V: Value, F> {
@@ -273,6 +309,16 @@ struct BlockingExecution<K: Key, V: Value, F> {
 }
 
 impl<K: Key, V: Value, F: FnOnce() -> Output<V>> BlockingExecution<K, V, F> {
+    /// Ends the flight of work that was not called.
+    fn refuse(self, error: JoinError) {
+        let Self { completer, work } = self;
+        let engine = Arc::clone(completer.engine());
+        if let Some(rest) = completer.complete(Err(error)) {
+            rest.hand_over(&engine);
+        }
+        drop_contained(work);
+    }
+
     fn run(self, span: Option<FlightSpan>) {
         let Self { mut completer, work } = self;
         // Work that has not begun when its flight is cut short never begins.

@@ -12,7 +12,10 @@ use crate::error::JoinError;
 pub(super) fn response(error: &JoinError, retry_after: Duration) -> Response<Bytes> {
     let (status, may_retry) = match error {
         JoinError::Panicked(_) | JoinError::MixedJoins => (StatusCode::INTERNAL_SERVER_ERROR, false),
-        JoinError::TooManyWaiters { .. } | JoinError::TooManyFlights { .. } => (StatusCode::SERVICE_UNAVAILABLE, true),
+        JoinError::TooManyWaiters { .. }
+        | JoinError::TooManyFlights { .. }
+        | JoinError::Overloaded { .. }
+        | JoinError::QueueTimedOut { .. } => (StatusCode::SERVICE_UNAVAILABLE, true),
         JoinError::TimedOut { .. } => (StatusCode::GATEWAY_TIMEOUT, true),
         JoinError::Aborted | JoinError::Closed => (StatusCode::SERVICE_UNAVAILABLE, false),
         JoinError::Reentrant => (StatusCode::LOOP_DETECTED, false),

@@ -17,31 +17,22 @@ use std::{
 pub(crate) use self::graph::Node;
 use self::graph::{Graph, Wait};
 use crate::{
-    queue::Queue,
-    sync::{AtomicU8, AtomicWaker, Cell, bound, off_the_workers, run_on_its_own_thread},
+    serial::{Handler, Serial},
+    sync::{AtomicU8, AtomicWaker, run_on_its_own_thread},
     unwind::contain,
 };
 
-/// The most changes that are made between taking the graph out and putting it back.
-const BATCH: usize = bound(256, 2);
-
-/// The most changes that a join makes, of others for the most part. A thread of the crate's own makes the rest.
-const MOST_OF_OTHERS: usize = bound(4096, 4);
-
 /// The graph of a process; in tests under Shuttle, of one execution.
-pub(crate) struct WaitGraph {
-    graph: Cell<Graph>,
-    queue: Queue<Change>,
-}
+pub(crate) type WaitGraph = Serial<Graph>;
 
-enum Change {
+pub(crate) enum Change {
     Begin(Wait, Arc<Verdict>),
     /// With the verdict of its beginning, as a wait that closed a cycle was never added.
     End(Wait, Arc<Verdict>),
 }
 
 /// What became of one wait.
-struct Verdict {
+pub(crate) struct Verdict {
     state: AtomicU8,
     /// Its join's, for where another thread finds the cycle.
     waker: AtomicWaker,
@@ -52,74 +43,39 @@ const QUEUED: u8 = 0;
 const ADDED: u8 = 1;
 const CLOSES_CYCLE: u8 = 2;
 
-/// The graph, out of its cell. Back in it when this is dropped, so that a change that unwinds doesn't lose it.
-struct Taken<'a> {
-    from: &'a WaitGraph,
-    graph: Option<Box<Graph>>,
-}
-
-impl Drop for Taken<'_> {
-    fn drop(&mut self) {
-        if let Some(graph) = self.graph.take() {
-            self.from.graph.put(graph);
-        }
-    }
-}
-
 impl WaitGraph {
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { graph: Cell::full(Box::default()), queue: Queue::new() })
-    }
-
     /// The one of this process.
     #[cfg(not(shardflight_shuttle))]
     pub(crate) fn of_the_process() -> Arc<Self> {
-        static GRAPH: std::sync::LazyLock<Arc<WaitGraph>> = std::sync::LazyLock::new(WaitGraph::new);
+        static GRAPH: std::sync::LazyLock<Arc<WaitGraph>> = std::sync::LazyLock::new(|| Serial::new(Graph::default(), ()));
         Arc::clone(&GRAPH)
     }
 
     /// The one of this execution, which has one coalescer.
     #[cfg(shardflight_shuttle)]
     pub(crate) fn of_the_process() -> Arc<Self> {
-        Self::new()
+        Serial::new(Graph::default(), ())
     }
 
     /// No flight's work waits for another flight.
     #[cfg(all(test, shardflight_shuttle))]
     pub(crate) fn is_empty(&self) -> bool {
-        let taken = Taken { from: self, graph: self.graph.take() };
-        taken.graph.as_ref().is_some_and(|graph| graph.is_empty()) && self.queue.is_empty()
+        self.at_rest(Graph::is_empty) == Some(true)
+    }
+}
+
+impl Handler for Graph {
+    type Message = Change;
+    /// The verdict of a wait that has closed a cycle.
+    type Effect = Arc<Verdict>;
+    type Outside = ();
+
+    fn handle(&mut self, change: Change, closed: &mut Vec<Arc<Verdict>>) {
+        closed.extend(change.make(self));
     }
 
-    fn post(self: &Arc<Self>, change: Change) {
-        self.queue.push(change);
-        self.catch_up(MOST_OF_OTHERS);
-    }
-
-    /// Makes what is queued, for as long as no other thread takes the graph. Whoever has it looks at the queue after putting it
-    /// back: why that suffices is said where shards are put back, in the engine's turns.
-    fn catch_up(self: &Arc<Self>, most: usize) {
-        let mut handled = 0;
-        loop {
-            let mut closed = Vec::new();
-            {
-                let mut taken = Taken { from: self, graph: self.graph.take() };
-                let Some(graph) = &mut taken.graph else { return };
-                let changes: Vec<_> = (0..BATCH).map_while(|_| self.queue.pop()).collect();
-                handled += changes.len();
-                let rest = if changes.len() < BATCH { self.queue.shrink() } else { Vec::new() };
-                closed.extend(changes.into_iter().chain(rest).filter_map(|change| change.make(graph)));
-            }
-            closed.iter().for_each(|verdict| verdict.tell());
-            if self.queue.is_empty() || !self.queue.has_message() {
-                return;
-            }
-            if handled >= most {
-                let graph = Arc::clone(self);
-                off_the_workers(move || graph.catch_up(usize::MAX));
-                return;
-            }
-        }
+    fn carry_out((): &(), closed: Vec<Arc<Verdict>>) {
+        closed.iter().for_each(|verdict| verdict.tell());
     }
 }
 
@@ -219,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_wait_that_closed_a_cycle_takes_no_other_along_when_it_ends() {
-        let graph = WaitGraph::new();
+        let graph = Serial::new(Graph::default(), ());
         let opposite = begin(&graph, 1, 0);
         let refused = begin(&graph, 0, 1);
         assert!(refused.closes_cycle(Waker::noop()));
@@ -238,13 +194,14 @@ mod tests {
                 let _ = self.0.send(());
             }
         }
-        let graph = WaitGraph::new();
+        let graph = Serial::new(Graph::default(), ());
         let _first = begin(&graph, 1, 0);
-        let taken = graph.graph.take().expect("no other thread has it");
-        let second = begin(&graph, 0, 1);
         let (told, is_told) = std::sync::mpsc::channel();
-        assert!(!second.closes_cycle(&Waker::from(Arc::new(Told(told)))), "not known yet");
-        assert!(graph.graph.put(taken).is_none());
+        let second = graph.while_out(|| {
+            let second = begin(&graph, 0, 1);
+            assert!(!second.closes_cycle(&Waker::from(Arc::new(Told(told)))), "not known yet");
+            second
+        });
         let _third = begin(&graph, 2, 3);
         assert_eq!(is_told.recv_timeout(std::time::Duration::from_secs(30)), Ok(()));
         assert!(second.closes_cycle(Waker::noop()));

@@ -21,7 +21,7 @@ fn says(error: &BuildError, words: &[&str]) {
 
 #[tokio::test]
 async fn zero_is_refused() {
-    let options: [(Choose, BuildError, &str); 5] = [
+    let options: [(Choose, BuildError, &str); 8] = [
         (|builder| builder.shards(0), BuildError::ZeroShards, "0 shards"),
         (|builder| builder.max_waiters_per_flight(0), BuildError::ZeroWaiters, "max_waiters_per_flight is 0"),
         (|builder| builder.max_flights(0), BuildError::ZeroFlights, "max_flights is 0"),
@@ -29,6 +29,13 @@ async fn zero_is_refused() {
             |builder| builder.max_flight_duration(Duration::ZERO),
             BuildError::ZeroFlightDuration,
             "max_flight_duration is 0",
+        ),
+        (|builder| builder.max_executions(0), BuildError::ZeroExecutions, "max_executions is 0"),
+        (|builder| builder.max_executions(1).max_queued(0), BuildError::ZeroQueued, "max_queued is 0"),
+        (
+            |builder| builder.max_executions(1).queue_timeout(Duration::ZERO),
+            BuildError::ZeroQueueTimeout,
+            "queue_timeout is 0",
         ),
         (|builder| builder.crowd_threshold(0), BuildError::ZeroCrowdThreshold, "crowd_threshold is 0"),
     ];
@@ -39,8 +46,17 @@ async fn zero_is_refused() {
 }
 
 #[tokio::test]
+async fn options_of_a_queue_without_a_limit_name_it() {
+    let error = refused(|builder| builder.max_queued(815));
+    says(&error, &["max_queued is 815", "max_executions"]);
+    let error = refused(|builder| builder.queue_timeout(Duration::from_secs(815)));
+    says(&error, &["queue_timeout is 815s", "max_executions"]);
+}
+
+#[tokio::test]
 async fn the_least_values_build() {
     let builder = Coalescer::<u8, u8>::builder().shards(1).max_waiters_per_flight(1).max_flights(1).crowd_threshold(1);
+    let builder = builder.max_executions(1).max_queued(1).queue_timeout(Duration::from_nanos(1));
     let handle = builder.max_flight_duration(Duration::from_nanos(1)).rollout(0.0).build().unwrap().handle();
     assert_eq!(limited(handle.join(1, || async { 7 })).await.unwrap(), 7);
 }
@@ -48,6 +64,7 @@ async fn the_least_values_build() {
 #[tokio::test]
 async fn the_greatest_values_build() {
     let builder = Coalescer::<u8, u8>::builder().max_waiters_per_flight(usize::MAX).max_flights(usize::MAX);
+    let builder = builder.max_executions(usize::MAX).max_queued(usize::MAX).queue_timeout(Duration::MAX);
     let builder = builder.crowd_threshold(usize::MAX).max_flight_duration(Duration::MAX).rollout(1.0);
     let handle = builder.build().unwrap().handle();
     assert_eq!(limited(handle.join(1, || async { 7 })).await.unwrap(), 7);

@@ -76,6 +76,8 @@ async fn every_kind_of_error_has_a_name_of_its_own() {
             (panicked, JoinErrorKind::Panicked, "panicked"),
             (JoinError::TooManyWaiters { limit: 1 }, JoinErrorKind::TooManyWaiters, "too_many_waiters"),
             (JoinError::TooManyFlights { limit: 1 }, JoinErrorKind::TooManyFlights, "too_many_flights"),
+            (JoinError::Overloaded { limit: 1 }, JoinErrorKind::Overloaded, "overloaded"),
+            (JoinError::QueueTimedOut { after: Duration::ZERO }, JoinErrorKind::QueueTimedOut, "queue_timed_out"),
             (JoinError::TimedOut { after: Duration::ZERO }, JoinErrorKind::TimedOut, "timed_out"),
             (JoinError::Aborted, JoinErrorKind::Aborted, "aborted"),
             (JoinError::Reentrant, JoinErrorKind::Reentrant, "reentrant"),

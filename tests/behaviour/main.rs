@@ -5,6 +5,7 @@
 //! its first poll, or later.
 
 mod abandon;
+mod admission;
 mod api;
 mod blocked_callers;
 mod blocking;

@@ -10,7 +10,7 @@ use crate::exported::Exported;
 use crate::support::{assert_pending, eventually_blocking, limited, settle, watched};
 
 /// All counters by their exported names.
-pub(crate) fn counters(stats: &Stats) -> [(&'static str, u64); 15] {
+pub(crate) fn counters(stats: &Stats) -> [(&'static str, u64); 18] {
     [
         ("shardflight_joins_total", stats.joins),
         ("shardflight_executions_total", stats.executions),
@@ -19,6 +19,9 @@ pub(crate) fn counters(stats: &Stats) -> [(&'static str, u64); 15] {
         ("shardflight_panics_total", stats.panics),
         ("shardflight_timeouts_total", stats.timeouts),
         ("shardflight_rejections_total", stats.rejections),
+        ("shardflight_queued_total", stats.queued),
+        ("shardflight_shed_total", stats.shed),
+        ("shardflight_raised_total", stats.raised),
         ("shardflight_departures_total", stats.departures),
         ("shardflight_aborts_total", stats.aborts),
         ("shardflight_forgets_total", stats.forgets),
@@ -30,7 +33,13 @@ pub(crate) fn counters(stats: &Stats) -> [(&'static str, u64); 15] {
     ]
 }
 
-const GAUGES: [&str; 3] = ["shardflight_flights", "shardflight_waiters", "shardflight_oldest_flight_age_seconds"];
+const GAUGES: [&str; 5] = [
+    "shardflight_flights",
+    "shardflight_waiters",
+    "shardflight_executing",
+    "shardflight_queue_length",
+    "shardflight_oldest_flight_age_seconds",
+];
 
 /// Longer than any test, so that only final reports happen.
 const NEVER: Duration = Duration::from_secs(1_000_000);
@@ -79,7 +88,7 @@ async fn each_shard_reports_its_totals() {
 async fn metrics_exist_before_the_first_join() {
     let exported = Exported::new();
     let _coalescer = build(&exported, Metrics::named("users"));
-    assert_eq!(exported.names().len(), 12 + 3 + 3);
+    assert_eq!(exported.names().len(), 19 + 5 + 3);
     assert_eq!(exported.count("shardflight_joins_total", &[("shard", "1")]), 0);
     assert_eq!(exported.count("shardflight_flight_duration_seconds_count", &[("outcome", "timed_out")]), 0);
 }

@@ -54,7 +54,31 @@ atomic!(AtomicU64 of u64 {
     fetch_max(value) -> u64;
 });
 
+impl AtomicU8 {
+    pub(crate) fn compare_exchange(
+        &self,
+        current: u8,
+        new: u8,
+        success: Ordering,
+        failure: Ordering,
+    ) -> Result<u8, u8> {
+        point();
+        self.0.compare_exchange(current, new, success, failure)
+    }
+}
+
 impl AtomicU64 {
+    /// One step, as below.
+    pub(crate) fn fetch_update(
+        &self,
+        set_order: Ordering,
+        fetch_order: Ordering,
+        update: impl FnMut(u64) -> Option<u64>,
+    ) -> Result<u64, u64> {
+        point();
+        self.0.fetch_update(set_order, fetch_order, update)
+    }
+
     pub(crate) fn compare_exchange(
         &self,
         current: u64,

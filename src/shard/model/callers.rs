@@ -15,7 +15,8 @@ impl Trial<'_> {
         let in_place = self.setting.in_place && way == Way::Direct;
         let origin = self.callers[caller].inside.map(|flight| self.flights[flight].itself.id);
         let fresh = self.callers[caller].fresh;
-        let join = Join { origin, in_place, fresh, ..join_of(self.setting.hash_of(key), Name(key.into()), waker) };
+        let class = self.callers[caller].class;
+        let join = Join { origin, in_place, fresh, class, ..join_of(self.setting.hash_of(key), Name(key.into()), waker) };
         let (joined, events) = self.turn(|shard, now, effects| shard.join(join, now, effects))?;
         let stage = |place| if way == Way::Direct { Stage::Waiting(place) } else { Stage::Replied(place) };
         let waiter = |number| Waiter { caller, number, waker };
@@ -32,6 +33,7 @@ impl Trial<'_> {
                 let work = match after {
                     Some(_) => Work::Pending,
                     None if in_place => Work::Polled { shared: false, aborted: false },
+                    None if self.setting.admits => Work::Queued,
                     None => Work::Running,
                 };
                 self.flights.push(Flight {
@@ -50,6 +52,8 @@ impl Trial<'_> {
                     gone: false,
                     leader: caller,
                     work,
+                    called: matches!(work, Work::Polled { .. } | Work::Running),
+                    class,
                     waiters: vec![waiter(0)],
                     next_number: 1,
                     outcome: None,

@@ -40,9 +40,11 @@ impl Trial<'_> {
         self.flight_of(id).ok_or_else(|| format!("there never was a flight {id}"))
     }
 
-    pub(super) fn carry_out(&mut self, effects: Vec<Effect<Numbers>>) -> Judgement<Events> {
+    /// `expected`: flights that wait to begin, and whose classes have changed.
+    pub(super) fn carry_out(&mut self, effects: Vec<Effect<Numbers>>, expected: &[usize]) -> Judgement<Events> {
         let due = (0..self.flights.len()).filter(|&flight| self.is_due(flight)).collect();
         let mut events = Events { due, ..Events::default() };
+        let mut reclassed = Vec::new();
         for effect in effects {
             match effect {
                 Effect::End { cut, error, abort } => self.cut_short(cut, &error, abort, &mut events)?,
@@ -66,6 +68,17 @@ impl Trial<'_> {
                 Effect::SetAlarm => {
                     self.called = true;
                 }
+                Effect::Reclass(flight) => {
+                    let flight = self.known(flight)?;
+                    let waits = self.flights[flight].waits_to_begin();
+                    holds!(waits, "flight {flight} has begun, and the queue is told of its class");
+                    reclassed.push(flight);
+                }
+                Effect::Report(Report::Raised { flight, class }) => {
+                    let flight = self.known(flight)?;
+                    holds!(class == self.flights[flight].class, "flight {flight} is not raised to {class}");
+                    self.counts.raised += 1;
+                }
                 Effect::Report(Report::Overdue { flight, waiters, .. }) => {
                     let flight = self.known(flight)?;
                     let books = &mut self.flights[flight];
@@ -82,6 +95,7 @@ impl Trial<'_> {
                 Effect::Report(report) => return Err(format!("unexpected: {report:?}")),
             }
         }
+        holds!(reclassed == expected, "the queue hears of the classes of {reclassed:?}, not of {expected:?}");
         Ok(events)
     }
 

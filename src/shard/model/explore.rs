@@ -103,7 +103,11 @@ fn worlds() -> Vec<Setting> {
         Setting { extensions: 2, longest: 3, ticks: 4, forgets: 1, name: "extended", ..late.clone() },
         Setting { extensions: 2, longest: 2, ticks: 3, on_expiry: Detach, name: "extended, detach", ..late.clone() },
         Setting { grace: 2, ticks: 3, on_abandon: Abort, forgets: 1, ..world("grace, abort, forgetting", 3, 1) },
-        Setting { grace: 0, on_abandon: Abort, fresh: true, name: "no grace", ..late },
+        Setting { grace: 0, on_abandon: Abort, fresh: true, name: "no grace", ..late.clone() },
+        Setting { admits: true, forgets: 1, ..world("admission", 3, 1) },
+        Setting { admits: true, fails: true, ends: true, queues: true, ..world("admission, ends", 2, 1) },
+        Setting { admits: true, fresh: true, in_place: true, on_abandon: Abort, ..world("admission, fresh, abort", 3, 1) },
+        Setting { admits: true, fresh: true, on_expiry: Detach, name: "admission, detach", ..late },
     ]
 }
 

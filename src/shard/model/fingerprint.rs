@@ -76,7 +76,7 @@ impl Trial<'_> {
 fn print_flight(flight: &Flight, print: &mut Vec<u8>) {
     let outcome = match flight.outcome {
         None => 0,
-        Some(Outcome::Ended(completion)) => 1 + completion as u8,
+        Some(Outcome::Ended(completion)) => 10 + completion as u8,
         Some(Outcome::Abandoned) => 5,
         Some(Outcome::TimedOut) => 6,
         Some(Outcome::Closed) => 7,
@@ -88,9 +88,11 @@ fn print_flight(flight: &Flight, print: &mut Vec<u8>) {
         Work::Aborted => 6,
         Work::Over => 7,
         Work::Pending => 8,
+        Work::Queued => 9,
     };
     print.extend([outcome, work, flight.published.into(), flight.expired.into(), byte(flight.leader)]);
-    print.extend([flight.overlaps, flight.gone, flight.joinable, flight.kept].map(u8::from));
+    print.extend([flight.overlaps, flight.gone, flight.joinable, flight.kept, flight.called].map(u8::from));
+    print.push(flight.class as u8);
     print.extend(flight.to_wake.iter().flat_map(|waker| waker.to_le_bytes().into_iter().take(2)));
     print.push(END);
 }
@@ -126,7 +128,7 @@ impl<'a> Names<'a> {
             Stage::Waiting(place) => (4, Some(place)),
         };
         let inside = caller.inside.map_or(END, |flight| self.number(flight));
-        print.extend([stage, caller.key, caller.fresh.into(), inside, caller.generation, caller.woken.into()]);
+        print.extend([stage, caller.key, caller.fresh.into(), caller.class as u8, inside, caller.generation, caller.woken.into()]);
         print.extend(place.into_iter().flat_map(|place| [self.number(place.flight), byte(place.number)]));
     }
 

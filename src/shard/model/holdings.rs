@@ -72,8 +72,12 @@ impl Trial<'_> {
         holds!(gone.is_none(), "G6, G7: {gone:?} has left flight {number}, and its slot is not given up");
         let (waiters, limit) = (slots.len(), self.setting.max_waiters);
         holds!(waiters <= limit, "G7: {waiters} wait for flight {number}");
-        let abandoned = waiters == 0 && self.setting.on_abandon == OnAbandon::Abort;
+        let never_begins = self.setting.admits && books.waits_to_begin();
+        let abandoned = waiters == 0 && (self.setting.on_abandon == OnAbandon::Abort || never_begins);
         holds!(!abandoned, "G10: no caller is left of flight {number}, and it goes on");
+        let class = books.waiters.iter().map(|waiter| self.callers[waiter.caller].class).max();
+        let is_right = !books.waits_to_begin() || class.is_none_or(|class| class == books.class);
+        holds!(is_right, "flight {number} is {:?}, not {class:?}", books.class);
         let lonely = matches!(books.work, Work::Parked);
         holds!(!lonely || books.waiters.iter().all(|waiter| waiter.caller == books.leader), "G2: {books:?}");
         Ok(waiters)
@@ -147,10 +151,12 @@ impl Trial<'_> {
             aborts: counters.aborts,
             forgets: counters.forgets,
             overlaps: counters.overlaps,
+            shed: counters.shed,
+            raised: counters.raised,
         };
         holds!(counted == expected, "G14: {counted:?} counted, {expected:?} happened");
         holds!(self.shard.led == self.flights.len() as u64, "G14: {} flights were started", self.shard.led);
-        let uncalled = self.flights.iter().filter(|flight| flight.gone && !flight.has_begun()).count();
+        let uncalled = self.flights.iter().filter(|flight| flight.gone && !flight.called).count();
         holds!(self.shard.uncalled == uncalled as u64, "G14: {} works were dropped uncalled", self.shard.uncalled);
         Ok(())
     }
@@ -231,7 +237,7 @@ impl Trial<'_> {
     }
 
     pub(super) fn judge_close(&mut self, events: &Events, abort: bool) -> Judgement {
-        let aborts = |flight: usize| abort || !self.flights[flight].has_begun();
+        let aborts = |flight: usize| abort || (!self.flights[flight].called && self.flights[flight].work != Work::Over);
         let closed =
             |cut: &super::events::CutShort| cut.outcome == super::Outcome::Closed && cut.abort == aborts(cut.flight);
         holds!(events.cut_short.iter().all(closed), "G10: work at the end neither finished nor aborted");

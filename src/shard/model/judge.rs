@@ -199,6 +199,10 @@ impl Trial<'_> {
             Completion::Error => self.counts.errors += 1,
             Completion::Panicked => self.counts.panics += 1,
             Completion::Aborted | Completion::Uncalled => self.counts.aborts += 1,
+            Completion::Shed => {
+                self.counts.shed += 1;
+                self.counts.rejections += 1;
+            }
         }
         Ok(())
     }
@@ -212,7 +216,9 @@ impl Trial<'_> {
             (Some(waiter), Left::Departed { waker, abandoned }) => {
                 holds!(waiter.waker == *waker, "G2: {place:?} is another's slot");
                 let refused = why == Leaves::Rejected && !self.flights[place.flight].has_begun();
-                let due = last && (aborts || refused);
+                // What has not been allowed to begin never is.
+                let never_begins = self.setting.admits && self.flights[place.flight].waits_to_begin();
+                let due = last && (aborts || refused || never_begins);
                 holds!(abandoned.is_some() == due, "G2, G10: abandoned with callers, or not without");
             }
             (None, Left::Departed { .. }) => return Err(format!("G6: {place:?} is freed twice")),

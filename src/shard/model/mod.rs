@@ -43,7 +43,7 @@ use std::{
 pub(crate) use self::walk::play;
 use self::{possible::Move, setting::Setting};
 use super::{Completion, FlightRef, Leaves, Shard, Slot, fake::Numbers};
-use crate::config::{OnAbandon, OnExpiry};
+use crate::config::{OnAbandon, OnExpiry, Priority};
 
 /// A step that the shard must not have taken, and what it broke.
 type Judgement<T = ()> = Result<T, String>;
@@ -97,6 +97,7 @@ struct Place {
 struct Caller {
     key: u8,
     fresh: bool,
+    class: Priority,
     /// The flight whose work it is.
     inside: Option<usize>,
     stage: Stage,
@@ -149,6 +150,10 @@ struct Flight {
     work: Work,
     waiters: Vec<Waiter>,
     next_number: u64,
+    /// Its work was allowed to begin.
+    called: bool,
+    /// As its record was told.
+    class: Priority,
     /// Set when it is over.
     outcome: Option<Outcome>,
     published: bool,
@@ -167,6 +172,8 @@ struct Waiter {
 enum Work {
     /// It waits in its record to begin.
     Pending,
+    /// It waits for other executions to end.
+    Queued,
     /// Its leader's to poll.
     Parked,
     /// In its leader's hands.
@@ -203,6 +210,8 @@ struct Counts {
     aborts: u64,
     forgets: u64,
     overlaps: u64,
+    shed: u64,
+    raised: u64,
 }
 
 impl<'a> Trial<'a> {
@@ -297,6 +306,11 @@ impl<'a> Trial<'a> {
 impl Flight {
     fn has_begun(&self) -> bool {
         self.after.is_none()
+    }
+
+    /// For another execution of its key, or for any.
+    fn waits_to_begin(&self) -> bool {
+        matches!(self.work, Work::Pending | Work::Queued)
     }
 
     /// The tick of its deadline.

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::{
-    super::{Effect, Shard, fake::NEXT_RECORD},
+    super::{
+        Effect, Shard,
+        fake::{CLASSES, NEXT_RECORD, WAITING},
+    },
     Caller, Judgement, Numbers, Outcome, Place, Sent, Stage, Trial, at,
     events::Events,
     possible::{Move, Way},
@@ -17,10 +20,10 @@ impl Trial<'_> {
     /// Makes a move, and has it judged.
     pub(super) fn make(&mut self, chosen: Move) -> Judgement {
         match chosen {
-            Move::Begin { key, fresh, inside, way } => {
+            Move::Begin { key, fresh, class, inside, way } => {
                 let caller = self.callers.len();
                 let (stage, generation, woken, joined) = (Stage::Queued, 0, false, None);
-                self.callers.push(Caller { key, fresh, inside, stage, generation, woken, joined });
+                self.callers.push(Caller { key, fresh, class, inside, stage, generation, woken, joined });
                 match way {
                     Way::Direct => self.join(caller, Way::Direct)?,
                     Way::Queued => self.queue.push_back(Sent::Join(caller)),
@@ -30,6 +33,7 @@ impl Trial<'_> {
             Move::Leave(caller, way) => self.leave(caller, way)?,
             Move::Deliver => self.deliver()?,
             Move::End(flight, completion, way) => self.end(flight, completion, way)?,
+            Move::Grant(flight) => self.grant(flight),
             Move::Resume(flight) => self.resume(flight),
             Move::Park(flight) => self.park(flight),
             Move::Publish(flight) => self.publish(flight),
@@ -108,9 +112,25 @@ impl Trial<'_> {
         act: impl FnOnce(&mut Shard<Numbers>, std::time::Instant, &mut Vec<Effect<Numbers>>) -> T,
     ) -> Judgement<(T, Events)> {
         NEXT_RECORD.set(self.flights.len() as u64);
+        let waits = |flight: &usize| self.flights[*flight].waits_to_begin();
+        let waiting: Vec<_> = (0..self.flights.len()).filter(waits).map(|flight| flight as u64).collect();
+        WAITING.set(waiting.clone());
+        let (mut reclassed, mut raises) = (Vec::new(), 0);
         let mut effects = Vec::new();
         let result = act(&mut self.shard, at(self.now), &mut effects);
-        let events = self.carry_out(effects)?;
+        for (record, class) in CLASSES.take() {
+            let number = usize::try_from(record).expect("as many as flights");
+            // A new flight is not in the books yet, and is entered with its class.
+            if let Some(flight) = self.flights.get_mut(number) {
+                let raised = class > flight.class;
+                flight.class = class;
+                reclassed.extend(waiting.contains(&record).then_some(number));
+                raises += u64::from(raised && waiting.contains(&record));
+            }
+        }
+        let raised_before = self.counts.raised;
+        let events = self.carry_out(effects, &reclassed)?;
+        holds!(self.counts.raised - raised_before == raises, "{raises} flights were raised, not as many reported");
         Ok((result, events))
     }
 

@@ -1,6 +1,7 @@
 //! What can happen next.
 
-use super::{Caller, Completion, Flight, Stage, Trial, Work};
+use super::{Caller, Completion, Flight, Setting, Stage, Trial, Work};
+use crate::config::Priority;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Move {
@@ -8,6 +9,7 @@ pub(super) enum Move {
     Begin {
         key: u8,
         fresh: bool,
+        class: Priority,
         inside: Option<usize>,
         way: Way,
     },
@@ -18,6 +20,8 @@ pub(super) enum Move {
     Deliver,
     /// A flight's work ends.
     End(usize, Completion, Way),
+    /// A flight's work may begin.
+    Grant(usize),
     /// The leader begins to poll its flight's work.
     Resume(usize),
     /// The leader's poll of its flight's work ends, and the work doesn't.
@@ -81,9 +85,20 @@ impl Trial<'_> {
         for inside in [None].into_iter().chain(inside) {
             for (key, fresh) in (0..keys).flat_map(|key| [(key, false), (key, true)]) {
                 if self.setting.fresh || !fresh {
-                    moves.extend(self.ways().map(|way| Move::Begin { key, fresh, inside, way }));
+                    let begin =
+                        |class| self.ways().map(move |way| Move::Begin { key, fresh, class, inside, way });
+                    moves.extend(self.classes().iter().flat_map(|&class| begin(class)));
                 }
             }
+        }
+    }
+
+    fn classes(&self) -> &'static [Priority] {
+        match self.setting {
+            Setting { admits: false, .. } => &[Priority::Normal],
+            // Few, where everything is tried.
+            Setting { callers: ..4, .. } => &[Priority::Background, Priority::Normal],
+            _ => &Priority::ALL,
         }
     }
 
@@ -127,6 +142,7 @@ impl Trial<'_> {
             moves.extend(self.ways().map(|way| Move::End(number, completion, way)));
         }
         match flight.work {
+            Work::Queued => moves.push(Move::Grant(number)),
             Work::Parked if self.can_resume(flight) => moves.push(Move::Resume(number)),
             Work::Polled { .. } if !self.is_nested_polled(number) => moves.push(Move::Park(number)),
             _ => {}
@@ -135,6 +151,11 @@ impl Trial<'_> {
 
     pub(super) fn can_end(&self, number: usize, work: Work, completion: Completion) -> bool {
         let possible = match (work, completion) {
+            // It is given up, or its task is dropped.
+            (Work::Queued, completion) => {
+                completion == Completion::Shed || (completion == Completion::Aborted && self.setting.fails)
+            }
+            (_, Completion::Shed) => false,
             // Only a task is dropped without its leader.
             (Work::Over | Work::Parked | Work::Pending, _) | (Work::Polled { .. }, Completion::Aborted) => false,
             (Work::Aborted, Completion::Aborted) => true,
@@ -186,6 +207,6 @@ impl Trial<'_> {
 }
 
 impl Completion {
-    /// In which work that was called can end.
-    pub(super) const ALL: [Self; 4] = [Self::Value, Self::Error, Self::Panicked, Self::Aborted];
+    /// In which work can end, called or not.
+    pub(super) const ALL: [Self; 5] = [Self::Value, Self::Error, Self::Panicked, Self::Aborted, Self::Shed];
 }

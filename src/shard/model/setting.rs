@@ -42,6 +42,8 @@ pub(super) struct Setting {
     pub(super) fails: bool,
     /// There is a drain, and an end.
     pub(super) ends: bool,
+    /// Executions have a limit: work may have to wait, and callers are of several classes.
+    pub(super) admits: bool,
 }
 
 impl Setting {
@@ -69,6 +71,7 @@ impl Setting {
             nested: false,
             fails: false,
             ends: false,
+            admits: false,
         }
     }
 
@@ -85,6 +88,7 @@ impl Setting {
             on_expiry: self.on_expiry,
             on_abandon: self.on_abandon,
             abort_grace: Duration::from_secs(self.grace.into()),
+            admits: self.admits,
             crowd: usize::MAX,
             takeovers: 0,
         }

@@ -58,6 +58,7 @@ fn setting([size, caps, time, policy]: [u8; 4]) -> Setting {
         delays: caps & 16 == 0,
         deadline: (time & 3 != 0).then_some(u32::from(time & 3)),
         in_place: time & 4 != 0,
+        admits: size & 128 != 0,
         renewals: if time & 8 != 0 { 16 } else { 0 },
         fresh: caps & 8 != 0 && time & 4 != 0,
         grace: u32::from(size & 3),
@@ -101,7 +102,9 @@ impl Trial<'_> {
             }
             _ => false,
         };
-        let ends = |chosen: &&Move| matches!(**chosen, Move::End(_, Completion::Value, Way::Direct) | Move::Resume(_));
+        let ends = |chosen: &&Move| {
+            matches!(**chosen, Move::End(_, Completion::Value, Way::Direct) | Move::Resume(_) | Move::Grant(_))
+        };
         let parks = |chosen: &&Move| matches!(**chosen, Move::Park(_));
         // Work inside it may wait for it to be gone, and would be parked and resumed for ever.
         let drops = |chosen: &&Move| match **chosen {

@@ -45,13 +45,20 @@ impl Trial<'_> {
     /// The wakers of the flight's callers, if it was not over before.
     fn completed(&mut self, flight: usize, completion: Completion) -> Judgement<Option<Vec<u64>>> {
         let itself = self.flights[flight].itself;
-        let completion = if self.flights[flight].has_begun() { completion } else { Completion::Uncalled };
+        let called = self.flights[flight].called || completion == Completion::Shed;
+        let completion = if called { completion } else { Completion::Uncalled };
         self.flights[flight].gone = true;
         let (ended, events) = self.turn(|shard, now, effects| shard.complete(itself, completion, || now, effects))?;
         events.are_none()?;
         self.judge_completion(flight, completion, ended.as_ref())?;
         self.lingering -= usize::from(ended.is_none());
         Ok(ended.map(|ended| ended.waiters.into_iter().collect()))
+    }
+
+    /// The step that decides that work may begin, which no shard hears of.
+    pub(super) fn grant(&mut self, flight: usize) {
+        self.flights[flight].work = Work::Running;
+        self.flights[flight].called = true;
     }
 
     pub(super) fn resume(&mut self, flight: usize) {
@@ -72,7 +79,7 @@ impl Trial<'_> {
         match &mut self.flights[flight].work {
             work @ Work::Parked => *work = Work::Running,
             Work::Polled { shared, .. } => *shared = true,
-            Work::Pending | Work::Running | Work::Aborted | Work::Over => {}
+            Work::Pending | Work::Queued | Work::Running | Work::Aborted | Work::Over => {}
         }
     }
 
@@ -80,7 +87,7 @@ impl Trial<'_> {
     pub(super) fn abort(&mut self, flight: usize) {
         match &mut self.flights[flight].work {
             Work::Polled { aborted, .. } => *aborted = true,
-            work @ (Work::Parked | Work::Pending | Work::Running) => *work = Work::Aborted,
+            work @ (Work::Parked | Work::Pending | Work::Queued | Work::Running) => *work = Work::Aborted,
             Work::Aborted | Work::Over => {}
         }
     }
@@ -91,7 +98,8 @@ impl Trial<'_> {
         holds!(books.mapped, "G10: the work of flight {flight} is to begin, which is over");
         if books.after.take().is_some() {
             books.started = self.now;
-            books.work = Work::Running;
+            books.work = if self.setting.admits { Work::Queued } else { Work::Running };
+            books.called = !self.setting.admits;
         }
         self.share(flight);
         Ok(())

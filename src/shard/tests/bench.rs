@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::{
-    config::{OnAbandon, OnExpiry},
+    config::{OnAbandon, OnExpiry, Priority},
     error::{JoinError, NotExtended},
     shard::{
         Completion, Effect, Ended, FlightId, FlightRef, Join, Joined, Leaves, Left, Limits, Permits, Report, Shard,
@@ -43,6 +43,8 @@ pub(super) enum Seen {
     Crowded(FlightId, usize),
     Overdue(FlightId, usize),
     Rejected(&'static str),
+    Reclassed(FlightId),
+    Raised(FlightId, Priority),
 }
 
 /// How long aborted work has before the next begins beside it.
@@ -58,6 +60,7 @@ pub(super) fn limits(on_abandon: OnAbandon) -> Limits {
         on_expiry: OnExpiry::Fail,
         on_abandon,
         abort_grace: GRACE,
+        admits: false,
         crowd: usize::MAX,
         takeovers: 0,
     }
@@ -206,6 +209,8 @@ fn seen(effect: Effect<Numbers>) -> Seen {
         Effect::Report(Report::Crowded { flight, waiters }) => Seen::Crowded(flight, waiters),
         Effect::Report(Report::Overdue { flight, waiters, .. }) => Seen::Overdue(flight, waiters),
         Effect::Report(Report::Rejected { reason }) => Seen::Rejected(reason),
+        Effect::Reclass(flight) => Seen::Reclassed(flight),
+        Effect::Report(Report::Raised { flight, class }) => Seen::Raised(flight, class),
         Effect::Report(Report::Recovered { .. }) => unreachable!("the engine reports this"),
     }
 }

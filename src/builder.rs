@@ -120,6 +120,9 @@ impl<K, V, S> Builder<K, V, S> {
     /// [`max_flight_duration`](Self::max_flight_duration), as callers wait for that long. A flight that is detached or forgotten
     /// keeps its place. A shutdown counts flights that wait as flights under way, and answers them with `Closed` at its end.
     ///
+    /// A further execution of a flight ([`OnStall::Takeover`](crate::OnStall), or a [`Hedge`](crate::Hedge)'s) needs a permit of its
+    /// own, and is left out if none is free.
+    ///
     /// # Work that waits for other flights
     ///
     /// Work that joins a key of the same coalescer has a permit, which it doesn't need while it waits. If the flight that it waits

@@ -56,7 +56,8 @@ pub struct Stats {
     pub hedges: u64,
     /// Second calls of hedged work whose value was the flight's.
     pub hedges_won: u64,
-    /// Second calls of hedged work that were not made, as the [budget](crate::Hedge::budget) was used up.
+    /// Second calls of hedged work that were not made, as the [budget](crate::Hedge::budget) was used up, or no permit of
+    /// [`max_executions`](crate::Builder::max_executions) was left.
     pub hedges_denied: u64,
     /// Joins that ran their own work without a shard, and requests of a layer that waited for a flight whose response was for
     /// its leader only, and then made a call of their own. No counter tells how that work ended.

@@ -67,7 +67,11 @@ impl Permits {
             })
         };
         let takes = self.update(change).is_ok_and(Counts::has_spare);
-        if takes { self.tally(flight).begin_execution() } else { self.tally(flight).enter_queue() }
+        if takes {
+            self.tally(flight).begin_execution()
+        } else {
+            self.tally(flight).enter_queue()
+        }
         takes
     }
 

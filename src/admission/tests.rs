@@ -254,8 +254,7 @@ impl Both {
                 self.lendings.push((waiting, awaited, lending));
             }
             Step::EndWait(wait) => {
-                let (waiting, awaited, lending) =
-                    self.lendings.swap_remove(wait.checked_rem(self.lendings.len())?);
+                let (waiting, awaited, lending) = self.lendings.swap_remove(wait.checked_rem(self.lendings.len())?);
                 // Where the flight has ended, this is late, and changes nothing.
                 self.naive.end_wait(waiting, awaited);
                 drop(lending);

@@ -324,7 +324,10 @@ impl fmt::Display for BuildError {
                 write!(f, "max_queued is {max_queued}, and max_executions is not set: no flight would ever wait")
             }
             Self::QueueTimeoutWithoutExecutions { queue_timeout } => {
-                write!(f, "queue_timeout is {queue_timeout:?}, and max_executions is not set: no flight would ever wait")
+                write!(
+                    f,
+                    "queue_timeout is {queue_timeout:?}, and max_executions is not set: no flight would ever wait"
+                )
             }
             Self::ZeroFlightDuration => {
                 f.write_str("max_flight_duration is 0; for no limit there is no_flight_deadline")

@@ -49,11 +49,9 @@ pub(super) static COUNTERS: [CounterSpec<Stats>; 19] = [
     counter("shardflight_rejections_total", "Joins that were rejected.", |stats| stats.rejections),
     counter("shardflight_queued_total", "Flights that had to wait for a permit.", |stats| stats.queued),
     counter("shardflight_shed_total", "Flights given up while they waited for a permit.", |stats| stats.shed),
-    counter(
-        "shardflight_raised_total",
-        "Raises of waiting flights by callers of a higher class.",
-        |stats| stats.raised,
-    ),
+    counter("shardflight_raised_total", "Raises of waiting flights by callers of a higher class.", |stats| {
+        stats.raised
+    }),
     counter("shardflight_departures_total", "Callers that left before their answer.", |stats| stats.departures),
     counter("shardflight_aborts_total", "Flights whose work was dropped before it ended.", |stats| stats.aborts),
     counter("shardflight_forgets_total", "Flights detached by forget or forget_all.", |stats| stats.forgets),

@@ -44,9 +44,7 @@ mod tests;
 
 use std::time::Instant;
 
-use self::{
-    classes::reclass, deadlines::Deadlines, flight::Stage, flights::Flights, own_deadlines::OwnDeadlines,
-};
+use self::{classes::reclass, deadlines::Deadlines, flight::Stage, flights::Flights, own_deadlines::OwnDeadlines};
 pub(crate) use self::{
     flight::Flight,
     limits::{Limits, Permits},
@@ -273,8 +271,7 @@ impl<T: Types> Shard<T> {
                 continue;
             }
             T::forget(&flight.record);
-            let abort =
-                abort || flight.stage == Stage::Pending || (self.limits.admits && T::cancel(&flight.record));
+            let abort = abort || flight.stage == Stage::Pending || (self.limits.admits && T::cancel(&flight.record));
             self.lingering += 1;
             self.end_deadline(flight.itself, flight.own_deadline);
             self.counters.aborts += u64::from(abort);

@@ -47,7 +47,8 @@ impl WaitGraph {
     /// The one of this process.
     #[cfg(not(shardflight_shuttle))]
     pub(crate) fn of_the_process() -> Arc<Self> {
-        static GRAPH: std::sync::LazyLock<Arc<WaitGraph>> = std::sync::LazyLock::new(|| Serial::new(Graph::default(), ()));
+        static GRAPH: std::sync::LazyLock<Arc<WaitGraph>> =
+            std::sync::LazyLock::new(|| Serial::new(Graph::default(), ()));
         Arc::clone(&GRAPH)
     }
 

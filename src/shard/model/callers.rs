@@ -16,7 +16,8 @@ impl Trial<'_> {
         let origin = self.callers[caller].inside.map(|flight| self.flights[flight].itself.id);
         let fresh = self.callers[caller].fresh;
         let class = self.callers[caller].class;
-        let join = Join { origin, in_place, fresh, class, ..join_of(self.setting.hash_of(key), Name(key.into()), waker) };
+        let join =
+            Join { origin, in_place, fresh, class, ..join_of(self.setting.hash_of(key), Name(key.into()), waker) };
         let (joined, events) = self.turn(|shard, now, effects| shard.join(join, now, effects))?;
         let stage = |place| if way == Way::Direct { Stage::Waiting(place) } else { Stage::Replied(place) };
         let waiter = |number| Waiter { caller, number, waker };

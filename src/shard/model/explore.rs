@@ -106,7 +106,13 @@ fn worlds() -> Vec<Setting> {
         Setting { grace: 0, on_abandon: Abort, fresh: true, name: "no grace", ..late.clone() },
         Setting { admits: true, forgets: 1, ..world("admission", 3, 1) },
         Setting { admits: true, fails: true, ends: true, queues: true, ..world("admission, ends", 2, 1) },
-        Setting { admits: true, fresh: true, in_place: true, on_abandon: Abort, ..world("admission, fresh, abort", 3, 1) },
+        Setting {
+            admits: true,
+            fresh: true,
+            in_place: true,
+            on_abandon: Abort,
+            ..world("admission, fresh, abort", 3, 1)
+        },
         Setting { admits: true, fresh: true, on_expiry: Detach, name: "admission, detach", ..late },
     ]
 }

@@ -128,7 +128,15 @@ impl<'a> Names<'a> {
             Stage::Waiting(place) => (4, Some(place)),
         };
         let inside = caller.inside.map_or(END, |flight| self.number(flight));
-        print.extend([stage, caller.key, caller.fresh.into(), caller.class as u8, inside, caller.generation, caller.woken.into()]);
+        print.extend([
+            stage,
+            caller.key,
+            caller.fresh.into(),
+            caller.class as u8,
+            inside,
+            caller.generation,
+            caller.woken.into(),
+        ]);
         print.extend(place.into_iter().flat_map(|place| [self.number(place.flight), byte(place.number)]));
     }
 

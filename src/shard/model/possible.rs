@@ -85,8 +85,7 @@ impl Trial<'_> {
         for inside in [None].into_iter().chain(inside) {
             for (key, fresh) in (0..keys).flat_map(|key| [(key, false), (key, true)]) {
                 if self.setting.fresh || !fresh {
-                    let begin =
-                        |class| self.ways().map(move |way| Move::Begin { key, fresh, class, inside, way });
+                    let begin = |class| self.ways().map(move |way| Move::Begin { key, fresh, class, inside, way });
                     moves.extend(self.classes().iter().flat_map(|&class| begin(class)));
                 }
             }

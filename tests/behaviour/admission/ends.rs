@@ -6,7 +6,9 @@ use futures::future::FutureExt;
 use shardflight::{Freshness, JoinError, OnAbandon, RunWork};
 
 use super::{Site, open};
-use crate::support::{Gate, assert_pending, at_rest, limited, panic_quietly, poll_once, settle, two_workers, until, watched};
+use crate::support::{
+    Gate, assert_pending, at_rest, limited, panic_quietly, poll_once, settle, two_workers, until, watched,
+};
 
 #[tokio::test(start_paused = true)]
 async fn a_permit_is_given_back_after_panics_aborts_and_deadlines() {

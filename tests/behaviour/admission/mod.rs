@@ -5,7 +5,6 @@ mod nested;
 mod order;
 mod overload;
 
-
 use std::{
     mem,
     sync::{

@@ -70,11 +70,8 @@ async fn a_caller_of_a_higher_class_raises_the_flight_that_it_joins() {
     limited(async {
         let (site, gate) = Site::occupied(|builder| builder).await;
         let background = site.handle.with_priority(Priority::Background);
-        let mut joins = vec![
-            site.join_by(&background, 1, site.work(1, &open())),
-            site.join(1, &open()),
-            site.join(2, &open()),
-        ];
+        let mut joins =
+            vec![site.join_by(&background, 1, site.work(1, &open())), site.join(1, &open()), site.join(2, &open())];
         joins.iter_mut().for_each(assert_pending);
         assert_eq!(until(&site.handle, |stats| stats.waiters == 4).await.raised, 1);
         gate.open();
@@ -106,7 +103,8 @@ async fn a_flight_is_lowered_when_the_caller_that_raised_it_leaves() {
 async fn a_flight_of_the_lowest_class_is_not_overtaken_for_ever() {
     limited(async {
         let (site, gate) = Site::occupied(|builder| builder).await;
-        let mut joins = vec![site.join_by(&site.handle.with_priority(Priority::Background), 99, site.work(99, &open()))];
+        let mut joins =
+            vec![site.join_by(&site.handle.with_priority(Priority::Background), 99, site.work(99, &open()))];
         let high = site.handle.with_priority(Priority::High);
         joins.extend((1..=40).map(|key| site.join_by(&high, key, site.work(key, &open()))));
         joins.iter_mut().for_each(assert_pending);

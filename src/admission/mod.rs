@@ -128,7 +128,7 @@ impl Admission {
 
     /// A permit for a further execution of a flight, if one is left and no flight waits for it.
     pub(crate) fn try_acquire(&self, flight: FlightId) -> Option<SparePermit> {
-        self.permits.take_spare(flight).then(|| SparePermit { admission: self.clone(), flight })
+        self.permits.take_spare(flight).then(|| SparePermit(Some((self.clone(), flight))))
     }
 
     /// No flight waits, and all permits are back.
@@ -152,13 +152,18 @@ impl Drop for Lending {
 }
 
 /// Given back when it is dropped.
-pub(crate) struct SparePermit {
-    admission: Admission,
-    flight: FlightId,
+pub(crate) struct SparePermit(Option<(Admission, FlightId)>);
+
+impl SparePermit {
+    pub(crate) fn not_needed() -> Self {
+        Self(None)
+    }
 }
 
 impl Drop for SparePermit {
     fn drop(&mut self) {
-        self.admission.give_back(self.flight);
+        if let Some((admission, flight)) = &self.0 {
+            admission.give_back(*flight);
+        }
     }
 }

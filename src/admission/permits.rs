@@ -26,12 +26,13 @@ struct Counts {
 }
 
 impl Counts {
+    #[expect(clippy::cast_possible_truncation, reason = "each is half of the word")]
     fn of(word: u64) -> Self {
-        Self { waiting: (word >> 32) as u32, left: word as u32 as i32 }
+        Self { waiting: (word >> 32) as u32, left: (word as u32).cast_signed() }
     }
 
     fn word(self) -> u64 {
-        u64::from(self.waiting) << 32 | u64::from(self.left as u32)
+        u64::from(self.waiting) << 32 | u64::from(self.left.cast_unsigned())
     }
 
     /// One execution may begin, and no flight was there before.
@@ -68,9 +69,9 @@ impl Permits {
         };
         let takes = self.update(change).is_ok_and(Counts::has_spare);
         if takes {
-            self.tally(flight).begin_execution()
+            self.tally(flight).begin_execution();
         } else {
-            self.tally(flight).enter_queue()
+            self.tally(flight).enter_queue();
         }
         takes
     }

@@ -33,12 +33,12 @@ impl Accounts {
         &self.tallies[own.map_or(0, |current| current.flight.id.shard())]
     }
 
-    /// A permit for a second call, as far as one is needed: the calls of a bypassed join have none. `None` if no permit is left.
-    fn permit(&self) -> Option<Option<SparePermit>> {
+    /// A permit for a second call, where executions have a limit; the calls of a bypassed join have none. `None` if none is left.
+    fn permit(&self) -> Option<SparePermit> {
         let own = current::get().filter(|current| current.coalescer == self.coalescer);
         match (&self.admission, own) {
-            (Some(admission), Some(own)) => admission.try_acquire(own.flight.id).map(Some),
-            _ => Some(None),
+            (Some(admission), Some(own)) => admission.try_acquire(own.flight.id),
+            _ => Some(SparePermit::not_needed()),
         }
     }
 }
@@ -116,9 +116,7 @@ where
         if self.timer.as_mut().is_some_and(|timer| timer.as_mut().poll(cx).is_ready()) {
             self.timer = None;
             let permit = self.accounts.permit();
-            if let Some(permit) = permit
-                && self.accounts.budget.spend()
-            {
+            if permit.is_some() && self.accounts.budget.spend() {
                 self.permit = permit;
                 self.accounts.tally().hedges.up();
                 self.second = Call::make(self.work.get());

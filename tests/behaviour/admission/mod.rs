@@ -1,5 +1,6 @@
 //! Executions that have a limit (`max_executions`), and flights that wait for one to end.
 
+mod again;
 mod ends;
 mod nested;
 mod order;

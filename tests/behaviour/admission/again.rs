@@ -1,0 +1,57 @@
+//! Further executions of a flight take a permit of their own, or don't begin.
+
+use std::{future::pending, time::Duration};
+
+use futures::future::FutureExt;
+use shardflight::OnStall;
+use tokio::time::sleep;
+
+use super::{Site, open};
+use crate::support::{assert_pending, limited, until};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A flight that has stalled, and a follower whose work would end it.
+async fn stalled(limit: usize) -> (Site, [futures::future::BoxFuture<'static, Result<u8, shardflight::JoinError>>; 2]) {
+    let site = Site::new(limit, |builder| builder.on_stall(OnStall::Takeover { after: SECOND, at_most: 1 }));
+    let hangs = site.doing(0, || pending().boxed());
+    let mut joins = [site.join_by(&site.handle, 0, hangs), site.join(0, &open())];
+    joins.iter_mut().for_each(assert_pending);
+    (site, joins)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flight_is_taken_over_only_if_a_permit_is_left() {
+    limited(async {
+        let (site, joins) = stalled(2).await;
+        for join in joins {
+            assert_eq!(join.await, Ok(0));
+        }
+        assert_eq!(site.begun().await, [0, 0]);
+        assert_eq!(until(&site.handle, |stats| stats.flights == 0).await.takeovers, 1);
+        assert_eq!(until(&site.handle, |stats| stats.executing == 0).await.executions, 1);
+
+        let (site, mut joins) = stalled(1).await;
+        sleep(3 * SECOND).await;
+        assert_eq!(site.begun().await, [0]);
+        joins.iter_mut().for_each(assert_pending);
+        assert_eq!(site.handle.stats().await.unwrap().takeovers, 0);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_until_a_takeover_begins_when_the_flight_has_its_permit() {
+    limited(async {
+        let (site, joins) = stalled(1).await;
+        let mut waits = site.join(1, &crate::support::Gate::new());
+        let mut follows = site.join(1, &open());
+        [&mut waits, &mut follows].into_iter().for_each(assert_pending);
+        sleep(3 * SECOND).await;
+        assert_eq!(site.begun().await, [0], "it waits, and is not taken over");
+        drop(joins);
+        drop((waits, follows));
+        assert_eq!(until(&site.handle, |stats| stats.queue_len == 0).await.aborts, 1);
+    })
+    .await;
+}

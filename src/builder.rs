@@ -448,7 +448,14 @@ impl<K, V, S> Builder<K, V, S> {
             let (runtime, timers, flight_limit) = (runtime.clone(), timers.clone(), flight_limit.clone());
             observer.observe(Environment { shards, value: TypeId::of::<V>(), runtime, timers, flight_limit })
         });
-        let all = (0..shards).map(|number| Shard::new(number, limits.clone()));
+        #[cfg(feature = "dashboard")]
+        let hot_keys = self.config.hot_keys;
+        let all = (0..shards).map(|number| {
+            let shard = Shard::new(number, limits.clone());
+            #[cfg(feature = "dashboard")]
+            let shard = shard.with_profile(hot_keys);
+            shard
+        });
         let (takeover_after, _) = self.config.on_stall.takeover();
         let admission = self.config.admission();
         let engine = Arc::new(Engine::new(all, runtime, observer, takeover_after, flight_limit, admission));

@@ -189,6 +189,9 @@ pub(crate) struct Config {
     pub(crate) scope: Scope,
     pub(crate) topology: Arc<dyn Topology>,
     pub(crate) observer: Option<Arc<dyn ObserverFactory>>,
+    /// How many hot keys each shard counts, for the live page.
+    #[cfg(feature = "dashboard")]
+    pub(crate) hot_keys: Option<usize>,
 }
 
 impl Default for Config {
@@ -214,6 +217,8 @@ impl Default for Config {
             scope: Scope::default(),
             topology: Arc::new(Machine),
             observer: None,
+            #[cfg(feature = "dashboard")]
+            hot_keys: None,
         }
     }
 }
@@ -247,6 +252,8 @@ impl Config {
             return Err(BuildError::InvalidRollout { fraction: self.rollout });
         }
         self.check_admission()?;
+        #[cfg(feature = "dashboard")]
+        crate::dashboard::check_hot_keys(self.hot_keys)?;
         self.observer.as_ref().map_or(Ok(()), |observer| observer.check())
     }
 

@@ -307,6 +307,11 @@
 //!
 //! With the feature `tower`, the module `tower` has a layer for axum's routers and for outgoing clients, and says what
 //! it never shares.
+//!
+//! # A live page
+//!
+//! With the feature `dashboard`, the module `dashboard` has a page for operators: what is saved, what runs, what is stuck, which keys
+//! are hot.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -323,6 +328,8 @@ mod coalescer;
 mod config;
 #[cfg(any(feature = "batch", feature = "cache", feature = "redis"))]
 mod counter;
+#[cfg(feature = "dashboard")]
+pub mod dashboard;
 mod engine;
 mod error;
 mod flight;

@@ -27,6 +27,13 @@ impl Rollout {
         self.threshold.load(Ordering::Relaxed) == u64::MAX && self.on.load(Ordering::Relaxed)
     }
 
+    /// Whether any keys are coalesced, and which fraction where they are.
+    #[cfg(feature = "dashboard")]
+    pub(crate) fn current(&self) -> (bool, f64) {
+        let fraction = self.threshold.load(Ordering::Relaxed) as f64 / u64::MAX as f64;
+        (self.on.load(Ordering::Relaxed), fraction)
+    }
+
     pub(crate) fn set_fraction(&self, fraction: f64) {
         self.threshold.store(threshold(fraction), Ordering::Relaxed);
     }

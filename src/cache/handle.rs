@@ -49,6 +49,15 @@ where
         self.max_wait
     }
 
+    /// Its numbers, for as long as it is there.
+    #[cfg(feature = "dashboard")]
+    pub(crate) fn weak_source(&self) -> std::sync::Weak<dyn super::CacheSource>
+    where
+        K: Clone + Hash + Sync,
+    {
+        Arc::<CacheState<K, V, E>>::downgrade(&self.state)
+    }
+
     pub(crate) fn flights(&self) -> &Handle<K, LoadResult<V, E>> {
         &self.flights
     }

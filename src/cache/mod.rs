@@ -181,8 +181,10 @@ pub mod guide {
     }
 }
 
+#[cfg(any(feature = "dashboard", feature = "metrics"))]
+pub(crate) use self::observer::CacheSource;
 #[cfg(feature = "metrics")]
-pub(crate) use self::observer::{CacheObserver, CacheSource, LoadEnd};
+pub(crate) use self::observer::{CacheObserver, LoadEnd};
 pub use self::{
     builder::CacheBuilder,
     cache::Cache,

@@ -295,6 +295,14 @@ pub enum BuildError {
     /// `report_every(0)`: reporting would never pause.
     #[cfg(feature = "metrics")]
     ZeroReportInterval,
+    /// `profile` with no hot keys, or with more than [`Builder::MAX_HOT_KEYS`](crate::Builder::MAX_HOT_KEYS).
+    #[cfg(feature = "dashboard")]
+    InvalidHotKeys {
+        /// What was asked for.
+        hot_keys: usize,
+        /// The most there can be.
+        limit: usize,
+    },
     /// The Tokio runtime here was built without its timers, and a thread to keep time in their place could not be
     /// started. Build the runtime with `enable_time` or `enable_all`.
     NoTimers {
@@ -355,6 +363,10 @@ impl fmt::Display for BuildError {
             }
             #[cfg(feature = "metrics")]
             Self::ZeroReportInterval => f.write_str("report_every is 0; the least is 1 ns, and a second will do"),
+            #[cfg(feature = "dashboard")]
+            Self::InvalidHotKeys { hot_keys, limit } => {
+                write!(f, "profile was asked for {hot_keys} hot keys per shard; the least is 1, the most {limit}")
+            }
             Self::NoTimers { reason } => {
                 write!(f, "the runtime has no timers, and no thread for them could be started: {reason}")
             }

@@ -34,6 +34,13 @@ impl<C> Cluster<C> {
         &self.codec
     }
 
+    /// Its numbers, for as long as it is there.
+    #[cfg(feature = "dashboard")]
+    pub(crate) fn weak_stats(&self) -> Box<dyn Fn() -> Option<ClusterStats> + Send + Sync> {
+        let node = Arc::downgrade(&self.node);
+        Box::new(move || Some(node.upgrade()?.stats()))
+    }
+
     /// What this process has done in the cluster.
     pub fn stats(&self) -> ClusterStats {
         self.node.stats()

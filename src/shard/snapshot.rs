@@ -7,6 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+#[cfg(feature = "dashboard")]
+use super::ProfileSnapshot;
 use super::{FlightId, FlightRef, Shard, Times, Types, flight::Flight};
 use crate::{stats::Stats, tally::Led};
 
@@ -80,6 +82,11 @@ impl<T: Types> Shard<T> {
         }
         crowded.truncate(most);
         crowded.sort_by_key(|flight| Reverse(flight.waiters.len()));
+        (crowded.into_iter().map(snapshot).collect(), self.oldest(most, now))
+    }
+
+    /// The `most` oldest flights.
+    pub(crate) fn oldest(&self, most: usize, now: Instant) -> Vec<FlightSnapshot> {
         // The oldest of each queue, and of all those.
         let under_way = |flight| self.flights.under_way(flight);
         let mut oldest: Vec<_> = self.overdue.iter().filter_map(under_way).take(most).collect();
@@ -88,6 +95,27 @@ impl<T: Types> Shard<T> {
         oldest.extend(self.own_deadlines.by_age().filter_map(|(_, flight)| under_way(flight)).take(most));
         oldest.sort_by_key(|flight| flight.started);
         oldest.truncate(most);
-        (crowded.into_iter().map(snapshot).collect(), oldest.into_iter().map(snapshot).collect())
+        oldest.into_iter().map(|flight| FlightSnapshot::of(flight, now)).collect()
+    }
+
+    /// How long flights may take that have no limit of their own.
+    #[cfg(feature = "dashboard")]
+    pub(crate) fn time_limit(&self) -> Option<Duration> {
+        self.limits.max_flight_duration
+    }
+
+    /// What the builder asked to be counted for the live page.
+    #[cfg(feature = "dashboard")]
+    pub(crate) fn profile(&mut self, most: usize, now: Instant) -> Option<ProfileSnapshot> {
+        Some(self.profile.as_mut()?.snapshot(most, now))
+    }
+
+    /// [`forget`](Self::forget) by a flight's number, which is all that the live page knows of it. Looks at all flights.
+    #[cfg(feature = "dashboard")]
+    pub(crate) fn forget_numbered(&mut self, number: u64) -> bool {
+        let named = self.flights.iter().map(|flight| flight.itself).find(|flight| flight.id.number() == number);
+        let forgotten = named.map_or(0, |flight| self.flights.forget(flight));
+        self.counters.forgets += forgotten as u64;
+        forgotten > 0
     }
 }

@@ -126,6 +126,12 @@ impl<W> Waiters<W> {
         usize::from(self.leader.is_some()) + self.followers.live()
     }
 
+    /// How many callers have joined behind the leader, those that have left included.
+    #[cfg(feature = "dashboard")]
+    pub(super) fn followers_ever(&self) -> u64 {
+        self.next - 1
+    }
+
     /// The leader's waker: it is answered in another way.
     pub(crate) fn take_leader(&mut self) -> Option<W> {
         self.leader.take()

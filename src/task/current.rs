@@ -34,7 +34,7 @@ pub(crate) trait AnyRecord: Any + Send + Sync {
     fn is_forgotten(&self) -> bool;
 
     /// Its work waits for another flight, so its permit may be lent.
-    fn track(&self);
+    fn track(&self) {}
 
     /// A join that this work polls is about to wait. Comes before the wait is in the graph.
     #[cfg(feature = "batch")]

@@ -24,6 +24,11 @@ const SUITES: [Suite; 3] = [&["test", "--lib"], INTERLEAVINGS, &["test", "--test
 const CACHE_SUITES: [Suite; 2] = [&["test", "--package", "cache-tests", "--test", "cache"], INTERLEAVINGS];
 /// Those of a limit that is learned.
 const ADAPTIVE_SUITES: [Suite; 1] = [&["test", "--lib", "--features", "adaptive", "adaptive::"]];
+/// Those of the live page, and of what shards count for it.
+const DASHBOARD_SUITES: [Suite; 2] = [
+    &["test", "--lib", "--features", "dashboard", "--", "dashboard::", "shard::tests::profile", "shard::space_saving"],
+    &["test", "--package", "dashboard-tests", "--test", "dashboard"],
+];
 /// Those of flights across processes.
 const REDIS_SUITES: [Suite; 2] =
     [&["test", "--lib", "--features", "redis", "redis::"], &["test", "--package", "redis-tests", "--test", "redis"]];
@@ -75,6 +80,7 @@ impl Bug {
             () if self.file.starts_with("src/cache") => &CACHE_SUITES,
             () if self.file.starts_with("src/batch") => &BATCH_SUITES,
             () if self.file.starts_with("src/redis") => &REDIS_SUITES,
+            () if self.name.starts_with("dashboard: ") => &DASHBOARD_SUITES,
             () => &SUITES,
         }
     }

@@ -51,5 +51,7 @@ fn copy(shard: &Shard<Numbers>, setting: &Setting) -> Shard<Numbers> {
         uncalled: shard.uncalled,
         counters: shard.counters.clone(),
         before: shard.before.clone(),
+        #[cfg(feature = "dashboard")]
+        profile: None,
     }
 }

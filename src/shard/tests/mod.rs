@@ -8,6 +8,8 @@ mod expiry;
 mod flights;
 mod own_deadlines;
 mod piles;
+#[cfg(feature = "dashboard")]
+mod profile;
 mod renewals;
 mod snapshots;
 mod succession;

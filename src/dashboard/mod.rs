@@ -36,7 +36,7 @@
 //!     .end_on(async move { drop(told.wait_for(|stop| *stop).await) })
 //!     .build()?;
 //!
-//! let app = Router::new().nest_service("/flights", dashboard.router());
+//! let app: Router = Router::new().nest_service("/flights", dashboard.router());
 //! # #[cfg(any())]
 //! axum::serve(tokio::net::TcpListener::bind("127.0.0.1:9000").await?, app)
 //!     .with_graceful_shutdown(async move { drop(stopped.wait_for(|stop| *stop).await) })

@@ -252,6 +252,11 @@ mod tests {
             hedges: 116,
             hedges_won: 117,
             hedges_denied: 118,
+            executing: 119,
+            queue_len: 120,
+            queued: 121,
+            shed: 122,
+            raised: 123,
             oldest_flight: Some(Duration::from_millis(1_550)),
             ..Stats::default()
         };
@@ -260,6 +265,7 @@ mod tests {
             "failures: 102 errors, 103 panics, 104 timeouts, 107 aborts",
             "callers: 113 waiting, 106 departed",
             "flights: 111 under way, 112 pending, 114 lingering, 108 forgotten, 109 overlapped, the oldest 1.6 s old",
+            "limit: 119 executing, 120 in the queue, 121 queued in all, 122 shed, 123 raised",
             "called again: 115 takeovers, 116 hedges (117 won, 118 more denied)",
         ];
         assert_eq!(stats.to_string(), lines.join("\n"));

@@ -28,7 +28,7 @@ type Numbers = Engine<u8, u8>;
 
 fn engine() -> Arc<Numbers> {
     let shards = [Shard::new(0, Config::default().limits())].into_iter();
-    Arc::new(Engine::new(shards, Runtime::current(), None, Duration::ZERO, None))
+    Arc::new(Engine::new(shards, Runtime::current(), None, Duration::ZERO, None, None))
 }
 
 fn join(key: u8) -> Join<Live<u8, u8>> {

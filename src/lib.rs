@@ -42,6 +42,7 @@
 //! | `batch` | the module `batch`: keys that callers ask for one by one, in one call of the backend |
 //! | `redis`, with `redis-cluster`, `redis-sentinel`, `redis-tls`, `postcard` | the module `redis`: one execution for all replicas |
 //! | `adaptive` | `Builder::adaptive_flight_duration`: a time limit that is learned |
+//! | `dashboard` | the module `dashboard`: a live page for operators |
 //! | `metrics` | `Builder::metrics`, `CacheBuilder::metrics` and `BatcherBuilder::metrics`, which export to the `metrics` facade |
 //!
 //! # When not to use it

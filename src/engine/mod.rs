@@ -44,8 +44,8 @@ pub(crate) use self::{
     watch::Watch,
 };
 use crate::{
-    flight_limit::FlightLimit,
     admission::{Admission, AdmissionLimits},
+    flight_limit::FlightLimit,
     hedge::HedgeBudget,
     observer::Observer,
     queue::Queue,

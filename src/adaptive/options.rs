@@ -19,7 +19,8 @@ const CEILING: Duration = Duration::from_secs(30);
 ///
 /// # What is measured
 ///
-/// The time from a flight's start to its end, as for the limit itself: the time in which its task waits for a worker is in it.
+/// The time from a flight's start to its end, as for the limit itself: the time in which its task waits for a worker is in it, and so is
+/// the time in the queue of [`max_executions`](crate::Builder::max_executions). Under overload, the limit grows towards its ceiling.
 ///
 /// - Work that returns has taken its time, whatever it returns. An `Err` is a value, so a backend that fails fast makes the limit
 ///   shorter, down to the floor at the least: choose a floor that a healthy call needs.

@@ -16,10 +16,10 @@ use crate::{
 #[test]
 fn threads_without_a_runtime_share() {
     #[coalesce(blocking, skip(wall, count))]
-    fn load(name: &str, wall: &Wall, count: &Count) -> usize {
+    fn load(name: &str, wall: &Wall, count: &Count) -> u32 {
         count.up();
         wall.block();
-        name.len()
+        u32::try_from(name.len()).unwrap()
     }
 
     watched(|| {

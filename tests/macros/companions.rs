@@ -11,12 +11,12 @@ use crate::{
 #[tokio::test]
 async fn forget_detaches_the_running_call() {
     #[coalesce(skip(gate, count))]
-    async fn load(_name: &str, gate: &Gate, count: &Count) -> usize {
-        let run = count.up();
+    async fn load(_name: &str, gate: &Gate, count: &Count) -> u32 {
+        let run = u32::try_from(count.up()).unwrap();
         gate.pass().await;
         run
     }
-    async fn call(gate: Gate, count: Count) -> usize {
+    async fn call(gate: Gate, count: Count) -> u32 {
         load("ada", &gate, &count).await
     }
 

@@ -82,13 +82,13 @@ async fn boxed_errors_are_shared() {
 #[tokio::test(start_paused = true)]
 async fn io_errors_keep_their_kind() {
     #[coalesce(max_flight_duration = 5)]
-    async fn read(path: &str) -> io::Result<Vec<u8>> {
+    async fn read(path: &str) -> io::Result<String> {
         yield_now().await;
         match path {
             "denied" => Err(io::Error::new(io::ErrorKind::PermissionDenied, NoSuchUser(7))),
             "slow" => std::future::pending().await,
             "broken" => panic_quietly("no"),
-            path => Ok(std::fs::read(path)?),
+            path => Ok(std::fs::read_to_string(path)?),
         }
     }
 

@@ -89,15 +89,15 @@ async fn a_failed_join_panics_without_a_result() {
 #[tokio::test(start_paused = true)]
 async fn results_have_a_deadline() {
     #[coalesce]
-    async fn by_default() -> Result<u32, Failure> {
+    async fn by_default(_id: u32) -> Result<u32, Failure> {
         pending().await
     }
     #[coalesce(max_flight_duration = 5)]
-    async fn seconds() -> Result<u32, Failure> {
+    async fn seconds(_id: u32) -> Result<u32, Failure> {
         pending().await
     }
     #[coalesce(max_flight_duration = "Duration::from_millis(7)", on_expiry = "Fail")]
-    async fn expression() -> Result<u32, Failure> {
+    async fn expression(_id: u32) -> Result<u32, Failure> {
         pending().await
     }
     let after = |answer: Result<u32, Failure>| match answer {
@@ -105,15 +105,15 @@ async fn results_have_a_deadline() {
         other => panic!("{other:?}"),
     };
 
-    assert_eq!(after(by_default().await), Duration::from_secs(30));
-    assert_eq!(after(seconds().await), Duration::from_secs(5));
-    assert_eq!(after(expression().await), Duration::from_millis(7));
+    assert_eq!(after(by_default(7).await), Duration::from_secs(30));
+    assert_eq!(after(seconds(7).await), Duration::from_secs(5));
+    assert_eq!(after(expression(7).await), Duration::from_millis(7));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_makes_progress_moves_its_deadline() {
     #[coalesce(max_flight_duration = 5, max_extended_duration = 60)]
-    async fn export() -> Result<u32, Failure> {
+    async fn export(_id: u32) -> Result<u32, Failure> {
         let flight = export_current_flight().expect("this is its body");
         for _ in 0..3 {
             sleep(Duration::from_secs(4)).await;
@@ -123,7 +123,7 @@ async fn a_body_that_makes_progress_moves_its_deadline() {
     }
 
     assert!(export_current_flight().is_none(), "no call has been made");
-    assert_eq!(export().await.unwrap(), 7);
+    assert_eq!(export(7).await.unwrap(), 7);
     assert!(export_current_flight().is_none(), "this is no body");
 }
 
@@ -135,13 +135,13 @@ async fn a_deadline_may_be_absent() {
         7
     }
     #[coalesce(no_flight_deadline)]
-    async fn without() -> Result<u32, Failure> {
+    async fn without(_id: u32) -> Result<u32, Failure> {
         sleep(Duration::from_hours(24)).await;
         Ok(7)
     }
 
     assert_eq!(plain().await, 7);
-    assert_eq!(without().await.unwrap(), 7);
+    assert_eq!(without(7).await.unwrap(), 7);
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use crate::{
 #[tokio::test]
 async fn errors_are_shared_and_not_kept() {
     #[coalesce(cache(ttl = "60s"), skip(count))]
-    async fn load(id: u32, count: &Count) -> Result<u32, Failure> {
+    async fn load(id: u64, count: &Count) -> Result<u64, Failure> {
         tokio::task::yield_now().await;
         if count.up() == 1 { Err(Failure::NoSuchUser) } else { Ok(id) }
     }
@@ -33,12 +33,12 @@ async fn errors_are_shared_and_not_kept() {
 #[tokio::test]
 async fn errors_need_not_be_clone() {
     #[coalesce(cache(ttl = "60s"))]
-    async fn any(id: u32) -> anyhow::Result<u32> {
+    async fn any(id: u64) -> anyhow::Result<u64> {
         let _ = id;
         Err(io::Error::from(io::ErrorKind::NotFound).into())
     }
     #[coalesce(cache(ttl = "60s"))]
-    async fn of_io() -> io::Result<u32> {
+    async fn of_io() -> io::Result<u64> {
         Err(io::ErrorKind::NotFound.into())
     }
     #[derive(Debug, PartialEq)]
@@ -50,11 +50,11 @@ async fn errors_need_not_be_clone() {
         cache(ttl = "60s"),
         map_err = "|error| match error { TryJoinError::Work(_) => Foreign::Work, _ => Foreign::Join }"
     )]
-    async fn mapped(is_panic: bool) -> Result<u32, Foreign> {
+    async fn mapped(is_panic: bool) -> Result<u64, Foreign> {
         if is_panic { panic_quietly("no".to_string()) } else { Err(Foreign::Work) }
     }
     #[coalesce(cache(ttl = "60s"))]
-    async fn in_an_arc() -> Result<u32, TryJoinError<Arc<Foreign>>> {
+    async fn in_an_arc() -> Result<u64, TryJoinError<Arc<Foreign>>> {
         Err(TryJoinError::Work(Arc::new(Foreign::Work)))
     }
 
@@ -71,11 +71,11 @@ async fn errors_need_not_be_clone() {
 #[tokio::test]
 async fn panics_reach_callers_and_are_not_kept() {
     #[coalesce(cache(ttl = "60s"), skip(count))]
-    async fn plain(id: u32, count: Count) -> u32 {
+    async fn plain(id: u64, count: Count) -> u64 {
         if count.up() == 1 { panic_quietly(format!("no {id}")) } else { id }
     }
     #[coalesce(cache(ttl = "60s"))]
-    async fn result(id: u32) -> Result<u32, Failure> {
+    async fn result(id: u64) -> Result<u64, Failure> {
         panic_quietly(format!("no {id}"))
     }
 

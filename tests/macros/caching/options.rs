@@ -24,7 +24,7 @@ async fn values_may_be_written_as_they_are_or_in_strings() {
         cache(
             ttl = TTL,
             max_weight = "1 << 20",
-            weigher = |_key: &u64, value: &String| value.len() as u64,
+            weigher = |key: &u64, value: &u64| value / key,
             jitter = 0.1,
             refresh_ahead = "0.8",
             stale_while_revalidate = 10s,
@@ -38,12 +38,12 @@ async fn values_may_be_written_as_they_are_or_in_strings() {
         max_flight_duration = "250ms",
         on_abandon = "Abort",
     )]
-    async fn load(id: u64) -> Result<String, Failure> {
-        if id == 0 { Err(Failure::NoSuchUser) } else { Ok(id.to_string()) }
+    async fn load(id: u64) -> Result<u64, Failure> {
+        if id == 0 { Err(Failure::NoSuchUser) } else { Ok(id) }
     }
 
     limited(async {
-        assert_eq!(load(7).await.unwrap(), "7");
+        assert_eq!(load(7).await.unwrap(), 7);
         assert!(load(0).await.is_err() && load(0).await.is_err());
         let stats = load_cache_stats();
         assert_eq!((stats.entries, stats.weight, stats.negative_hits), (2, 2, 1));
@@ -88,14 +88,14 @@ async fn fill_says_how_a_value_is_kept() {
     }
 
     #[coalesce(cache(ttl = "60s", fill = "short_or_not_at_all"), skip(source))]
-    async fn result(source: &Source) -> Result<u64, Failure> {
+    async fn result(_id: u64, source: &Source) -> Result<u64, Failure> {
         Ok(source.load())
     }
     #[coalesce(
         cache(ttl = "60s", fill = "short_or_not_at_all", negative_if = "|value| *value == 1", negative_ttl = "2s"),
         skip(source)
     )]
-    async fn plain(source: &Source) -> u64 {
+    async fn plain(_id: u64, source: &Source) -> u64 {
         source.load()
     }
 
@@ -103,19 +103,19 @@ async fn fill_says_how_a_value_is_kept() {
         let source = Source::of(0);
         for load in [false, true, false, true] {
             let loads = source.loads.get();
-            assert_eq!(if load { plain(&source).await } else { result(&source).await.unwrap() }, 0);
+            assert_eq!(if load { plain(7, &source).await } else { result(7, &source).await.unwrap() }, 0);
             assert_eq!(source.loads.get(), loads + 1);
         }
         source.set(10);
-        assert_eq!((result(&source).await.unwrap(), plain(&source).await), (10, 10));
+        assert_eq!((result(7, &source).await.unwrap(), plain(7, &source).await), (10, 10));
         source.set(1);
         advance_to_before(Duration::from_secs(10)).await;
-        assert_eq!((result(&source).await.unwrap(), plain(&source).await), (10, 10));
+        assert_eq!((result(7, &source).await.unwrap(), plain(7, &source).await), (10, 10));
         advance(TICK).await;
-        assert_eq!((result(&source).await.unwrap(), plain(&source).await), (1, 1));
+        assert_eq!((result(7, &source).await.unwrap(), plain(7, &source).await), (1, 1));
         source.set(2);
         advance(Duration::from_secs(1)).await;
-        assert_eq!((result(&source).await.unwrap(), plain(&source).await), (2, 1), "the second is negative");
+        assert_eq!((result(7, &source).await.unwrap(), plain(7, &source).await), (2, 1), "the second is negative");
     })
     .await;
 }
@@ -123,11 +123,11 @@ async fn fill_says_how_a_value_is_kept() {
 #[tokio::test(start_paused = true)]
 async fn options_of_the_coalescer_hold_for_loads() {
     #[coalesce(cache(ttl = "60s"), max_flight_duration = "250ms")]
-    async fn late() -> Result<u32, Failure> {
+    async fn late(_id: u64) -> Result<u64, Failure> {
         pending().await
     }
     #[coalesce(cache(ttl = "60s"), on_abandon = "Abort", skip(count))]
-    async fn left(count: Count) -> u32 {
+    async fn left(_id: u64, count: Count) -> u64 {
         yield_now().await;
         count.up();
         pending().await
@@ -135,12 +135,12 @@ async fn options_of_the_coalescer_hold_for_loads() {
 
     limited(async {
         let before = Instant::now();
-        let error = late().await.unwrap_err();
+        let error = late(7).await.unwrap_err();
         let limit = Duration::from_millis(250);
         assert!(matches!(error, Failure::NoAnswer(JoinError::TimedOut { after }) if after == limit), "{error:?}");
         assert_eq!(before.elapsed(), limit);
         let count = Count::default();
-        let mut call = Box::pin(left(count.clone()));
+        let mut call = Box::pin(left(7, count.clone()));
         assert!(poll!(&mut call).is_pending());
         drop(call);
         settle().await;

@@ -115,7 +115,7 @@ fn a_call_survives_another_runtimes_end() {
 #[test]
 fn a_first_call_without_a_runtime_panics() {
     #[coalesce(cache(ttl = "60s"))]
-    async fn load(id: u32) -> u32 {
+    async fn load(id: u64) -> u64 {
         id
     }
 

@@ -126,7 +126,7 @@ async fn a_function_may_read_its_own_cache() {
         if n == 0 { Ok(0) } else { Ok(n + boxed(n - 1, source).await?) }
     }
     #[coalesce(cache(ttl = "60s"))]
-    async fn cycle() -> Result<u64, Failure> {
+    async fn cycle(_id: u64) -> Result<u64, Failure> {
         let next: Pin<Box<dyn Future<Output = Result<u64, Failure>> + Send>> = again();
         next.await
     }
@@ -134,7 +134,7 @@ async fn a_function_may_read_its_own_cache() {
         Box::pin(triangle(n, source))
     }
     fn again() -> Pin<Box<dyn Future<Output = Result<u64, Failure>> + Send>> {
-        Box::pin(cycle())
+        Box::pin(cycle(7))
     }
 
     limited(async {
@@ -142,7 +142,7 @@ async fn a_function_may_read_its_own_cache() {
         assert_eq!(triangle(4, source.clone()).await.unwrap(), 10);
         assert_eq!(triangle(5, source.clone()).await.unwrap(), 15);
         assert_eq!(source.loads.get(), 6);
-        let error = cycle().await.unwrap_err();
+        let error = cycle(7).await.unwrap_err();
         assert!(matches!(error, Failure::NoAnswer(JoinError::Reentrant)), "{error:?}");
     })
     .await;
@@ -151,12 +151,12 @@ async fn a_function_may_read_its_own_cache() {
 #[tokio::test]
 async fn a_body_finds_the_flight_of_its_load() {
     #[coalesce(cache(ttl = "60s"))]
-    async fn load() -> bool {
-        load_current_flight().is_some()
+    async fn load(_id: u64) -> u64 {
+        u64::from(load_current_flight().is_some())
     }
 
-    assert!(limited(load()).await);
+    assert_eq!(limited(load(7)).await, 1);
     assert!(load_current_flight().is_none());
-    assert!(!load_no_coalesce().await);
+    assert_eq!(load_no_coalesce(7).await, 0);
     assert_eq!(load_stats().await.executions, 1);
 }

@@ -7,6 +7,6 @@ fn main() {
     println!("cargo::rustc-cfg=feature=\"cache\"");
     // The sources are another package's, whose features this one doesn't have.
     println!(
-        "cargo::rustc-check-cfg=cfg(feature, values(\"adaptive\", \"batch\", \"cache\", \"macros\", \"metrics\", \"redis\", \"tower\"))"
+        "cargo::rustc-check-cfg=cfg(feature, values(\"adaptive\", \"batch\", \"cache\", \"dashboard\", \"macros\", \"metrics\", \"redis\", \"tower\"))"
     );
 }

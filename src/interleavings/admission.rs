@@ -11,7 +11,7 @@ use super::{
     fixture::{Configure, ELSEWHERE, Fixture, KEY, LIMIT, NEIGHBOUR, TWIN, join, run},
     futures::{Gate, begun, begun_beside, pause, ready},
 };
-use crate::{JoinError, OnAbandon, Priority};
+use crate::{JoinError, OnAbandon, Priority, Stats};
 
 /// One execution at a time.
 fn one(builder: Configure) -> Configure {
@@ -21,6 +21,14 @@ fn one(builder: Configure) -> Configure {
 /// Without deadlines no actor takes a shard, so those who alone use one find it in its cell.
 fn one_and_no_alarm(builder: Configure) -> Configure {
     one(builder).no_flight_deadline()
+}
+
+/// Waits until the statistics say so, and whatever made them so has done all that was to be done about it.
+async fn settled(fixture: &Fixture, condition: impl Fn(&Stats) -> bool) {
+    while !condition(&fixture.handle().stats().await.expect("the shards are there")) {
+        pause().await;
+    }
+    fixture.runtime.until(|_| true).await;
 }
 
 /// Counts what runs at once.
@@ -105,11 +113,11 @@ pub(super) fn the_last_caller_leaves_and_aborts_beside_its_flights_grant() {
 pub(super) fn what_was_abandoned_before_its_grant_never_begins() {
     run(2, one_and_no_alarm, async |fixture| {
         let gate = Gate::default();
-        fixture.at_rest().await;
         let running = begun(fixture.join(ELSEWHERE, gate.work()));
+        settled(&fixture, |stats| stats.executing == 1).await;
         let beside = fixture.caller(ELSEWHERE | NEIGHBOUR);
-        // Its shard is in its cell, so it hears of the departure at once.
         drop(begun(fixture.call(KEY)));
+        settled(&fixture, |stats| (stats.waiters, stats.queue_len) == (2, 1)).await;
         gate.open();
         assert!(running.await.outcome.is_ok() && beside.await.unwrap().outcome.is_ok());
         fixture.at_rest().await;
@@ -122,14 +130,17 @@ pub(super) fn what_was_abandoned_before_its_grant_never_begins() {
 fn raised(stays: bool) {
     run(2, one_and_no_alarm, async |fixture| {
         let gate = Gate::default();
-        fixture.at_rest().await;
         let running = begun(fixture.join(ELSEWHERE, gate.work()));
-        let (first, second) = (begun(fixture.call(TWIN)), begun(fixture.call(KEY)));
-        // Of the other shard: it takes the scheduler out of its cell, and not the shard that decides about classes.
+        settled(&fixture, |stats| stats.executing == 1).await;
+        let first = begun(fixture.call(TWIN));
+        settled(&fixture, |stats| stats.queue_len == 1).await;
+        let second = begun(fixture.call(KEY));
+        settled(&fixture, |stats| stats.queue_len == 2).await;
         let beside = fixture.caller(ELSEWHERE | NEIGHBOUR);
         let high = fixture.handle().with_priority(Priority::High);
         let high = begun_beside(join(high, fixture.history.clone(), KEY, pause)).await.unwrap();
         let high = stays.then_some(high);
+        settled(&fixture, |stats| stats.queue_len == 3 && (stays || stats.departures == 1)).await;
         gate.open();
         let first = first.await.outcome.unwrap();
         let second = second.await.outcome.unwrap();

@@ -97,6 +97,11 @@ impl Admission {
         JoinError::QueueTimedOut { after: self.limits.queue_timeout.unwrap_or_default() }
     }
 
+    #[cfg(feature = "dashboard")]
+    pub(crate) fn max_executions(&self) -> usize {
+        self.limits.max_executions
+    }
+
     pub(crate) fn queue_timeout(&self) -> Option<Duration> {
         self.limits.queue_timeout
     }

@@ -44,11 +44,24 @@ pub(super) trait PanelSource: Send + Sync {
 }
 
 /// Those of the coalescer itself.
-///
-/// A tier that counts in [`Stats`], such as a queue of executions, gets its tab here: one more panel with `is_tab`, if it is on.
 pub(super) fn of_coalescer(reading: &Reading) -> Vec<Panel> {
     let totals = &reading.totals;
-    vec![not_coalesced(reading), outcomes(totals)]
+    let mut panels = vec![not_coalesced(reading), outcomes(totals)];
+    panels.extend(reading.max_executions.map(|limit| queue(totals, limit)));
+    panels
+}
+
+fn queue(totals: &Stats, limit: usize) -> Panel {
+    let gauge = |label: &str, value: usize| row(label, Cell::Gauge(value as u64));
+    let rows = vec![
+        gauge("Executions at the same time, at most", limit),
+        gauge("Executions under way", totals.executing),
+        gauge("Flights in the queue", totals.queue_len),
+        counter("Flights that were queued", totals.queued),
+        counter("Flights that were shed", totals.shed),
+        counter("Flights that a caller raised to a higher class", totals.raised),
+    ];
+    Panel { title: "Queue", is_tab: true, rows }
 }
 
 fn not_coalesced(reading: &Reading) -> Panel {
@@ -56,6 +69,7 @@ fn not_coalesced(reading: &Reading) -> Panel {
     let refusals = reading.profile.iter().flat_map(|profile| &profile.refusals);
     let mut rows = vec![counter("Refused", totals.rejections)];
     rows.extend(refusals.map(|(kind, count)| counter(&format!("Refused: {}", plain(kind.as_str())), *count)));
+    rows.extend(reading.max_executions.map(|_| counter("Refused: shed by the queue", totals.shed)));
     rows.push(counter("Bypassed", totals.bypasses));
     Panel { title: "Refused and bypassed", is_tab: false, rows }
 }

@@ -234,6 +234,7 @@ mod tests {
                     enabled: true,
                     fraction: 1.0,
                     time_limit: None,
+                    max_executions: None,
                 })
             })
         }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use crate::{
+    admission::Admission,
     engine::{Asked, Key, State, Value},
     error::Closed,
     handle::Handle,
@@ -48,6 +49,8 @@ pub(super) struct Reading {
     /// Of the keys, which are coalesced where `enabled`.
     pub(super) fraction: f64,
     pub(super) time_limit: Option<Duration>,
+    /// Executions wait in a queue for one of this many permits.
+    pub(super) max_executions: Option<usize>,
 }
 
 struct ShardReading {
@@ -88,6 +91,7 @@ impl<K: Key, V: Value, S: Send + Sync + 'static> Source for Watched<K, V, S> {
     fn read(&self) -> Answer<Reading> {
         let Some(router) = self.0.upgrade() else { return closed() };
         let (enabled, fraction) = router.rollout.current();
+        let max_executions = router.engine.admission.as_ref().map(Admission::max_executions);
         let ask = |shard| router.engine.ask(shard, (), |state, ()| ShardReading::of(state));
         let asked: Vec<Asked<(), ShardReading>> = (0..router.engine.shards()).map(ask).collect();
         Box::pin(async move {
@@ -95,7 +99,7 @@ impl<K: Key, V: Value, S: Send + Sync + 'static> Source for Watched<K, V, S> {
             for asked in asked {
                 shards.push(asked.answer().await?.1);
             }
-            Ok(Reading::sum(shards, enabled, fraction))
+            Ok(Reading { max_executions, ..Reading::sum(shards, enabled, fraction) })
         })
     }
 
@@ -139,6 +143,6 @@ impl Reading {
             hottest_first(&mut profile.hot_keys);
             profile.hot_keys.truncate(MOST);
         }
-        Self { totals: Stats::sum(totals), oldest, profile, enabled, fraction, time_limit }
+        Self { totals: Stats::sum(totals), oldest, profile, enabled, fraction, time_limit, max_executions: None }
     }
 }

@@ -197,3 +197,19 @@ async fn a_new_viewer_sees_the_past_of_others() {
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_of_executions_has_a_tab() {
+    limited(async {
+        let users = Coalescer::builder().shards(1).max_executions(1).build().unwrap();
+        let (running, waiting) = (Crowd::of(&users.handle(), "a", 1).await, Crowd::of(&users.handle(), "b", 1).await);
+        let shown = snapshot(&page_of(&users)).await;
+        let panels = shown["coalescers"][0]["panels"].as_array().unwrap();
+        let tab = panels.iter().find(|panel| panel["tab"] == true).unwrap();
+        let values: Vec<_> = tab["rows"].as_array().unwrap().iter().map(|row| &row[1]).collect();
+        assert_eq!((&tab["title"], json!(values)), (&json!("Queue"), json!([1, 1, 1, 1, 0, 0])));
+        running.end().await;
+        waiting.end().await;
+    })
+    .await;
+}

@@ -70,7 +70,7 @@ impl Naive {
         while self.executing() < self.limit {
             let waiting = self.are(State::Waits);
             let by_class = |&flight: &usize| (Reverse(self.flights[flight].1), flight);
-            let next = if (self.taken + 1) % AGING == 0 {
+            let next = if (self.taken + 1).is_multiple_of(AGING) {
                 waiting.into_iter().min()
             } else {
                 waiting.into_iter().min_by_key(by_class)

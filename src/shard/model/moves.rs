@@ -122,10 +122,10 @@ impl Trial<'_> {
             let number = usize::try_from(record).expect("as many as flights");
             // A new flight is not in the books yet, and is entered with its class.
             if let Some(flight) = self.flights.get_mut(number) {
-                let raised = class > flight.class;
+                let is_higher = class > flight.class;
                 flight.class = class;
                 reclassed.extend(waiting.contains(&record).then_some(number));
-                raises += u64::from(raised && waiting.contains(&record));
+                raises += u64::from(is_higher && waiting.contains(&record));
             }
         }
         let raised_before = self.counts.raised;

@@ -154,9 +154,10 @@ impl Trial<'_> {
             (Work::Queued, completion) => {
                 completion == Completion::Shed || (completion == Completion::Aborted && self.setting.fails)
             }
-            (_, Completion::Shed) => false,
             // Only a task is dropped without its leader.
-            (Work::Over | Work::Parked | Work::Pending, _) | (Work::Polled { .. }, Completion::Aborted) => false,
+            (_, Completion::Shed)
+            | (Work::Over | Work::Parked | Work::Pending, _)
+            | (Work::Polled { .. }, Completion::Aborted) => false,
             (Work::Aborted, Completion::Aborted) => true,
             (_, Completion::Value) => self.flights[number].has_begun(),
             (Work::Aborted, _) => false,

@@ -6,16 +6,16 @@ use futures::future::FutureExt;
 use shardflight::OnStall;
 use tokio::time::sleep;
 
-use super::{Site, open};
+use super::{Site, join_by, open};
 use crate::support::{assert_pending, limited, until};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A flight that has stalled, and a follower whose work would end it.
-async fn stalled(limit: usize) -> (Site, [futures::future::BoxFuture<'static, Result<u8, shardflight::JoinError>>; 2]) {
+fn stalled(limit: usize) -> (Site, [futures::future::BoxFuture<'static, Result<u8, shardflight::JoinError>>; 2]) {
     let site = Site::new(limit, |builder| builder.on_stall(OnStall::Takeover { after: SECOND, at_most: 1 }));
     let hangs = site.doing(0, || pending().boxed());
-    let mut joins = [site.join_by(&site.handle, 0, hangs), site.join(0, &open())];
+    let mut joins = [join_by(&site.handle, 0, hangs), site.join(0, &open())];
     joins.iter_mut().for_each(assert_pending);
     (site, joins)
 }
@@ -23,7 +23,7 @@ async fn stalled(limit: usize) -> (Site, [futures::future::BoxFuture<'static, Re
 #[tokio::test(start_paused = true)]
 async fn a_flight_is_taken_over_only_if_a_permit_is_left() {
     limited(async {
-        let (site, joins) = stalled(2).await;
+        let (site, joins) = stalled(2);
         for join in joins {
             assert_eq!(join.await, Ok(0));
         }
@@ -31,7 +31,7 @@ async fn a_flight_is_taken_over_only_if_a_permit_is_left() {
         assert_eq!(until(&site.handle, |stats| stats.flights == 0).await.takeovers, 1);
         assert_eq!(until(&site.handle, |stats| stats.executing == 0).await.executions, 1);
 
-        let (site, mut joins) = stalled(1).await;
+        let (site, mut joins) = stalled(1);
         sleep(3 * SECOND).await;
         assert_eq!(site.begun().await, [0]);
         joins.iter_mut().for_each(assert_pending);
@@ -43,7 +43,7 @@ async fn a_flight_is_taken_over_only_if_a_permit_is_left() {
 #[tokio::test(start_paused = true)]
 async fn the_time_until_a_takeover_begins_when_the_flight_has_its_permit() {
     limited(async {
-        let (site, joins) = stalled(1).await;
+        let (site, joins) = stalled(1);
         let mut waits = site.join(1, &crate::support::Gate::new());
         let mut follows = site.join(1, &open());
         [&mut waits, &mut follows].into_iter().for_each(assert_pending);

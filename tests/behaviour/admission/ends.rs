@@ -5,7 +5,7 @@ use std::{future::pending, time::Duration};
 use futures::future::FutureExt;
 use shardflight::{Freshness, JoinError, OnAbandon, RunWork};
 
-use super::{Site, open};
+use super::{Site, join_by, open};
 use crate::support::{
     Gate, assert_pending, at_rest, limited, panic_quietly, poll_once, settle, two_workers, until, watched,
 };
@@ -17,16 +17,16 @@ async fn a_permit_is_given_back_after_panics_aborts_and_deadlines() {
             let limit = Duration::from_secs(1);
             let site = Site::new(1, |builder| builder.on_abandon(policy).max_flight_duration(limit));
             let panics = site.doing(1, || panic_quietly("no"));
-            assert!(matches!(site.join_by(&site.handle, 1, panics).await, Err(JoinError::Panicked(_))));
+            assert!(matches!(join_by(&site.handle, 1, panics).await, Err(JoinError::Panicked(_))));
             let panics = site.doing(1, || async { panic_quietly("later") }.boxed());
-            assert!(matches!(site.join_by(&site.handle, 1, panics).await, Err(JoinError::Panicked(_))));
+            assert!(matches!(join_by(&site.handle, 1, panics).await, Err(JoinError::Panicked(_))));
             let mut left = site.join(2, &Gate::new());
             assert_pending(&mut left);
             settle().await;
             drop(left);
             // Under `Finish`, its deadline has it end.
             let hangs = site.doing(3, || pending().boxed());
-            let hangs = site.join_by(&site.handle, 3, hangs).await;
+            let hangs = join_by(&site.handle, 3, hangs).await;
             assert_eq!(hangs, Err(JoinError::TimedOut { after: limit }));
             assert_eq!(site.join(4, &open()).await, Ok(4));
             assert_eq!(at_rest(&site.handle).await.executing, 0);
@@ -76,10 +76,10 @@ async fn a_successor_waits_as_any_other_and_never_begins_if_it_is_abandoned() {
     limited(async {
         let (site, gate) = Site::occupied(|builder| builder).await;
         let fresh = site.handle.with_freshness(Freshness::StartedAfterCall);
-        let mut successor = site.join_by(&fresh, 0, site.work(0, &open()));
+        let mut successor = join_by(&fresh, 0, site.work(0, &open()));
         assert_pending(&mut successor);
         drop(successor);
-        let mut successor = site.join_by(&fresh, 0, site.work(0, &open()));
+        let mut successor = join_by(&fresh, 0, site.work(0, &open()));
         let mut other = site.join(1, &open());
         [&mut successor, &mut other].into_iter().for_each(assert_pending);
         gate.open();

@@ -78,11 +78,7 @@ impl Site {
     }
 
     fn join(&self, key: u8, gate: &Gate) -> BoxFuture<'static, Result<u8, JoinError>> {
-        self.join_by(&self.handle, key, self.work(key, gate))
-    }
-
-    fn join_by(&self, handle: &Handle<u8, u8>, key: u8, work: Work) -> BoxFuture<'static, Result<u8, JoinError>> {
-        handle.join(key, work).boxed()
+        join_by(&self.handle, key, self.work(key, gate))
     }
 
     /// The keys whose work has begun since the last look.
@@ -90,6 +86,10 @@ impl Site {
         settle().await;
         mem::take(&mut self.begun.lock().unwrap())
     }
+}
+
+fn join_by(handle: &Handle<u8, u8>, key: u8, work: Work) -> BoxFuture<'static, Result<u8, JoinError>> {
+    handle.join(key, work).boxed()
 }
 
 /// A gate that is open.

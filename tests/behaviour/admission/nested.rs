@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use futures::future::{FutureExt, join};
 use tokio::select;
 
-use super::{Site, open};
+use super::{Site, join_by, open};
 use crate::support::{Gate, assert_pending, at_rest, limited, settle, two_workers, until, watched};
 
 impl Site {
@@ -15,7 +15,7 @@ impl Site {
         self.doing(key, move || {
             async move {
                 if key < last {
-                    site.join_by(&site.handle, key + 1, site.chain(key + 1, last)).await.unwrap();
+                    join_by(&site.handle, key + 1, site.chain(key + 1, last)).await.unwrap();
                 }
                 key
             }
@@ -28,7 +28,7 @@ impl Site {
 async fn work_that_joins_other_keys_ends_though_it_has_the_only_permit() {
     limited(async {
         let site = Site::new(1, |builder| builder);
-        assert_eq!(site.join_by(&site.handle, 1, site.chain(1, 20)).await, Ok(1));
+        assert_eq!(join_by(&site.handle, 1, site.chain(1, 20)).await, Ok(1));
         // The other way to come to wait: the flight is in the queue before work joins it.
         let (joins, begins) = (site.clone(), Gate::new());
         let passed = begins.pass();
@@ -39,7 +39,7 @@ async fn work_that_joins_other_keys_ends_though_it_has_the_only_permit() {
             }
             .boxed()
         });
-        let mut outer = site.join_by(&site.handle, 50, work);
+        let mut outer = join_by(&site.handle, 50, work);
         let mut inner = site.join(51, &open());
         assert_pending(&mut outer);
         assert_pending(&mut inner);
@@ -67,7 +67,7 @@ async fn a_permit_is_lent_to_one_flight_at_a_time() {
             }
             .boxed()
         });
-        let mut outer = site.join_by(&site.handle, 1, outer);
+        let mut outer = join_by(&site.handle, 1, outer);
         assert_pending(&mut outer);
         assert_eq!(site.begun().await, [1, 2]);
         opens[0].open();
@@ -97,11 +97,11 @@ async fn work_that_stops_waiting_goes_on_and_the_next_permit_makes_up_for_it() {
             }
             .boxed()
         });
-        let mut outer = site.join_by(&site.handle, 1, outer);
-        let mut borrower = site.join(2, &borrowed);
+        let mut outer = join_by(&site.handle, 1, outer);
+        let mut second = site.join(2, &borrowed);
         assert_pending(&mut outer);
         assert_eq!(site.begun().await, [1, 2]);
-        assert_pending(&mut borrower);
+        assert_pending(&mut second);
         let mut next = site.join(3, &open());
         assert_pending(&mut next);
         stops.open();
@@ -111,7 +111,7 @@ async fn work_that_stops_waiting_goes_on_and_the_next_permit_makes_up_for_it() {
         assert_eq!(outer.await, Ok(1));
         assert!(site.begun().await.is_empty(), "there is one permit, and the borrower has it");
         borrowed.open();
-        assert_eq!((borrower.await, next.await), (Ok(2), Ok(3)));
+        assert_eq!((second.await, next.await), (Ok(2), Ok(3)));
         assert_eq!(at_rest(&site.handle).await.executing, 0);
     })
     .await;

@@ -6,7 +6,7 @@ use futures::future::join_all;
 use shardflight::Priority;
 use tokio::{task::yield_now, time::timeout};
 
-use super::{Site, open};
+use super::{Site, join_by, open};
 use crate::support::{Gate, assert_pending, at_rest, limited, two_workers, until};
 
 #[test]
@@ -29,7 +29,7 @@ fn no_more_executions_run_than_may_whoever_comes_and_goes() {
                             key
                         })
                     });
-                    let join = site.join_by(&site.handle.with_priority(class), key, work);
+                    let join = join_by(&site.handle.with_priority(class), key, work);
                     if round % 5 == caller % 5 {
                         // Leaves before its answer, as a rule.
                         let _ = timeout(Duration::ZERO, join).await;
@@ -53,7 +53,7 @@ async fn those_of_a_class_begin_in_their_order_and_those_of_a_higher_one_before_
         let classes = [Priority::Low, Priority::Normal, Priority::Background, Priority::High, Priority::Normal];
         let mut joins: Vec<_> = (1..=5)
             .zip(classes)
-            .map(|(key, class)| site.join_by(&site.handle.with_priority(class), key, site.work(key, &open())))
+            .map(|(key, class)| join_by(&site.handle.with_priority(class), key, site.work(key, &open())))
             .collect();
         joins.iter_mut().for_each(assert_pending);
         let stats = until(&site.handle, |stats| stats.queue_len == 5).await;
@@ -71,7 +71,7 @@ async fn a_caller_of_a_higher_class_raises_the_flight_that_it_joins() {
         let (site, gate) = Site::occupied(|builder| builder).await;
         let background = site.handle.with_priority(Priority::Background);
         let mut joins =
-            vec![site.join_by(&background, 1, site.work(1, &open())), site.join(1, &open()), site.join(2, &open())];
+            vec![join_by(&background, 1, site.work(1, &open())), site.join(1, &open()), site.join(2, &open())];
         joins.iter_mut().for_each(assert_pending);
         assert_eq!(until(&site.handle, |stats| stats.waiters == 4).await.raised, 1);
         gate.open();
@@ -86,8 +86,8 @@ async fn a_flight_is_lowered_when_the_caller_that_raised_it_leaves() {
     limited(async {
         let (site, gate) = Site::occupied(|builder| builder).await;
         let background = site.handle.with_priority(Priority::Background);
-        let mut high = site.join_by(&site.handle.with_priority(Priority::High), 1, site.work(1, &open()));
-        let mut joins = vec![site.join_by(&background, 1, site.work(1, &open())), site.join(2, &open())];
+        let mut high = join_by(&site.handle.with_priority(Priority::High), 1, site.work(1, &open()));
+        let mut joins = vec![join_by(&background, 1, site.work(1, &open())), site.join(2, &open())];
         joins.iter_mut().for_each(assert_pending);
         assert_pending(&mut high);
         drop(high);
@@ -103,10 +103,9 @@ async fn a_flight_is_lowered_when_the_caller_that_raised_it_leaves() {
 async fn a_flight_of_the_lowest_class_is_not_overtaken_for_ever() {
     limited(async {
         let (site, gate) = Site::occupied(|builder| builder).await;
-        let mut joins =
-            vec![site.join_by(&site.handle.with_priority(Priority::Background), 99, site.work(99, &open()))];
+        let mut joins = vec![join_by(&site.handle.with_priority(Priority::Background), 99, site.work(99, &open()))];
         let high = site.handle.with_priority(Priority::High);
-        joins.extend((1..=40).map(|key| site.join_by(&high, key, site.work(key, &open()))));
+        joins.extend((1..=40).map(|key| join_by(&high, key, site.work(key, &open()))));
         joins.iter_mut().for_each(assert_pending);
         gate.open();
         join_all(joins).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use shardflight::{JoinError, OnExpiry, Priority};
 
-use super::{Site, open};
+use super::{Site, join_by, open};
 use crate::support::{assert_pending, at_rest, limited, until};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -14,17 +14,17 @@ async fn a_full_queue_gives_up_the_newest_of_the_lowest_class_at_once() {
     limited(async {
         let (site, gate) = Site::occupied(|builder| builder.max_queued(2)).await;
         let background = site.handle.with_priority(Priority::Background);
-        let mut lowest = site.join_by(&background, 1, site.work(1, &open()));
-        let mut follower = site.join_by(&background, 1, site.work(1, &open()));
+        let mut lowest = join_by(&background, 1, site.work(1, &open()));
+        let mut follower = join_by(&background, 1, site.work(1, &open()));
         let mut normal = site.join(2, &open());
         [&mut lowest, &mut follower, &mut normal].into_iter().for_each(assert_pending);
-        let mut high = site.join_by(&site.handle.with_priority(Priority::High), 3, site.work(3, &open()));
+        let mut high = join_by(&site.handle.with_priority(Priority::High), 3, site.work(3, &open()));
         assert_pending(&mut high);
         // The first flight, with both its callers; and then that which has just come.
         let overloaded = Err(JoinError::Overloaded { limit: 2 });
         assert_eq!(lowest.await, overloaded);
         assert_eq!(follower.await, overloaded);
-        assert_eq!(site.join_by(&background, 4, site.work(4, &open())).await, overloaded);
+        assert_eq!(join_by(&background, 4, site.work(4, &open())).await, overloaded);
         assert_eq!(site.join(5, &open()).await, overloaded);
         gate.open();
         assert_eq!((normal.await, high.await), (Ok(2), Ok(3)));

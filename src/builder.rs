@@ -114,11 +114,15 @@ impl<K, V, S> Builder<K, V, S> {
     /// The most executions that run at a time, in the whole coalescer. Flights beyond that wait, in the order of their
     /// [`Priority`](crate::Priority), and can be joined meanwhile: what a limit inside the work would hold up, callers share.
     ///
-    /// Exact. An execution counts from the grant of its permit until its work is gone, or told to be lost with its runtime: however
-    /// it ends, and whether or not its flight is over by then. A flight whose last caller leaves while it waits never runs, whatever
-    /// [`OnAbandon`] says; this holds also for one that waits for another execution of its key. The time in the queue counts for
+    /// Exact over all shards, but for what is said of waits below. An execution counts from the grant of its permit until its work is
+    /// gone, or told to be lost with its runtime: however it ends, and whether or not its flight is over by then. A flight whose last
+    /// caller leaves before it has a permit never runs, whatever [`OnAbandon`] says; this holds also for one that waits for another
+    /// execution of its key. The time in the queue counts for
     /// [`max_flight_duration`](Self::max_flight_duration), as callers wait for that long. A flight that is detached or forgotten
     /// keeps its place. A shutdown counts flights that wait as flights under way, and answers them with `Closed` at its end.
+    ///
+    /// Joins that are not coalesced, as the [rollout](Self::rollout) leaves them out, run without a permit: whoever turns coalescing off
+    /// turns the limit off, too.
     ///
     /// A further execution of a flight ([`OnStall::Takeover`](crate::OnStall), or a [`Hedge`](crate::Hedge)'s) needs a permit of its
     /// own, and is left out if none is free.
@@ -129,7 +133,8 @@ impl<K, V, S> Builder<K, V, S> {
     /// for is in the queue, that flight begins at once under this permit: otherwise all permits could be with work that waits for
     /// the queue. Work lends its permit to one flight at a time, and what runs under a lent permit may lend it on. So `limit` is the
     /// most executions that run and don't wait for one that has their permit. Work that stops waiting, as in a `select!`, goes on
-    /// at once, beside the flight that has its permit; the next permit that becomes free makes up for it.
+    /// at once, beside the flight that has its permit; the next permit that becomes free makes up for it. So there is one execution
+    /// too many for each such wait whose flight still runs.
     ///
     /// That holds for joins that are polled by the work's own task or thread. Work that waits for a task of its own which joins,
     /// or for a flight of another coalescer whose work joins this one, holds its permit meanwhile. If all permits are held so,

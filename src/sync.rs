@@ -14,13 +14,10 @@ mod real {
     pub(crate) use std::{
         sync::{
             OnceLock,
-            atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize},
+            atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize},
         },
         thread_local,
     };
-
-    #[cfg(feature = "cache")]
-    pub(crate) use std::sync::atomic::AtomicU32;
 
     pub(crate) use ::{flume, oneshot};
     #[cfg(feature = "cache")]

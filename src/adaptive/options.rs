@@ -19,8 +19,9 @@ const CEILING: Duration = Duration::from_secs(30);
 ///
 /// # What is measured
 ///
-/// The time from a flight's start to its end, as for the limit itself: the time in which its task waits for a worker is in it, and so is
-/// the time in the queue of [`max_executions`](crate::Builder::max_executions). Under overload, the limit grows towards its ceiling.
+/// The time from a flight's start to its end. The time in which its task waits for a worker is in it. The time in the queue of
+/// [`max_executions`](crate::Builder::max_executions) isn't, though it counts for the limit itself; nor is a flight whose work was
+/// never called.
 ///
 /// - Work that returns has taken its time, whatever it returns. An `Err` is a value, so a backend that fails fast makes the limit
 ///   shorter, down to the floor at the least: choose a floor that a healthy call needs.

@@ -82,14 +82,15 @@ impl Scheduler {
         while self.spare > 0
             && let Some(next) = self.queue.next().and_then(|next| self.queue.remove(next))
         {
+            // Counted first: once it is granted, its execution may end at any moment.
+            self.permits.grant(next.flight());
             // One that was cancelled takes no permit.
             if next.ticket().leave(Stand::Granted) {
-                self.permits.grant(next.flight());
                 self.spare -= 1;
                 self.queue.note_taken();
                 told.push(next);
             } else {
-                self.permits.leave(next.flight());
+                self.permits.tally(next.flight()).end_execution();
             }
         }
         if self.spare != 0 && self.permits.add(self.spare) {

@@ -163,6 +163,7 @@ where
     /// As [`build`](Self::build).
     pub fn build_on(self, runtime: &Runtime) -> Result<Batcher<K, T, E>, BatchBuildError> {
         let limits = self.limits()?;
+        self.check_coalescer()?;
         let tail_limit = self.coalescer.config.max_flight_duration;
         let coalescer = self.coalescer.build_on(runtime)?;
         let timers = clock::find(runtime).map_err(|error| BuildError::NoTimers { reason: error.to_string() })?;
@@ -173,6 +174,15 @@ where
         let graph = Arc::clone(&router.engine.waits);
         drop(runtime.spawn(Dispatcher::new(Arc::clone(&channel), limits, setting, graph, reporter)));
         Ok(Batcher::new(coalescer, Port::new(channel)))
+    }
+
+    fn check_coalescer(&self) -> Result<(), BatchBuildError> {
+        let config = &self.coalescer.config;
+        // A key would keep its permit while it waits for its batch, which may wait for another key.
+        if config.max_executions.is_some() {
+            return Err(BatchBuildError::ForBatches { option: "max_executions", instead: "max_concurrent" });
+        }
+        Ok(())
     }
 
     fn limits(&self) -> Result<Limits, BatchBuildError> {

@@ -24,6 +24,13 @@ pub enum BatchBuildError {
         /// `max_batch`.
         max: usize,
     },
+    /// The coalescer's option would act on keys, where the batcher has one of its own for batches.
+    ForBatches {
+        /// The coalescer's option.
+        option: &'static str,
+        /// The batcher's option.
+        instead: &'static str,
+    },
     /// The coalescer of its keys can't be built.
     Coalescer(BuildError),
 }
@@ -33,6 +40,9 @@ impl fmt::Display for BatchBuildError {
         match self {
             Self::OutOfRange { option, value, most } => write!(f, "{option} is {value}; it may be from 1 to {most}"),
             Self::MinAboveMax { min, max } => write!(f, "min_batch is {min}; max_batch allows at most {max}"),
+            Self::ForBatches { option, instead } => {
+                write!(f, "{option} is set for the coalescer of a batcher's keys; use {instead} of the batcher")
+            }
             Self::Coalescer(error) => error.fmt(f),
         }
     }

@@ -11,7 +11,7 @@ use super::{
     outcome::LoadResult,
     store::Bound,
 };
-use crate::{builder::Builder, config::OnExpiry};
+use crate::{builder::Builder, config::OnExpiry, stall::OnStall};
 
 /// More than any machine has, and few enough that sums of them don't overflow.
 const MOST: u64 = 1 << 60;
@@ -25,6 +25,9 @@ impl<K, V, E> CacheBuilder<K, V, E> {
         }
         config.passed_over_after =
             coalescer.config.longest_flight().filter(|_| coalescer.config.on_expiry == OnExpiry::Detach);
+        if coalescer.config.on_stall != OnStall::Wait {
+            return Err(CacheBuildError::Takeover);
+        }
         config.ttl = ttl.ok_or(CacheBuildError::NoTtl)?;
         not_zero("ttl", Some(config.ttl))?;
         not_zero("negative_ttl", config.negative_ttl)?;

@@ -47,6 +47,8 @@ pub enum CacheBuildError {
         /// The other one.
         needs: &'static str,
     },
+    /// The coalescer's `on_stall` has no effect in a cache: two loads of a key would each store what they have read.
+    Takeover,
     /// The coalescer of its loads can't be built.
     Coalescer(BuildError),
 }
@@ -65,6 +67,9 @@ impl fmt::Display for CacheBuildError {
                 )
             }
             Self::Needs { option, needs } => write!(f, "{option} has no effect without {needs}"),
+            Self::Takeover => {
+                f.write_str("OnStall::Takeover is set for the coalescer of a cache; it has to be OnStall::Wait")
+            }
             Self::Coalescer(error) => error.fmt(f),
         }
     }

@@ -92,6 +92,7 @@ impl<K: Key, V: Value, S: Send + Sync + 'static> Source for Watched<K, V, S> {
         let Some(router) = self.0.upgrade() else { return closed() };
         let (enabled, fraction) = router.rollout.current();
         let max_executions = router.engine.admission.as_ref().map(Admission::max_executions);
+        let learned = router.engine.learned_limit(now());
         let ask = |shard| router.engine.ask(shard, (), |state, ()| ShardReading::of(state));
         let asked: Vec<Asked<(), ShardReading>> = (0..router.engine.shards()).map(ask).collect();
         Box::pin(async move {
@@ -99,7 +100,8 @@ impl<K: Key, V: Value, S: Send + Sync + 'static> Source for Watched<K, V, S> {
             for asked in asked {
                 shards.push(asked.answer().await?.1);
             }
-            Ok(Reading { max_executions, ..Reading::sum(shards, enabled, fraction) })
+            let sum = Reading::sum(shards, enabled, fraction);
+            Ok(Reading { max_executions, time_limit: learned.or(sum.time_limit), ..sum })
         })
     }
 

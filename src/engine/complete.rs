@@ -116,7 +116,9 @@ impl<K: Key, V: Value> Completer<K, V> {
         });
         match (ended, unpublished) {
             (Some(Some((ended, waiters, leader))), Some(ending)) => {
-                respond::tell(engine, ended.itself.id, ended.started, ending.as_ref().err(), waiters);
+                let started = ended.started;
+                let ran_since = || record.ran_since(started);
+                respond::tell(engine, ended.itself.id, started, ran_since, ending.as_ref().err(), waiters);
                 drop_contained(leader);
                 drop_contained(ended.key);
                 InPlaceEnd::Own(ending.map(|output| output.value))
@@ -279,7 +281,7 @@ impl<K: Key, V: Value> Engine<K, V> {
         // Its place in the queue is free when the caller has left.
         self.admission.iter().for_each(|admission| admission.withdraw(cut.itself.id));
         cut.record.publish(Err(JoinError::Aborted));
-        respond::tell(self, cut.itself.id, cut.started, cut.record.error(), 0);
+        respond::tell(self, cut.itself.id, cut.started, || cut.record.ran_since(cut.started), cut.record.error(), 0);
         drop_contained(cut.key);
         if let Some(work) = work {
             Completer::new(Arc::clone(self), cut.record).drop_first(work);

@@ -5,6 +5,7 @@ use std::{
     pin::Pin,
     sync::{Arc, Weak, atomic::Ordering},
     task::Waker,
+    time::{Duration, Instant},
 };
 
 use crossbeam_utils::atomic::AtomicCell;
@@ -19,7 +20,7 @@ use crate::{
     admission::{Queued, Ticket},
     error::{JoinError, TryJoinError},
     shard::{Begins, FlightId, FlightRef, Slot},
-    sync::{AtomicU8, AtomicWaker, Cell, OnceLock},
+    sync::{AtomicU8, AtomicU32, AtomicWaker, Cell, OnceLock},
     trace,
     unwind::drop_contained,
 };
@@ -70,6 +71,8 @@ pub(crate) struct Record<V> {
     flags: AtomicU8,
     /// Whether the work may begin, where executions have a limit.
     ticket: Ticket,
+    /// How long it has waited for that, in microseconds.
+    queued: AtomicU32,
     /// The work's task, which has to be woken to learn that it is aborted, or that it may begin.
     task: AtomicWaker,
     /// Work that its leader polls, while it is not being polled; or work that has not begun.
@@ -109,6 +112,7 @@ impl<V> Record<V> {
             outcome: OnceLock::new(),
             flags: AtomicU8::new(flags),
             ticket: Ticket::new(),
+            queued: AtomicU32::new(0),
             task: AtomicWaker::new(),
             parked: Cell::empty(),
             unbegun: Cell::empty(),
@@ -134,6 +138,18 @@ impl<V> Record<V> {
 
     pub(crate) fn ticket(&self) -> &Ticket {
         &self.ticket
+    }
+
+    /// The work has waited this long for its permit.
+    pub(crate) fn note_queued(&self, waited: Duration) {
+        // Relaxed: said before the work is called, by what has it.
+        self.queued.store(u32::try_from(waited.as_micros()).unwrap_or(u32::MAX), Ordering::Relaxed);
+    }
+
+    /// Since when the work of a flight that started then runs. `None` if it was never called.
+    pub(super) fn ran_since(&self, started: Instant) -> Option<Instant> {
+        let queued = Duration::from_micros(self.queued.load(Ordering::Relaxed).into());
+        self.was_called().then(|| started.checked_add(queued)).flatten()
     }
 
     /// The work is about to be called. Tells the first time from others.

@@ -63,7 +63,7 @@ pub(super) fn respond<K: Key, V: Value>(
     ended: Ended<Live<K, V>>,
 ) -> Option<Box<Responding<K, V>>> {
     let Flight { itself, started, key, record, waiters, .. } = *ended;
-    tell(engine, itself.id, started, record.error(), waiters.len());
+    tell(engine, itself.id, started, || record.ran_since(started), record.error(), waiters.len());
     // Before any caller is woken, so that the last one to come finds that the value is its own.
     drop(record);
     let mut waiters = waiters.into_iter();
@@ -94,13 +94,17 @@ pub(super) fn tell<K: Key, V: Value>(
     engine: &Engine<K, V>,
     flight: FlightId,
     started: Instant,
+    ran_since: impl FnOnce() -> Option<Instant>,
     error: Option<&JoinError>,
     waiters: usize,
 ) {
     // First, as tracing and the observer run code of the user's, which takes its time. All that is learned is measured here.
-    if let Some(limit) = &engine.flight_limit {
+    // Nothing can be learned from work that was never called, and the time in the queue says nothing of work.
+    if let Some(limit) = &engine.flight_limit
+        && let Some(since) = ran_since()
+    {
         let now = now();
-        let took = now.saturating_duration_since(started);
+        let took = now.saturating_duration_since(since);
         let end = if error.is_none() { FlightEnd::Returned(took) } else { FlightEnd::Cut(took) };
         limit.ended(flight.shard(), end, now);
     }
@@ -267,6 +271,7 @@ struct Untold<K: Key, V: Value> {
     engine: Arc<Engine<K, V>>,
     flight: FlightId,
     started: Instant,
+    ran_since: Option<Instant>,
     waiters: usize,
     error: Option<JoinError>,
 }
@@ -283,13 +288,15 @@ impl<K: Key, V: Value> Responding<K, V> {
     pub(super) fn to_cut(engine: &Arc<Engine<K, V>>, cut: Cut<Live<K, V>>) -> Box<Self> {
         let Cut { itself, key, started, record, waiters, .. } = cut;
         let error = record.error().cloned();
-        let untold = Untold { engine: Arc::clone(engine), flight: itself.id, started, waiters: waiters.len(), error };
+        let (engine, waiting) = (Arc::clone(engine), waiters.len());
+        let ran_since = record.ran_since(started);
+        let untold = Untold { engine, flight: itself.id, started, ran_since, waiters: waiting, error };
         Box::new(Self { untold: Some(untold), waiters: waiters.into_iter(), key })
     }
 
     fn tell(&mut self) {
-        if let Some(Untold { engine, flight, started, waiters, error }) = self.untold.take() {
-            tell(&engine, flight, started, error.as_ref(), waiters);
+        if let Some(Untold { engine, flight, started, ran_since, waiters, error }) = self.untold.take() {
+            tell(&engine, flight, started, || ran_since, error.as_ref(), waiters);
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::{
     sync::{Arc, atomic::Ordering},
-    task::{Wake, Waker},
+    task::Waker,
 };
 
 use super::record::ParkedWork;
@@ -90,17 +90,6 @@ impl<V> Spares<V> {
         self.tasks[task].register(waker);
         // `AtomicWaker` orders the two: either `stop` finds this waker, or its flag, set before, is seen here.
         self.is_stopped()
-    }
-}
-
-/// Where the record would wake the flight's one task.
-impl<V: Send + Sync + 'static> Wake for Spares<V> {
-    fn wake(self: Arc<Self>) {
-        self.stop();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.stop();
     }
 }
 

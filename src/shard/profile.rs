@@ -117,17 +117,9 @@ impl Profile {
 }
 
 impl ProfileSnapshot {
-    /// Both shards'. A key may be in several: in one of each domain.
+    /// Both shards'. A key may be in several, in one of each domain, and then is in here several times.
     pub(crate) fn add(&mut self, other: Self) {
-        for key in other.hot_keys {
-            match self.hot_keys.iter_mut().find(|known| known.hash == key.hash) {
-                Some(known) => {
-                    known.at_least += key.at_least;
-                    known.at_most += key.at_most;
-                }
-                None => self.hot_keys.push(key),
-            }
-        }
+        self.hot_keys.extend(other.hot_keys);
         self.saved += other.saved;
         self.durations.add(&other.durations);
         for (kind, count) in other.refusals {
@@ -139,7 +131,17 @@ impl ProfileSnapshot {
     }
 }
 
-pub(crate) fn hottest_first(keys: &mut [HotKey]) {
+/// Each key once, the hottest first.
+pub(crate) fn hottest_first(keys: &mut Vec<HotKey>) {
+    keys.sort_by_key(|key| key.hash);
+    keys.dedup_by(|key, known| {
+        let is_same = key.hash == known.hash;
+        if is_same {
+            known.at_least += key.at_least;
+            known.at_most += key.at_most;
+        }
+        is_same
+    });
     keys.sort_by(|a, b| (b.at_least, b.at_most, a.hash).cmp(&(a.at_least, a.at_most, b.hash)));
 }
 

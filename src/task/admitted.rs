@@ -4,6 +4,7 @@ use std::{
     future::poll_fn,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Instant,
 };
 
 use pin_project_lite::pin_project;
@@ -13,7 +14,7 @@ use crate::{
     admission::Stand,
     engine::{Completer, Ending, Key, Value},
     error::JoinError,
-    sync::{Sleep, clock},
+    sync::{Sleep, clock, now},
     trace,
     unwind::catch,
 };
@@ -30,7 +31,7 @@ pin_project! {
 
 impl<K: Key, V: Value, W> Admitted<K, V, W> {
     pub(super) fn new(execution: Execution<K, V, W>) -> Self {
-        Self { permit: Some(PermitWait::default()), execution }
+        Self { permit: Some(PermitWait::begin()), execution }
     }
 }
 
@@ -58,8 +59,8 @@ where
 }
 
 /// A flight's wait in the queue.
-#[derive(Default)]
 pub(super) struct PermitWait {
+    since: Instant,
     timer: Option<Timer>,
 }
 
@@ -67,8 +68,12 @@ pub(super) struct PermitWait {
 struct Timer(Option<Pin<Box<Sleep>>>);
 
 impl PermitWait {
+    fn begin() -> Self {
+        Self { since: now(), timer: None }
+    }
+
     pub(super) async fn of<K: Key, V: Value>(completer: &Completer<K, V>) -> Result<(), JoinError> {
-        let mut wait = Self::default();
+        let mut wait = Self::begin();
         poll_fn(|cx| wait.poll(completer, cx)).await
     }
 
@@ -85,7 +90,10 @@ impl PermitWait {
         }
         let Some(admission) = &engine.admission else { return Poll::Ready(Ok(())) };
         let error = match record.ticket().stand() {
-            Stand::Granted | Stand::Tracked => return Poll::Ready(Ok(())),
+            Stand::Granted | Stand::Tracked => {
+                record.note_queued(now().saturating_duration_since(self.since));
+                return Poll::Ready(Ok(()));
+            }
             Stand::Shed => admission.overloaded(),
             Stand::TimedOut => admission.timed_out(),
             Stand::Queued => match self.poll_timer(admission.queue_timeout(), cx) {

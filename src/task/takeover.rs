@@ -6,6 +6,7 @@
 
 use std::{
     sync::{Arc, Weak, atomic::Ordering},
+    task::{Wake, Waker},
     time::Instant,
 };
 
@@ -94,8 +95,8 @@ struct Unbegun<K: Key, V: Value> {
 fn begin<K: Key, V: Value>(work: ParkedWork<V>, spares: Arc<Spares<V>>, completer: Completer<K, V>) {
     let engine = Arc::clone(completer.engine());
     let (record, runtime) = (completer.share_record(), engine.runtime.clone());
-    // It tells all executions. If the flight is aborted already, they hear of it here.
-    if record.register(&Arc::clone(&spares).into()) {
+    // If the flight is aborted already, its executions hear of it here.
+    if record.register(&OnAbort::new(&record, &spares)) {
         spares.stop();
     }
     let attempts = Arc::new(Attempts {
@@ -119,6 +120,33 @@ fn begin<K: Key, V: Value>(work: ParkedWork<V>, spares: Arc<Spares<V>>, complete
             record.offer(Box::new(move || attempt.run()));
             let offered = Offered::new(record);
             drop(runtime.spawn_blocking(move || offered.run()));
+        }
+    }
+}
+
+/// Where the record would wake the flight's one task: tells all executions of an abort.
+struct OnAbort<V> {
+    record: Weak<Record<V>>,
+    spares: Arc<Spares<V>>,
+}
+
+impl<V: Value> OnAbort<V> {
+    fn new(record: &Arc<Record<V>>, spares: &Arc<Spares<V>>) -> Waker {
+        Arc::new(Self { record: Arc::downgrade(record), spares: Arc::clone(spares) }).into()
+    }
+}
+
+impl<V: Value> Wake for OnAbort<V> {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // A permit's wake-up may come when the work has begun. That took this waker out, so it is registered again; and an abort
+        // that came in between is seen by that.
+        let goes_on = |record: Arc<Record<V>>| !record.register(&Arc::clone(self).into());
+        if !self.record.upgrade().is_some_and(goes_on) {
+            self.spares.stop();
         }
     }
 }

@@ -200,5 +200,10 @@ async fn options_that_make_no_sense_are_refused() {
     assert_eq!(build(8, 9, 1), "min_batch is 9; max_batch allows at most 8");
     let coalescer = Items::builder(at_once).coalescer(|coalescer| coalescer.shards(0)).build().unwrap_err();
     assert_eq!(coalescer, BatchBuildError::Coalescer(BuildError::ZeroShards));
+    let limited = Items::builder(at_once).coalescer(|coalescer| coalescer.max_executions(1)).build().unwrap_err();
+    assert_eq!(
+        limited.to_string(),
+        "max_executions is set for the coalescer of a batcher's keys; use max_concurrent of the batcher"
+    );
     assert!(Items::builder(at_once).max_batch(8).build().is_ok(), "a default yields to what is asked for");
 }

@@ -26,6 +26,8 @@ impl io::Write for Log {
 
 #[tokio::test(start_paused = true)]
 async fn a_batch_tells_of_its_beginning_and_its_end_in_its_span() {
+    // Without one that all threads have, an event that another thread meets first is taken for one that no subscriber wants.
+    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
     let log = Log::default();
     let writer = log.clone();
     let subscriber =

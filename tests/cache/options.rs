@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use shardflight::cache::{CacheBuildError, CacheBuilder};
+use shardflight::{
+    OnStall,
+    cache::{CacheBuildError, CacheBuilder},
+};
 use tokio::runtime::Runtime;
 
 use crate::support::{TTL, Users, limited, no_load};
@@ -46,6 +49,12 @@ async fn an_error_names_the_option_the_value_and_the_limit() {
         (refused(|cache| cache.negative_if(|_| true)), "negative_if has no effect without negative_ttl"),
         (refused(|cache| cache.weigher(|_, _| 1)), "weigher has no effect without max_weight"),
         (refused(|cache| cache.coalescer(|flights| flights.shards(0))), "0 shards were asked for; the least is 1"),
+        (
+            refused(|cache| {
+                cache.coalescer(|flights| flights.on_stall(OnStall::Takeover { after: second, at_most: 1 }))
+            }),
+            "OnStall::Takeover is set for the coalescer of a cache; it has to be OnStall::Wait",
+        ),
     ];
     for (error, expected) in errors {
         assert_eq!(error, expected);

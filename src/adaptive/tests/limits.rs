@@ -107,6 +107,18 @@ async fn a_flight_has_the_limit_that_holds_when_it_starts() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_time_in_the_queue_is_not_learned() {
+    limited(async {
+        // Each waits for those before it, the last for two seconds.
+        let handle = with(|builder| builder.max_executions(1), adaptive());
+        let answers = flights(&handle, 21, 100 * MILLI).await;
+        assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+        assert!(is_twice(limit(&handle), 100 * MILLI), "{:?}", limit(&handle));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_limit_follows_a_slower_backend_and_comes_back() {
     limited(async {
         let handle = learning(adaptive());

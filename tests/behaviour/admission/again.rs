@@ -4,10 +4,10 @@ use std::{future::pending, time::Duration};
 
 use futures::future::FutureExt;
 use shardflight::OnStall;
-use tokio::time::sleep;
+use tokio::{task::yield_now, time::sleep};
 
 use super::{Site, join_by, open};
-use crate::support::{assert_pending, limited, until};
+use crate::support::{assert_pending, inside, limited, two_workers, until, watched};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -54,4 +54,32 @@ async fn the_time_until_a_takeover_begins_when_the_flight_has_its_permit() {
         assert_eq!(until(&site.handle, |stats| stats.queue_len == 0).await.aborts, 1);
     })
     .await;
+}
+
+#[test]
+fn a_permits_late_wake_up_ends_no_flight() {
+    watched(|| {
+        let runtime = two_workers();
+        let takeover = OnStall::Takeover { after: 10 * SECOND, at_most: 1 };
+        let site = inside(&runtime, || Site::new(1, |builder| builder.on_stall(takeover)));
+        runtime.block_on(async {
+            for _ in 0..100 {
+                let inner = site.clone();
+                // It has the permit of the work that joins it at once, and its task is woken for that by another thread.
+                let second = site.doing(2, || {
+                    async {
+                        for _ in 0..200 {
+                            yield_now().await;
+                        }
+                        2
+                    }
+                    .boxed()
+                });
+                let first = site.doing(1, move || {
+                    async move { join_by(&inner.handle, 2, second).await.expect("it ends by itself") }.boxed()
+                });
+                assert_eq!(join_by(&site.handle, 1, first).await, Ok(2));
+            }
+        });
+    });
 }

@@ -278,13 +278,11 @@ struct Untold<K: Key, V: Value> {
 
 impl<K: Key, V: Value> Responding<K, V> {
     #[expect(clippy::boxed_local, reason = "as it comes out of the map")]
-    #[expect(clippy::unnecessary_box_returns, reason = "as it moves to its task")]
     pub(super) fn to_ended(engine: &Arc<Engine<K, V>>, ended: Ended<Live<K, V>>) -> Box<Self> {
         Self::to_cut(engine, ended.into_cut())
     }
 
     /// To the callers of a flight that was cut short.
-    #[expect(clippy::unnecessary_box_returns, reason = "as it moves to its task")]
     pub(super) fn to_cut(engine: &Arc<Engine<K, V>>, cut: Cut<Live<K, V>>) -> Box<Self> {
         let Cut { itself, key, started, record, waiters, .. } = cut;
         let error = record.error().cloned();

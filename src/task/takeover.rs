@@ -96,7 +96,7 @@ fn begin<K: Key, V: Value>(work: ParkedWork<V>, spares: Arc<Spares<V>>, complete
     let engine = Arc::clone(completer.engine());
     let (record, runtime) = (completer.share_record(), engine.runtime.clone());
     // If the flight is aborted already, its executions hear of it here.
-    if record.register(&OnAbort::new(&record, &spares)) {
+    if record.register(&OnAbort::waker(&record, &spares)) {
         spares.stop();
     }
     let attempts = Arc::new(Attempts {
@@ -131,7 +131,7 @@ struct OnAbort<V> {
 }
 
 impl<V: Value> OnAbort<V> {
-    fn new(record: &Arc<Record<V>>, spares: &Arc<Spares<V>>) -> Waker {
+    fn waker(record: &Arc<Record<V>>, spares: &Arc<Spares<V>>) -> Waker {
         Arc::new(Self { record: Arc::downgrade(record), spares: Arc::clone(spares) }).into()
     }
 }

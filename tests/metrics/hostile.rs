@@ -113,10 +113,8 @@ async fn recorder_panics_are_contained() {
             assert_eq!(shutdown.cut, 0);
             settle().await;
             // At registration: one description, and then each metric. Otherwise: ten flights and callers, and two reports.
-            const COUNTS: usize = 24;
-            const METRICS: usize = COUNTS;
             let calls = recorder.calls.load(Ordering::SeqCst);
-            assert_eq!(calls, if at_registration { 1 + METRICS + 9 } else { 10 * 3 + 2 * COUNTS });
+            assert_eq!(calls, if at_registration { 1 + 24 + 9 } else { 10 * 3 + 2 * 24 });
         }
     })
     .await;

@@ -44,6 +44,7 @@ atomic!(AtomicU8 of u8 {
 });
 
 atomic!(AtomicU32 of u32 {
+    store(value) -> ();
     fetch_add(value) -> u32;
     fetch_sub(value) -> u32;
 });

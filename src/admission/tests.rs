@@ -101,8 +101,13 @@ impl Naive {
         }
     }
 
+    /// False of one that has not come yet.
+    fn waits_in_queue(&self, flight: usize) -> bool {
+        self.flights.get(flight).is_some_and(|(state, _)| *state == State::Waits)
+    }
+
     fn lend(&mut self, lender: usize, borrower: usize) {
-        if self.flights[borrower].0 == State::Waits {
+        if self.waits_in_queue(borrower) {
             self.flights[borrower].0 = State::Runs;
             self.loans.push((lender, borrower));
         }
@@ -110,7 +115,7 @@ impl Naive {
 
     fn lend_again(&mut self, lender: usize) {
         let awaited = self.waits.iter().filter(|wait| wait.0 == lender).map(|wait| wait.1);
-        let waiting = awaited.filter(|&flight| self.flights[flight].0 == State::Waits);
+        let waiting = awaited.filter(|&flight| self.waits_in_queue(flight));
         if let Some(next) = waiting.min_by_key(|&flight| (Reverse(self.flights[flight].1), flight)) {
             self.lend(lender, next);
         }
@@ -245,10 +250,10 @@ impl Both {
             Step::End(flight) => self.end(self.choose(flight, State::Runs)?),
             Step::BeginWait(waiting, awaited) => {
                 let waiting = self.choose(waiting, State::Runs)?;
-                // Of those that came later, so that no wait closes a cycle.
-                let awaited = waiting + 1 + awaited.checked_rem(self.fakes.len() - waiting - 1)?;
+                // Of those that came later, so that no wait closes a cycle; or the next to come, which is on its way.
+                let awaited = waiting + 1 + awaited % (self.fakes.len() - waiting);
                 self.naive.begin_wait(waiting, awaited);
-                let [waits, other] = [waiting, awaited].map(|flight| self.fakes[flight].flight);
+                let [waits, other] = [waiting, awaited].map(FlightId::first_of);
                 self.fakes[waiting].ticket.track();
                 let lending = self.admission.begin_wait(waits, other);
                 self.lendings.push((waiting, awaited, lending));
@@ -320,6 +325,7 @@ fn the_oldest_is_next_after_fifteen_others() {
     while let Some(flight) = both.choose(0, State::Runs) {
         order.push(flight);
         both.end(flight);
+        both.check();
     }
     assert_eq!(order.iter().position(|&flight| flight == 1), Some(16), "{order:?}");
 }

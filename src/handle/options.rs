@@ -147,6 +147,10 @@ where
     /// wait than [`max_queued`](crate::Builder::max_queued) allows, the newest of the lowest class ends in
     /// [`Overloaded`](crate::JoinError::Overloaded): that may be the one that has just come.
     ///
+    /// A change of class counts for all permits that are given back after the flight's shard has handled the join or the departure.
+    /// Nearly always that is so when the join has been polled, or dropped; if another thread is using the shard at that moment, that
+    /// thread handles it soon after, and a permit that is given back meanwhile goes by the class of before.
+    ///
     /// Work that runs is not interrupted for other work, whatever its class. Joins that work makes are of the class of the handle
     /// that they are made with. Without `max_executions`, nothing waits, and this changes nothing.
     ///

@@ -72,8 +72,23 @@ impl Runtime {
             return AbortHandle(None);
         }
         let abort = AbortHandle(Some(shuttle::future::spawn(task).abort_handle()));
-        self.state().tasks.push(abort.clone());
+        let shut_down = {
+            let mut state = self.state();
+            state.tasks.push(abort.clone());
+            state.shut_down
+        };
+        // Spawning lets other tasks act, and a shutdown in between has not seen this one.
+        if shut_down {
+            abort.abort();
+        }
         abort
+    }
+
+    /// A thread of the crate's own, which no shutdown ends.
+    fn spawn_thread(&self, action: impl FnOnce() + Send + 'static) {
+        point();
+        self.state().alive += 1;
+        drop(shuttle::future::spawn(Task { future: Box::pin(async move { action() }), alive: Alive(self.clone()) }));
     }
 }
 
@@ -152,7 +167,7 @@ pub(crate) fn is_inside(_: &Runtime) -> bool {
 
 /// A thread is a task, too.
 pub(crate) fn off_the_workers(action: impl FnOnce() + Send + 'static) {
-    drop(Runtime::try_current().expect("a scenario has a runtime").spawn(async move { action() }));
+    Runtime::try_current().expect("a scenario has a runtime").spawn_thread(action);
 }
 
 pub(crate) fn run_on_its_own_thread(action: impl FnOnce() + Send + 'static) {

@@ -13,7 +13,7 @@ use super::{
     timeout::WaitTimeout,
 };
 use crate::{
-    config::{Freshness, RunWork, SharedOptions},
+    config::{CallOptions, Freshness, RunWork, SharedOptions},
     engine::{Completer, LatestWaker, Launch, Live, Message, QueuedJoin, Record, Reply, Spares, Value, Watch},
     error::JoinError,
     observer::WaitEnd,
@@ -106,9 +106,9 @@ where
         let in_place = W::IN_PLACE && self.router.run_work == RunWork::InPlace;
         let description = self.router.describe(&key);
         let now = now();
-        let fresh = options.freshness == Freshness::StartedAfterCall;
-        let limit = options.max_flight_duration.or_else(|| engine.learned_limit(now));
-        let class = options.priority;
+        let CallOptions { max_flight_duration, freshness, priority: class, leaves_work, .. } = *options;
+        let fresh = freshness == Freshness::StartedAfterCall;
+        let limit = max_flight_duration.or_else(|| engine.learned_limit(now));
         let join = shard::Join { hash: place.hash, description, key, waker, origin, in_place, fresh, limit, class };
         let mut unsent = Some(join);
         let joined = engine
@@ -137,13 +137,12 @@ where
                 }
                 let closes_cycle = self.closes_cycle(context.current, &record, cx);
                 task::follow(&record);
-                let spares = record.spares().cloned();
-                self.stage = Stage::Waiting { number: slot.number, record, in_place: false, timeout };
                 // Of no use any more, unless its flight may be taken over.
-                match spares {
-                    Some(spares) if !closes_cycle && options.leaves_work => leave_spare(&spares, work),
+                match record.spares() {
+                    Some(spares) if !closes_cycle && leaves_work => leave_spare(spares, work),
                     _ => drop_contained(work),
                 }
+                self.stage = Stage::Waiting { number: slot.number, record, in_place: false, timeout };
                 drop_contained(key);
                 if closes_cycle { self.reject(cx) } else { Poll::Pending }
             }
@@ -156,7 +155,7 @@ where
             }
             None => match unsent {
                 Some(join) => {
-                    let aside = Aside { timeout, watch, leaves_work: options.leaves_work };
+                    let aside = Aside { timeout, watch, leaves_work };
                     self.queue(place.shard, join, work, context, aside)
                 }
                 None => Poll::Pending,

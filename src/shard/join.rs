@@ -11,7 +11,7 @@ use super::{
     message::{Begins, FlightId, FlightRef},
     own_deadlines::OwnDeadlines,
 };
-use crate::{error::JoinError, stats::Stats};
+use crate::{config::Priority, error::JoinError, stats::Stats};
 
 impl<T: Types> Shard<T> {
     pub(crate) fn join(&mut self, join: Join<T>, now: Instant, effects: &mut Vec<Effect<T>>) -> Joined<T> {
@@ -84,7 +84,9 @@ impl<T: Types> Shard<T> {
             flight.own_deadline = true;
             self.own_deadlines.add(itself, limit);
         }
-        if let Some(Changed { class, .. }) = flight.enter_class(0, class) {
+        if class != Priority::Normal
+            && let Some(Changed { class, .. }) = flight.enter_class(0, class)
+        {
             T::reclass(&flight.record, class);
         }
         report_crowd(&mut flight, self.limits.crowd, effects);

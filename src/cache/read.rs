@@ -20,6 +20,7 @@ use super::{
     take::Take,
 };
 use crate::{
+    config::Priority,
     error::{JoinError, TryJoinError},
     sync::{boxed_task, oneshot},
     unwind::{Contained, catch},
@@ -203,7 +204,14 @@ where
         L: FnOnce(Option<Previous<V>>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<Fill<V, E>, E>> + Send + 'static,
     {
+        // Its readers have a value: where executions have a limit, those that have none come first.
+        let waits_behind = matches!(reason, Reason::Refresh(_));
         let load = Load { state: Arc::clone(self.state()), key: key.clone(), loader, reason };
-        self.flights().join(key.get().clone(), move || load.run())
+        let (key, work) = (key.get().clone(), move || load.run());
+        if waits_behind {
+            self.flights().with_priority(Priority::Background).join(key, work)
+        } else {
+            self.flights().join(key, work)
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::{task::Poll, time::Duration};
 use futures::poll;
 use shardflight::{
     JoinError, OnAbandon, OnExpiry, TryJoinError,
-    cache::{Fill, Lookup, StaleReason},
+    cache::{CacheBuilder, Fill, Lookup, StaleReason},
 };
 
 use tokio::time::Instant;
@@ -158,6 +158,31 @@ async fn a_load_that_reads_its_own_expired_key_softly_is_told_so() {
         };
         assert_eq!(users.get("ada", load).await, Ok(8));
         assert_eq!(begun.elapsed(), Duration::ZERO);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_waits_behind_reads_that_have_no_value() {
+    limited(async {
+        let limit = |cache: CacheBuilder<_, _, _>| cache.coalescer(|flights| flights.max_executions(1).max_queued(1));
+        let users = users(|cache| limit(cache.refresh_ahead(0.5).jitter(0.0)));
+        let (source, gate) = (Source::of(2), Gate::new());
+        users.insert("ada", 1).await;
+        advance(TTL * 3 / 4).await;
+        let mut busy = Box::pin(users.get("busy", source.load_behind(&gate)));
+        assert!(poll!(&mut busy).is_pending());
+        assert_eq!(users.get("ada", no_load).await, Ok(1));
+        settle().await;
+        // There is room for one: the refresh is given up, though it came before.
+        let mut read = Box::pin(users.get("bob", source.load()));
+        assert!(poll!(&mut read).is_pending());
+        settle().await;
+        gate.open();
+        assert_eq!((busy.await, read.await), (Ok(2), Ok(2)));
+        settle().await;
+        assert_eq!(users.peek("ada"), Some(1));
+        assert_eq!(source.loads.get(), 2);
     })
     .await;
 }

@@ -121,8 +121,8 @@ impl<K, V, S> Builder<K, V, S> {
     /// [`max_flight_duration`](Self::max_flight_duration), as callers wait for that long. A flight that is detached or forgotten
     /// keeps its place. A shutdown counts flights that wait as flights under way, and answers them with `Closed` at its end.
     ///
-    /// Joins that are not coalesced, as the [rollout](Self::rollout) leaves them out, run without a permit: whoever turns coalescing off
-    /// turns the limit off, too.
+    /// Joins that are not coalesced, as the [rollout](Self::rollout) leaves them out, run without a permit: to turn coalescing off turns
+    /// the limit off, too.
     ///
     /// A further execution of a flight ([`OnStall::Takeover`](crate::OnStall), or a [`Hedge`](crate::Hedge)'s) needs a permit of its
     /// own, and is left out if none is free.

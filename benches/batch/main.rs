@@ -25,7 +25,7 @@ use crate::{
     table::table,
 };
 
-/// Batches of a herd and of loops, what a lonely load adds, and nanoseconds per key.
+/// Batches of a burst and of loops, what a lonely load adds, and nanoseconds per key.
 #[derive(Debug, Parser)]
 #[command(name = "batch")]
 struct Arguments {
@@ -96,8 +96,11 @@ fn workloads(divisor: u64) -> Vec<Workload> {
             workers,
             500 / divisor
         )]),
-        workload!("herd of 100", &["batches", "ms"], |C| |workers, divisor| measure::herd::<C>(workers, 50 / divisor)
-            .to_vec()),
+        workload!("burst of 100", &["batches", "ms"], |C| |workers, divisor| measure::burst::<C>(
+            workers,
+            50 / divisor
+        )
+        .to_vec()),
         workload!("64 loops", &["keys per batch", "loads per ms"], |C| |workers, divisor| {
             measure::loops::<C>(workers, 50 / divisor).to_vec()
         }),

@@ -40,15 +40,15 @@ pub(crate) fn lonely<C: Contender>(workers: usize, loads: u64) -> f64 {
 }
 
 /// A hundred tasks that each load a key of their own: batches, and milliseconds until the last has its answer.
-pub(crate) fn herd<C: Contender>(workers: usize, herds: u64) -> [f64; 2] {
+pub(crate) fn burst<C: Contender>(workers: usize, bursts: u64) -> [f64; 2] {
     runtime(workers).block_on(async {
         let backend = Backend::new(Some(TAKES));
         let contender = C::new(backend.clone());
         let began = Instant::now();
         let all = async move {
-            for herd in 0..herds {
+            for burst in 0..bursts {
                 let mut tasks = JoinSet::new();
-                for key in 100 * herd..100 * (herd + 1) {
+                for key in 100 * burst..100 * (burst + 1) {
                     let contender = contender.clone();
                     tasks.spawn(async move { contender.load(key).await });
                 }
@@ -56,7 +56,7 @@ pub(crate) fn herd<C: Contender>(workers: usize, herds: u64) -> [f64; 2] {
             }
         };
         tokio::spawn(all).await.expect("loads that can't fail");
-        [backend.batches() / herds as f64, began.elapsed().as_secs_f64() * 1e3 / herds as f64]
+        [backend.batches() / bursts as f64, began.elapsed().as_secs_f64() * 1e3 / bursts as f64]
     })
 }
 

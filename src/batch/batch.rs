@@ -26,7 +26,7 @@ use crate::{
 
 /// The keys of one call of a loader, each of them once, in the order in which they were asked for.
 ///
-/// A clone is the same batch. Once the loader has ended, [`fulfil`](Self::fulfil) answers nobody.
+/// A clone is the same batch. Once the loader has ended, [`fulfil`](Self::fulfil) answers no caller.
 pub struct Batch<K, T, E> {
     shared: Arc<Shared<K, T, E>>,
 }

@@ -54,7 +54,7 @@
 //! the 20 oldest flights, the 20 hottest keys and the 64 busiest shards, however many there are.
 //!
 //! The past of the sparklines, 120 points, is kept on the server, so a new viewer sees what earlier ones saw. As nothing is read while
-//! nobody looks, that time is one point: counters tell its mean rates, and nothing tells its flights and waiters.
+//! no page is open, that time is one point: counters tell its mean rates, and nothing tells its flights and waiters.
 //! [`record_always`](DashboardBuilder::record_always) reads all the time instead.
 //!
 //! Hot keys, durations of flights and reasons of refusals are counted in the shards, where a coalescer was built with

@@ -69,7 +69,7 @@ fn page() -> Response {
     response
 }
 
-/// 128 bits that nobody can foretell, as they are hashed under keys from the operating system.
+/// 128 bits that can't be foretold, as they are hashed under keys from the operating system.
 fn nonce() -> String {
     let half = || RandomState::new().hash_one(VERSION);
     format!("{:016x}{:016x}", half(), half())

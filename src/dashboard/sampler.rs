@@ -24,7 +24,7 @@ use crate::{
     unwind::{catch, drop_contained},
 };
 
-/// How often it looks whether all coalescers have stopped, and whether nobody looks.
+/// How often it looks whether all coalescers have stopped, and whether no page is open.
 const LOOK: Duration = Duration::from_millis(100);
 /// How long a coalescer may take to answer.
 const PATIENCE: Duration = Duration::from_millis(500);

@@ -25,7 +25,7 @@ impl Viewers {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }
 
-    /// The sampler ends, if it is still true that nobody looks. Whatever it did before is seen by the next one.
+    /// The sampler ends, if still no page is open. Whatever it did before is seen by the next one.
     pub(super) fn stop_if_alone(&self) -> bool {
         self.0.compare_exchange(RUNNING, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }

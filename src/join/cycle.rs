@@ -47,8 +47,7 @@ where
         let engine = &self.router.engine;
         if self.waiting.as_ref().map(|before| before.waiting.waiting()) != current.map(Current::node) {
             let begin = |current: Current| {
-                #[cfg(feature = "batch")]
-                crate::task::current::will_wait();
+                current::will_wait();
                 let beyond = awaited.predecessor().map(|first| engine.node(first.flight()));
                 let waiting = Waiting::begin(&engine.waits, current.node(), engine.node(awaited.flight()), beyond);
                 let flights = [Some(awaited.flight().id), beyond.map(|beyond| beyond.flight)];
@@ -76,6 +75,5 @@ where
 /// The flight whose work this thread runs waits for another of the same coalescer, to which it may lend its permit.
 fn lend<K: Key, V: Value>(engine: &Engine<K, V>, current: Current, awaited: FlightId) -> Option<Lending> {
     let admission = engine.admission.as_ref().filter(|_| current.coalescer == engine.identity())?;
-    current::record()?.upgrade()?.track();
     Some(admission.begin_wait(current.flight.id, awaited))
 }

@@ -137,7 +137,8 @@ where
                 }
                 let closes_cycle = self.closes_cycle(context.current, &record, cx);
                 task::follow(&record);
-                // Of no use any more, unless its flight may be taken over.
+                // Of no use any more, unless its flight may be taken over. What a `Drop` of the user's does is contained, so the slot
+                // always has its owner afterwards.
                 match record.spares() {
                     Some(spares) if !closes_cycle && leaves_work => leave_spare(spares, work),
                     _ => drop_contained(work),

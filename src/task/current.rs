@@ -33,12 +33,8 @@ impl Current {
 pub(crate) trait AnyRecord: Any + Send + Sync {
     fn is_forgotten(&self) -> bool;
 
-    /// Its work waits for another flight, so its permit may be lent.
-    fn track(&self) {}
-
     /// A join that this work polls is about to wait. Comes before the wait is in the graph.
-    #[cfg(feature = "batch")]
-    fn will_wait(&self) {}
+    fn will_wait(&self);
 
     /// Whether this is a batch of keys and no flight.
     #[cfg(feature = "batch")]
@@ -52,7 +48,8 @@ impl<V: Value> AnyRecord for Record<V> {
         Record::is_forgotten(self)
     }
 
-    fn track(&self) {
+    fn will_wait(&self) {
+        // Its permit may be lent meanwhile.
         self.ticket().track();
     }
 }
@@ -91,7 +88,6 @@ pub(crate) fn record() -> Option<Weak<dyn AnyRecord>> {
 }
 
 /// Tells the record of whose work this thread runs that a join of it is about to wait.
-#[cfg(feature = "batch")]
 pub(crate) fn will_wait() {
     with_record(AnyRecord::will_wait);
 }
@@ -104,7 +100,6 @@ pub(crate) fn batch() -> Option<u64> {
 }
 
 /// (It is in its place meanwhile, as `action` may ask for it.)
-#[cfg(feature = "batch")]
 fn with_record<T>(action: impl FnOnce(&dyn AnyRecord) -> T) -> Option<T> {
     let record = record()?.upgrade()?;
     Some(action(&*record))

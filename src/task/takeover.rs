@@ -51,8 +51,8 @@ impl<V: Value> AnyRecord for RecordOfAttempts<V> {
         self.0.upgrade().is_none_or(|record| record.is_forgotten())
     }
 
-    fn track(&self) {
-        self.0.upgrade().into_iter().for_each(|record| record.ticket().track());
+    fn will_wait(&self) {
+        self.0.upgrade().into_iter().for_each(|record| record.will_wait());
     }
 }
 

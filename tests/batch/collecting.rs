@@ -9,7 +9,7 @@ use tokio::time::{Instant, advance};
 use crate::support::{Backend, Gate, Items, answer, at_once, behind, id, ids, items, limited, patient, settle};
 
 #[tokio::test(start_paused = true)]
-async fn a_herd_is_split_at_max_batch() {
+async fn a_burst_is_split_at_max_batch() {
     limited(async {
         let backend = Backend::default();
         let items = items(&backend, patient, at_once);

@@ -210,7 +210,7 @@ impl World {
         assert!(!batch.is_empty() && batch.len() <= self.limits.max_batch);
         assert!(self.running.len() < self.limits.max_concurrent);
         for key in batch {
-            assert!(!key.is_gone(), "nobody waits for it");
+            assert!(!key.is_gone(), "no caller waits for it");
             let first = std::iter::from_fn(|| self.waiting.pop_front()).find(|key| !key.is_gone());
             assert_eq!(first.map(|key| key.number), Some(key.number), "first come, first served");
             self.answered(key);

@@ -8,13 +8,13 @@ use shardflight::Handle;
 use crate::busy_shard::{BusyShard, SlowKey};
 use crate::support::{
     Count, CountsDrop, Gate, Wall, assert_pending, at_rest, eventually, eventually_blocking, inside, limited,
-    one_aborting_shard, one_shard, settle, two_workers, until, watched,
+    one_aborting_shard, one_shard, returning, settle, two_workers, until, watched,
 };
 
 #[tokio::test]
 async fn finish_lets_abandoned_work_run_to_its_end() {
     limited(async {
-        let handle = one_shard::<u8, ()>();
+        let handle = one_shard::<i32, ()>();
         let (gate, ends) = (Gate::new(), Count::default());
         let work = {
             let (gate, ends) = (gate.clone(), ends.clone());
@@ -38,7 +38,7 @@ async fn finish_lets_abandoned_work_run_to_its_end() {
 #[tokio::test]
 async fn finish_lets_later_callers_share_abandoned_work() {
     limited(async {
-        let handle = one_shard::<u8, &str>();
+        let handle = one_shard::<i32, &str>();
         let gate = Gate::new();
         let work = {
             let gate = gate.clone();
@@ -52,7 +52,7 @@ async fn finish_lets_later_callers_share_abandoned_work() {
         settle().await;
         drop(leader);
         settle().await;
-        let mut late = handle.join(1, || async { "its own" });
+        let mut late = handle.join(1, returning("its own"));
         assert_pending(&mut late);
         settle().await;
         gate.open();
@@ -62,7 +62,7 @@ async fn finish_lets_later_callers_share_abandoned_work() {
 }
 
 /// A caller of work that never ends by itself, and how often such work was dropped.
-fn endless(handle: &Handle<u8, u8>, dropped: &Count) -> impl Future + Unpin + Send + 'static + use<> {
+fn endless(handle: &Handle<i32, i32>, dropped: &Count) -> impl Future + Unpin + Send + 'static + use<> {
     let token = dropped.on_drop();
     handle.join(1, move || async move {
         let _token = token;
@@ -122,7 +122,7 @@ async fn abort_unmaps_the_flight_so_that_the_next_join_starts_anew() {
             until(&handle, |stats| stats.waiters == 1).await;
             drop(leader);
             // At once: the departure is on its way, the work not dropped yet.
-            assert_eq!(handle.join(1, move || async move { round }).await.unwrap(), round);
+            assert_eq!(handle.join(1, returning(round)).await.unwrap(), round);
         }
         eventually(|| dropped.get() == 100).await;
         assert_eq!(at_rest(&handle).await.executions, 100, "the others were dropped before they were called");
@@ -133,7 +133,7 @@ async fn abort_unmaps_the_flight_so_that_the_next_join_starts_anew() {
 #[tokio::test]
 async fn a_follower_before_the_last_departure_keeps_the_work_alive() {
     limited(async {
-        let handle = one_aborting_shard::<u8, &str>();
+        let handle = one_aborting_shard::<i32, &str>();
         let gate = Gate::new();
         let work = {
             let gate = gate.clone();
@@ -145,7 +145,7 @@ async fn a_follower_before_the_last_departure_keeps_the_work_alive() {
         let mut leader = handle.join(1, work);
         assert_pending(&mut leader);
         until(&handle, |stats| stats.waiters == 1).await;
-        let mut late = handle.join(1, || async { "its own" });
+        let mut late = handle.join(1, returning("its own"));
         assert_pending(&mut late);
         drop(leader);
         settle().await;
@@ -158,7 +158,7 @@ async fn a_follower_before_the_last_departure_keeps_the_work_alive() {
 #[test]
 fn work_whose_callers_left_before_their_shard_saw_them_never_runs() {
     watched(|| {
-        for build in [one_shard::<SlowKey, u8>, one_aborting_shard] {
+        for build in [one_shard::<SlowKey, i32>, one_aborting_shard] {
             let runtime = two_workers();
             let handle = inside(&runtime, build);
             let (calls, dropped) = (Count::default(), Count::default());
@@ -201,7 +201,7 @@ fn the_late_result_of_aborted_work_changes_nothing() {
         let (wall, opener) = Wall::new();
         let (running, late) = (Count::default(), Count::default());
         // A result that counts its drop.
-        let handle: Handle<u8, CountsDrop> = inside(&runtime, one_aborting_shard);
+        let handle: Handle<i32, CountsDrop> = inside(&runtime, one_aborting_shard);
         let mut old = {
             let (running, result) = (running.clone(), late.on_drop());
             handle.join_shared(1, move || {

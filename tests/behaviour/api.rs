@@ -8,13 +8,15 @@ use std::{
     sync::Arc,
 };
 
-use futures::future::{pending, ready};
+use futures::future::pending;
 use shardflight::{
     BuildError, Builder, CaughtPanic, Closed, Coalescer, Handle, JoinError, OnAbandon, Stats, TryJoinError,
 };
 use tokio::runtime;
 
-use crate::support::{assert_pending, inside, limited, one_shard, panic_quietly, poll_once, two_workers, watched};
+use crate::support::{
+    assert_pending, inside, limited, one_shard, panic_quietly, poll_once, returning, two_workers, watched,
+};
 
 fn is_an_error<E: Clone + Debug + Display + Error + Send + Sync + 'static>() {}
 fn is_shared<T: Send + Sync + 'static>() {}
@@ -27,7 +29,7 @@ fn debugs<T: Debug>(value: &T) {
 
 /// Neither `Sync` nor anything else that isn't asked for.
 #[derive(PartialEq, Eq, Hash)]
-struct PlainKey(std::marker::PhantomData<std::cell::Cell<u8>>);
+struct PlainKey(std::marker::PhantomData<std::cell::Cell<i32>>);
 
 #[test]
 fn errors_can_be_cloned_boxed_and_sent() {
@@ -53,11 +55,11 @@ fn handles_and_stats_can_be_shared_whatever_the_key() {
 
 #[tokio::test]
 async fn all_futures_can_be_sent() {
-    let handle = one_shard::<u8, Result<u8, ()>>();
-    drop(is_sent(handle.join(1, || ready(Ok(7)))));
-    drop(is_sent(handle.join_shared(1, || ready(Ok(7)))));
-    drop(is_sent(handle.try_join(1, || ready(Ok(7)))));
-    drop(is_sent(handle.try_join_shared(1, || ready(Ok(7)))));
+    let handle = one_shard::<i32, Result<i32, ()>>();
+    drop(is_sent(handle.join(1, returning(Ok(7)))));
+    drop(is_sent(handle.join_shared(1, returning(Ok(7)))));
+    drop(is_sent(handle.try_join(1, returning(Ok(7)))));
+    drop(is_sent(handle.try_join_shared(1, returning(Ok(7)))));
     tokio::spawn(async move {
         handle.forget(1).await?;
         handle.forget_all().await?;
@@ -71,18 +73,18 @@ async fn all_futures_can_be_sent() {
 
 #[tokio::test]
 async fn everything_can_be_debugged() {
-    let coalescer = Coalescer::<u8, u8>::default();
-    debugs(&Coalescer::<u8, u8>::builder());
+    let coalescer = Coalescer::<i32, i32>::default();
+    debugs(&Coalescer::<i32, i32>::builder());
     debugs(&coalescer);
     debugs(&coalescer.handle());
-    debugs(&coalescer.handle().join_shared(1, || ready(7)));
+    debugs(&coalescer.handle().join_shared(1, returning(7)));
     debugs(&coalescer.handle().stats().await.unwrap());
 }
 
 #[tokio::test]
 async fn a_panic_is_displayed_with_its_message() {
     limited(async {
-        let handle = one_shard::<u8, Result<u8, JoinError>>();
+        let handle = one_shard::<i32, Result<i32, JoinError>>();
         let error = handle.join(1, || async { panic_quietly("no such table") }).await.unwrap_err();
         assert!(error.to_string().contains("no such table"));
         let error = handle.try_join(1, || async { panic_quietly("no such table") }).await.unwrap_err();
@@ -94,7 +96,7 @@ async fn a_panic_is_displayed_with_its_message() {
 #[test]
 fn every_error_says_something_of_its_own() {
     let runtime = runtime::Builder::new_current_thread().build().unwrap();
-    let handle = inside(&runtime, one_shard::<u8, u8>);
+    let handle = inside(&runtime, one_shard::<i32, i32>);
     drop(runtime);
     let closed = futures::executor::block_on(handle.stats()).unwrap_err();
     let said = [
@@ -115,7 +117,7 @@ fn every_error_says_something_of_its_own() {
 
 #[test]
 fn an_error_of_the_work_speaks_for_itself() {
-    let inner = "x".parse::<u8>().unwrap_err();
+    let inner = "x".parse::<i32>().unwrap_err();
     assert_eq!(TryJoinError::Work(inner.clone()).to_string(), inner.to_string());
     let outer = TryJoinError::<std::num::ParseIntError>::from(JoinError::Closed);
     assert_eq!(outer.to_string(), JoinError::Closed.to_string());
@@ -124,8 +126,8 @@ fn an_error_of_the_work_speaks_for_itself() {
 #[tokio::test]
 #[should_panic(expected = "polled after it had given its answer")]
 async fn a_join_polled_after_its_answer_panics() {
-    let handle = one_shard::<u8, u8>();
-    let mut join = handle.join(1, || ready(7));
+    let handle = one_shard::<i32, i32>();
+    let mut join = handle.join(1, returning(7));
     limited(&mut join).await.unwrap();
     let _ = poll_once(&mut join);
 }
@@ -134,9 +136,9 @@ async fn a_join_polled_after_its_answer_panics() {
 async fn the_hasher_may_be_chosen() {
     limited(async {
         let hasher = BuildHasherDefault::<DefaultHasher>::default();
-        let coalescer = Coalescer::<String, u8>::builder().hasher(hasher).shards(2).build().unwrap();
+        let coalescer = Coalescer::<String, i32>::builder().hasher(hasher).shards(2).build().unwrap();
         let handle = coalescer.handle();
-        let answers = tokio::join!(handle.join("key", || ready(1)), handle.join("key", || ready(2)));
+        let answers = tokio::join!(handle.join("key", returning(1)), handle.join("key", returning(2)));
         assert_eq!((answers.0.unwrap(), answers.1.unwrap()), (1, 1));
     })
     .await;
@@ -146,7 +148,7 @@ async fn the_hasher_may_be_chosen() {
 fn a_clone_of_a_handle_is_the_same_coalescers() {
     watched(|| {
         let runtime = two_workers();
-        let handle = inside(&runtime, one_shard::<u8, u8>);
+        let handle = inside(&runtime, one_shard::<i32, i32>);
         let mut join = handle.clone().join(1, pending);
         assert_pending(&mut join);
         assert_eq!(runtime.block_on(handle.stats()).unwrap().waiters, 1);
@@ -162,14 +164,13 @@ async fn every_operation_may_be_spawned_with_keys_and_values_that_hold_reference
         let handle = coalescer.handle();
         let spawned = tokio::spawn(async move {
             let inner = handle.clone();
-            let nested =
-                move || async move { inner.try_join("inner", || async { Ok("value") }).await.map_err(|_| "no") };
+            let nested = move || async move { inner.try_join("inner", returning(Ok("value"))).await.map_err(|_| "no") };
             assert_eq!(handle.try_join("outer", nested).await.unwrap(), "value");
-            assert_eq!(handle.try_join_shared("key", || async { Ok("value") }).await.unwrap(), "value");
-            assert_eq!(handle.join("key", || async { Ok("value") }).await.unwrap(), Ok("value"));
-            assert_eq!(*handle.join_shared("key", || async { Ok("value") }).await.unwrap(), Ok("value"));
+            assert_eq!(handle.try_join_shared("key", returning(Ok("value"))).await.unwrap(), "value");
+            assert_eq!(handle.join("key", returning(Ok("value"))).await.unwrap(), Ok("value"));
+            assert_eq!(*handle.join_shared("key", returning(Ok("value"))).await.unwrap(), Ok("value"));
             let limited_wait = handle.with_max_wait(std::time::Duration::from_secs(5));
-            assert_eq!(limited_wait.join("key", || async { Err("error") }).await.unwrap(), Err("error"));
+            assert_eq!(limited_wait.join("key", returning(Err("error"))).await.unwrap(), Err("error"));
             handle.forget("key").await.unwrap();
             handle.forget_all().await.unwrap();
             handle.inspect(1).await.unwrap();

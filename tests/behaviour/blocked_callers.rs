@@ -1,7 +1,7 @@
 //! Callers that block a thread of the shards' runtime right after a poll, a departure or a question (G2, G4).
 
 use std::{
-    future::{pending, ready},
+    future::pending,
     pin::{Pin, pin},
     sync::{Arc, mpsc},
     task::{Context, Wake, Waker},
@@ -16,7 +16,10 @@ use tokio::runtime::Builder;
 use crate::{
     busy_shard::{BusyShard, SlowKey},
     isolation::{handle_on, other_keys_are_served},
-    support::{Count, Gate, Wall, assert_pending, eventually_blocking, inside, one_shard, step, two_workers, watched},
+    support::{
+        Count, Gate, Wall, assert_pending, eventually_blocking, inside, one_shard, returning, step, two_workers,
+        watched,
+    },
 };
 
 #[test]
@@ -134,7 +137,7 @@ fn two_callers_that_block_their_threads_one_after_the_other_stall_no_other_key()
                     wall.block();
                 });
                 // The first one is blocking before the second one comes.
-                eventually_blocking(|| polled.get() == usize::from(number));
+                eventually_blocking(|| polled.get() == usize::try_from(number).unwrap());
                 caller
             })
             .collect();
@@ -150,7 +153,7 @@ fn two_callers_that_block_their_threads_one_after_the_other_stall_no_other_key()
 fn a_question_queued_beside_blocking_work_is_answered() {
     watched(|| {
         let runtime = two_workers();
-        let handle = inside(&runtime, one_shard::<SlowKey, u8>);
+        let handle = inside(&runtime, one_shard::<SlowKey, i32>);
         let (wall, _opener) = Wall::new();
         let busy = BusyShard::of(&handle);
         let mut blocking = handle.join(SlowKey::new(1), move || async move {
@@ -162,12 +165,12 @@ fn a_question_queued_beside_blocking_work_is_answered() {
         assert_pending(&mut question);
         busy.free();
         block_on(question).unwrap();
-        assert_eq!(block_on(handle.join(SlowKey::new(2), || ready(7))).unwrap(), 7);
+        assert_eq!(block_on(handle.join(SlowKey::new(2), returning(7))).unwrap(), 7);
     });
 }
 
 /// Runs `door` on a worker that it blocks right after, `times` times, and expects other keys to be served meanwhile.
-fn blocks_after(times: usize, door: impl Fn(&Handle<u8, u8>) + Send + Sync + 'static) {
+fn blocks_after(times: usize, door: impl Fn(&Handle<i32, i32>) + Send + Sync + 'static) {
     let door = Arc::new(door);
     watched(move || {
         for time in 0..times {
@@ -228,7 +231,7 @@ fn a_thread_that_blocks_right_after_it_built_a_coalescer_stalls_none_of_its_keys
             let (wall, opener) = Wall::new();
             let (sender, receiver) = mpsc::channel();
             let blocked = runtime.spawn(async move {
-                sender.send(one_shard::<u8, u8>()).unwrap();
+                sender.send(one_shard::<i32, i32>()).unwrap();
                 wall.block();
             });
             other_keys_are_served(&receiver.recv().unwrap());
@@ -244,7 +247,7 @@ fn a_thread_that_blocks_right_after_a_shutdown_began_keeps_no_caller_from_its_en
     watched(|| {
         for _ in 0..50 {
             let runtime = two_workers();
-            let (coalescer, gate) = (inside(&runtime, Coalescer::<u8, u8>::new), Gate::new());
+            let (coalescer, gate) = (inside(&runtime, Coalescer::<i32, i32>::new), Gate::new());
             let handle = coalescer.handle();
             let mut in_time = handle.join(1, gate.then(7));
             assert_pending(&mut in_time);
@@ -259,7 +262,7 @@ fn a_thread_that_blocks_right_after_a_shutdown_began_keeps_no_caller_from_its_en
                 })
             };
             eventually_blocking(|| passed.get() == 1);
-            assert!(matches!(block_on(handle.join(2, || ready(7))), Err(JoinError::Closed)));
+            assert!(matches!(block_on(handle.join(2, returning(7))), Err(JoinError::Closed)));
             gate.open();
             assert_eq!(block_on(in_time).unwrap(), 7);
             drop(opener);
@@ -271,7 +274,7 @@ fn a_thread_that_blocks_right_after_a_shutdown_began_keeps_no_caller_from_its_en
 
 #[test]
 fn a_flight_whose_leader_blocks_its_thread_expires_at_the_next_join_of_any_key() {
-    expires_at(|handle| assert_eq!(block_on(handle.join(2, || ready(7))).unwrap(), 7));
+    expires_at(|handle| assert_eq!(block_on(handle.join(2, returning(7))).unwrap(), 7));
 }
 
 #[test]
@@ -283,12 +286,12 @@ fn a_flight_whose_leader_blocks_its_thread_expires_at_the_next_question() {
 }
 
 /// A leader blocks its thread, and its flight's time is up: whatever comes next ends it.
-fn expires_at(visit: impl FnOnce(&Handle<u8, u8>) + Send + 'static) {
+fn expires_at(visit: impl FnOnce(&Handle<i32, i32>) + Send + 'static) {
     watched(|| {
         let runtime = two_workers();
         let after = Duration::from_millis(5);
         let handle = inside(&runtime, || {
-            Coalescer::<u8, u8>::builder().shards(1).max_flight_duration(after).build().unwrap().handle()
+            Coalescer::<i32, i32>::builder().shards(1).max_flight_duration(after).build().unwrap().handle()
         });
         // The alarm is the actor's, whose task is in the slot of a worker that blocks.
         let (wall, opener) = Wall::new();
@@ -350,7 +353,7 @@ fn a_caller_that_did_other_callers_work_and_then_blocks_its_thread_delays_none_o
     watched(|| {
         for _ in 0..20 {
             let runtime = two_workers();
-            let handle = inside(&runtime, one_shard::<SlowKey, u8>);
+            let handle = inside(&runtime, one_shard::<SlowKey, i32>);
             let gate = Gate::new();
             let mut ending = handle.join(SlowKey::new(3), gate.then(3));
             assert_pending(&mut ending);
@@ -370,8 +373,8 @@ fn a_caller_that_did_other_callers_work_and_then_blocks_its_thread_delays_none_o
             };
             eventually_blocking(|| comparisons.get() == 1);
             // Meanwhile: a join that leads, a join that follows, and a completion.
-            let leads = runtime.spawn(handle.join(SlowKey::new(2), || ready(2)));
-            let mut follows = handle.join(SlowKey::new(3), || ready(0));
+            let leads = runtime.spawn(handle.join(SlowKey::new(2), returning(2)));
+            let mut follows = handle.join(SlowKey::new(3), returning(0));
             assert_pending(&mut follows);
             gate.open();
             drop(eq_opener);

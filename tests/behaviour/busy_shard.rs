@@ -13,17 +13,17 @@ use crate::support::{Count, Gate, Opener, Wall, assert_pending, eventually_block
 
 /// A key whose comparison blocks its thread, if it has a wall.
 pub(crate) struct SlowKey {
-    id: u8,
+    id: i32,
     wall: Option<(Wall, Count)>,
 }
 
 impl SlowKey {
-    pub(crate) fn new(id: u8) -> Self {
+    pub(crate) fn new(id: i32) -> Self {
         Self { id, wall: None }
     }
 
     /// Counts its comparisons, and blocks in each.
-    pub(crate) fn walled(id: u8, wall: Wall, comparisons: Count) -> Self {
+    pub(crate) fn walled(id: i32, wall: Wall, comparisons: Count) -> Self {
         Self { id, wall: Some((wall, comparisons)) }
     }
 }
@@ -46,7 +46,7 @@ impl Hash for SlowKey {
     }
 }
 
-type Join = Pin<Box<dyn Future<Output = Result<u8, JoinError>> + Send>>;
+type Join = Pin<Box<dyn Future<Output = Result<i32, JoinError>> + Send>>;
 
 /// Compares two keys until it is freed, on the shard's own thread or on that of a caller. Needs a runtime that runs on
 /// other threads than the test.
@@ -59,7 +59,7 @@ pub(crate) struct BusyShard {
 
 impl BusyShard {
     /// Counts as two joins that share one execution. Takes the key 0.
-    pub(crate) fn of(handle: &Handle<SlowKey, u8>) -> Self {
+    pub(crate) fn of(handle: &Handle<SlowKey, i32>) -> Self {
         let (gate, (wall, opener), comparisons) = (Gate::new(), Wall::new(), Count::default());
         let mut leader: Join = Box::pin(handle.join(SlowKey::new(0), gate.then(0)));
         assert_pending(&mut leader);

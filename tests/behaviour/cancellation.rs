@@ -1,6 +1,6 @@
 //! Callers come and go without effect on others (G2).
 
-use std::{future::ready, time::Duration};
+use std::time::Duration;
 
 use futures::{executor::block_on, future::join_all};
 use tokio::{select, task::JoinSet, time::timeout};
@@ -8,15 +8,15 @@ use tokio::{select, task::JoinSet, time::timeout};
 use crate::{
     busy_shard::{BusyShard, SlowKey},
     support::{
-        Count, Gate, assert_pending, at_rest, inside, limited, one_aborting_shard, one_shard, panic_quietly, settle,
-        two_workers, until, watched,
+        Count, Gate, assert_pending, at_rest, inside, limited, one_aborting_shard, one_shard, panic_quietly, returning,
+        settle, two_workers, until, watched,
     },
 };
 
 #[tokio::test]
 async fn a_leader_that_hangs_up_leaves_its_followers_their_answer() {
     limited(async {
-        let handle = one_shard::<u8, usize>();
+        let handle = one_shard::<i32, usize>();
         let (gate, executions) = (Gate::new(), Count::default());
         let work = {
             let (gate, executions) = (gate.clone(), executions.clone());
@@ -42,7 +42,7 @@ async fn a_leader_that_hangs_up_leaves_its_followers_their_answer() {
 #[tokio::test]
 async fn work_that_is_to_be_dropped_when_abandoned_survives_its_leader() {
     limited(async {
-        let handle = one_aborting_shard::<u8, usize>();
+        let handle = one_aborting_shard::<i32, usize>();
         let (gate, executions) = (Gate::new(), Count::default());
         let work = {
             let (gate, executions) = (gate.clone(), executions.clone());
@@ -70,11 +70,11 @@ async fn work_that_is_to_be_dropped_when_abandoned_survives_its_leader() {
 fn a_caller_that_leaves_before_its_shard_sees_it_leads_nothing() {
     watched(|| {
         let runtime = two_workers();
-        let handle = inside(&runtime, one_shard::<SlowKey, u8>);
+        let handle = inside(&runtime, one_shard::<SlowKey, i32>);
         let busy = BusyShard::of(&handle);
-        let mut leaves = handle.join(SlowKey::new(1), || ready(1));
+        let mut leaves = handle.join(SlowKey::new(1), returning(1));
         assert_pending(&mut leaves);
-        let mut next = handle.join(SlowKey::new(1), || ready(2));
+        let mut next = handle.join(SlowKey::new(1), returning(2));
         assert_pending(&mut next);
         drop(leaves);
         busy.free();
@@ -85,13 +85,13 @@ fn a_caller_that_leaves_before_its_shard_sees_it_leads_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_leader_that_times_out_leaves_its_followers_their_answer() {
     limited(async {
-        let handle = one_shard::<u8, &str>();
+        let handle = one_shard::<i32, &str>();
         let slow = || async {
             tokio::time::sleep(Duration::from_secs(5)).await;
             "the leader's"
         };
         let leader = timeout(Duration::from_secs(1), handle.join(1, slow));
-        let follower = handle.join(1, || async { "a follower's" });
+        let follower = handle.join(1, returning("a follower's"));
         let (leader, follower) = tokio::join!(leader, follower);
         assert!(leader.is_err());
         assert_eq!(follower.unwrap(), "the leader's");
@@ -103,7 +103,7 @@ async fn a_leader_that_times_out_leaves_its_followers_their_answer() {
 #[tokio::test]
 async fn a_leader_that_loses_a_select_leaves_its_followers_their_answer() {
     limited(async {
-        let handle = one_shard::<u8, &str>();
+        let handle = one_shard::<i32, &str>();
         let gate = Gate::new();
         let work = {
             let gate = gate.clone();
@@ -112,7 +112,7 @@ async fn a_leader_that_loses_a_select_leaves_its_followers_their_answer() {
                 "the leader's"
             }
         };
-        let mut follower = handle.join(1, || async { "a follower's" });
+        let mut follower = handle.join(1, returning("a follower's"));
         select! {
             biased;
             _ = handle.join(1, work) => unreachable!("the gate is closed"),
@@ -127,7 +127,7 @@ async fn a_leader_that_loses_a_select_leaves_its_followers_their_answer() {
 #[tokio::test]
 async fn a_caller_that_panics_harms_no_other() {
     limited(async {
-        let handle = one_aborting_shard::<u8, u8>();
+        let handle = one_aborting_shard::<i32, i32>();
         let gate = Gate::new();
         let work = {
             let gate = gate.clone();
@@ -137,7 +137,7 @@ async fn a_caller_that_panics_harms_no_other() {
             }
         };
         let mut leader = handle.join(1, work);
-        let mut follower = handle.join(1, || async { 0 });
+        let mut follower = handle.join(1, returning(0));
         assert_pending(&mut leader);
         assert_pending(&mut follower);
         let unwound = tokio::spawn(async move {
@@ -154,12 +154,12 @@ async fn a_caller_that_panics_harms_no_other() {
 #[tokio::test]
 async fn a_caller_may_leave_with_its_answer_unread() {
     limited(async {
-        let handle = one_shard::<u8, u8>();
-        let mut unread = handle.join(1, || async { 1 });
+        let handle = one_shard::<i32, i32>();
+        let mut unread = handle.join(1, returning(1));
         assert_pending(&mut unread);
-        assert_eq!(handle.join(1, || async { 2 }).await.unwrap(), 1);
+        assert_eq!(handle.join(1, returning(2)).await.unwrap(), 1);
         drop(unread);
-        assert_eq!(handle.join(1, || async { 3 }).await.unwrap(), 3);
+        assert_eq!(handle.join(1, returning(3)).await.unwrap(), 3);
         at_rest(&handle).await;
     })
     .await;
@@ -168,7 +168,7 @@ async fn a_caller_may_leave_with_its_answer_unread() {
 #[tokio::test]
 async fn three_hundred_departures_leave_a_follower_its_answer() {
     limited(async {
-        for handle in [one_shard::<u8, usize>(), one_aborting_shard()] {
+        for handle in [one_shard::<i32, usize>(), one_aborting_shard()] {
             let (gate, executions) = (Gate::new(), Count::default());
             let work = {
                 let (gate, executions) = (gate.clone(), executions.clone());
@@ -201,14 +201,14 @@ async fn three_hundred_departures_leave_a_follower_its_answer() {
 #[tokio::test]
 async fn three_hundred_leaders_that_hang_up_in_turn_leave_their_key_usable() {
     limited(async {
-        let handle = one_aborting_shard::<u8, u8>();
+        let handle = one_aborting_shard::<i32, i32>();
         for _ in 0..300 {
             let leader = tokio::spawn(handle.join(1, std::future::pending));
             until(&handle, |stats| stats.waiters == 1).await;
             leader.abort();
             assert!(leader.await.unwrap_err().is_cancelled());
         }
-        assert_eq!(handle.join(1, || async { 7 }).await.unwrap(), 7);
+        assert_eq!(handle.join(1, returning(7)).await.unwrap(), 7);
         assert_eq!(at_rest(&handle).await.aborts, 300);
     })
     .await;
@@ -217,7 +217,7 @@ async fn three_hundred_leaders_that_hang_up_in_turn_leave_their_key_usable() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_next_join_works_after_all_callers_have_hung_up() {
     limited(async {
-        for handle in [one_shard::<u8, u8>(), one_aborting_shard()] {
+        for handle in [one_shard::<i32, i32>(), one_aborting_shard()] {
             let gate = Gate::new();
             let work = {
                 let gate = gate.clone();
@@ -243,7 +243,7 @@ async fn the_next_join_works_after_all_callers_have_hung_up() {
 #[tokio::test]
 async fn remaining_callers_are_answered() {
     limited(async {
-        let handle = one_aborting_shard::<u8, usize>();
+        let handle = one_aborting_shard::<i32, usize>();
         let (gate, executions) = (Gate::new(), Count::default());
         let mut callers: Vec<_> = (0..1_000)
             .map(|_| {

@@ -13,7 +13,9 @@ use tokio::{
     task::{self, JoinSet},
 };
 
-use crate::support::{Count, Gate, assert_pending, at_rest, counting_polls, limited, one_shard, settle, until};
+use crate::support::{
+    Count, Gate, assert_pending, at_rest, counting_polls, limited, one_shard, returning, settle, until,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_identical_callers_share_one_execution() {
@@ -65,7 +67,7 @@ async fn a_thousand_different_keys_run_all_at_once() {
 #[tokio::test]
 async fn ten_thousand_joins_in_one_task_share_one_execution() {
     limited(async {
-        let handle = one_shard::<u8, usize>();
+        let handle = one_shard::<i32, usize>();
         let executions = Count::default();
         let answers = join_all((0..10_000).map(|_| {
             let executions = executions.clone();
@@ -83,7 +85,7 @@ async fn values_without_clone_are_shared() {
     struct Unique;
 
     limited(async {
-        let handle = one_shard::<u8, Unique>();
+        let handle = one_shard::<i32, Unique>();
         let (one, other) =
             tokio::join!(handle.join_shared(1, || async { Unique }), handle.join_shared(1, || async { Unique }));
         assert!(Arc::ptr_eq(&one.unwrap(), &other.unwrap()));
@@ -94,11 +96,11 @@ async fn values_without_clone_are_shared() {
 #[tokio::test]
 async fn joins_of_every_kind_share_one_flight() {
     limited(async {
-        let handle = one_shard::<u8, Result<u8, ()>>();
+        let handle = one_shard::<i32, Result<i32, ()>>();
         let (plain, shared, tried) = tokio::join!(
-            handle.join(1, || async { Ok(1) }),
-            handle.join_shared(1, || async { Ok(2) }),
-            handle.try_join(1, || async { Ok(3) }),
+            handle.join(1, returning(Ok(1))),
+            handle.join_shared(1, returning(Ok(2))),
+            handle.try_join(1, returning(Ok(3))),
         );
         assert_eq!(plain.unwrap(), Ok(1));
         assert_eq!(*shared.unwrap(), Ok(1));
@@ -110,9 +112,9 @@ async fn joins_of_every_kind_share_one_flight() {
 #[tokio::test]
 async fn callers_with_handles_of_their_own_share_one_flight() {
     limited(async {
-        let coalescer = Coalescer::<u8, u8>::new();
+        let coalescer = Coalescer::<i32, i32>::new();
         let (one, other) = (coalescer.handle(), coalescer.handle().clone());
-        let answers = tokio::join!(one.join(1, || async { 1 }), other.join(1, || async { 2 }));
+        let answers = tokio::join!(one.join(1, returning(1)), other.join(1, returning(2)));
         assert_eq!((answers.0.unwrap(), answers.1.unwrap()), (1, 1));
     })
     .await;
@@ -121,8 +123,8 @@ async fn callers_with_handles_of_their_own_share_one_flight() {
 #[tokio::test]
 async fn two_coalescers_know_nothing_of_each_other() {
     limited(async {
-        let (one, other) = (one_shard::<u8, u8>(), one_shard::<u8, u8>());
-        let answers = tokio::join!(one.join(1, || async { 1 }), other.join(1, || async { 2 }));
+        let (one, other) = (one_shard::<i32, i32>(), one_shard::<i32, i32>());
+        let answers = tokio::join!(one.join(1, returning(1)), other.join(1, returning(2)));
         assert_eq!((answers.0.unwrap(), answers.1.unwrap()), (1, 2));
     })
     .await;
@@ -131,8 +133,8 @@ async fn two_coalescers_know_nothing_of_each_other() {
 #[tokio::test]
 async fn a_str_serves_a_string_key() {
     limited(async {
-        let handle = one_shard::<String, u8>();
-        let answers = tokio::join!(handle.join("key", || async { 1 }), handle.join("key".to_owned(), || async { 2 }));
+        let handle = one_shard::<String, i32>();
+        let answers = tokio::join!(handle.join("key", returning(1)), handle.join("key".to_owned(), returning(2)));
         assert_eq!((answers.0.unwrap(), answers.1.unwrap()), (1, 1));
     })
     .await;
@@ -141,17 +143,17 @@ async fn a_str_serves_a_string_key() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_may_be_neither_sync_nor_clone() {
     #[derive(PartialEq, Eq)]
-    struct Awkward(Cell<u8>);
+    struct Awkward(Cell<i32>);
 
     impl std::hash::Hash for Awkward {
         fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-            state.write_u8(self.0.get());
+            state.write_i32(self.0.get());
         }
     }
 
     limited(async {
-        let handle = Coalescer::<Awkward, u8>::new().handle();
-        let caller = tokio::spawn(handle.join(Awkward(Cell::new(1)), || async { 7 }));
+        let handle = Coalescer::<Awkward, i32>::new().handle();
+        let caller = tokio::spawn(handle.join(Awkward(Cell::new(1)), returning(7)));
         assert_eq!(caller.await.unwrap().unwrap(), 7);
         assert!(!handle.forget(Awkward(Cell::new(1))).await.unwrap());
     })
@@ -161,9 +163,9 @@ async fn keys_may_be_neither_sync_nor_clone() {
 #[tokio::test]
 async fn a_followers_closure_is_never_called() {
     limited(async {
-        let handle = one_shard::<u8, &str>();
+        let handle = one_shard::<i32, &str>();
         let answers = tokio::join!(
-            handle.join(1, || async { "the leader's" }),
+            handle.join(1, returning("the leader's")),
             handle.join(1, || -> futures::future::Ready<&str> { unreachable!("a follower's") }),
         );
         assert_eq!((answers.0.unwrap(), answers.1.unwrap()), ("the leader's", "the leader's"));
@@ -186,7 +188,7 @@ impl Clone for Cloned {
 async fn a_lonely_caller_gets_its_value_without_a_clone() {
     limited(async {
         // In a task, so that its turn comes right after the shard's: nothing may still hold the value even then.
-        let caller = tokio::spawn(one_shard::<u8, Cloned>().join(1, || async { Cloned::default() }));
+        let caller = tokio::spawn(one_shard::<i32, Cloned>().join(1, || async { Cloned::default() }));
         let value = caller.await.unwrap().unwrap();
         assert!(value.0.lock().unwrap().is_empty());
     })
@@ -196,7 +198,7 @@ async fn a_lonely_caller_gets_its_value_without_a_clone() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_callers_clone_the_value() {
     limited(async {
-        let handle = one_shard::<u8, Cloned>();
+        let handle = one_shard::<i32, Cloned>();
         let gate = Gate::new();
         let callers = (0..10).map(|_| {
             let gate = gate.clone();
@@ -221,7 +223,7 @@ async fn only_callers_clone_the_value() {
 #[tokio::test]
 async fn followers_do_not_spin() {
     limited(async {
-        let handle = one_shard::<u8, u8>();
+        let handle = one_shard::<i32, i32>();
         let (gate, polls) = (Gate::new(), Count::default());
         let work = {
             let gate = gate.clone();
@@ -232,9 +234,9 @@ async fn followers_do_not_spin() {
         };
         let mut leader = handle.join(1, work);
         assert_pending(&mut leader);
-        let follower = tokio::spawn(counting_polls(handle.join(1, || async { 0 }), polls.clone()));
+        let follower = tokio::spawn(counting_polls(handle.join(1, returning(0)), polls.clone()));
         for key in 2..100 {
-            handle.join(key, || async { 0 }).await.unwrap();
+            handle.join(key, returning(0)).await.unwrap();
         }
         settle().await;
         assert_eq!(polls.get(), 1);
@@ -248,7 +250,7 @@ async fn followers_do_not_spin() {
 #[tokio::test]
 async fn a_join_may_move_to_another_task_while_it_waits() {
     limited(async {
-        let handle = one_shard::<u8, u8>();
+        let handle = one_shard::<i32, i32>();
         let (open, opened) = oneshot::channel();
         let mut join = handle.join(1, || async { opened.await.unwrap() });
         // The first task's waker is forgotten; only the second task's gets the answer to it.
@@ -272,7 +274,7 @@ async fn keys_of_one_hash_do_not_share_a_flight() {
 
     limited(async {
         let handle: Handle<Same, usize> = Coalescer::new().handle();
-        let answers = join_all((0..600).map(|n| handle.join(Same(n % 200), move || async move { n }))).await;
+        let answers = join_all((0..600).map(|n| handle.join(Same(n % 200), returning(n)))).await;
         for (n, answer) in answers.into_iter().enumerate() {
             assert_eq!(answer.unwrap(), n % 200);
         }

@@ -29,9 +29,9 @@ impl Found {
     /// Work that leaves its flight here, and then waits at the gate.
     fn by_work(
         &self,
-        handle: &Handle<u8, u8>,
+        handle: &Handle<i32, i32>,
         gate: &Gate,
-    ) -> impl FnOnce() -> std::pin::Pin<Box<dyn Future<Output = u8> + Send>> + Send + 'static + use<> {
+    ) -> impl FnOnce() -> std::pin::Pin<Box<dyn Future<Output = i32> + Send>> + Send + 'static + use<> {
         let (found, handle, gate) = (self.0.clone(), handle.clone(), gate.pass());
         move || {
             Box::pin(async move {
@@ -44,10 +44,10 @@ impl Found {
     }
 }
 
-type Joined = std::pin::Pin<Box<dyn Future<Output = Result<u8, JoinError>> + Send>>;
+type Joined = std::pin::Pin<Box<dyn Future<Output = Result<i32, JoinError>> + Send>>;
 
 /// A flight whose work has begun, and waits.
-async fn start(handle: &Handle<u8, u8>) -> (Flight, Gate, Joined) {
+async fn start(handle: &Handle<i32, i32>) -> (Flight, Gate, Joined) {
     let (found, gate) = (Found::default(), Gate::new());
     let mut join: Joined = Box::pin(handle.join(1, found.by_work(handle, &gate)));
     assert_pending(&mut join);
@@ -55,15 +55,15 @@ async fn start(handle: &Handle<u8, u8>) -> (Flight, Gate, Joined) {
     (found.flight(), gate, join)
 }
 
-fn in_place() -> Handle<u8, u8> {
+fn in_place() -> Handle<i32, i32> {
     Coalescer::builder().shards(1).run_work(RunWork::InPlace).build().unwrap().handle()
 }
 
 #[tokio::test]
 async fn only_work_finds_a_flight() {
     limited(async {
-        let handle = one_shard::<u8, bool>();
-        let (inside, of_another) = (handle.clone(), one_shard::<u8, bool>());
+        let handle = one_shard::<i32, bool>();
+        let (inside, of_another) = (handle.clone(), one_shard::<i32, bool>());
         assert!(handle.current_flight().is_none());
         let work = move || {
             let in_the_closure = inside.current_flight().is_some();
@@ -85,7 +85,7 @@ async fn only_work_finds_a_flight() {
 #[tokio::test]
 async fn bypassed_work_has_no_flight() {
     limited(async {
-        let handle = one_shard::<u8, bool>();
+        let handle = one_shard::<i32, bool>();
         handle.set_enabled(false);
         let inside = handle.clone();
         assert!(handle.join(1, move || async move { inside.current_flight().is_none() }).await.unwrap());
@@ -222,7 +222,7 @@ async fn an_abandoned_flight_is_forgotten_when_it_is_aborted() {
 fn blocking_work_that_outlives_its_deadline_knows() {
     watched(|| {
         let runtime = two_workers();
-        let builder = Coalescer::<u8, u8>::builder().shards(1).max_flight_duration(Duration::from_millis(1));
+        let builder = Coalescer::<i32, i32>::builder().shards(1).max_flight_duration(Duration::from_millis(1));
         let handle = builder.build_on(runtime.handle()).unwrap().handle();
         // Work that no thread has begun by its deadline never begins: then once more.
         let told = loop {
@@ -248,7 +248,7 @@ fn blocking_work_that_outlives_its_deadline_knows() {
 fn blocking_work_sees_its_callers() {
     watched(|| {
         let runtime = two_workers();
-        let handle = Coalescer::<u8, usize>::builder().build_on(runtime.handle()).unwrap().handle();
+        let handle = Coalescer::<i32, usize>::builder().build_on(runtime.handle()).unwrap().handle();
         let inside = handle.clone();
         let waiters =
             handle.blocking_join(1, move || inside.current_flight().unwrap().blocking_info().unwrap().waiters);
@@ -282,7 +282,7 @@ async fn a_flight_that_is_over_is_forgotten_and_keeps_no_value() {
         limited(async {
             let (flight, inside): (Arc<Mutex<Option<Flight>>>, _) = (Arc::default(), handle.clone());
             let leaves = Arc::clone(&flight);
-            let value: Arc<u8> = handle
+            let value: Arc<i32> = handle
                 .join(1, move || async move {
                     *leaves.lock().unwrap() = inside.current_flight();
                     Arc::new(7)
@@ -299,7 +299,7 @@ async fn a_flight_that_is_over_is_forgotten_and_keeps_no_value() {
     }
 }
 
-fn in_place_of_arcs() -> Handle<u8, Arc<u8>> {
+fn in_place_of_arcs() -> Handle<i32, Arc<i32>> {
     Coalescer::builder().run_work(RunWork::InPlace).build().unwrap().handle()
 }
 
@@ -319,7 +319,7 @@ async fn a_kept_flight_keeps_no_coalescer_alive() {
 
 #[tokio::test]
 async fn work_that_asks_and_panics_still_ends_its_flight() {
-    for handle in [one_shard::<u8, u8>(), in_place()] {
+    for handle in [one_shard::<i32, i32>(), in_place()] {
         limited(async {
             let inside = handle.clone();
             let answer = handle.join(1, move || async move {
@@ -337,7 +337,7 @@ async fn work_that_asks_and_panics_still_ends_its_flight() {
 fn a_taken_shard_delays_info_alone() {
     watched(|| {
         let runtime = two_workers();
-        let handle = Coalescer::<SlowKey, u8>::builder().shards(1).build_on(runtime.handle()).unwrap().handle();
+        let handle = Coalescer::<SlowKey, i32>::builder().shards(1).build_on(runtime.handle()).unwrap().handle();
         let (inside, (tell, told), gate) = (handle.clone(), mpsc::channel(), Gate::new());
         let (passed, work_handle) = (gate.pass(), inside.clone());
         let mut join = Box::pin(handle.join(SlowKey::new(1), move || async move {

@@ -5,12 +5,12 @@ use std::{collections::HashSet, error::Error, fmt, io, sync::Arc, time::Duration
 use futures::future::join_all;
 use shardflight::{JoinError, JoinErrorKind, TryJoinError};
 
-use crate::support::{Count, at_rest, limited, one_shard, panic_quietly};
+use crate::support::{Count, at_rest, limited, one_shard, panic_quietly, returning};
 
 #[tokio::test]
 async fn an_error_reaches_every_caller_of_its_one_execution() {
     limited(async {
-        let handle = one_shard::<u8, Result<u8, String>>();
+        let handle = one_shard::<i32, Result<i32, String>>();
         let executions = Count::default();
         let answers = join_all((0..1_000).map(|_| {
             let executions = executions.clone();
@@ -32,10 +32,10 @@ async fn an_error_reaches_every_caller_of_its_one_execution() {
 #[tokio::test]
 async fn the_join_after_an_error_starts_afresh() {
     limited(async {
-        let handle = one_shard::<u8, Result<u8, String>>();
+        let handle = one_shard::<i32, Result<i32, String>>();
         let failed = handle.try_join(1, || async { Err("no".to_owned()) }).await;
         assert!(matches!(failed, Err(TryJoinError::Work(_))));
-        assert_eq!(handle.try_join(1, || async { Ok(7) }).await.unwrap(), 7);
+        assert_eq!(handle.try_join(1, returning(Ok(7))).await.unwrap(), 7);
     })
     .await;
 }
@@ -52,8 +52,8 @@ async fn only_the_side_of_the_result_that_is_there_has_to_be_cloned() {
     }
 
     limited(async {
-        let handle = one_shard::<u8, Result<u8, Fragile>>();
-        let answers = join_all((0..3).map(|_| handle.try_join(1, || async { Ok(7) }))).await;
+        let handle = one_shard::<i32, Result<i32, Fragile>>();
+        let answers = join_all((0..3).map(|_| handle.try_join(1, returning(Ok(7))))).await;
         assert!(answers.into_iter().all(|answer| answer.unwrap() == 7));
     })
     .await;
@@ -62,7 +62,7 @@ async fn only_the_side_of_the_result_that_is_there_has_to_be_cloned() {
 #[tokio::test]
 async fn plain_join_gives_an_error_of_the_work_as_the_value_it_is() {
     limited(async {
-        let handle = one_shard::<u8, Result<u8, String>>();
+        let handle = one_shard::<i32, Result<i32, String>>();
         assert_eq!(handle.join(1, || async { Err("no".to_owned()) }).await.unwrap(), Err("no".to_owned()));
     })
     .await;
@@ -71,7 +71,7 @@ async fn plain_join_gives_an_error_of_the_work_as_the_value_it_is() {
 #[tokio::test]
 async fn every_kind_of_error_has_a_name_of_its_own() {
     limited(async {
-        let panicked = one_shard::<u8, u8>().join(1, || async { panic_quietly("no such table") }).await.unwrap_err();
+        let panicked = one_shard::<i32, i32>().join(1, || async { panic_quietly("no such table") }).await.unwrap_err();
         let errors = [
             (panicked, JoinErrorKind::Panicked, "panicked"),
             (JoinError::TooManyWaiters { limit: 1 }, JoinErrorKind::TooManyWaiters, "too_many_waiters"),
@@ -99,7 +99,7 @@ fn errors_of_joins_can_be_compared() {
     assert_eq!(JoinError::Closed, JoinError::Closed);
     assert_ne!(JoinError::Closed, JoinError::Aborted);
     assert_ne!(JoinError::TooManyWaiters { limit: 1 }, JoinError::TooManyWaiters { limit: 2 });
-    assert_eq!(TryJoinError::<u8>::Join(JoinError::Closed), JoinError::Closed.into());
+    assert_eq!(TryJoinError::<i32>::Join(JoinError::Closed), JoinError::Closed.into());
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn an_error_is_taken_apart_without_a_match() {
 
 #[test]
 fn a_match_needs_two_arms() {
-    let said = match TryJoinError::<u8>::Join(JoinError::Closed) {
+    let said = match TryJoinError::<i32>::Join(JoinError::Closed) {
         TryJoinError::Work(error) => error.to_string(),
         TryJoinError::Join(error) => error.to_string(),
     };
@@ -140,8 +140,8 @@ impl Error for Unreadable {
 
 #[tokio::test]
 async fn a_question_mark_passes_on_a_shared_error_with_its_cause() {
-    async fn ask() -> Result<u8, Box<dyn Error + Send + Sync>> {
-        let handle = one_shard::<u8, Result<u8, Unreadable>>();
+    async fn ask() -> Result<i32, Box<dyn Error + Send + Sync>> {
+        let handle = one_shard::<i32, Result<i32, Unreadable>>();
         Ok(handle.try_join_shared(1, || async { Err(Unreadable(io::ErrorKind::NotFound.into())) }).await?)
     }
 

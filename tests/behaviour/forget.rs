@@ -4,11 +4,12 @@ use futures::future::join_all;
 use shardflight::{Coalescer, Handle, JoinError};
 
 use crate::support::{
-    Count, Gate, assert_pending, at_rest, limited, one_aborting_shard, one_shard, panic_quietly, poll_once, until,
+    Count, Gate, assert_pending, at_rest, limited, one_aborting_shard, one_shard, panic_quietly, poll_once, returning,
+    until,
 };
 
 /// A new flight whose work waits at a gate of its own.
-async fn start(handle: &Handle<u8, u8>, value: u8) -> (Gate, impl Future<Output = Result<u8, JoinError>> + Unpin) {
+async fn start(handle: &Handle<i32, i32>, value: i32) -> (Gate, impl Future<Output = Result<i32, JoinError>> + Unpin) {
     let gate = Gate::new();
     let work = {
         let gate = gate.clone();
@@ -29,7 +30,7 @@ async fn the_join_after_a_forget_starts_anew_while_the_old_flight_goes_on() {
         let handle = one_shard();
         let (old_gate, old) = start(&handle, 1).await;
         assert!(handle.forget(1).await.unwrap());
-        assert_eq!(handle.join(1, || async { 2 }).await.unwrap(), 2);
+        assert_eq!(handle.join(1, returning(2)).await.unwrap(), 2);
         old_gate.open();
         assert_eq!(old.await.unwrap(), 1);
         assert_eq!(at_rest(&handle).await.executions, 2);
@@ -47,7 +48,7 @@ async fn an_old_completion_never_touches_the_new_flight() {
         old_gate.open();
         assert_eq!(old.await.unwrap(), 1);
         // If the old flight had taken the new one's place in the map with it, this would start a third.
-        let mut follower = handle.join(1, || async { 3 });
+        let mut follower = handle.join(1, returning(3));
         assert_pending(&mut follower);
         assert_eq!(handle.stats().await.unwrap().flights, 1);
         new_gate.open();
@@ -68,7 +69,7 @@ async fn the_new_flight_may_end_before_the_old_one() {
         assert_eq!(new.await.unwrap(), 2);
         assert!(poll_once(&mut old).is_pending());
         assert_eq!(handle.stats().await.unwrap().flights, 1);
-        assert_eq!(handle.join(1, || async { 3 }).await.unwrap(), 3);
+        assert_eq!(handle.join(1, returning(3)).await.unwrap(), 3);
         old_gate.open();
         assert_eq!(old.await.unwrap(), 1);
     })
@@ -117,11 +118,11 @@ async fn a_hundred_forgotten_flights_each_answer_their_own_callers() {
 #[tokio::test]
 async fn a_join_polled_before_the_forget_is_detached_by_it() {
     limited(async {
-        let (handle, gate) = (one_shard::<u8, u8>(), Gate::new());
+        let (handle, gate) = (one_shard::<i32, i32>(), Gate::new());
         let mut before = handle.join(1, gate.then(1));
         assert_pending(&mut before);
         assert!(handle.forget(1).await.unwrap());
-        assert_eq!(handle.join(1, || async { 2 }).await.unwrap(), 2);
+        assert_eq!(handle.join(1, returning(2)).await.unwrap(), 2);
         gate.open();
         assert_eq!(before.await.unwrap(), 1);
     })
@@ -137,7 +138,7 @@ async fn a_forget_takes_effect_even_if_it_is_dropped_after_its_first_poll() {
         let _ = poll_once(&mut question);
         drop(question);
         until(&handle, |stats| stats.forgets == 1).await;
-        assert_eq!(handle.join(1, || async { 2 }).await.unwrap(), 2);
+        assert_eq!(handle.join(1, returning(2)).await.unwrap(), 2);
         gate.open();
         assert_eq!(old.await.unwrap(), 1);
     })
@@ -151,7 +152,7 @@ async fn a_forget_never_polled_forgets_nothing() {
         let (gate, leader) = start(&handle, 1).await;
         drop(handle.forget(1));
         drop(handle.forget_all());
-        let mut follower = handle.join(1, || async { 2 });
+        let mut follower = handle.join(1, returning(2));
         assert_pending(&mut follower);
         handle.stats().await.unwrap();
         gate.open();
@@ -163,7 +164,7 @@ async fn a_forget_never_polled_forgets_nothing() {
 #[tokio::test]
 async fn a_forgotten_flights_panic_is_its_own_callers_alone() {
     limited(async {
-        let handle = one_shard::<u8, u8>();
+        let handle = one_shard::<i32, i32>();
         let gate = Gate::new();
         let work = {
             let gate = gate.clone();
@@ -203,14 +204,14 @@ async fn an_abandoned_forgotten_flight_takes_only_its_own_work_with_it() {
 #[tokio::test]
 async fn forget_all_detaches_every_flight_of_every_shard_once() {
     limited(async {
-        let handle = Coalescer::<u8, usize>::builder().shards(8).build().unwrap().handle();
+        let handle = Coalescer::<i32, usize>::builder().shards(8).build().unwrap().handle();
         let (gate, executions) = (Gate::new(), Count::default());
-        let join = |key: u8| {
+        let join = |key: i32| {
             let (gate, executions) = (gate.clone(), executions.clone());
             handle.join(key, move || async move {
                 executions.up();
                 gate.pass().await;
-                usize::from(key)
+                usize::try_from(key).unwrap()
             })
         };
         let mut old: Vec<_> = (0..100).map(join).collect();

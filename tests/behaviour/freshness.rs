@@ -9,11 +9,11 @@ use futures::future::join_all;
 use shardflight::{Coalescer, Handle};
 use tokio::task::{JoinSet, yield_now};
 
-use crate::support::{Count, at_rest, limited, one_shard};
+use crate::support::{Count, at_rest, limited, one_shard, returning};
 
 /// Callers in closed loops. Whatever one caller has got is published, and too old for every join made after that.
 async fn no_caller_of_a_closed_loop_gets_a_published_result(yields: usize) {
-    let handle: Handle<u8, u64> = Coalescer::new().handle();
+    let handle: Handle<i32, u64> = Coalescer::new().handle();
     let (clock, published) = (Arc::new(AtomicU64::new(1)), Arc::new(AtomicU64::new(0)));
     let mut callers = JoinSet::new();
     for _ in 0..16 {
@@ -58,9 +58,9 @@ async fn a_closed_loop_on_one_thread_gets_no_stale_answer() {
 #[tokio::test]
 async fn a_join_made_before_and_polled_after_an_answer_starts_anew() {
     limited(async {
-        let handle = one_shard::<u8, u8>();
-        let later = handle.join(1, || async { 2 });
-        assert_eq!(handle.join(1, || async { 1 }).await.unwrap(), 1);
+        let handle = one_shard::<i32, i32>();
+        let later = handle.join(1, returning(2));
+        assert_eq!(handle.join(1, returning(1)).await.unwrap(), 1);
         assert_eq!(later.await.unwrap(), 2);
     })
     .await;
@@ -69,7 +69,7 @@ async fn a_join_made_before_and_polled_after_an_answer_starts_anew() {
 #[tokio::test]
 async fn a_flight_being_answered_takes_no_callers() {
     limited(async {
-        let handle = one_shard::<u8, usize>();
+        let handle = one_shard::<i32, usize>();
         let executions = Count::default();
         let work = || {
             let executions = executions.clone();

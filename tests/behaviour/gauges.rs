@@ -10,7 +10,7 @@ use crate::support::{Gate, assert_pending, at_rest, limited, one_shard, settle};
 #[tokio::test]
 async fn waiters_count_live_callers_leaders_included() {
     limited(async {
-        let handle = one_shard::<u8, u8>();
+        let handle = one_shard::<i32, i32>();
         let mut leader = handle.join(1, pending);
         assert_pending(&mut leader);
         assert_eq!(handle.stats().await.unwrap().waiters, 1);
@@ -32,7 +32,7 @@ async fn waiters_count_live_callers_leaders_included() {
 #[tokio::test]
 async fn flights_count_keys_and_detached_flights() {
     limited(async {
-        let handle = one_shard::<u8, u8>();
+        let handle = one_shard::<i32, i32>();
         let gate = Gate::new();
         let join = |key| {
             let gate = gate.clone();
@@ -61,7 +61,7 @@ async fn flights_count_keys_and_detached_flights() {
 #[tokio::test(start_paused = true)]
 async fn the_oldest_flight_has_the_age_of_its_launch() {
     limited(async {
-        let handle = one_shard::<u8, u8>();
+        let handle = one_shard::<i32, i32>();
         let gate = Gate::new();
         let mut old = {
             let gate = gate.clone();
@@ -89,7 +89,7 @@ async fn the_oldest_flight_has_the_age_of_its_launch() {
 #[tokio::test(start_paused = true)]
 async fn a_follower_makes_no_flight_younger() {
     limited(async {
-        let handle = one_shard::<u8, u8>();
+        let handle = one_shard::<i32, i32>();
         let mut leader = handle.join(1, pending);
         assert_pending(&mut leader);
         settle().await;

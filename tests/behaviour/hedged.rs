@@ -11,8 +11,8 @@ use shardflight::{Coalescer, Handle, Hedge, InvalidHedgeBudget, JoinError, TryJo
 use tokio::time::{Instant, advance, sleep};
 
 use crate::support::{
-    Count, Gate, assert_pending, at_rest, eventually, limited, one_aborting_shard, one_shard, panic_quietly, settle,
-    until,
+    Count, Gate, assert_pending, at_rest, eventually, limited, one_aborting_shard, one_shard, panic_quietly, returning,
+    settle, until,
 };
 
 const AFTER: Duration = Duration::from_millis(50);
@@ -20,7 +20,7 @@ const AFTER: Duration = Duration::from_millis(50);
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Work whose first call never ends and drops a token, and whose later calls return their number.
-fn slow_at_first(calls: &Count, dropped: &Count) -> impl Fn() -> Boxed<u8> + Send + use<> {
+fn slow_at_first(calls: &Count, dropped: &Count) -> impl Fn() -> Boxed<i32> + Send + use<> {
     let (calls, dropped) = (calls.clone(), dropped.clone());
     move || match calls.up() {
         1 => {
@@ -37,10 +37,10 @@ fn slow_at_first(calls: &Count, dropped: &Count) -> impl Fn() -> Boxed<u8> + Sen
 #[tokio::test(start_paused = true)]
 async fn a_slow_call_is_made_again_and_its_future_is_dropped() {
     limited(async {
-        let (handle, calls, dropped) = (one_shard::<u8, u8>(), Count::default(), Count::default());
+        let (handle, calls, dropped) = (one_shard::<i32, i32>(), Count::default(), Count::default());
         let began = Instant::now();
         let leader = handle.join_hedged(1, Hedge::after(AFTER), slow_at_first(&calls, &dropped));
-        let follower = handle.join(1, || async { 9 });
+        let follower = handle.join(1, returning(9));
         assert_eq!(tokio::join!(leader, follower), (Ok(2), Ok(2)));
         assert_eq!((began.elapsed().as_millis(), calls.get(), dropped.get()), (AFTER.as_millis(), 2, 1));
         let stats = at_rest(&handle).await;
@@ -55,7 +55,7 @@ async fn a_slow_call_is_made_again_and_its_future_is_dropped() {
 #[tokio::test(start_paused = true)]
 async fn a_quick_call_is_made_once() {
     limited(async {
-        let (handle, calls) = (one_shard::<u8, u8>(), Count::default());
+        let (handle, calls) = (one_shard::<i32, i32>(), Count::default());
         let made = calls.clone();
         let quick = move || {
             made.up();
@@ -71,13 +71,13 @@ async fn a_quick_call_is_made_once() {
 #[tokio::test(start_paused = true)]
 async fn the_first_call_may_still_win() {
     limited(async {
-        let (handle, calls, dropped) = (one_shard::<u8, u8>(), Count::default(), Count::default());
+        let (handle, calls, dropped) = (one_shard::<i32, i32>(), Count::default(), Count::default());
         let (made, gone) = (calls.clone(), dropped.clone());
         let work = move || {
             let (call, token) = (made.up(), gone.on_drop());
             sleep(AFTER * 2).map(move |()| {
                 drop(token);
-                u8::try_from(call).unwrap()
+                i32::try_from(call).unwrap()
             })
         };
         assert_eq!(handle.join_hedged(1, Hedge::after(AFTER), work).await, Ok(1));
@@ -92,7 +92,7 @@ async fn the_first_call_may_still_win() {
 async fn an_error_waits_for_the_other_call() {
     let ms = Duration::from_millis;
     limited(async {
-        let handle = one_shard::<u8, Result<u8, String>>();
+        let handle = one_shard::<i32, Result<i32, String>>();
         for (calls, answer) in [
             ([(ms(60), false), (ms(90), true)], Ok(2)),
             ([(ms(90), true), (ms(10), false)], Ok(1)),
@@ -118,7 +118,7 @@ async fn an_error_waits_for_the_other_call() {
 #[tokio::test(start_paused = true)]
 async fn a_panic_waits_for_the_other_call() {
     limited(async {
-        let handle = one_shard::<u8, u8>();
+        let handle = one_shard::<i32, i32>();
         for (panics, succeeds) in [([true, false], true), ([false, true], true), ([true, true], false)] {
             let made = Count::default();
             let work = move || {
@@ -129,7 +129,7 @@ async fn a_panic_waits_for_the_other_call() {
                 })
             };
             match handle.join_hedged(1, Hedge::after(AFTER), work).await {
-                Ok(call) => assert!(succeeds && !panics[usize::from(call) - 1], "{panics:?}: {call}"),
+                Ok(call) => assert!(succeeds && !panics[usize::try_from(call).unwrap() - 1], "{panics:?}: {call}"),
                 Err(JoinError::Panicked(panic)) => assert_eq!((succeeds, panic.message()), (false, "call 1")),
                 unexpected => panic!("{unexpected:?}"),
             }
@@ -141,7 +141,7 @@ async fn a_panic_waits_for_the_other_call() {
 #[tokio::test(start_paused = true)]
 async fn an_aborted_flight_drops_both_calls() {
     limited(async {
-        let (handle, dropped) = (one_aborting_shard::<u8, u8>(), Count::default());
+        let (handle, dropped) = (one_aborting_shard::<i32, i32>(), Count::default());
         let gone = dropped.clone();
         let work = move || {
             let token = gone.on_drop();
@@ -170,7 +170,7 @@ async fn calls_whose_drop_panics_hurt_nobody() {
         }
     }
     limited(async {
-        let (handle, dropped, gate) = (one_aborting_shard::<u8, u8>(), Count::default(), Gate::new());
+        let (handle, dropped, gate) = (one_aborting_shard::<i32, i32>(), Count::default(), Gate::new());
         let work = || {
             let (gone, gate, calls) = (dropped.clone(), gate.clone(), Count::default());
             move || {
@@ -203,7 +203,7 @@ async fn calls_whose_drop_panics_hurt_nobody() {
 #[tokio::test(start_paused = true)]
 async fn the_budget_is_exact() {
     limited(async {
-        let handle = one_shard::<u8, u8>();
+        let handle = one_shard::<i32, i32>();
         let slow = |hedge| handle.join_hedged(1, hedge, || sleep(2 * AFTER).map(|()| 1));
         let (calls, reserve) = (10_000, Hedge::RESERVE as u64);
         let hedge = Hedge::after(AFTER).budget(0.05).unwrap();
@@ -215,7 +215,7 @@ async fn the_budget_is_exact() {
         assert_eq!((stats.hedges, stats.hedges_denied), (most, calls - most));
         // Calls that are quick fill the reserve, and no more than that.
         for _ in 0..1_000 {
-            handle.join_hedged(1, hedge, || ready(1)).await.unwrap();
+            handle.join_hedged(1, hedge, || async { 1 }).await.unwrap();
         }
         let none = Hedge::after(AFTER).budget(0.0).unwrap();
         for _ in 0..100 {
@@ -229,7 +229,7 @@ async fn the_budget_is_exact() {
 #[tokio::test(start_paused = true)]
 async fn a_bypassed_join_is_hedged_too() {
     limited(async {
-        let handle: Handle<u8, u8> = Coalescer::builder().shards(1).rollout(0.0).build().unwrap().handle();
+        let handle: Handle<i32, i32> = Coalescer::builder().shards(1).rollout(0.0).build().unwrap().handle();
         let (calls, dropped) = (Count::default(), Count::default());
         assert_eq!(handle.join_hedged(1, Hedge::after(AFTER), slow_at_first(&calls, &dropped)).await, Ok(2));
         let stats = handle.stats().await.unwrap();
@@ -241,7 +241,7 @@ async fn a_bypassed_join_is_hedged_too() {
 #[tokio::test(start_paused = true)]
 async fn a_followers_hedge_is_not_the_flights() {
     limited(async {
-        let (handle, calls, gate) = (one_shard::<u8, u8>(), Count::default(), Gate::new());
+        let (handle, calls, gate) = (one_shard::<i32, i32>(), Count::default(), Gate::new());
         let mut leader = handle.join(1, gate.then(1));
         assert_pending(&mut leader);
         let mut follower = handle.join_hedged(1, Hedge::after(AFTER), slow_at_first(&calls, &Count::default()));

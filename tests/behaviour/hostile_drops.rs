@@ -30,7 +30,7 @@ impl Drop for DropsBadly {
     }
 }
 
-struct Key(u8, #[expect(dead_code, reason = "it is there to be dropped")] DropsBadly, Vice);
+struct Key(i32, #[expect(dead_code, reason = "it is there to be dropped")] DropsBadly, Vice);
 
 #[derive(PartialEq)]
 enum Vice {
@@ -58,7 +58,7 @@ impl PartialEq for Key {
 
 impl Eq for Key {}
 
-fn key(n: u8) -> Key {
+fn key(n: i32) -> Key {
     Key(n, DropsBadly(true), Vice::None)
 }
 
@@ -236,7 +236,7 @@ fn panicking_wakers_hide_no_end_of_the_runtime() {
     let test = "hostile_drops::panicking_wakers_hide_no_end_of_the_runtime";
     in_a_child_process(test, || async {
         let home = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
-        let handle = inside(&home, one_shard::<u8, u8>);
+        let handle = inside(&home, one_shard::<i32, i32>);
         let waker = panicking_waker();
         let mut hostile: Vec<_> = (0..5).map(|_| handle.join(1, pending)).collect();
         for join in &mut hostile {

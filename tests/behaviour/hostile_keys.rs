@@ -5,13 +5,13 @@ use std::hash::{Hash, Hasher};
 use futures::{
     FutureExt,
     executor::block_on,
-    future::{join_all, pending, ready},
+    future::{join_all, pending},
 };
 use shardflight::{Handle, JoinError};
 
 use crate::support::{
     Count, Gate, Wall, assert_pending, at_rest, eventually_blocking, inside, limited, one_aborting_shard, one_shard,
-    panic_quietly, settle, two_workers, until, watched,
+    panic_quietly, returning, settle, two_workers, until, watched,
 };
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -56,7 +56,7 @@ impl Drop for Key {
 
 async fn well_behaved_keys_work(handle: &Handle<Key, u8>) {
     for n in 100..110 {
-        assert_eq!(handle.join(Key(n, Vice::None), move || ready(n)).await.unwrap(), n);
+        assert_eq!(handle.join(Key(n, Vice::None), returning(n)).await.unwrap(), n);
     }
 }
 
@@ -64,7 +64,7 @@ async fn well_behaved_keys_work(handle: &Handle<Key, u8>) {
 async fn a_panic_in_hash_is_its_callers_alone() {
     limited(async {
         let handle = one_shard::<Key, u8>();
-        let error = handle.join(Key(1, Vice::PanicsInHash), || ready(7)).await.unwrap_err();
+        let error = handle.join(Key(1, Vice::PanicsInHash), returning(7)).await.unwrap_err();
         assert!(matches!(error, JoinError::Panicked(panic) if panic.message() == "in a hash"));
         assert_eq!(at_rest(&handle).await.joins, 0);
         well_behaved_keys_work(&handle).await;
@@ -76,9 +76,9 @@ async fn a_panic_in_hash_is_its_callers_alone() {
 async fn a_panic_in_eq_is_its_callers_alone() {
     limited(async {
         let handle = one_shard::<Key, u8>();
-        let mut other = handle.join(Key(1, Vice::None), || ready(1));
+        let mut other = handle.join(Key(1, Vice::None), returning(1));
         assert_pending(&mut other);
-        let error = handle.join(Key(1, Vice::PanicsInEq), || ready(7)).await.unwrap_err();
+        let error = handle.join(Key(1, Vice::PanicsInEq), returning(7)).await.unwrap_err();
         assert!(matches!(error, JoinError::Panicked(panic) if panic.message() == "in a comparison"));
         assert_eq!(other.await.unwrap(), 1);
         well_behaved_keys_work(&handle).await;
@@ -94,8 +94,8 @@ async fn a_panic_in_eq_leaves_the_flight_it_was_compared_with_joinable() {
         let gate = Gate::new();
         let mut leader = handle.join(Key(1, Vice::None), gate.then(1));
         assert_pending(&mut leader);
-        handle.join(Key(1, Vice::PanicsInEq), || ready(2)).await.unwrap_err();
-        let mut follower = handle.join(Key(1, Vice::None), || ready(3));
+        handle.join(Key(1, Vice::PanicsInEq), returning(2)).await.unwrap_err();
+        let mut follower = handle.join(Key(1, Vice::None), returning(3));
         assert_pending(&mut follower);
         gate.open();
         assert_eq!((leader.await.unwrap(), follower.await.unwrap()), (1, 1));
@@ -131,7 +131,7 @@ async fn keys_that_panic_when_dropped_cost_no_answer() {
         let answers = join_all((0..600_u16).map(|n| {
             let vice = if n % 2 == 0 { Vice::PanicsInDrop } else { Vice::None };
             let key = u8::try_from(n % 10).unwrap();
-            handle.join(Key(key, vice), move || ready(key))
+            handle.join(Key(key, vice), returning(key))
         }))
         .await;
         for (n, answer) in answers.into_iter().enumerate() {
@@ -148,7 +148,7 @@ async fn keys_that_panic_when_dropped_may_be_left_behind() {
     limited(async {
         for handle in [one_shard::<Key, u8>(), one_aborting_shard()] {
             // At once after their first poll, as followers, and as the last ones of their flights.
-            let mut alone = handle.join(Key(1, Vice::PanicsInDrop), || ready(1));
+            let mut alone = handle.join(Key(1, Vice::PanicsInDrop), returning(1));
             assert_pending(&mut alone);
             drop(alone);
             let gate = Gate::new();
@@ -209,13 +209,13 @@ fn a_blocking_drop_stalls_no_other_key(leaves: bool) {
             caller.abort();
             caller
         } else {
-            runtime.spawn(handle.join(key, || ready(7)))
+            runtime.spawn(handle.join(key, returning(7)))
         };
         eventually_blocking(|| dropping.get() == 1);
         block_on(async {
             for n in 2..50 {
                 let key = Blocking(n, None, Count::default());
-                assert_eq!(handle.join(key, move || ready(n)).await.unwrap(), n);
+                assert_eq!(handle.join(key, returning(n)).await.unwrap(), n);
             }
         });
         drop(caller);
@@ -267,7 +267,7 @@ async fn keys_unequal_to_themselves_run_and_end_like_any_other() {
 
     limited(async {
         let handle = one_aborting_shard::<Nan, u8>();
-        let answers = join_all((0..100).map(|n| handle.join(Nan, move || ready(n)))).await;
+        let answers = join_all((0..100).map(|n| handle.join(Nan, returning(n)))).await;
         for (n, answer) in answers.into_iter().enumerate() {
             assert_eq!(usize::from(answer.unwrap()), n);
         }

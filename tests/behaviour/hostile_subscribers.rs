@@ -2,7 +2,7 @@
 
 use std::future::pending;
 
-use futures::future::{join_all, ready};
+use futures::future::join_all;
 use shardflight::{Coalescer, JoinError};
 use tracing::{
     Event, Instrument, Metadata, Subscriber, info_span,
@@ -16,7 +16,7 @@ use tracing_subscriber::{
 
 use crate::{
     events::{COMPLETED, read},
-    support::{assert_pending, at_rest, in_a_child_process, one_shard, panic_quietly},
+    support::{assert_pending, at_rest, in_a_child_process, one_shard, panic_quietly, returning},
 };
 
 /// Panics when asked whether it wants an event of the crate's.
@@ -52,7 +52,7 @@ impl<S: Subscriber> Layer<S> for PanicsAt {
 fn a_panic_when_asked_is_contained() {
     in_a_child_process("hostile_subscribers::a_panic_when_asked_is_contained", || async {
         let _subscriber = set_default(registry().with(PanicsWhenAsked));
-        assert_eq!(one_shard::<i32, i32>().join(1, || ready(7)).await.unwrap(), 7);
+        assert_eq!(one_shard::<i32, i32>().join(1, returning(7)).await.unwrap(), 7);
     });
 }
 
@@ -60,7 +60,7 @@ fn a_panic_when_asked_is_contained() {
 fn a_panic_as_work_starts_is_contained() {
     in_a_child_process("hostile_subscribers::a_panic_as_work_starts_is_contained", || async {
         let _subscriber = set_default(registry().with(PanicsAt(None)));
-        let join = one_shard::<i32, i32>().join(1, || ready(7)).instrument(info_span!("leader"));
+        let join = one_shard::<i32, i32>().join(1, returning(7)).instrument(info_span!("leader"));
         assert_eq!(join.await.unwrap(), 7);
     });
 }
@@ -70,7 +70,7 @@ fn a_panic_in_a_follower_is_contained() {
     in_a_child_process("hostile_subscribers::a_panic_in_a_follower_is_contained", || async {
         let _subscriber = set_default(registry().with(PanicsAt(None)));
         let handle = one_shard::<i32, i32>();
-        for answer in join_all((0..3).map(|_| handle.join(1, || ready(7)))).await {
+        for answer in join_all((0..3).map(|_| handle.join(1, returning(7)))).await {
             assert_eq!(answer.unwrap(), 7);
         }
     });
@@ -82,7 +82,7 @@ fn a_panic_at_a_completion_is_contained() {
         let _subscriber = set_default(registry().with(PanicsAt(Some(COMPLETED))));
         let handle = one_shard::<i32, i32>();
         for key in 0..10 {
-            assert_eq!(handle.join(key, move || async move { key }).await.unwrap(), key);
+            assert_eq!(handle.join(key, returning(key)).await.unwrap(), key);
         }
         at_rest(&handle).await;
     });
@@ -96,7 +96,7 @@ fn panics_at_every_event_are_contained() {
         let builder = Coalescer::<i32, i32>::builder().shards(1).crowd_threshold(1).max_waiters_per_flight(5);
         let handle = builder.build().unwrap().handle();
         for key in 0..10 {
-            assert_eq!(handle.join(key, || ready(7)).await.unwrap(), 7);
+            assert_eq!(handle.join(key, returning(7)).await.unwrap(), 7);
         }
         at_rest(&handle).await;
         assert!(matches!(handle.join(1, pending).await, Err(JoinError::TimedOut { .. })));
@@ -105,6 +105,6 @@ fn panics_at_every_event_are_contained() {
         assert!(matches!(handle.join(1, pending).await, Err(JoinError::TooManyWaiters { limit: 5 })));
         drop(callers);
         handle.forget(1).await.unwrap();
-        assert_eq!(handle.join(1, || ready(7)).await.unwrap(), 7);
+        assert_eq!(handle.join(1, returning(7)).await.unwrap(), 7);
     });
 }

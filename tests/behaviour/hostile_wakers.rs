@@ -7,13 +7,12 @@ use std::{
     time::Duration,
 };
 
-use futures::{
-    FutureExt,
-    future::{pending, ready},
-};
+use futures::{FutureExt, future::pending};
 use shardflight::Coalescer;
 
-use crate::support::{Gate, assert_pending, at_rest, limited, one_aborting_shard, one_shard, panic_quietly, settle};
+use crate::support::{
+    Gate, assert_pending, at_rest, limited, one_aborting_shard, one_shard, panic_quietly, returning, settle,
+};
 
 struct PanicsInWake;
 
@@ -49,7 +48,7 @@ impl Drop for PanicsInDrop {
 #[tokio::test]
 async fn the_departure_of_a_caller_whose_waker_panics_when_dropped_is_noticed() {
     limited(async {
-        let handle = one_aborting_shard::<u8, u8>();
+        let handle = one_aborting_shard::<i32, i32>();
         let mut join = handle.join(1, pending);
         let waker = Waker::from(Arc::new(PanicsInDrop));
         assert!(Pin::new(&mut join).poll(&mut Context::from_waker(&waker)).is_pending());
@@ -65,7 +64,7 @@ async fn the_departure_of_a_caller_whose_waker_panics_when_dropped_is_noticed() 
 #[tokio::test]
 async fn a_panicking_waker_harms_no_other_caller() {
     limited(async {
-        let handle = one_shard::<u8, u8>();
+        let handle = one_shard::<i32, i32>();
         let gate = Gate::new();
         let gated = |_| {
             let passed = gate.pass();
@@ -74,11 +73,11 @@ async fn a_panicking_waker_harms_no_other_caller() {
         let mut hostile: Vec<_> = (0..10).map(gated).collect();
         hostile.iter_mut().for_each(poll_with_a_panicking_waker);
         // In a task of its own, which nothing wakes but its answer.
-        let same = tokio::spawn(handle.join(1, || ready(0)));
+        let same = tokio::spawn(handle.join(1, returning(0)));
         settle().await;
         gate.open();
         assert_eq!(same.await.unwrap().unwrap(), 7);
-        assert_eq!(handle.join(2, || ready(8)).await.unwrap(), 8);
+        assert_eq!(handle.join(2, returning(8)).await.unwrap(), 8);
         at_rest(&handle).await;
         for caller in hostile {
             assert_eq!(caller.await.unwrap(), 7);
@@ -90,7 +89,7 @@ async fn a_panicking_waker_harms_no_other_caller() {
 #[tokio::test]
 async fn a_panicking_waker_spoils_no_question() {
     limited(async {
-        let handle = one_shard::<u8, u8>();
+        let handle = one_shard::<i32, i32>();
         let gate = Gate::new();
         let passed = gate.pass();
         let mut hostile = handle.join(1, move || passed.map(|()| 7));
@@ -110,7 +109,7 @@ async fn a_panicking_waker_spoils_no_question() {
 #[tokio::test]
 async fn a_panicking_waker_hides_no_shutdown_result() {
     limited(async {
-        let coalescer = Coalescer::<u8, u8>::builder().shards(1).build().unwrap();
+        let coalescer = Coalescer::<i32, i32>::builder().shards(1).build().unwrap();
         let mut join = coalescer.handle().join(1, pending);
         assert_pending(&mut join);
         let mut hostile = Box::pin(coalescer.shutdown(Duration::MAX));

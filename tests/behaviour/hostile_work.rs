@@ -1,21 +1,21 @@
 //! Work whose future behaves badly: it spins, keeps its waker for longer than it lives, is woken from anywhere (G4, G5).
 
 use std::{
-    future::{pending, poll_fn, ready},
+    future::{pending, poll_fn},
     sync::{Arc, Mutex},
     task::{Poll, Waker},
     thread,
 };
 
 use crate::support::{
-    Count, assert_pending, at_rest, eventually, inside, limited, one_aborting_shard, one_shard, settle, two_workers,
-    watched,
+    Count, assert_pending, at_rest, eventually, inside, limited, one_aborting_shard, one_shard, returning, settle,
+    two_workers, watched,
 };
 
 type Kept = Arc<Mutex<Option<Waker>>>;
 
 /// Keeps the waker that it was polled with last, and is never ready.
-fn keeps_its_waker(kept: &Kept) -> impl Future<Output = u8> + Send + use<> {
+fn keeps_its_waker(kept: &Kept) -> impl Future<Output = i32> + Send + use<> {
     let kept = Arc::clone(kept);
     poll_fn(move |cx| {
         *kept.lock().unwrap() = Some(cx.waker().clone());
@@ -26,7 +26,7 @@ fn keeps_its_waker(kept: &Kept) -> impl Future<Output = u8> + Send + use<> {
 #[tokio::test]
 async fn work_that_always_wakes_itself_starves_no_key() {
     limited(async {
-        let handle = one_aborting_shard::<u8, u8>();
+        let handle = one_aborting_shard::<i32, i32>();
         let (polls, drops) = (Count::default(), Count::default());
         let (counted, held) = (polls.clone(), drops.on_drop());
         let mut spinning = handle.join(1, move || {
@@ -39,7 +39,7 @@ async fn work_that_always_wakes_itself_starves_no_key() {
         });
         assert_pending(&mut spinning);
         for n in 2..100 {
-            assert_eq!(handle.join(n, move || ready(n)).await.unwrap(), n);
+            assert_eq!(handle.join(n, returning(n)).await.unwrap(), n);
         }
         assert!(polls.get() > 0);
         drop(spinning);
@@ -52,7 +52,7 @@ async fn work_that_always_wakes_itself_starves_no_key() {
 #[tokio::test]
 async fn a_wake_after_the_flight_changes_nothing() {
     limited(async {
-        let (handle, kept) = (one_aborting_shard::<u8, u8>(), Kept::default());
+        let (handle, kept) = (one_aborting_shard::<i32, i32>(), Kept::default());
         let work = keeps_its_waker(&kept);
         let mut leaving = handle.join(1, move || work);
         assert_pending(&mut leaving);
@@ -70,7 +70,7 @@ async fn a_wake_after_the_flight_changes_nothing() {
         drop(newer);
         at_rest(&handle).await;
         late.wake();
-        assert_eq!(handle.join(1, || ready(7)).await.unwrap(), 7);
+        assert_eq!(handle.join(1, returning(7)).await.unwrap(), 7);
     })
     .await;
 }
@@ -79,7 +79,7 @@ async fn a_wake_after_the_flight_changes_nothing() {
 fn work_may_be_woken_by_many_threads_at_once() {
     watched(|| {
         let runtime = two_workers();
-        let handle = inside(&runtime, one_shard::<u8, u8>);
+        let handle = inside(&runtime, one_shard::<i32, i32>);
         let (kept, polls) = (Kept::default(), Count::default());
         let (its_own, counted) = (Arc::clone(&kept), polls.clone());
         let join = handle.join(1, move || {
@@ -108,7 +108,7 @@ fn work_may_be_woken_by_many_threads_at_once() {
 fn a_waker_may_outlive_the_runtime_of_its_work() {
     watched(|| {
         let (runtime, kept) = (two_workers(), Kept::default());
-        let handle = inside(&runtime, one_shard::<u8, u8>);
+        let handle = inside(&runtime, one_shard::<i32, i32>);
         let work = keeps_its_waker(&kept);
         let mut join = handle.join(1, move || work);
         assert_pending(&mut join);

@@ -19,20 +19,23 @@ use tokio::{
 };
 
 use crate::support::{
-    Count, Gate, Wall, assert_pending, at_rest, eventually_blocking, inside, limited, panic_quietly, poll_once, settle,
-    two_workers, until, watched,
+    Count, Gate, Wall, assert_pending, at_rest, eventually_blocking, inside, limited, panic_quietly, poll_once,
+    returning, settle, two_workers, until, watched,
 };
 
-fn in_place() -> Builder<u8, u8> {
+fn in_place() -> Builder<i32, i32> {
     Coalescer::builder().shards(1).run_work(RunWork::InPlace)
 }
 
-fn handle() -> Handle<u8, u8> {
+fn handle() -> Handle<i32, i32> {
     in_place().build().expect("inside a runtime").handle()
 }
 
 /// A join whose work has begun in its own poll, and waits at the gate to answer 7.
-fn leading(handle: &Handle<u8, u8>, gate: &Gate) -> impl Future<Output = Result<u8, JoinError>> + Unpin + Send + use<> {
+fn leading(
+    handle: &Handle<i32, i32>,
+    gate: &Gate,
+) -> impl Future<Output = Result<i32, JoinError>> + Unpin + Send + use<> {
     let mut leader = handle.join(1, gate.then(7));
     assert_pending(&mut leader);
     leader
@@ -59,7 +62,7 @@ async fn a_lone_leader_runs_its_work_in_its_own_task() {
 #[tokio::test]
 async fn detached_work_is_the_default_and_runs_in_a_task_of_its_own() {
     limited(async {
-        let handle = Coalescer::<u8, u8>::new().handle();
+        let handle = Coalescer::<i32, i32>::new().handle();
         let here = task::try_id();
         let answer = handle.join(1, move || async move {
             assert_ne!(task::try_id(), here);
@@ -75,7 +78,7 @@ async fn a_parked_leader_holds_up_no_follower() {
     limited(async {
         let (handle, gate) = (handle(), Gate::new());
         let leader = leading(&handle, &gate);
-        let mut follower = handle.join(1, || ready(0));
+        let mut follower = handle.join(1, returning(0));
         assert_pending(&mut follower);
         gate.open();
         assert_eq!(follower.await.unwrap(), 7);
@@ -96,7 +99,7 @@ async fn a_leader_stuck_in_a_branch_that_is_not_polled_holds_up_no_follower() {
         });
         assert_pending(&mut leader);
         // The other branch waits for the leader's own flight.
-        let other = handle.join(1, || ready(0));
+        let other = handle.join(1, returning(0));
         let answer = match select(Box::pin(other), Box::pin(pending::<()>())).await {
             futures::future::Either::Left((answer, _)) => answer,
             futures::future::Either::Right(_) => unreachable!(),
@@ -112,7 +115,7 @@ async fn a_leader_that_leaves_leaves_its_follower_the_result() {
     limited(async {
         let (handle, gate) = (handle(), Gate::new());
         let leader = leading(&handle, &gate);
-        let mut follower = handle.join(1, || ready(0));
+        let mut follower = handle.join(1, returning(0));
         assert_pending(&mut follower);
         drop(leader);
         gate.open();
@@ -129,7 +132,7 @@ async fn abandoned_work_goes_on_under_finish_and_later_joins_share_it() {
         let (handle, gate) = (handle(), Gate::new());
         let leader = leading(&handle, &gate);
         drop(leader);
-        let mut follower = handle.join(1, || ready(0));
+        let mut follower = handle.join(1, returning(0));
         assert_pending(&mut follower);
         gate.open();
         assert_eq!(follower.await.unwrap(), 7);
@@ -151,7 +154,7 @@ async fn abandoned_work_is_dropped_in_one_step_under_abort() {
         assert_pending(&mut leader);
         drop(leader);
         assert_eq!(dropped.get(), 1, "with its leader");
-        assert_eq!(handle.join(1, || ready(7)).await.unwrap(), 7);
+        assert_eq!(handle.join(1, returning(7)).await.unwrap(), 7);
         let stats = at_rest(&handle).await;
         assert_eq!((stats.executions, stats.aborts, stats.departures), (2, 1, 1));
     })
@@ -183,7 +186,7 @@ async fn a_leader_polled_with_another_waker_is_woken_by_it() {
     limited(async {
         let (handle, gate) = (handle(), Gate::new());
         let leader = leading(&handle, &gate);
-        let mut follower = handle.join(1, || ready(0));
+        let mut follower = handle.join(1, returning(0));
         assert_pending(&mut follower);
         let leader = tokio::spawn(leader);
         settle().await;
@@ -199,7 +202,7 @@ async fn a_follower_that_joins_while_the_leader_polls_gets_the_result() {
     limited(async {
         let handle = handle();
         let inner = handle.clone();
-        let (mut follower, gate) = (handle.join(1, || ready(0)), Gate::new());
+        let (mut follower, gate) = (handle.join(1, returning(0)), Gate::new());
         let pass = gate.pass();
         let leader = handle.join(1, move || async move {
             // Another caller's poll, from within this one: it is not this flight's work that joins.
@@ -233,7 +236,7 @@ async fn a_panic_reaches_the_leader_and_its_followers() {
             panic_quietly("moved")
         });
         assert_pending(&mut leader);
-        let mut follower = handle.join(1, || ready(0));
+        let mut follower = handle.join(1, returning(0));
         assert_pending(&mut follower);
         gate.open();
         let (leader, follower) = join(leader, follower).await;
@@ -272,7 +275,7 @@ async fn a_parked_leader_keeps_no_flight_past_its_time() {
         assert_pending(&mut parked);
         settle().await;
         advance(Duration::from_secs(2)).await;
-        assert_eq!(handle.join(1, || ready(7)).await.unwrap(), 7);
+        assert_eq!(handle.join(1, returning(7)).await.unwrap(), 7);
         assert!(matches!(parked.await, Err(JoinError::TimedOut { .. })));
     })
     .await;
@@ -286,7 +289,7 @@ async fn a_detached_flight_keeps_its_leader() {
         let leader = leading(&handle, &gate);
         settle().await;
         advance(Duration::from_secs(2)).await;
-        assert_eq!(handle.join(1, || ready(8)).await.unwrap(), 8);
+        assert_eq!(handle.join(1, returning(8)).await.unwrap(), 8);
         gate.open();
         assert_eq!(leader.await.unwrap(), 7);
     })
@@ -299,7 +302,7 @@ async fn a_forgotten_flight_keeps_its_leader_and_its_key_starts_anew() {
         let (handle, gate) = (handle(), Gate::new());
         let leader = leading(&handle, &gate);
         assert!(handle.forget(1).await.unwrap());
-        assert_eq!(handle.join(1, || ready(8)).await.unwrap(), 8);
+        assert_eq!(handle.join(1, returning(8)).await.unwrap(), 8);
         gate.open();
         assert_eq!(leader.await.unwrap(), 7);
     })
@@ -310,9 +313,9 @@ async fn a_forgotten_flight_keeps_its_leader_and_its_key_starts_anew() {
 async fn work_that_joins_its_own_key_is_told() {
     limited(async {
         let handle =
-            Coalescer::<u8, Result<u8, JoinError>>::builder().run_work(RunWork::InPlace).build().unwrap().handle();
+            Coalescer::<i32, Result<i32, JoinError>>::builder().run_work(RunWork::InPlace).build().unwrap().handle();
         let inner = handle.clone();
-        let answer = handle.join(1, move || async move { inner.join(1, || ready(Ok(0))).await? }).await.unwrap();
+        let answer = handle.join(1, move || async move { inner.join(1, returning(Ok(0))).await? }).await.unwrap();
         assert!(matches!(answer, Err(JoinError::Reentrant)));
         at_rest(&handle).await;
     })
@@ -340,7 +343,7 @@ async fn a_shutdown_answers_a_leader_and_drops_its_work() {
 }
 
 tokio::task_local! {
-    static REQUEST: u8;
+    static REQUEST: i32;
 }
 
 #[tokio::test]
@@ -353,11 +356,11 @@ async fn work_sees_its_leaders_task_locals_until_it_is_moved() {
             handle.join(1, move || async move {
                 let before = REQUEST.try_with(|request| *request).ok();
                 pass.await;
-                u8::from(before == Some(9) && REQUEST.try_with(|_| ()).is_err())
+                i32::from(before == Some(9) && REQUEST.try_with(|_| ()).is_err())
             }),
         ));
         assert!(Pin::new(&mut leader).poll(&mut Context::from_waker(Waker::noop())).is_pending());
-        let mut follower = handle.join(1, || ready(0));
+        let mut follower = handle.join(1, returning(0));
         assert_pending(&mut follower);
         gate.open();
         assert_eq!(follower.await.unwrap(), 1);
@@ -378,14 +381,14 @@ fn a_follower_that_blocks_its_thread_right_after_its_join_delays_no_flight_it_do
             let blocked = {
                 let (handle, joined) = (handle.clone(), joined.clone());
                 runtime.spawn(async move {
-                    let mut follower = handle.join(1, || ready(0));
+                    let mut follower = handle.join(1, returning(0));
                     assert_pending(&mut follower);
                     joined.up();
                     wall.block();
                 })
             };
             eventually_blocking(|| joined.get() == 1);
-            let mut third = handle.join(1, || ready(0));
+            let mut third = handle.join(1, returning(0));
             assert_pending(&mut third);
             gate.open();
             // The leader is parked, and the worker on which the work was moved into a task is blocked.
@@ -405,7 +408,7 @@ async fn the_last_caller_to_wait_gets_the_value_without_a_clone() {
         }
     }
     limited(async {
-        let handle = Coalescer::<u8, Unclonable>::builder().run_work(RunWork::InPlace).build().unwrap().handle();
+        let handle = Coalescer::<i32, Unclonable>::builder().run_work(RunWork::InPlace).build().unwrap().handle();
         assert!(handle.join(1, || ready(Unclonable)).await.is_ok());
         let polled = handle.join(1, || async {
             yield_now().await;

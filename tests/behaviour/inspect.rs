@@ -2,11 +2,10 @@
 
 use std::{future::pending, time::Duration};
 
-use futures::future::ready;
 use shardflight::Coalescer;
 use tokio::time::advance;
 
-use crate::support::{assert_pending, limited, one_shard, panic_quietly};
+use crate::support::{assert_pending, limited, one_shard, panic_quietly, returning};
 
 #[tokio::test(start_paused = true)]
 async fn the_most_crowded_and_the_oldest_come_first() {
@@ -62,7 +61,7 @@ async fn a_description_that_panics_is_none() {
         let seen = handle.inspect(2).await.unwrap();
         let descriptions: Vec<_> = seen.oldest.iter().map(|flight| flight.description.as_deref()).collect();
         assert_eq!(descriptions, [None, Some("2")]);
-        assert_eq!(handle.join(3, || ready(7)).await.unwrap(), 7);
+        assert_eq!(handle.join(3, returning(7)).await.unwrap(), 7);
     })
     .await;
 }

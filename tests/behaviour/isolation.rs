@@ -16,18 +16,18 @@ use shardflight::{Coalescer, Handle};
 use tokio::{runtime::Runtime, task::yield_now};
 
 use crate::support::{
-    Count, Gate, Wall, assert_pending, eventually_blocking, inside, limited, one_shard, poll_once, step, two_workers,
-    watched,
+    Count, Gate, Wall, assert_pending, eventually_blocking, inside, limited, one_shard, poll_once, returning, step,
+    two_workers, watched,
 };
 
-pub(crate) fn handle_on(runtime: &Runtime) -> Handle<u8, u8> {
+pub(crate) fn handle_on(runtime: &Runtime) -> Handle<i32, i32> {
     inside(runtime, one_shard)
 }
 
-pub(crate) fn other_keys_are_served(handle: &Handle<u8, u8>) {
+pub(crate) fn other_keys_are_served(handle: &Handle<i32, i32>) {
     block_on(async {
         for key in 100..150 {
-            assert_eq!(handle.join(key, move || async move { key }).await.unwrap(), key);
+            assert_eq!(handle.join(key, returning(key)).await.unwrap(), key);
         }
         handle.stats().await.unwrap();
     });
@@ -89,7 +89,7 @@ fn a_caller_that_blocks_its_thread_once_it_is_answered_stalls_no_other_key() {
         let caller = {
             let (handle, answered) = (handle.clone(), answered.clone());
             runtime.spawn(async move {
-                handle.join(1, || async { 7 }).await.unwrap();
+                handle.join(1, returning(7)).await.unwrap();
                 answered.up();
                 wall.block();
             })
@@ -104,11 +104,11 @@ fn a_caller_that_blocks_its_thread_once_it_is_answered_stalls_no_other_key() {
 #[tokio::test]
 async fn a_key_that_never_ends_keeps_no_other_from_ending() {
     limited(async {
-        let handle = one_shard::<u8, u8>();
+        let handle = one_shard::<i32, i32>();
         let mut endless = handle.join(1, std::future::pending);
         assert_pending(&mut endless);
         for key in 2..100 {
-            assert_eq!(handle.join(key, move || async move { key }).await.unwrap(), key);
+            assert_eq!(handle.join(key, returning(key)).await.unwrap(), key);
         }
         assert!(matches!(poll_once(&mut endless), Poll::Pending));
     })
@@ -118,17 +118,17 @@ async fn a_key_that_never_ends_keeps_no_other_from_ending() {
 #[tokio::test]
 async fn a_key_under_constant_fire_starves_no_other() {
     limited(async {
-        let handle = one_shard::<u8, u8>();
+        let handle = one_shard::<i32, i32>();
         let fire = async {
             loop {
-                let mut callers: Vec<_> = (0..1_000).map(|_| handle.join(1, || async { 1 })).collect();
+                let mut callers: Vec<_> = (0..1_000).map(|_| handle.join(1, returning(1))).collect();
                 callers.iter_mut().for_each(assert_pending);
                 yield_now().await;
             }
         };
         let others = async {
             for key in 2..100 {
-                assert_eq!(handle.join(key, move || async move { key }).await.unwrap(), key);
+                assert_eq!(handle.join(key, returning(key)).await.unwrap(), key);
             }
         };
         tokio::select! {
@@ -151,10 +151,10 @@ impl Wake for CountsWakes {
 #[tokio::test]
 async fn other_tasks_have_their_turns_while_a_burst_is_answered() {
     limited(async {
-        let (handle, gate, count) = (one_shard::<u8, u8>(), Gate::new(), Count::default());
+        let (handle, gate, count) = (one_shard::<i32, i32>(), Gate::new(), Count::default());
         let waker = Waker::from(Arc::new(CountsWakes(count.clone())));
         let mut callers: Vec<_> = vec![handle.join(1, gate.then(7)).boxed()];
-        callers.extend((1..10_000).map(|_| handle.join(1, || ready(8)).boxed()));
+        callers.extend((1..10_000).map(|_| handle.join(1, returning(8)).boxed()));
         for caller in &mut callers {
             assert!(caller.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
         }
@@ -174,7 +174,7 @@ async fn other_tasks_have_their_turns_while_a_burst_is_answered() {
 }
 
 /// Counts how often it is compared.
-struct CountedKey(u8, Count);
+struct CountedKey(i32, Count);
 
 impl PartialEq for CountedKey {
     fn eq(&self, other: &Self) -> bool {
@@ -195,7 +195,7 @@ impl Hash for CountedKey {
 fn callers_that_leave_thousands_of_forgotten_flights_of_one_key_hold_up_no_other() {
     watched(|| {
         let runtime = two_workers();
-        let handle = inside(&runtime, one_shard::<CountedKey, u8>);
+        let handle = inside(&runtime, one_shard::<CountedKey, i32>);
         let comparisons = Count::default();
         let key = |id| CountedKey(id, comparisons.clone());
         let callers: Vec<_> = (0..8_000)
@@ -210,7 +210,7 @@ fn callers_that_leave_thousands_of_forgotten_flights_of_one_key_hold_up_no_other
         let before = comparisons.get();
         let leaving = thread::spawn(move || drop(callers));
         while !leaving.is_finished() {
-            assert_eq!(block_on(handle.join(key(2), || ready(7))).unwrap(), 7);
+            assert_eq!(block_on(handle.join(key(2), returning(7))).unwrap(), 7);
         }
         leaving.join().unwrap();
         assert_eq!(comparisons.get(), before, "a departure is one of its flight, whatever its key");
@@ -242,7 +242,7 @@ fn callers_that_leave_thousands_of_keys_of_one_hash_hold_up_no_other() {
         let runtime = two_workers();
         // To join as many takes long, and flights that expire meanwhile would have their shard out.
         let build =
-            || Coalescer::<PoorlyHashedKey, u8>::builder().shards(1).no_flight_deadline().build().unwrap().handle();
+            || Coalescer::<PoorlyHashedKey, i32>::builder().shards(1).no_flight_deadline().build().unwrap().handle();
         let handle = inside(&runtime, build);
         let comparisons = Count::default();
         let key = |id| PoorlyHashedKey(id, comparisons.clone());
@@ -258,7 +258,7 @@ fn callers_that_leave_thousands_of_keys_of_one_hash_hold_up_no_other() {
         let before = comparisons.get();
         let leaving = thread::spawn(move || drop(callers));
         while !leaving.is_finished() {
-            assert_eq!(block_on(handle.join(key(8_000), || ready(7))).unwrap(), 7);
+            assert_eq!(block_on(handle.join(key(8_000), returning(7))).unwrap(), 7);
             step();
         }
         leaving.join().unwrap();

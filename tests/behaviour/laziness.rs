@@ -1,6 +1,6 @@
 //! Nothing happens before a join's first poll.
 
-use crate::support::{Count, limited, one_aborting_shard, one_shard, settle};
+use crate::support::{Count, limited, one_aborting_shard, one_shard, returning, settle};
 
 #[tokio::test]
 async fn nothing_happens_before_the_first_poll() {
@@ -46,7 +46,7 @@ async fn work_runs_in_a_task_of_its_own() {
     limited(async {
         let caller = tokio::spawn(async {
             let id = tokio::task::id();
-            let elsewhere = one_shard::<u8, bool>().join(1, move || async move { tokio::task::id() != id });
+            let elsewhere = one_shard::<i32, bool>().join(1, move || async move { tokio::task::id() != id });
             elsewhere.await.unwrap()
         });
         assert!(caller.await.unwrap());
@@ -57,9 +57,9 @@ async fn work_runs_in_a_task_of_its_own() {
 #[tokio::test]
 async fn an_unpolled_join_is_no_obstacle_to_other_callers_of_its_key() {
     limited(async {
-        let handle = one_aborting_shard::<u8, u8>();
-        let unpolled = handle.join(1, || async { 1 });
-        assert_eq!(handle.join(1, || async { 2 }).await.unwrap(), 2);
+        let handle = one_aborting_shard::<i32, i32>();
+        let unpolled = handle.join(1, returning(1));
+        assert_eq!(handle.join(1, returning(2)).await.unwrap(), 2);
         assert_eq!(unpolled.await.unwrap(), 1);
     })
     .await;

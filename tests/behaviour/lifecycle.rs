@@ -6,8 +6,8 @@ use shardflight::{BuildError, Builder, Coalescer, Handle, OnAbandon};
 use tokio::runtime::{self, Handle as Runtime};
 
 use crate::support::{
-    Count, Gate, assert_pending, eventually, inside, limited, one_aborting_shard, one_shard, settle, two_workers,
-    until, watched,
+    Count, Gate, assert_pending, eventually, inside, limited, one_aborting_shard, one_shard, returning, settle,
+    two_workers, until, watched,
 };
 
 /// No shard, no work, nothing in the background.
@@ -19,9 +19,9 @@ async fn until_no_task_is_alive() {
 #[tokio::test]
 async fn a_handle_alone_keeps_the_shards() {
     limited(async {
-        let handle = Coalescer::<u8, u8>::new().handle();
+        let handle = Coalescer::<i32, i32>::new().handle();
         settle().await;
-        assert_eq!(handle.join(1, || async { 7 }).await.unwrap(), 7);
+        assert_eq!(handle.join(1, returning(7)).await.unwrap(), 7);
         assert!(handle.stats().await.is_ok());
     })
     .await;
@@ -30,7 +30,7 @@ async fn a_handle_alone_keeps_the_shards() {
 #[tokio::test]
 async fn a_waiting_join_keeps_its_shards() {
     limited(async {
-        let coalescer = Coalescer::<u8, u8>::new();
+        let coalescer = Coalescer::<i32, i32>::new();
         let gate = Gate::new();
         let passed = gate.pass();
         let mut join = coalescer.handle().join(1, move || async move {
@@ -50,7 +50,7 @@ async fn a_waiting_join_keeps_its_shards() {
 #[tokio::test]
 async fn an_unpolled_join_keeps_its_shards() {
     limited(async {
-        let join = Coalescer::<u8, u8>::new().handle().join(1, || async { 7 });
+        let join = Coalescer::<i32, i32>::new().handle().join(1, returning(7));
         settle().await;
         assert_eq!(join.await.unwrap(), 7);
     })
@@ -60,12 +60,12 @@ async fn an_unpolled_join_keeps_its_shards() {
 #[tokio::test]
 async fn the_last_handle_takes_the_shards_with_it() {
     limited(async {
-        let coalescer = Coalescer::<u8, u8>::builder().shards(8).build().unwrap();
+        let coalescer = Coalescer::<i32, i32>::builder().shards(8).build().unwrap();
         let handles = [coalescer.handle(), coalescer.handle()];
-        handles[0].join(1, || async { 7 }).await.unwrap();
+        handles[0].join(1, returning(7)).await.unwrap();
         drop(coalescer);
         settle().await;
-        assert_eq!(handles[1].join(1, || async { 8 }).await.unwrap(), 8);
+        assert_eq!(handles[1].join(1, returning(8)).await.unwrap(), 8);
         drop(handles);
         until_no_task_is_alive().await;
     })
@@ -76,12 +76,12 @@ async fn the_last_handle_takes_the_shards_with_it() {
 async fn coalescers_that_come_and_go_leave_no_task_behind() {
     limited(async {
         for n in 0..100 {
-            let handle = Coalescer::<u8, u8>::builder().shards(3).build().unwrap().handle();
+            let handle = Coalescer::<i32, i32>::builder().shards(3).build().unwrap().handle();
             if n % 3 > 0 {
-                handle.join(1, || async { 7 }).await.unwrap();
+                handle.join(1, returning(7)).await.unwrap();
             }
             if n % 3 > 1 {
-                let mut leaves = handle.join(1, || async { 7 });
+                let mut leaves = handle.join(1, returning(7));
                 assert_pending(&mut leaves);
             }
         }
@@ -91,7 +91,7 @@ async fn coalescers_that_come_and_go_leave_no_task_behind() {
 }
 
 /// Callers that leave and take the last handle with them, from work that is under way.
-async fn leave_for_good(handle: Handle<u8, u8>) -> (Gate, Count, Count) {
+async fn leave_for_good(handle: Handle<i32, i32>) -> (Gate, Count, Count) {
     let (gate, ended, dropped) = (Gate::new(), Count::default(), Count::default());
     for key in 0..10 {
         let (passed, ended, token) = (gate.pass(), ended.clone(), dropped.on_drop());
@@ -102,7 +102,7 @@ async fn leave_for_good(handle: Handle<u8, u8>) -> (Gate, Count, Count) {
             7
         });
         assert_pending(&mut join);
-        until(&handle, |stats| stats.executions == u64::from(key) + 1).await;
+        until(&handle, |stats| i32::try_from(stats.executions) == Ok(key + 1)).await;
     }
     drop(handle);
     settle().await;
@@ -134,7 +134,7 @@ async fn abort_drops_running_work_once_the_last_handle_is_gone() {
 #[tokio::test]
 async fn abort_drops_detached_work_too_once_the_last_handle_is_gone() {
     limited(async {
-        let (handle, dropped) = (one_aborting_shard::<u8, u8>(), Count::default());
+        let (handle, dropped) = (one_aborting_shard::<i32, i32>(), Count::default());
         let token = dropped.on_drop();
         let mut join = handle.join(1, move || async move {
             let _token = token;
@@ -152,12 +152,12 @@ async fn abort_drops_detached_work_too_once_the_last_handle_is_gone() {
 #[tokio::test]
 async fn work_may_hold_the_last_handle() {
     limited(async {
-        let handle = one_shard::<u8, u8>();
+        let handle = one_shard::<i32, i32>();
         let gate = Gate::new();
         let (inner, passed) = (handle.clone(), gate.pass());
         let mut join = handle.join(1, move || async move {
             passed.await;
-            inner.join(2, || async { 7 }).await.unwrap()
+            inner.join(2, returning(7)).await.unwrap()
         });
         assert_pending(&mut join);
         settle().await;
@@ -172,15 +172,15 @@ async fn work_may_hold_the_last_handle() {
 #[test]
 #[should_panic(expected = "no Tokio runtime")]
 fn new_needs_a_runtime_and_says_so() {
-    let _ = Coalescer::<u8, u8>::new();
+    let _ = Coalescer::<i32, i32>::new();
 }
 
 #[test]
 fn an_entered_runtime_is_enough_to_build() {
     watched(|| {
         let runtime = two_workers();
-        let handle = inside(&runtime, one_shard::<u8, u8>);
-        assert_eq!(runtime.block_on(handle.join(1, || async { 7 })).unwrap(), 7);
+        let handle = inside(&runtime, one_shard::<i32, i32>);
+        assert_eq!(runtime.block_on(handle.join(1, returning(7))).unwrap(), 7);
     });
 }
 
@@ -189,8 +189,8 @@ fn a_runtime_without_timers_is_enough() {
     watched(|| {
         let runtime = runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
-            let handle = one_shard::<u8, u8>();
-            assert_eq!(handle.join(1, || async { 7 }).await.unwrap(), 7);
+            let handle = one_shard::<i32, i32>();
+            assert_eq!(handle.join(1, returning(7)).await.unwrap(), 7);
             assert!(handle.stats().await.is_ok());
         });
     });
@@ -198,9 +198,9 @@ fn a_runtime_without_timers_is_enough() {
 
 #[tokio::test]
 async fn more_shards_than_there_can_be_are_refused() {
-    let limit = Builder::<u8, u8>::MAX_SHARDS;
+    let limit = Builder::<i32, i32>::MAX_SHARDS;
     for shards in [limit + 1, usize::MAX] {
-        let refused = Coalescer::<u8, u8>::builder().shards(shards).build().unwrap_err();
+        let refused = Coalescer::<i32, i32>::builder().shards(shards).build().unwrap_err();
         assert_eq!(refused, BuildError::TooManyShards { shards, limit });
     }
 }
@@ -208,9 +208,9 @@ async fn more_shards_than_there_can_be_are_refused() {
 #[tokio::test]
 async fn as_many_shards_as_there_can_be_are_built() {
     limited(async {
-        let limit = Builder::<u8, u8>::MAX_SHARDS;
-        let handle = Coalescer::<u8, u8>::builder().shards(limit).build().unwrap().handle();
-        assert_eq!(handle.join(1, || async { 7 }).await.unwrap(), 7);
+        let limit = Builder::<i32, i32>::MAX_SHARDS;
+        let handle = Coalescer::<i32, i32>::builder().shards(limit).build().unwrap().handle();
+        assert_eq!(handle.join(1, returning(7)).await.unwrap(), 7);
         assert_eq!(handle.stats().await.unwrap().per_shard().len(), limit);
     })
     .await;

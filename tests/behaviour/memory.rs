@@ -13,13 +13,13 @@ use shardflight::{Coalescer, Handle};
 
 use crate::support::{
     Count, CountsDrop, Gate, Wall, assert_pending, at_rest, eventually, eventually_blocking, inside, limited,
-    one_aborting_shard, one_shard, poll_once, settle, two_workers, until, watched,
+    one_aborting_shard, one_shard, poll_once, returning, settle, two_workers, until, watched,
 };
 
 #[tokio::test]
 async fn a_result_dies_with_its_last_caller() {
     limited(async {
-        let handle = one_shard::<u8, CountsDrop>();
+        let handle = one_shard::<i32, CountsDrop>();
         let dropped = Count::default();
         let answers = join_all((0..10).map(|_| {
             let dropped = dropped.clone();
@@ -37,7 +37,7 @@ async fn a_result_dies_with_its_last_caller() {
 #[tokio::test]
 async fn an_unwanted_result_is_dropped() {
     limited(async {
-        let handle = one_shard::<u8, CountsDrop>();
+        let handle = one_shard::<i32, CountsDrop>();
         let (dropped, gate) = (Count::default(), Gate::new());
         let mut leader = {
             let (dropped, gate) = (dropped.clone(), gate.clone());
@@ -60,7 +60,7 @@ async fn an_unwanted_result_is_dropped() {
 #[tokio::test]
 async fn an_unread_answer_dies_with_its_caller() {
     limited(async {
-        let handle = one_shard::<u8, CountsDrop>();
+        let handle = one_shard::<i32, CountsDrop>();
         let dropped = Count::default();
         let mut parked = {
             let dropped = dropped.clone();
@@ -79,8 +79,8 @@ async fn an_unread_answer_dies_with_its_caller() {
 #[tokio::test]
 async fn a_join_that_gave_its_answer_holds_no_part_of_it() {
     limited(async {
-        let handle = one_shard::<u8, u8>();
-        let mut join = handle.join_shared(1, || async { 7 });
+        let handle = one_shard::<i32, i32>();
+        let mut join = handle.join_shared(1, returning(7));
         let value = (&mut join).await.unwrap();
         assert_eq!(Arc::strong_count(&value), 1);
         drop(join);
@@ -91,7 +91,7 @@ async fn a_join_that_gave_its_answer_holds_no_part_of_it() {
 #[tokio::test]
 async fn keys_and_closures_are_gone_by_the_time_of_the_answer() {
     limited(async {
-        let handle = one_shard::<u8, u8>();
+        let handle = one_shard::<i32, i32>();
         let dropped = Count::default();
         let joins = (0..1_000).map(|_| {
             let token = dropped.on_drop();
@@ -108,14 +108,14 @@ async fn keys_and_closures_are_gone_by_the_time_of_the_answer() {
 
 /// A key that is known to be alive for as long as its `Arc` is held.
 #[derive(PartialEq, Eq, Hash)]
-struct Traced(u8, Arc<()>);
+struct Traced(i32, Arc<()>);
 
 #[tokio::test]
 async fn keys_are_gone_at_rest() {
     limited(async {
-        let handle = one_shard::<Traced, u8>();
+        let handle = one_shard::<Traced, i32>();
         let trace = Arc::new(());
-        join_all((0..100).map(|n| handle.join(Traced(n % 10, Arc::clone(&trace)), || async { 7 }))).await;
+        join_all((0..100).map(|n| handle.join(Traced(n % 10, Arc::clone(&trace)), returning(7)))).await;
         handle.forget(Traced(1, Arc::clone(&trace))).await.unwrap();
         at_rest(&handle).await;
         eventually(|| Arc::strong_count(&trace) == 1).await;
@@ -127,9 +127,9 @@ async fn keys_are_gone_at_rest() {
 struct SlowToDrop(Wall, Count);
 
 impl Future for SlowToDrop {
-    type Output = u8;
+    type Output = i32;
 
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<u8> {
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<i32> {
         Poll::Ready(7)
     }
 }
@@ -145,7 +145,7 @@ impl Drop for SlowToDrop {
 fn work_is_dropped_before_its_result_is_published() {
     watched(|| {
         let runtime = two_workers();
-        let handle: Handle<u8, u8> = inside(&runtime, one_shard);
+        let handle: Handle<i32, i32> = inside(&runtime, one_shard);
         let ((wall, opener), dropping) = (Wall::new(), Count::default());
         let work = SlowToDrop(wall, dropping.clone());
         let caller = runtime.spawn(handle.join(1, move || work));
@@ -157,7 +157,7 @@ fn work_is_dropped_before_its_result_is_published() {
 }
 
 /// A key whose drop takes as long as its wall stands.
-struct Heavy(u8, Option<(Wall, Count)>);
+struct Heavy(i32, Option<(Wall, Count)>);
 
 impl PartialEq for Heavy {
     fn eq(&self, other: &Self) -> bool {
@@ -184,7 +184,7 @@ impl Drop for Heavy {
 fn the_key_of_a_question_whose_asker_has_left_is_not_dropped_by_its_shard() {
     watched(|| {
         let runtime = two_workers();
-        let handle: Handle<Heavy, u8> = inside(&runtime, one_shard);
+        let handle: Handle<Heavy, i32> = inside(&runtime, one_shard);
         // The question is to wait until its asker has left.
         let ((workers, free), busy) = (Wall::new(), Count::default());
         for _ in 0..2 {
@@ -210,7 +210,7 @@ fn the_key_of_a_question_whose_asker_has_left_is_not_dropped_by_its_shard() {
         eventually_blocking(|| left.get() > 0);
         drop(free);
         for key in 2..50 {
-            assert_eq!(block_on(handle.join(Heavy(key, None), move || async move { key })).unwrap(), key);
+            assert_eq!(block_on(handle.join(Heavy(key, None), returning(key))).unwrap(), key);
         }
         drop(opener);
         asker.join().unwrap();
@@ -220,7 +220,7 @@ fn the_key_of_a_question_whose_asker_has_left_is_not_dropped_by_its_shard() {
 #[tokio::test]
 async fn departed_callers_are_reclaimed_while_the_flight_runs() {
     limited(async {
-        let handle = one_shard::<Traced, u8>();
+        let handle = one_shard::<Traced, i32>();
         let (dropped, trace) = (Count::default(), Arc::new(()));
         let mut leader = handle.join(Traced(1, Arc::new(())), pending);
         assert_pending(&mut leader);
@@ -273,7 +273,7 @@ async fn ten_thousand_cancelled_keys_leave_nothing_behind() {
 #[tokio::test]
 async fn forgotten_flights_leave_nothing_behind() {
     limited(async {
-        let handle = Coalescer::<u8, CountsDrop>::new().handle();
+        let handle = Coalescer::<i32, CountsDrop>::new().handle();
         let dropped = Count::default();
         for _ in 0..100 {
             let token = dropped.on_drop();

@@ -13,18 +13,18 @@ use shardflight::{Builder, Coalescer, Handle, JoinError, OnAbandon, RunWork};
 use tokio::{sync::Semaphore, task::yield_now, time::advance};
 
 use crate::support::{
-    Count, Opener, Wall, assert_pending, at_rest, eventually, inside, limited, poll_once, settle, two_workers, until,
-    watched,
+    Count, Opener, Wall, assert_pending, at_rest, eventually, inside, limited, poll_once, returning, settle,
+    two_workers, until, watched,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn aborting() -> Builder<u8, u8> {
+fn aborting() -> Builder<i32, i32> {
     Coalescer::builder().shards(1).on_abandon(OnAbandon::Abort)
 }
 
 /// Takes the one permit that there is, and keeps it until it is dropped.
-async fn hold(permit: Arc<Semaphore>, overlaps: Count) -> u8 {
+async fn hold(permit: Arc<Semaphore>, overlaps: Count) -> i32 {
     let Ok(_permit) = permit.try_acquire() else {
         overlaps.up();
         return 0;
@@ -62,7 +62,7 @@ async fn the_next_flight_begins_when_abandoned_work_is_gone() {
 }
 
 /// Work that can't be dropped before the wall is opened, as its thread is blocked there.
-fn stubborn(wall: Wall, began: Count) -> impl FnOnce() -> std::future::Pending<u8> + Send {
+fn stubborn(wall: Wall, began: Count) -> impl FnOnce() -> std::future::Pending<i32> + Send {
     move || {
         began.up();
         wall.block();
@@ -71,7 +71,7 @@ fn stubborn(wall: Wall, began: Count) -> impl FnOnce() -> std::future::Pending<u
 }
 
 /// The last caller of such work has left. It goes when the opener does.
-async fn abandon_stubborn_work(handle: &Handle<u8, u8>) -> Opener {
+async fn abandon_stubborn_work(handle: &Handle<i32, i32>) -> Opener {
     let ((wall, opener), began) = (Wall::new(), Count::default());
     let caller = tokio::spawn(handle.join(1, stubborn(wall, began.clone())));
     eventually(|| began.get() == 1).await;
@@ -84,7 +84,7 @@ async fn abandon_stubborn_work(handle: &Handle<u8, u8>) -> Opener {
 fn callers_of_an_expired_flight_are_answered_while_the_next_waits_for_its_work() {
     watched(|| {
         let runtime = two_workers();
-        let builder = Coalescer::<u8, u8>::builder().shards(1).max_flight_duration(Duration::from_millis(20));
+        let builder = Coalescer::<i32, i32>::builder().shards(1).max_flight_duration(Duration::from_millis(20));
         let handle = inside(&runtime, || builder.abort_grace(Duration::MAX).build().unwrap().handle());
         runtime.block_on(async {
             let ((wall, opener), began, drops) = (Wall::new(), Count::default(), Count::default());
@@ -97,7 +97,7 @@ fn callers_of_an_expired_flight_are_answered_while_the_next_waits_for_its_work()
             eventually(|| began.get() == 1).await;
             assert!(matches!(hung.await.unwrap(), Err(JoinError::TimedOut { .. })));
             let seen = drops.clone();
-            let mut next = handle.join(1, move || async move { u8::try_from(seen.get()).unwrap() });
+            let mut next = handle.join(1, move || async move { i32::try_from(seen.get()).unwrap() });
             assert_pending(&mut next);
             let stats = until(&handle, |stats| stats.pending == 1).await;
             assert_eq!((stats.flights, stats.lingering), (1, 1));
@@ -115,10 +115,10 @@ fn work_that_does_not_go_is_waited_for_no_longer_than_the_grace() {
         let handle = inside(&runtime, || aborting().abort_grace(Duration::from_millis(20)).build().unwrap().handle());
         runtime.block_on(async {
             let opener = abandon_stubborn_work(&handle).await;
-            assert_eq!(handle.join(1, || async { 2 }).await.unwrap(), 2);
+            assert_eq!(handle.join(1, returning(2)).await.unwrap(), 2);
             let stats = handle.stats().await.unwrap();
             assert_eq!((stats.overlaps, stats.lingering), (1, 1));
-            assert_eq!(handle.join(1, || async { 3 }).await.unwrap(), 3);
+            assert_eq!(handle.join(1, returning(3)).await.unwrap(), 3);
             assert_eq!(handle.stats().await.unwrap().overlaps, 1, "the flights after it have nothing to wait for");
             drop(opener);
             at_rest(&handle).await;
@@ -133,7 +133,7 @@ fn without_a_grace_the_next_begins_at_once() {
         let handle = inside(&runtime, || aborting().abort_grace(Duration::ZERO).build().unwrap().handle());
         runtime.block_on(async {
             let opener = abandon_stubborn_work(&handle).await;
-            assert_eq!(handle.join(1, || async { 2 }).await.unwrap(), 2);
+            assert_eq!(handle.join(1, returning(2)).await.unwrap(), 2);
             assert_eq!(handle.stats().await.unwrap().overlaps, 0);
             drop(opener);
             at_rest(&handle).await;
@@ -145,7 +145,7 @@ fn without_a_grace_the_next_begins_at_once() {
 fn blocking_work_that_hangs_delays_the_next_by_the_grace() {
     watched(|| {
         let runtime = two_workers();
-        let builder = Coalescer::<u8, u8>::builder().shards(1).max_flight_duration(Duration::from_millis(20));
+        let builder = Coalescer::<i32, i32>::builder().shards(1).max_flight_duration(Duration::from_millis(20));
         let handle = inside(&runtime, || builder.abort_grace(Duration::from_millis(20)).build().unwrap().handle());
         let mut openers = Vec::new();
         let began = Count::default();
@@ -184,7 +184,7 @@ async fn callers_that_come_before_aborted_work_is_gone_share_the_next_flight() {
         let mut callers: Vec<_> = (0..10)
             .map(|_| {
                 let executions = executions.clone();
-                handle.join(1, move || async move { u8::try_from(executions.up()).unwrap() })
+                handle.join(1, move || async move { i32::try_from(executions.up()).unwrap() })
             })
             .collect();
         callers.iter_mut().for_each(assert_pending);
@@ -205,10 +205,10 @@ async fn a_forget_lets_the_next_begin_beside_aborted_work() {
         assert_pending(&mut leaver);
         drop(leaver);
         assert!(!handle.forget(1).await.unwrap(), "there is no flight");
-        let mut waiting = handle.join(1, || async { 2 });
+        let mut waiting = handle.join(1, returning(2));
         assert_pending(&mut waiting);
         assert!(handle.forget(1).await.unwrap(), "the one that waits");
-        let mut new = handle.join(1, || async { 3 });
+        let mut new = handle.join(1, returning(3));
         assert_pending(&mut new);
         assert_eq!(handle.stats().await.unwrap().flights, 2);
         assert_eq!((waiting.await.unwrap(), new.await.unwrap()), (2, 3));
@@ -224,7 +224,7 @@ async fn executions_are_the_works_that_were_called_at_every_moment() {
         let calls = Arc::new(AtomicUsize::new(0));
         for round in 0..2_000_u32 {
             let its_calls = Arc::clone(&calls);
-            let mut leaver = handle.join(u8::try_from(round % 3).unwrap(), move || {
+            let mut leaver = handle.join(i32::try_from(round % 3).unwrap(), move || {
                 its_calls.fetch_add(1, SeqCst);
                 pending()
             });
@@ -249,7 +249,7 @@ async fn executions_are_the_works_that_were_called_at_every_moment() {
 #[tokio::test(start_paused = true)]
 async fn a_second_flight_has_its_whole_time_though_the_first_was_cut_short() {
     limited(async {
-        let handle: Handle<u8, u8> =
+        let handle: Handle<i32, i32> =
             Coalescer::builder().shards(1).max_flight_duration(SECOND).build().unwrap().handle();
         for _ in 0..3 {
             let mut hung = handle.join(1, pending);

@@ -9,7 +9,9 @@ use std::{
 use futures::future::{Ready, join_all, ready};
 use shardflight::{JoinError, TryJoinError};
 
-use crate::support::{assert_pending, at_rest, limited, one_aborting_shard, one_shard, panic_quietly, settle, until};
+use crate::support::{
+    assert_pending, at_rest, limited, one_aborting_shard, one_shard, panic_quietly, returning, settle, until,
+};
 
 fn message(error: &JoinError) -> &str {
     match error {
@@ -21,9 +23,9 @@ fn message(error: &JoinError) -> &str {
 #[tokio::test]
 async fn a_panic_in_the_closure_reaches_every_caller() {
     limited(async {
-        let handle = one_shard::<u8, u8>();
+        let handle = one_shard::<i32, i32>();
         let answers =
-            join_all((0..1_000).map(|_| handle.join(1, || -> Ready<u8> { panic_quietly("no such table") }))).await;
+            join_all((0..1_000).map(|_| handle.join(1, || -> Ready<i32> { panic_quietly("no such table") }))).await;
         for answer in answers {
             let error = answer.unwrap_err();
             assert_eq!(message(&error), "no such table");
@@ -37,7 +39,7 @@ async fn a_panic_in_the_closure_reaches_every_caller() {
 #[tokio::test]
 async fn a_panic_in_the_future_reaches_every_caller() {
     limited(async {
-        let handle = one_shard::<u8, u8>();
+        let handle = one_shard::<i32, i32>();
         let answers = join_all((0..1_000).map(|attempt| {
             handle.join(1, move || async move {
                 tokio::task::yield_now().await;
@@ -57,7 +59,7 @@ async fn a_panic_in_the_future_reaches_every_caller() {
 async fn an_ordinary_panic_keeps_its_message() {
     limited(async {
         let work = || async { panic!("no such {}", "row") };
-        let error = one_shard::<u8, u8>().join(1, work).await.unwrap_err();
+        let error = one_shard::<i32, i32>().join(1, work).await.unwrap_err();
         assert_eq!(message(&error), "no such row");
     })
     .await;
@@ -66,11 +68,11 @@ async fn an_ordinary_panic_keeps_its_message() {
 #[tokio::test]
 async fn the_join_after_a_panic_starts_afresh() {
     limited(async {
-        let handle = one_shard::<u8, u8>();
+        let handle = one_shard::<i32, i32>();
         for round in 0..100 {
             let broken = handle.join(1, || async { panic_quietly("broken") }).await;
             assert_eq!(message(&broken.unwrap_err()), "broken");
-            assert_eq!(handle.join(1, move || ready(round)).await.unwrap(), round);
+            assert_eq!(handle.join(1, returning(round)).await.unwrap(), round);
         }
     })
     .await;
@@ -79,7 +81,7 @@ async fn the_join_after_a_panic_starts_afresh() {
 #[tokio::test]
 async fn a_panic_without_callers_is_contained() {
     limited(async {
-        let handle = one_shard::<u8, u8>();
+        let handle = one_shard::<i32, i32>();
         let mut leader = handle.join(1, || async {
             tokio::task::yield_now().await;
             panic_quietly("unheard")
@@ -88,7 +90,7 @@ async fn a_panic_without_callers_is_contained() {
         until(&handle, |stats| stats.executions == 1).await;
         drop(leader);
         assert_eq!(at_rest(&handle).await.panics, 1);
-        assert_eq!(handle.join(1, || async { 7 }).await.unwrap(), 7);
+        assert_eq!(handle.join(1, returning(7)).await.unwrap(), 7);
     })
     .await;
 }
@@ -96,7 +98,7 @@ async fn a_panic_without_callers_is_contained() {
 #[tokio::test]
 async fn a_payload_that_is_no_string_is_a_panic_all_the_same() {
     limited(async {
-        let error = one_shard::<u8, u8>().join(1, || async { panic_quietly(42) }).await.unwrap_err();
+        let error = one_shard::<i32, i32>().join(1, || async { panic_quietly(42) }).await.unwrap_err();
         assert!(!message(&error).is_empty());
         assert!(!error.to_string().is_empty());
     })
@@ -104,7 +106,7 @@ async fn a_payload_that_is_no_string_is_a_panic_all_the_same() {
 }
 
 /// Panics when dropped, and its payload in its own drop again, twice.
-struct Matryoshka(u8);
+struct Matryoshka(i32);
 
 impl Drop for Matryoshka {
     fn drop(&mut self) {
@@ -118,11 +120,11 @@ impl Drop for Matryoshka {
 async fn a_payload_that_panics_when_dropped_is_contained() {
     limited(async {
         for depth in [1, 2] {
-            let handle = one_shard::<u8, u8>();
+            let handle = one_shard::<i32, i32>();
             let answers =
                 join_all((0..3).map(|_| handle.join(1, move || async move { panic_quietly(Matryoshka(depth)) }))).await;
             assert!(answers.into_iter().all(|answer| matches!(answer, Err(JoinError::Panicked(_)))));
-            assert_eq!(handle.join(1, || async { 7 }).await.unwrap(), 7);
+            assert_eq!(handle.join(1, returning(7)).await.unwrap(), 7);
             at_rest(&handle).await;
         }
     })
@@ -132,7 +134,7 @@ async fn a_payload_that_panics_when_dropped_is_contained() {
 #[tokio::test]
 async fn try_join_tells_a_panic_from_an_error_of_the_work() {
     limited(async {
-        let handle = one_shard::<u8, Result<u8, String>>();
+        let handle = one_shard::<i32, Result<i32, String>>();
         let panicked = handle.try_join(1, || async { panic_quietly("broken") }).await;
         assert!(matches!(panicked, Err(TryJoinError::Join(JoinError::Panicked(_)))));
     })
@@ -159,7 +161,7 @@ impl<T> Drop for DropsBadly<T> {
 #[tokio::test]
 async fn a_value_survives_the_panicking_drop_of_its_work() {
     limited(async {
-        let handle = one_shard::<u8, u8>();
+        let handle = one_shard::<i32, i32>();
         let answers = tokio::join!(handle.join(1, || DropsBadly(7)), handle.join(1, || DropsBadly(0)));
         assert_eq!((answers.0.unwrap(), answers.1.unwrap()), (7, 7));
         assert_eq!(at_rest(&handle).await.panics, 0);
@@ -170,7 +172,7 @@ async fn a_value_survives_the_panicking_drop_of_its_work() {
 #[tokio::test]
 async fn an_uncalled_closure_that_panics_when_dropped_is_contained() {
     limited(async {
-        let handle = one_shard::<u8, u8>();
+        let handle = one_shard::<i32, i32>();
         let answers = join_all((0..1_000).map(|n| {
             let hostile = (n > 0).then(|| DropsBadly(()));
             handle.join(1, move || {
@@ -188,7 +190,7 @@ async fn an_uncalled_closure_that_panics_when_dropped_is_contained() {
 #[tokio::test]
 async fn departed_callers_closures_that_panic_when_dropped_are_contained() {
     limited(async {
-        let handle = one_shard::<u8, u8>();
+        let handle = one_shard::<i32, i32>();
         let mut leader = handle.join(1, std::future::pending);
         assert_pending(&mut leader);
         for _ in 0..10 {
@@ -202,7 +204,7 @@ async fn departed_callers_closures_that_panic_when_dropped_are_contained() {
             drop(follower);
         }
         assert_eq!(until(&handle, |stats| stats.departures == 10).await.waiters, 1);
-        assert_eq!(handle.join(2, || async { 7 }).await.unwrap(), 7);
+        assert_eq!(handle.join(2, returning(7)).await.unwrap(), 7);
     })
     .await;
 }
@@ -210,7 +212,7 @@ async fn departed_callers_closures_that_panic_when_dropped_are_contained() {
 #[tokio::test]
 async fn aborted_work_that_panics_when_dropped_is_contained() {
     limited(async {
-        let handle = one_aborting_shard::<u8, Arc<u8>>();
+        let handle = one_aborting_shard::<i32, Arc<i32>>();
         let mut leader = handle.join(1, || async {
             let _hostile = DropsBadly(());
             std::future::pending().await

@@ -12,7 +12,9 @@ use tokio::time::{self, advance, sleep};
 
 use crate::{
     busy_shard::{BusyShard, SlowKey},
-    support::{Gate, assert_pending, limited, one_shard, panic_quietly, poll_once, settle, two_workers, watched},
+    support::{
+        Gate, assert_pending, limited, one_shard, panic_quietly, poll_once, returning, settle, two_workers, watched,
+    },
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -21,7 +23,7 @@ fn now() -> Instant {
     time::Instant::now().into_std()
 }
 
-async fn a_second() -> u8 {
+async fn a_second() -> i32 {
     sleep(SECOND).await;
     7
 }
@@ -30,13 +32,13 @@ fn assert_report(report: &FlightReport, role: CallerRole, started: Instant, ran:
     assert_eq!((report.role, report.started, report.ran), (role, Some(started), Some(ran)));
 }
 
-fn in_place() -> Handle<u8, u8> {
+fn in_place() -> Handle<i32, i32> {
     Coalescer::builder().shards(1).run_work(RunWork::InPlace).build().unwrap().handle()
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_leader_and_its_followers_report_one_flight() {
-    for handle in [one_shard::<u8, u8>(), in_place()] {
+    for handle in [one_shard::<i32, i32>(), in_place()] {
         limited(async {
             let started = now();
             let mut leader = handle.join(1, a_second).with_report();
@@ -58,7 +60,7 @@ async fn a_leader_and_its_followers_report_one_flight() {
 
 #[tokio::test(start_paused = true)]
 async fn a_follower_asks_of_a_flight_whose_leader_does_not() {
-    for handle in [one_shard::<u8, u8>(), in_place()] {
+    for handle in [one_shard::<i32, i32>(), in_place()] {
         limited(async {
             let (started, mut leader) = (now(), handle.join(1, a_second));
             assert_pending(&mut leader);
@@ -74,7 +76,7 @@ async fn a_follower_asks_of_a_flight_whose_leader_does_not() {
 async fn a_leader_alone_reports_work_that_it_ran_in_place() {
     limited(async {
         let (handle, started) = (in_place(), now());
-        let (_, report) = handle.join(1, || async { 7 }).with_report().await;
+        let (_, report) = handle.join(1, returning(7)).with_report().await;
         assert_report(&report, CallerRole::Leader, started, Duration::ZERO);
         let (_, report) = handle.join(1, a_second).with_report().await;
         assert_report(&report, CallerRole::Leader, started, SECOND);
@@ -85,7 +87,7 @@ async fn a_leader_alone_reports_work_that_it_ran_in_place() {
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_is_polled_late_reports_when_the_flight_ended() {
     limited(async {
-        let (handle, started) = (one_shard::<u8, u8>(), now());
+        let (handle, started) = (one_shard::<i32, i32>(), now());
         let mut join = handle.join(1, a_second).with_report();
         assert_pending(&mut join);
         settle().await;
@@ -102,7 +104,7 @@ async fn a_caller_that_is_polled_late_reports_when_the_flight_ended() {
 #[tokio::test(start_paused = true)]
 async fn a_bypassed_join_reports_its_own_work() {
     limited(async {
-        let (handle, started) = (one_shard::<u8, u8>(), now());
+        let (handle, started) = (one_shard::<i32, i32>(), now());
         handle.set_enabled(false);
         let (answer, report) = handle.join(1, a_second).with_report().await;
         assert_eq!(answer.unwrap(), 7);
@@ -114,7 +116,7 @@ async fn a_bypassed_join_reports_its_own_work() {
 #[tokio::test(start_paused = true)]
 async fn a_forgotten_flight_is_reported_to_its_own_callers() {
     limited(async {
-        let (handle, started) = (one_shard::<u8, u8>(), now());
+        let (handle, started) = (one_shard::<i32, i32>(), now());
         let mut old = handle.join(1, a_second).with_report();
         assert_pending(&mut old);
         settle().await;
@@ -130,7 +132,7 @@ async fn a_forgotten_flight_is_reported_to_its_own_callers() {
 #[tokio::test(start_paused = true)]
 async fn a_flight_that_waits_for_another_reports_when_its_work_began() {
     limited(async {
-        let (handle, started) = (one_shard::<u8, u8>(), now());
+        let (handle, started) = (one_shard::<i32, i32>(), now());
         let fresh = handle.with_freshness(Freshness::StartedAfterCall);
         let mut first = handle.join(1, a_second);
         assert_pending(&mut first);
@@ -145,7 +147,7 @@ async fn a_flight_that_waits_for_another_reports_when_its_work_began() {
 #[tokio::test(start_paused = true)]
 async fn errors_and_panics_come_with_a_report() {
     limited(async {
-        let (handle, started) = (Coalescer::<u8, Result<u8, io::ErrorKind>>::new().handle(), now());
+        let (handle, started) = (Coalescer::<i32, Result<i32, io::ErrorKind>>::new().handle(), now());
         let fails = || async {
             sleep(SECOND).await;
             Err(io::ErrorKind::NotFound)
@@ -167,7 +169,7 @@ async fn errors_and_panics_come_with_a_report() {
 #[tokio::test(start_paused = true)]
 async fn a_flight_that_is_past_its_deadline_reports_that() {
     limited(async {
-        let builder = Coalescer::<u8, u8>::builder().max_flight_duration(SECOND).on_expiry(OnExpiry::Fail);
+        let builder = Coalescer::<i32, i32>::builder().max_flight_duration(SECOND).on_expiry(OnExpiry::Fail);
         let (handle, started) = (builder.build().unwrap().handle(), now());
         let (answer, report) = handle.join(1, pending).with_report().await;
         assert!(matches!(answer, Err(JoinError::TimedOut { .. })));
@@ -180,7 +182,7 @@ async fn a_flight_that_is_past_its_deadline_reports_that() {
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_waits_no_longer_does_not_know_how_long_the_work_runs() {
     limited(async {
-        let (handle, started) = (one_shard::<u8, u8>(), now());
+        let (handle, started) = (one_shard::<i32, i32>(), now());
         let (answer, report) = handle.with_max_wait(SECOND).join(1, pending).with_report().await;
         assert!(matches!(answer, Err(JoinError::TimedOut { .. })));
         assert_eq!((report.role, report.started, report.ran), (CallerRole::Leader, Some(started), None));
@@ -191,7 +193,7 @@ async fn a_caller_that_waits_no_longer_does_not_know_how_long_the_work_runs() {
 #[tokio::test]
 async fn a_refused_join_reports_no_flight() {
     limited(async {
-        let builder = Coalescer::<u8, u8>::builder().max_waiters_per_flight(1);
+        let builder = Coalescer::<i32, i32>::builder().max_waiters_per_flight(1);
         let (handle, gate) = (builder.build().unwrap().handle(), Gate::new());
         let mut leader = handle.join(1, gate.then(7));
         assert_pending(&mut leader);
@@ -207,7 +209,7 @@ async fn a_refused_join_reports_no_flight() {
 fn joins_that_find_their_shard_taken_report_the_same() {
     watched(|| {
         let runtime = two_workers();
-        let handle = Coalescer::<SlowKey, u8>::builder().shards(1).build_on(runtime.handle()).unwrap().handle();
+        let handle = Coalescer::<SlowKey, i32>::builder().shards(1).build_on(runtime.handle()).unwrap().handle();
         let gate = Gate::new();
         let busy = BusyShard::of(&handle);
         let before = Instant::now();

@@ -2,12 +2,13 @@
 
 use std::{cell::Cell, future::pending, task::Poll, thread, time::Duration};
 
-use futures::future::{join_all, ready};
+use futures::future::join_all;
 use shardflight::{Coalescer, Handle, InvalidRollout, JoinError};
 use tokio::task;
 
 use crate::support::{
-    Count, Gate, assert_pending, at_rest, inside, limited, one_shard, panic_quietly, poll_once, two_workers, watched,
+    Count, Gate, assert_pending, at_rest, inside, limited, one_shard, panic_quietly, poll_once, returning, two_workers,
+    watched,
 };
 
 fn rolled_out(fraction: f64) -> Handle<i32, i32> {
@@ -94,7 +95,7 @@ async fn any_handle_sets_the_rollout_for_all() {
     limited(async {
         let handle = rolled_out(1.0);
         handle.clone().with_max_wait(Duration::from_secs(1)).set_rollout(0.0).unwrap();
-        handle.join(1, || ready(7)).await.unwrap();
+        handle.join(1, returning(7)).await.unwrap();
         assert_eq!(handle.stats().await.unwrap().bypasses, 1);
     })
     .await;
@@ -131,11 +132,11 @@ async fn live_flights_go_on_when_switched_off() {
     limited(async {
         let (handle, gate) = (rolled_out(1.0), Gate::new());
         let mut leader = handle.join(1, gate.then(7));
-        let mut follower = handle.join(1, || ready(8));
+        let mut follower = handle.join(1, returning(8));
         assert_pending(&mut leader);
         assert_pending(&mut follower);
         handle.set_enabled(false);
-        assert_eq!(handle.join(1, || ready(9)).await.unwrap(), 9);
+        assert_eq!(handle.join(1, returning(9)).await.unwrap(), 9);
         assert!(poll_once(&mut leader).is_pending() && poll_once(&mut follower).is_pending());
         gate.open();
         assert_eq!((leader.await.unwrap(), follower.await.unwrap()), (7, 7));
@@ -192,7 +193,7 @@ async fn a_panic_in_bypassed_work_is_its_callers_error() {
             assert!(error.to_string().contains("broken pipe"));
             assert!(matches!(error, JoinError::Panicked(panic) if panic.message() == "broken pipe"));
         }
-        assert_eq!(handle.join(1, || ready(7)).await.unwrap(), 7);
+        assert_eq!(handle.join(1, returning(7)).await.unwrap(), 7);
     })
     .await;
 }
@@ -225,7 +226,7 @@ fn bypassed_blocking_work_runs_on_its_callers_thread() {
 async fn bypasses_are_reset_with_the_other_counters() {
     limited(async {
         let handle = rolled_out(0.0);
-        join_all((0..10).map(|key| handle.join(key, || ready(7)))).await;
+        join_all((0..10).map(|key| handle.join(key, returning(7)))).await;
         handle.reset_stats().await.unwrap();
         let stats = handle.stats().await.unwrap();
         assert_eq!((stats.joins, stats.bypasses), (0, 0));

@@ -4,16 +4,16 @@ use std::{sync::mpsc, task::Poll, thread, time::Duration};
 
 use futures::{
     executor::block_on,
-    future::{join_all, pending, ready},
+    future::{join_all, pending},
 };
 use shardflight::{Closed, Coalescer, Handle, JoinError};
 use tokio::runtime::{Handle as Current, Runtime};
 
 use crate::support::{
-    Count, Gate, Wall, assert_pending, eventually_blocking, inside, poll_once, two_workers, until, watched,
+    Count, Gate, Wall, assert_pending, eventually_blocking, inside, poll_once, returning, two_workers, until, watched,
 };
 
-fn handle_on(runtime: &Runtime) -> Handle<u8, u8> {
+fn handle_on(runtime: &Runtime) -> Handle<i32, i32> {
     inside(runtime, || Coalescer::new().handle())
 }
 
@@ -40,7 +40,7 @@ fn a_join_may_be_awaited_on_a_plain_thread() {
 fn work_runs_on_the_runtime_of_its_coalescer() {
     watched(|| {
         let (home, abroad) = (two_workers(), two_workers());
-        let handle: Handle<u8, tokio::runtime::Id> = inside(&home, || Coalescer::new().handle());
+        let handle: Handle<i32, tokio::runtime::Id> = inside(&home, || Coalescer::new().handle());
         let ran_on = abroad.block_on(handle.join(1, || async { Current::current().id() })).unwrap();
         assert_eq!(ran_on, home.handle().id());
     });
@@ -58,7 +58,7 @@ fn callers_on_different_runtimes_share_one_flight() {
             7
         }));
         home.block_on(until(&handle, |stats| stats.waiters == 1));
-        let follower = abroad.spawn(handle.join(1, || ready(0)));
+        let follower = abroad.spawn(handle.join(1, returning(0)));
         home.block_on(until(&handle, |stats| stats.waiters == 2));
         gate.open();
         assert_eq!(block_on(leader).unwrap().unwrap(), 7);
@@ -72,7 +72,7 @@ fn the_end_of_the_runtime_answers_callers_elsewhere() {
         let (home, abroad) = (two_workers(), two_workers());
         let handle = handle_on(&home);
         let callers: Vec<_> =
-            (0..1_000_u16).map(|n| abroad.spawn(handle.join(u8::try_from(n % 100).unwrap(), pending))).collect();
+            (0..1_000_u16).map(|n| abroad.spawn(handle.join(i32::try_from(n % 100).unwrap(), pending))).collect();
         home.block_on(until(&handle, |stats| stats.waiters == 1_000));
         let on_a_thread = {
             let handle = handle.clone();
@@ -94,7 +94,7 @@ fn joins_made_after_the_end_of_the_runtime_are_answered() {
         let handle = handle_on(&home);
         drop(home);
         for key in 0..100 {
-            assert!(matches!(block_on(handle.join(key, || ready(7))), Err(JoinError::Closed)));
+            assert!(matches!(block_on(handle.join(key, returning(7))), Err(JoinError::Closed)));
         }
     });
 }
@@ -105,7 +105,7 @@ fn a_join_polled_before_and_awaited_after_the_end_of_the_runtime_is_answered() {
         // Never run, so that no shard has even started.
         let home = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let handle = handle_on(&home);
-        let mut joins: Vec<_> = (0..100).map(|key| handle.join(key, || ready(7))).collect();
+        let mut joins: Vec<_> = (0..100).map(|key| handle.join(key, returning(7))).collect();
         joins.iter_mut().for_each(assert_pending);
         drop(home);
         for join in joins {

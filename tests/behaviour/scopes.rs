@@ -2,10 +2,9 @@
 
 use std::{cell::Cell, future::pending};
 
-use futures::future::ready;
 use shardflight::{BuildError, Coalescer, Handle, JoinError, Machine, Scope, Topology};
 
-use crate::support::{Count, assert_pending, at_rest, limited, until};
+use crate::support::{Count, assert_pending, at_rest, limited, returning, until};
 
 thread_local! {
     static CORE: Cell<Option<usize>> = const { Cell::new(Some(0)) };
@@ -137,9 +136,9 @@ async fn an_unknown_core_is_served() {
     limited(async {
         let handle = scoped(Scope::PerCore);
         on_core(77);
-        assert_eq!(handle.join(1, || ready(7)).await.unwrap(), 7);
+        assert_eq!(handle.join(1, returning(7)).await.unwrap(), 7);
         CORE.set(None);
-        assert_eq!(handle.join(1, || ready(8)).await.unwrap(), 8);
+        assert_eq!(handle.join(1, returning(8)).await.unwrap(), 8);
     })
     .await;
 }
@@ -228,7 +227,7 @@ async fn this_machine_is_served_in_every_scope() {
             let builder = || Coalescer::<i32, i32>::builder().scope(scope);
             for builder in [builder(), builder().shards(1).topology(Machine)] {
                 let handle = builder.build().unwrap().handle();
-                assert_eq!(handle.join(1, || ready(7)).await.unwrap(), 7);
+                assert_eq!(handle.join(1, returning(7)).await.unwrap(), 7);
                 assert!(!handle.forget(1).await.unwrap());
             }
         }

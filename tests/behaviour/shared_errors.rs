@@ -16,7 +16,7 @@ use crate::{
     busy_shard::SlowKey,
     support::{
         Count, CountsDrop, Gate, Wall, assert_pending, at_rest, eventually_blocking, in_a_child_process, inside,
-        limited, one_shard, panic_quietly, poll_once, two_workers, until, watched,
+        limited, one_shard, panic_quietly, poll_once, returning, two_workers, until, watched,
     },
 };
 
@@ -324,7 +324,7 @@ fn an_error_whose_clone_panics_is_a_panic_for_its_caller() {
         });
         assert!(matches!(follower, Err(TryJoinError::Join(JoinError::Panicked(_)))), "{follower:?}");
         std::mem::forget(leader);
-        assert_eq!(handle.try_join_shared(1, || async { Ok(7) }).await.unwrap(), 7);
+        assert_eq!(handle.try_join_shared(1, returning(Ok(7))).await.unwrap(), 7);
     });
 }
 
@@ -348,7 +348,7 @@ fn an_error_and_its_clone_may_both_panic_when_dropped() {
         drop(error);
         // The last one to have the record, in which the error and its clone are.
         drop(clones);
-        assert_eq!(handle.try_join_shared(2, || async { Ok(7) }).await.unwrap(), 7);
+        assert_eq!(handle.try_join_shared(2, returning(Ok(7))).await.unwrap(), 7);
     });
 }
 

@@ -21,8 +21,8 @@ use tracing_subscriber::{
 use crate::{
     busy_shard::{BusyShard, SlowKey},
     support::{
-        Count, Gate, Wall, assert_pending, eventually, in_a_child_process, inside, one_shard, settle, two_workers,
-        until,
+        Count, Gate, Wall, assert_pending, eventually, in_a_child_process, inside, one_shard, returning, settle,
+        two_workers, until,
     },
 };
 
@@ -69,7 +69,7 @@ fn a_caller_that_leaves_takes_its_span_along() {
     in_a_child_process("spans::a_caller_that_leaves_takes_its_span_along", || async {
         let spans = Spans::default();
         let _subscriber = set_default(registry().with(spans.clone()));
-        let handle = one_shard::<u8, u8>();
+        let handle = one_shard::<i32, i32>();
         let staying: Vec<_> = (0..4).map(|_| tokio::spawn(handle.join(1, pending))).collect();
         let leaving = tokio::spawn(handle.join(1, pending).instrument(info_span!("leaving")));
         settle().await;
@@ -80,7 +80,7 @@ fn a_caller_that_leaves_takes_its_span_along() {
     });
 }
 
-fn running(run_work: RunWork) -> Handle<u8, String> {
+fn running(run_work: RunWork) -> Handle<i32, String> {
     Coalescer::builder().shards(1).run_work(run_work).build().unwrap().handle()
 }
 
@@ -166,7 +166,7 @@ fn work_runs_in_the_span_of_its_flight() {
     in_a_child_process("spans::work_runs_in_the_span_of_its_flight", || async {
         let spans = Spans::default();
         let _subscriber = set_default(registry().with(spans.clone()));
-        let handle = one_shard::<u8, [String; 3]>();
+        let handle = one_shard::<i32, [String; 3]>();
         let work = || {
             let called = here();
             async move {
@@ -203,7 +203,7 @@ fn a_flight_whose_join_was_queued_follows_from_its_callers() {
         let spans = Spans::default();
         dispatcher::set_global_default(registry().with(spans.clone()).into()).unwrap();
         let runtime = two_workers();
-        let handle = inside(&runtime, one_shard::<SlowKey, u8>);
+        let handle = inside(&runtime, one_shard::<SlowKey, i32>);
         let busy = BusyShard::of(&handle);
         let gate = Gate::new();
         let ran = Count::default();
@@ -213,7 +213,7 @@ fn a_flight_whose_join_was_queued_follows_from_its_callers() {
             passed.await;
             7
         });
-        let mut follower = handle.join(SlowKey::new(1), || ready(0));
+        let mut follower = handle.join(SlowKey::new(1), returning(0));
         info_span!("leader").in_scope(|| assert_pending(&mut leader));
         info_span!("follower").in_scope(|| assert_pending(&mut follower));
         busy.free();
@@ -234,8 +234,8 @@ fn the_span_is_that_of_the_first_poll() {
     in_a_child_process("spans::the_span_is_that_of_the_first_poll", || async {
         let spans = Spans::default();
         let _subscriber = set_default(registry().with(spans.clone()));
-        let handle = one_shard::<u8, u8>();
-        let join = info_span!("where it was made").in_scope(|| handle.join(1, || ready(7)));
+        let handle = one_shard::<i32, i32>();
+        let join = info_span!("where it was made").in_scope(|| handle.join(1, returning(7)));
         assert_eq!(join.instrument(info_span!("where it was polled")).await.unwrap(), 7);
         assert_eq!(spans.follow_each_other(), [("flight", "where it was polled")]);
     });
@@ -245,7 +245,7 @@ fn the_span_is_that_of_the_first_poll() {
 fn work_of_a_leader_without_a_span_runs_in_its_flights() {
     in_a_child_process("spans::work_of_a_leader_without_a_span_runs_in_its_flights", || async {
         let _subscriber = set_default(registry());
-        let handle = one_shard::<u8, String>();
+        let handle = one_shard::<i32, String>();
         let follower = handle.join(1, || -> Ready<String> { unreachable!("a follower's") });
         let answers = tokio::join!(handle.join(1, || async { here() }), follower.instrument(info_span!("follower")));
         assert_eq!((answers.0.unwrap().as_str(), answers.1.unwrap().as_str()), ("flight", "flight"));

@@ -19,24 +19,24 @@ use tokio::{
 
 use crate::support::{
     Count, Gate, assert_pending, at_rest, inside, limited, one_aborting_shard, one_shard, panic_quietly, poll_once,
-    settle, two_workers, until, watched,
+    returning, settle, two_workers, until, watched,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn built(configure: impl FnOnce(Builder<u8, u8>) -> Builder<u8, u8>) -> Handle<u8, u8> {
+fn built(configure: impl FnOnce(Builder<i32, i32>) -> Builder<i32, i32>) -> Handle<i32, i32> {
     configure(Coalescer::builder().shards(1)).build().unwrap().handle()
 }
 
-fn fresh<V: Send + Sync + 'static>(handle: &Handle<u8, V>) -> Handle<u8, V> {
+fn fresh<V: Send + Sync + 'static>(handle: &Handle<i32, V>) -> Handle<i32, V> {
     handle.with_freshness(Freshness::StartedAfterCall)
 }
 
 #[tokio::test]
 async fn a_fresh_join_starts_at_once_where_nothing_is_under_way() {
     limited(async {
-        let handle = fresh(&one_shard::<u8, u8>());
-        assert_eq!(handle.join(1, || async { 7 }).await.unwrap(), 7);
+        let handle = fresh(&one_shard::<i32, i32>());
+        assert_eq!(handle.join(1, returning(7)).await.unwrap(), 7);
         assert_eq!(at_rest(&handle).await.executions, 1);
     })
     .await;
@@ -45,14 +45,14 @@ async fn a_fresh_join_starts_at_once_where_nothing_is_under_way() {
 #[tokio::test]
 async fn fresh_joins_wait_for_the_flight_under_way_and_share_the_next() {
     limited(async {
-        let handle = one_shard::<u8, u8>();
+        let handle = one_shard::<i32, i32>();
         let (gate, next_gate) = (Gate::new(), Gate::new());
         let mut under_way = handle.join(1, gate.then(1));
         assert_pending(&mut under_way);
         let fresh = fresh(&handle);
         let mut joins: Vec<_> = (0..100).map(|_| fresh.join(1, next_gate.then(2))).collect();
         joins.iter_mut().for_each(assert_pending);
-        let mut within = handle.join(1, || async { 3 });
+        let mut within = handle.join(1, returning(3));
         assert_pending(&mut within);
         settle().await;
         let stats = handle.stats().await.unwrap();
@@ -64,7 +64,7 @@ async fn fresh_joins_wait_for_the_flight_under_way_and_share_the_next() {
             "the others still share what is under way"
         );
         settle().await;
-        let mut later = handle.join(1, || async { 4 });
+        let mut later = handle.join(1, returning(4));
         assert_pending(&mut later);
         next_gate.open();
         for answer in join_all(joins).await {
@@ -80,7 +80,7 @@ async fn fresh_joins_wait_for_the_flight_under_way_and_share_the_next() {
 #[tokio::test(start_paused = true)]
 async fn two_hundred_writers_cost_a_handful_of_executions_one_at_a_time() {
     limited(async {
-        let handle = fresh(&one_shard::<u8, u64>());
+        let handle = fresh(&one_shard::<i32, u64>());
         let (value, running, executions) =
             (Arc::new(AtomicU64::new(0)), Arc::new(AtomicUsize::new(0)), Count::default());
         let writers = (0..200).map(|writer| {
@@ -110,7 +110,7 @@ async fn two_hundred_writers_cost_a_handful_of_executions_one_at_a_time() {
 async fn every_writer_reads_its_own_write() {
     limited(async {
         for run_work in [RunWork::Detached, RunWork::InPlace] {
-            let handle = fresh(&Coalescer::<u8, u64>::builder().run_work(run_work).build().unwrap().handle());
+            let handle = fresh(&Coalescer::<i32, u64>::builder().run_work(run_work).build().unwrap().handle());
             let value = Arc::new(AtomicU64::new(0));
             let writers = (0..8).map(|_| {
                 let (handle, value) = (handle.clone(), Arc::clone(&value));
@@ -138,13 +138,13 @@ async fn every_writer_reads_its_own_write() {
 #[tokio::test]
 async fn a_flight_that_waits_survives_its_leader() {
     limited(async {
-        let handle = one_shard::<u8, u8>();
+        let handle = one_shard::<i32, i32>();
         let gate = Gate::new();
         let mut under_way = handle.join(1, gate.then(1));
         assert_pending(&mut under_way);
         let fresh = fresh(&handle);
-        let mut leader = fresh.join(1, || async { 2 });
-        let mut follower = fresh.join(1, || async { 3 });
+        let mut leader = fresh.join(1, returning(2));
+        let mut follower = fresh.join(1, returning(3));
         assert_pending(&mut leader);
         assert_pending(&mut follower);
         drop(leader);
@@ -159,7 +159,7 @@ async fn a_flight_that_waits_survives_its_leader() {
 #[tokio::test]
 async fn a_flight_that_waits_without_callers_is_finished_or_never_begins() {
     limited(async {
-        for (handle, runs) in [(one_shard::<u8, u8>(), 1), (one_aborting_shard(), 0)] {
+        for (handle, runs) in [(one_shard::<i32, i32>(), 1), (one_aborting_shard(), 0)] {
             let (gate, calls, drops) = (Gate::new(), Count::default(), Count::default());
             let mut under_way = handle.join(1, gate.then(1));
             assert_pending(&mut under_way);
@@ -202,7 +202,7 @@ async fn caps_hold_for_the_flight_that_waits() {
 #[tokio::test]
 async fn a_panic_under_way_lets_the_next_begin_and_each_reaches_its_own_callers() {
     limited(async {
-        let handle = one_shard::<u8, u8>();
+        let handle = one_shard::<i32, i32>();
         let gate = Gate::new();
         let passed = gate.pass();
         let mut under_way = handle.join(1, move || async move {
@@ -253,7 +253,7 @@ async fn the_deadline_of_a_flight_that_waits_begins_with_its_work() {
 #[tokio::test]
 async fn forget_detaches_the_flight_under_way_and_the_one_that_waits() {
     limited(async {
-        let handle = one_shard::<u8, u8>();
+        let handle = one_shard::<i32, i32>();
         let gates = [(); 3].map(|()| Gate::new());
         let mut under_way = handle.join(1, gates[0].then(1));
         assert_pending(&mut under_way);
@@ -270,7 +270,7 @@ async fn forget_detaches_the_flight_under_way_and_the_one_that_waits() {
         assert_eq!(new.await.unwrap(), 3);
         gates[0].open();
         assert_eq!(under_way.await.unwrap(), 1);
-        let mut later = handle.join(1, || async { 4 });
+        let mut later = handle.join(1, returning(4));
         assert_eq!(poll_once(&mut later).map(Result::unwrap), std::task::Poll::Pending);
         gates[1].open();
         assert_eq!((waiting.await.unwrap(), later.await.unwrap()), (2, 4));
@@ -283,7 +283,7 @@ async fn forget_detaches_the_flight_under_way_and_the_one_that_waits() {
 async fn a_shutdown_gives_the_flight_that_waits_its_time_and_then_closes_it() {
     limited(async {
         for (time, answers) in [(Duration::MAX, true), (Duration::ZERO, false)] {
-            let coalescer = Coalescer::<u8, u8>::builder().shards(1).build().unwrap();
+            let coalescer = Coalescer::<i32, i32>::builder().shards(1).build().unwrap();
             let (handle, calls) = (coalescer.handle(), Count::default());
             let mut under_way = handle.join(1, || async {
                 sleep(SECOND).await;
@@ -309,7 +309,7 @@ async fn a_shutdown_gives_the_flight_that_waits_its_time_and_then_closes_it() {
 #[tokio::test]
 async fn work_that_would_wait_for_its_own_end_is_told() {
     limited(async {
-        let handle = one_shard::<u8, bool>();
+        let handle = one_shard::<i32, bool>();
         let direct = fresh(&handle);
         let work = {
             let handle = direct.clone();
@@ -337,7 +337,7 @@ async fn a_flight_that_waits_for_work_which_its_leader_polls_does_not_depend_on_
         let gate = Gate::new();
         let mut parked = handle.join(1, gate.then(1));
         assert_pending(&mut parked);
-        let mut next = fresh(&handle).join(1, || async { 2 });
+        let mut next = fresh(&handle).join(1, returning(2));
         assert_pending(&mut next);
         gate.open();
         assert_eq!(next.await.unwrap(), 2, "the leader before is never polled again");
@@ -351,7 +351,7 @@ async fn a_flight_that_waits_for_work_which_its_leader_polls_does_not_depend_on_
 fn threads_read_their_own_writes() {
     watched(|| {
         let runtime = two_workers();
-        let handle = fresh(&inside(&runtime, Coalescer::<u8, u64>::new).handle());
+        let handle = fresh(&inside(&runtime, Coalescer::<i32, u64>::new).handle());
         let value = Arc::new(AtomicU64::new(0));
         let writers: Vec<_> = (0..4)
             .map(|_| {

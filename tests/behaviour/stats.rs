@@ -1,6 +1,6 @@
 //! Honest counters (G14). What is under way is in `gauges`.
 
-use std::future::{pending, ready};
+use std::future::pending;
 
 use futures::{executor::block_on, future::join_all};
 use shardflight::{Coalescer, JoinError, Stats};
@@ -8,8 +8,8 @@ use shardflight::{Coalescer, JoinError, Stats};
 use crate::{
     busy_shard::{BusyShard, SlowKey},
     support::{
-        Gate, assert_pending, at_rest, inside, limited, one_aborting_shard, one_shard, panic_quietly, settle,
-        two_workers, until, watched,
+        Gate, assert_pending, at_rest, inside, limited, one_aborting_shard, one_shard, panic_quietly, returning,
+        settle, two_workers, until, watched,
     },
 };
 
@@ -33,7 +33,7 @@ fn counters(stats: &Stats) -> [u64; 11] {
 #[tokio::test]
 async fn a_new_coalescer_has_counted_nothing() {
     limited(async {
-        let stats = one_shard::<u8, u8>().stats().await.unwrap();
+        let stats = one_shard::<i32, i32>().stats().await.unwrap();
         assert_eq!(counters(&stats), [0; 11]);
         assert_eq!((stats.flights, stats.waiters, stats.oldest_flight), (0, 0, None));
         assert!(stats.coalescing_rate().abs() < f64::EPSILON);
@@ -52,9 +52,9 @@ fn default_stats_are_all_zero() {
 #[tokio::test]
 async fn a_leader_is_never_counted_as_coalesced() {
     limited(async {
-        let handle = one_shard::<u8, u8>();
+        let handle = one_shard::<i32, i32>();
         for round in 1..=10 {
-            handle.join(1, || async { 7 }).await.unwrap();
+            handle.join(1, returning(7)).await.unwrap();
             let stats = handle.stats().await.unwrap();
             assert_eq!((stats.joins, stats.executions, stats.coalesced), (round, round, 0));
         }
@@ -65,8 +65,8 @@ async fn a_leader_is_never_counted_as_coalesced() {
 #[tokio::test]
 async fn the_coalescing_rate_is_the_share_of_joins_that_cost_no_execution() {
     limited(async {
-        let handle = one_shard::<u8, u8>();
-        join_all((0..4).map(|_| handle.join(1, || async { 7 }))).await;
+        let handle = one_shard::<i32, i32>();
+        join_all((0..4).map(|_| handle.join(1, returning(7)))).await;
         let stats = at_rest(&handle).await;
         assert_eq!((stats.joins, stats.executions, stats.coalesced), (4, 1, 3));
         assert!((stats.coalescing_rate() - 0.75).abs() < f64::EPSILON);
@@ -77,10 +77,10 @@ async fn the_coalescing_rate_is_the_share_of_joins_that_cost_no_execution() {
 #[tokio::test]
 async fn errors_and_panics_are_counted_once_per_flight() {
     limited(async {
-        let handle = one_shard::<u8, Result<u8, ()>>();
-        join_all((0..3).map(|_| handle.try_join(1, || async { Err(()) }))).await;
+        let handle = one_shard::<i32, Result<i32, ()>>();
+        join_all((0..3).map(|_| handle.try_join(1, returning(Err(()))))).await;
         join_all((0..4).map(|_| handle.try_join(1, || async { panic_quietly("broken") }))).await;
-        join_all((0..5).map(|_| handle.try_join(1, || async { Ok(7) }))).await;
+        join_all((0..5).map(|_| handle.try_join(1, returning(Ok(7))))).await;
         let stats = at_rest(&handle).await;
         assert_eq!((stats.joins, stats.executions, stats.errors, stats.panics), (12, 3, 1, 1));
     })
@@ -90,7 +90,7 @@ async fn errors_and_panics_are_counted_once_per_flight() {
 #[tokio::test]
 async fn a_departure_is_a_caller_that_left_before_its_answer() {
     limited(async {
-        let handle = one_shard::<u8, u8>();
+        let handle = one_shard::<i32, i32>();
         let gate = Gate::new();
         let mut callers: Vec<_> = (0..5)
             .map(|_| {
@@ -115,7 +115,7 @@ async fn a_departure_is_a_caller_that_left_before_its_answer() {
 #[tokio::test]
 async fn a_departure_is_counted_without_being_asked_for() {
     limited(async {
-        let handle = one_shard::<u8, u8>();
+        let handle = one_shard::<i32, i32>();
         let gate = Gate::new();
         let mut callers: Vec<_> = (0..10)
             .map(|_| {
@@ -142,9 +142,9 @@ async fn a_departure_is_counted_without_being_asked_for() {
 fn a_caller_that_left_before_its_shard_saw_it_is_counted_nowhere() {
     watched(|| {
         let runtime = two_workers();
-        let handle = inside(&runtime, one_shard::<SlowKey, u8>);
+        let handle = inside(&runtime, one_shard::<SlowKey, i32>);
         let busy = BusyShard::of(&handle);
-        let mut leaves = handle.join(SlowKey::new(1), || ready(7));
+        let mut leaves = handle.join(SlowKey::new(1), returning(7));
         assert_pending(&mut leaves);
         drop(leaves);
         busy.free();
@@ -155,7 +155,7 @@ fn a_caller_that_left_before_its_shard_saw_it_is_counted_nowhere() {
 #[tokio::test]
 async fn an_abort_is_counted_once_and_as_nothing_else() {
     limited(async {
-        let handle = one_aborting_shard::<u8, u8>();
+        let handle = one_aborting_shard::<i32, i32>();
         let mut callers: Vec<_> = (0..3).map(|_| handle.join(1, pending)).collect();
         callers.iter_mut().for_each(assert_pending);
         settle().await;
@@ -171,7 +171,7 @@ async fn an_abort_is_counted_once_and_as_nothing_else() {
 #[tokio::test]
 async fn forgets_count_flights_and_not_calls() {
     limited(async {
-        let handle = one_shard::<u8, u8>();
+        let handle = one_shard::<i32, i32>();
         let mut callers: Vec<_> = (0..3).map(|key| handle.join(key, pending)).collect();
         callers.iter_mut().for_each(assert_pending);
         handle.forget(0).await.unwrap();
@@ -199,7 +199,7 @@ async fn every_join_is_counted_once() {
         until(&handle, |stats| stats.flights == 2).await;
         assert!(matches!(handle.join(4, pending).await, Err(JoinError::TooManyFlights { limit: 2 })));
         handle.set_enabled(false);
-        join_all((0..4).map(|key| handle.join(key, || async { 7 }))).await;
+        join_all((0..4).map(|key| handle.join(key, returning(7)))).await;
         gate.open();
         let answers = join_all(callers).await;
         assert_eq!(answers.into_iter().filter(|answer| answer.as_ref().unwrap().is_ok()).count(), 6);
@@ -215,7 +215,7 @@ async fn every_join_is_counted_once() {
 async fn the_sum_is_the_sum_of_the_shards() {
     limited(async {
         let handle = Coalescer::<i32, i32>::builder().shards(8).build().unwrap().handle();
-        join_all((0..500).map(|n| handle.join(n % 250, move || async move { n }))).await;
+        join_all((0..500).map(|n| handle.join(n % 250, returning(n)))).await;
         let mut waiting: Vec<_> = (0..100).map(|key| handle.join(key, pending)).collect();
         waiting.iter_mut().for_each(assert_pending);
         handle.forget(0).await.unwrap();
@@ -240,7 +240,7 @@ async fn the_sum_is_the_sum_of_the_shards() {
 async fn reset_takes_the_counters_and_leaves_the_gauges() {
     limited(async {
         let handle = Coalescer::<i32, Result<i32, ()>>::builder().shards(4).build().unwrap().handle();
-        let _ = handle.try_join(1, || async { Err(()) }).await;
+        let _ = handle.try_join(1, returning(Err(()))).await;
         let _ = handle.try_join(1, || async { panic_quietly("broken") }).await;
         let mut waiting: Vec<_> = (0..20).map(|key| handle.join(key, pending)).collect();
         waiting.iter_mut().for_each(assert_pending);
@@ -252,7 +252,7 @@ async fn reset_takes_the_counters_and_leaves_the_gauges() {
         assert_eq!(counters(&stats), [0; 11]);
         assert_eq!((stats.flights, stats.waiters), (20, 15));
         assert!(stats.oldest_flight.is_some());
-        handle.join(99, || async { Ok(7) }).await.unwrap().unwrap();
+        handle.join(99, returning(Ok(7))).await.unwrap().unwrap();
         assert_eq!(handle.stats().await.unwrap().joins, 1);
     })
     .await;
@@ -261,7 +261,7 @@ async fn reset_takes_the_counters_and_leaves_the_gauges() {
 #[tokio::test]
 async fn a_reset_clears_departures_that_were_not_noticed_yet() {
     limited(async {
-        let handle = one_shard::<u8, u8>();
+        let handle = one_shard::<i32, i32>();
         let mut callers: Vec<_> = (0..3).map(|_| handle.join(7, pending)).collect();
         callers.iter_mut().for_each(assert_pending);
         settle().await;

@@ -4,7 +4,7 @@ use std::{
     any::Any,
     cell::RefCell,
     env,
-    future::poll_fn,
+    future::{Ready, poll_fn, ready},
     hash::Hash,
     panic::resume_unwind,
     pin::{Pin, pin},
@@ -115,6 +115,11 @@ pub(crate) fn one_shard<K: Eq + Send + 'static, V: Send + Sync + 'static>() -> H
 /// [`one_shard`] where abandoned work is dropped.
 pub(crate) fn one_aborting_shard<K: Eq + Send + 'static, V: Send + Sync + 'static>() -> Handle<K, V> {
     Coalescer::builder().shards(1).on_abandon(OnAbandon::Abort).build().expect("inside a runtime").handle()
+}
+
+/// Work that is done at once. All of a value's type are of one type, and each type of work is compiled anew.
+pub(crate) fn returning<V>(value: V) -> impl FnOnce() -> Ready<V> {
+    move || ready(value)
 }
 
 /// Closed until opened, then open for good.

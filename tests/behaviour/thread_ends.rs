@@ -16,7 +16,8 @@ use shardflight::{Coalescer, Handle, JoinError, RunWork};
 use tokio::runtime::Handle as Current;
 
 use crate::support::{
-    Count, assert_pending, eventually_blocking, in_a_child_process, inside, one_shard, poll_once, two_workers, until,
+    Count, assert_pending, eventually_blocking, in_a_child_process, inside, one_shard, poll_once, returning,
+    two_workers, until,
 };
 
 /// Acts when the thread ends.
@@ -95,7 +96,7 @@ fn a_join_is_pending_and_its_work_runs() {
 fn a_join_may_be_awaited() {
     in_a_child("a_join_may_be_awaited", |handle| {
         let other = handle.clone();
-        assert_eq!(at_the_end_of_a_thread(move || block_on(other.join(1, || ready(7)))).unwrap(), 7);
+        assert_eq!(at_the_end_of_a_thread(move || block_on(other.join(1, returning(7)))).unwrap(), 7);
         assert_eq!(at_the_end_of_a_thread(move || handle.blocking_join(2, || 8)).unwrap(), 8);
     });
 }
@@ -136,7 +137,7 @@ fn work_that_its_leader_polls_runs_or_fails() {
         let builder = Coalescer::<u8, u8>::builder().run_work(RunWork::InPlace);
         let handle = inside(&runtime, || builder.build().unwrap().handle());
         let asks = handle.clone();
-        assert_eq!(at_the_end_of_a_thread(move || block_on(asks.join(1, || ready(7)))).unwrap(), 7);
+        assert_eq!(at_the_end_of_a_thread(move || block_on(asks.join(1, returning(7)))).unwrap(), 7);
         let spawns = || async { tokio::spawn(ready(7)).await.unwrap() };
         let asks = handle.clone();
         let failed = at_the_end_of_a_thread(move || block_on(asks.join(1, spawns)));

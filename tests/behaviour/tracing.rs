@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, future::pending, task::Context, time::Duration};
 
-use futures::future::{join_all, ready};
+use futures::future::join_all;
 use shardflight::{Coalescer, Handle, OnStall};
 use tokio::time::sleep;
 use tracing::{
@@ -15,7 +15,7 @@ use tracing_subscriber::{layer::SubscriberExt, registry};
 use crate::{
     events::{COMPLETED, CROWDED, Events, FOLLOWED, OVERDUE, RECOVERED, REJECTED, STARTED, TAKEN_OVER},
     hostile_wakers::panicking_waker,
-    support::{assert_pending, in_a_child_process, one_shard, panic_quietly, settle},
+    support::{assert_pending, in_a_child_process, one_shard, panic_quietly, returning, settle},
 };
 
 fn listen() -> (Events, DefaultGuard) {
@@ -71,7 +71,7 @@ fn a_takeover_is_reported_and_runs_in_its_flights_span() {
 fn a_flight_without_a_span_reports_its_start() {
     in_a_child_process("tracing::a_flight_without_a_span_reports_its_start", || async {
         let (events, _listening) = listen();
-        one_shard::<i32, i32>().join(1, || ready(7)).await.unwrap();
+        one_shard::<i32, i32>().join(1, returning(7)).await.unwrap();
         assert_eq!((events.of(STARTED).len(), events.of(COMPLETED).len()), (1, 1));
     });
 }
@@ -82,7 +82,7 @@ fn bypassed_work_reports_no_flight() {
         let (events, _listening) = listen();
         let handle = one_shard::<i32, i32>();
         handle.set_enabled(false);
-        handle.join(1, || ready(7)).instrument(info_span!("caller")).await.unwrap();
+        handle.join(1, returning(7)).instrument(info_span!("caller")).await.unwrap();
         assert!(events.all().iter().all(|event| !event["message"].contains("flight")), "{:?}", events.all());
     });
 }
@@ -106,7 +106,7 @@ fn each_flight_has_a_number_of_its_own() {
         let (events, _listening) = listen();
         let handle: Handle<i32, i32> = Coalescer::builder().shards(3).build().unwrap().handle();
         for _ in 0..2 {
-            join_all((0..10).map(|key| handle.join(key, || ready(7)))).await;
+            join_all((0..10).map(|key| handle.join(key, returning(7)))).await;
         }
         let completed = events.of(COMPLETED);
         let numbers: BTreeSet<_> = completed.iter().map(|event| &event["flight"]).collect();
@@ -119,8 +119,8 @@ fn a_follower_reports_its_flight_in_its_own_span() {
     in_a_child_process("tracing::a_follower_reports_its_flight_in_its_own_span", || async {
         let (events, _listening) = listen();
         let handle = with_threshold(100);
-        let leader = handle.join(1, || ready(7)).instrument(info_span!("leader"));
-        let follower = handle.join(1, || ready(8)).instrument(info_span!("follower"));
+        let leader = handle.join(1, returning(7)).instrument(info_span!("leader"));
+        let follower = handle.join(1, returning(8)).instrument(info_span!("follower"));
         let _ = tokio::join!(leader, follower);
         let reports = events.of(FOLLOWED);
         assert_eq!(reports.len(), 1, "{reports:?}");
@@ -157,7 +157,7 @@ fn a_leader_alone_meets_a_threshold_of_one() {
     in_a_child_process("tracing::a_leader_alone_meets_a_threshold_of_one", || async {
         let (events, _listening) = listen();
         let handle = Coalescer::<i32, i32>::builder().shards(1).crowd_threshold(1).build().unwrap().handle();
-        handle.join(1, || ready(7)).await.unwrap();
+        handle.join(1, returning(7)).await.unwrap();
         assert_eq!(events.of(CROWDED).len(), 1);
     });
 }

@@ -7,7 +7,7 @@ use shardflight::{Coalescer, Handle, JoinError};
 use tokio::time::{Instant, advance, sleep, timeout};
 
 use crate::support::{
-    Count, Gate, Wall, assert_pending, at_rest, eventually, inside, limited, one_aborting_shard, one_shard,
+    Count, Gate, Wall, assert_pending, at_rest, eventually, inside, limited, one_aborting_shard, one_shard, returning,
     two_workers, until, watched,
 };
 
@@ -197,7 +197,7 @@ fn a_caller_outside_of_any_runtime_times_out() {
         let handle = inside(&runtime, one_shard::<i32, i32>);
         let limit = Duration::from_millis(10);
         assert!(timed_out(&block_on(handle.with_max_wait(limit).join(1, pending)), limit));
-        assert_eq!(block_on(handle.with_max_wait(60 * SECOND).join(2, || async { 7 })).unwrap(), 7);
+        assert_eq!(block_on(handle.with_max_wait(60 * SECOND).join(2, returning(7))).unwrap(), 7);
     });
 }
 

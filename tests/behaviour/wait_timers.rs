@@ -120,7 +120,7 @@ async fn waits_of_zero_start_their_work_in_place() {
 fn a_wait_that_ends_while_its_join_is_queued_starts_its_work() {
     watched(|| {
         let runtime = two_workers();
-        let handle = inside(&runtime, one_shard::<SlowKey, u8>);
+        let handle = inside(&runtime, one_shard::<SlowKey, i32>);
         let ran = Count::default();
         let busy = BusyShard::of(&handle);
         for key in 1..=2 {
@@ -150,7 +150,7 @@ fn a_wait_that_ends_while_its_join_is_queued_starts_its_work() {
 fn a_wait_that_ends_while_its_join_is_queued_joins_the_flight_and_leaves_it() {
     watched(|| {
         let runtime = two_workers();
-        let handle = inside(&runtime, one_shard::<SlowKey, u8>);
+        let handle = inside(&runtime, one_shard::<SlowKey, i32>);
         let busy = BusyShard::of(&handle);
         let join =
             handle.with_max_wait(Duration::ZERO).join(SlowKey::new(0), || async { unreachable!("a follower's") });

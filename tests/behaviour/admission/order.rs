@@ -7,7 +7,7 @@ use shardflight::Priority;
 use tokio::{task::yield_now, time::timeout};
 
 use super::{Site, join_by, open};
-use crate::support::{Gate, assert_pending, at_rest, limited, two_workers, until};
+use crate::support::{Gate, assert_pending, at_rest, limited, returning, two_workers, until};
 
 #[test]
 fn no_more_executions_run_than_may_whoever_comes_and_goes() {
@@ -119,7 +119,7 @@ async fn without_a_limit_classes_change_nothing() {
     limited(async {
         let handle = crate::support::one_shard::<u8, u8>();
         let low = handle.with_priority(Priority::Background);
-        assert_eq!(low.join(1, || async { 7 }).await.unwrap(), 7);
+        assert_eq!(low.join(1, returning(7)).await.unwrap(), 7);
         let mut waits = low.join(2, pending);
         assert_pending(&mut waits);
         assert_eq!(until(&handle, |stats| stats.flights == 1).await.executing, 0);

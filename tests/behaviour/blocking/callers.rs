@@ -2,11 +2,11 @@
 
 use std::{future::pending, thread, time::Duration};
 
-use futures::{executor::block_on, future::ready};
+use futures::executor::block_on;
 use shardflight::JoinError;
 
 use super::handle_on;
-use crate::support::{Count, Gate, Wall, at_rest, two_workers, until, watched};
+use crate::support::{Count, Gate, Wall, at_rest, returning, two_workers, until, watched};
 
 #[test]
 fn threads_share_one_execution() {
@@ -52,7 +52,7 @@ fn a_task_follows_a_thread() {
             })
         };
         block_on(until(&handle, |stats| stats.waiters == 1));
-        let follower = runtime.spawn(handle.join(1, || ready(8)));
+        let follower = runtime.spawn(handle.join(1, returning(8)));
         block_on(until(&handle, |stats| stats.waiters == 2));
         drop(opener);
         assert_eq!(leader.join().unwrap().unwrap(), 7);

@@ -8,7 +8,7 @@ use tokio::runtime::{self, Runtime};
 use crate::support::{Wall, at_rest, inside, until, watched};
 
 /// A runtime with so many threads for blocking work, and a coalescer without deadlines on it.
-fn small_pool(threads: usize) -> (Runtime, Handle<u32, u32>) {
+fn small_pool(threads: usize) -> (Runtime, Handle<i32, i32>) {
     let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(threads)
@@ -20,7 +20,7 @@ fn small_pool(threads: usize) -> (Runtime, Handle<u32, u32>) {
 }
 
 /// Joins the key with work that joins the next one, so many deep.
-fn nest(handle: &Handle<u32, u32>, key: u32, depth: u32) -> u32 {
+fn nest(handle: &Handle<i32, i32>, key: i32, depth: i32) -> i32 {
     let inner = handle.clone();
     let work = move || if depth == 0 { 7 } else { nest(&inner, key + 1, depth - 1) };
     handle.blocking_join(key, work).unwrap()
@@ -54,12 +54,12 @@ fn more_nested_works_than_the_pool_has_threads_all_end() {
 
 /// Key 1 has the one thread that there is. Its work goes on with `inner` when key 2 has a flight that waits for a thread. The
 /// answers of both.
-fn beside_a_flight_without_a_thread(inner: impl FnOnce(&Handle<u32, u32>) -> u32 + Send + 'static) -> (u32, u32) {
+fn beside_a_flight_without_a_thread(inner: impl FnOnce(&Handle<i32, i32>) -> i32 + Send + 'static) -> (i32, i32) {
     let (runtime, handle) = small_pool(1);
     let (wall, opener) = Wall::new();
     let (outer, nested) = (handle.clone(), handle.clone());
     let first = thread::spawn(move || {
-        outer.blocking_join(1_u32, move || {
+        outer.blocking_join(1, move || {
             wall.block();
             inner(&nested)
         })
@@ -68,7 +68,7 @@ fn beside_a_flight_without_a_thread(inner: impl FnOnce(&Handle<u32, u32>) -> u32
     runtime.block_on(until(&handle, |stats| stats.executions == 1));
     let second = {
         let handle = handle.clone();
-        thread::spawn(move || handle.blocking_join(2_u32, || 7))
+        thread::spawn(move || handle.blocking_join(2, || 7))
     };
     runtime.block_on(until(&handle, |stats| stats.flights == 2));
     drop(opener);
@@ -78,7 +78,7 @@ fn beside_a_flight_without_a_thread(inner: impl FnOnce(&Handle<u32, u32>) -> u32
 #[test]
 fn work_that_waits_for_a_thread_runs_on_that_of_work_that_waits_for_it() {
     watched(|| {
-        let answers = beside_a_flight_without_a_thread(|handle| handle.blocking_join(2_u32, || 0).unwrap());
+        let answers = beside_a_flight_without_a_thread(|handle| handle.blocking_join(2, || 0).unwrap());
         assert_eq!(answers, (7, 7));
     });
 }
@@ -87,7 +87,7 @@ fn work_that_waits_for_a_thread_runs_on_that_of_work_that_waits_for_it() {
 fn work_that_waits_for_the_flight_after_one_that_no_thread_has_begun_runs_both() {
     watched(|| {
         let answers = beside_a_flight_without_a_thread(|handle| {
-            handle.with_freshness(Freshness::StartedAfterCall).blocking_join(2_u32, || 8).unwrap()
+            handle.with_freshness(Freshness::StartedAfterCall).blocking_join(2, || 8).unwrap()
         });
         assert_eq!(answers, (8, 7));
     });

@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 
 use crate::support::{Count, Wall, at_rest, panic_quietly, two_workers, until, watched};
 
-type Results = Handle<u8, Result<u8, String>>;
+type Results = Handle<i32, Result<i32, String>>;
 
 fn results_on(runtime: &Runtime) -> Results {
     Coalescer::builder().shards(1).build_on(runtime.handle()).unwrap().handle()
@@ -111,6 +111,6 @@ fn a_bypassed_thread_gets_its_own_error() {
 #[tokio::test]
 #[should_panic(expected = "await `try_join` there")]
 async fn async_code_is_refused() {
-    let handle = Coalescer::<u8, Result<u8, String>>::new().handle();
+    let handle = Coalescer::<i32, Result<i32, String>>::new().handle();
     let _ = handle.blocking_try_join(1, || Ok(7));
 }

@@ -2,13 +2,13 @@
 
 use std::{thread, time::Duration};
 
-use futures::{executor::block_on, future::ready};
+use futures::executor::block_on;
 use shardflight::{Coalescer, JoinError};
 use tokio::{runtime, task::spawn_blocking};
 
 use super::handle_on;
 use crate::support::{
-    Count, Wall, at_rest, eventually_blocking, limited, panic_quietly, settle, two_workers, until, watched,
+    Count, Wall, at_rest, eventually_blocking, limited, panic_quietly, returning, settle, two_workers, until, watched,
 };
 
 #[test]
@@ -30,7 +30,7 @@ fn blocking_work_delays_neither_workers_nor_shards() {
             .collect();
         block_on(until(&handle, |stats| stats.flights == 10));
         assert_eq!(handle.blocking_join(99, || 7).unwrap(), 7);
-        assert_eq!(runtime.block_on(handle.join(98, || ready(7))).unwrap(), 7);
+        assert_eq!(runtime.block_on(handle.join(98, returning(7))).unwrap(), 7);
         drop(opener);
         threads.into_iter().for_each(|thread| assert!(thread.join().unwrap().is_ok()));
     });

@@ -6,7 +6,8 @@ use shardflight::{Coalescer, JoinError};
 
 use super::{flight_cap, has_too_many_flights};
 use crate::support::{
-    Count, Wall, assert_pending, at_rest, inside, limited, panic_quietly, settle, two_workers, until, watched,
+    Count, Wall, assert_pending, at_rest, inside, limited, panic_quietly, returning, settle, two_workers, until,
+    watched,
 };
 
 #[tokio::test]
@@ -34,7 +35,7 @@ async fn every_end_of_a_flight_makes_room() {
         let handle = flight_cap(1, 1);
         for round in 0..100 {
             match round % 4 {
-                0 => drop(handle.join(1, || async { 7 }).await.unwrap()),
+                0 => drop(handle.join(1, returning(7)).await.unwrap()),
                 1 => drop(handle.join(1, || async { panic_quietly("broken") }).await.unwrap_err()),
                 2 => {
                     let mut abandoned = handle.join(1, pending);
@@ -49,7 +50,7 @@ async fn every_end_of_a_flight_makes_room() {
             }
             at_rest(&handle).await;
         }
-        assert_eq!(handle.join(1, || async { 7 }).await.unwrap(), 7);
+        assert_eq!(handle.join(1, returning(7)).await.unwrap(), 7);
     })
     .await;
 }
@@ -64,7 +65,7 @@ async fn a_forgotten_flight_counts_until_it_ends() {
         assert!(has_too_many_flights(&handle.join(1, pending).await));
         drop(old);
         at_rest(&handle).await;
-        assert_eq!(handle.join(1, || async { 7 }).await.unwrap(), 7);
+        assert_eq!(handle.join(1, returning(7)).await.unwrap(), 7);
     })
     .await;
 }
@@ -98,6 +99,6 @@ fn expired_work_that_holds_its_thread_keeps_its_place_in_the_budget() {
         drop(openers);
         runtime.block_on(at_rest(&handle));
         let patient = handle.with_max_flight_duration(Duration::from_mins(1)).unwrap();
-        assert!(runtime.block_on(patient.join(9, || async { 7 })).is_ok());
+        assert!(runtime.block_on(patient.join(9, returning(7))).is_ok());
     });
 }

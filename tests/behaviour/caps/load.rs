@@ -45,9 +45,9 @@ async fn bursts_of_flights_make_room_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn callers_that_come_and_go_leave_all_caps_free() {
     limited(async {
-        let builder = Coalescer::<u32, u32>::builder().shards(4).max_waiters_per_flight(100).max_flights(5);
+        let builder = Coalescer::<i32, i32>::builder().shards(4).max_waiters_per_flight(100).max_flights(5);
         let handle = builder.on_abandon(OnAbandon::Abort).build().unwrap().handle();
-        let callers = (0..10_000_u32).map(|number| {
+        let callers = (0..10_000).map(|number| {
             let handle = handle.clone();
             tokio::spawn(async move {
                 let mut join = handle.join(number % 10, pending);
@@ -66,7 +66,7 @@ async fn callers_that_come_and_go_leave_all_caps_free() {
         // There is room again for as many callers of as many flights.
         let gate = Gate::new();
         let mut joins = Vec::new();
-        for key in 0..5_u32 {
+        for key in 0..5 {
             for _ in 0..100 {
                 let mut join = handle.join(key, gate.then(7));
                 assert_pending(&mut join);

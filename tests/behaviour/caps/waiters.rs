@@ -6,7 +6,7 @@ use shardflight::JoinError;
 use tokio::time::Instant;
 
 use super::{has_too_many_waiters, waiter_cap};
-use crate::support::{Gate, assert_pending, at_rest, limited, settle};
+use crate::support::{Gate, assert_pending, at_rest, limited, returning, settle};
 
 #[tokio::test]
 async fn one_caller_too_many_is_refused() {
@@ -36,7 +36,7 @@ async fn a_cap_of_one_admits_the_leader() {
         let mut leader = handle.join(1, pending);
         assert_pending(&mut leader);
         assert!(has_too_many_waiters(&handle.join(1, pending).await));
-        let other_key = handle.join(2, || async { 7 }).await;
+        let other_key = handle.join(2, returning(7)).await;
         assert_eq!(other_key.unwrap(), 7);
     })
     .await;

@@ -4,7 +4,7 @@ use shardflight::OnExpiry;
 use tokio::time::advance;
 
 use super::{SECOND, with_deadline};
-use crate::support::{Gate, assert_pending, at_rest, limited, poll_once, settle};
+use crate::support::{Gate, assert_pending, at_rest, limited, poll_once, returning, settle};
 
 #[tokio::test(start_paused = true)]
 async fn detached_callers_get_their_result_and_new_ones_start_anew() {
@@ -56,7 +56,7 @@ async fn a_late_result_leaves_the_next_flight_alone() {
         settle().await;
         early.open();
         assert_eq!(old.await.unwrap(), 1);
-        let mut follower = handle.join(1, || async { 3 });
+        let mut follower = handle.join(1, returning(3));
         assert_pending(&mut follower);
         settle().await;
         assert!(poll_once(&mut new).is_pending() && poll_once(&mut follower).is_pending());

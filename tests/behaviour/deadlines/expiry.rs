@@ -8,7 +8,7 @@ use tokio::time::{Instant, advance, sleep};
 
 use super::{SECOND, timed_out, with_deadline};
 use crate::support::{
-    Count, Wall, assert_pending, at_rest, eventually, inside, limited, settle, two_workers, until, watched,
+    Count, Wall, assert_pending, at_rest, eventually, inside, limited, returning, settle, two_workers, until, watched,
 };
 
 #[tokio::test(start_paused = true)]
@@ -63,7 +63,7 @@ async fn the_next_join_after_an_expiry_starts_anew() {
         let handle = with_deadline(SECOND, OnExpiry::Fail);
         for _ in 0..3 {
             assert!(timed_out(&handle.join(1, pending).await, SECOND));
-            assert_eq!(handle.join(1, || async { 7 }).await.unwrap(), 7);
+            assert_eq!(handle.join(1, returning(7)).await.unwrap(), 7);
         }
         assert_eq!(at_rest(&handle).await.executions, 6);
     })
@@ -83,7 +83,7 @@ async fn a_result_at_the_deadline_gives_one_answer_to_all() {
             let are_values = answers.iter().all(|answer| matches!(answer, Ok(7)));
             assert!(are_values || answers.iter().all(|answer| timed_out(answer, SECOND)), "{answers:?}");
             settle().await;
-            assert_eq!(handle.join(1, || async { 8 }).await.unwrap(), 8);
+            assert_eq!(handle.join(1, returning(8)).await.unwrap(), 8);
         }
         let stats = at_rest(&handle).await;
         assert_eq!((stats.executions, stats.joins), (40, 120));

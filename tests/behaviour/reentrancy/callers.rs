@@ -2,11 +2,10 @@
 
 use std::{collections::hash_map::DefaultHasher, hash::BuildHasherDefault};
 
-use futures::future::ready;
 use shardflight::{Coalescer, JoinError};
 
 use super::{chain, joiner, reentrant};
-use crate::support::{Gate, assert_pending, at_rest, inside, limited, settle, two_workers, until, watched};
+use crate::support::{Gate, assert_pending, at_rest, inside, limited, returning, settle, two_workers, until, watched};
 
 #[tokio::test]
 async fn the_other_callers_get_what_work_makes_of_the_error() {
@@ -20,13 +19,13 @@ async fn the_other_callers_get_what_work_makes_of_the_error() {
                 assert_eq!(chain(inner, cycle).await, reentrant());
                 Ok(7)
             });
-            let mut follower = handle.join(1, || ready(Ok(8)));
+            let mut follower = handle.join(1, returning(Ok(8)));
             assert_pending(&mut leader);
             assert_pending(&mut follower);
             settle().await;
             gate.open();
             assert_eq!((leader.await.unwrap(), follower.await.unwrap()), (Ok(7), Ok(7)));
-            assert_eq!(handle.join(1, || ready(Ok(10))).await.unwrap(), Ok(10));
+            assert_eq!(handle.join(1, returning(Ok(10))).await.unwrap(), Ok(10));
         }
     })
     .await;
@@ -46,7 +45,7 @@ async fn a_refused_join_removes_no_other_caller() {
         assert_pending(&mut first);
         let stats = until(&handle, |stats| stats.rejections == 1).await;
         assert_eq!((stats.flights, stats.waiters), (1, 1));
-        let mut second = handle.join(1, || ready(Ok(8)));
+        let mut second = handle.join(1, returning(Ok(8)));
         assert_pending(&mut second);
         assert_eq!(handle.stats().await.unwrap().waiters, 2);
         gate.open();
@@ -61,7 +60,7 @@ async fn a_task_spawned_by_work_is_an_ordinary_caller() {
         let handle = joiner(1);
         let inner = handle.clone();
         let work = move || async move {
-            let spawned = tokio::spawn(inner.join(1, || ready(Ok(8))));
+            let spawned = tokio::spawn(inner.join(1, returning(Ok(8))));
             // The work does not wait for it, so there is no cycle.
             drop(inner);
             let follower = async move { spawned.await.unwrap().unwrap() };
@@ -84,7 +83,7 @@ async fn work_may_forget_its_key_and_join_it() {
         let inner = handle.clone();
         let work = move || async move {
             assert!(inner.forget(1).await.unwrap());
-            inner.join(1, || ready(Ok(8))).await.unwrap()
+            inner.join(1, returning(Ok(8))).await.unwrap()
         };
         assert_eq!(handle.join(1, work).await.unwrap(), Ok(8));
         assert_eq!(at_rest(&handle).await.executions, 2);
@@ -110,7 +109,7 @@ async fn work_may_join_its_key_of_another_coalescer() {
         assert_pending(&mut others);
         settle().await;
         let inner = other.clone();
-        let mut join = handle.join(1, move || async move { inner.join(1, || ready(9)).await.unwrap() });
+        let mut join = handle.join(1, move || async move { inner.join(1, returning(9)).await.unwrap() });
         assert_pending(&mut join);
         settle().await;
         gate.open();

@@ -4,7 +4,7 @@ use futures::future::{BoxFuture, FutureExt, join_all, pending};
 use shardflight::{Coalescer, Freshness, Handle};
 
 use super::{chain, joiner, reentrant};
-use crate::support::{Gate, assert_pending, at_rest, in_a_child_process, limited, settle};
+use crate::support::{Gate, assert_pending, at_rest, in_a_child_process, limited, returning, settle};
 
 type Numbers = Handle<u64, u64>;
 
@@ -158,7 +158,7 @@ async fn a_cycle_through_what_a_pending_flight_waits_for_is_found() {
         });
         assert_pending(&mut running);
         // Its work waits for the one that is running, and so for a flight that joins it.
-        let mut first = handle.join(1, move || async move { fresh.join(2, || async { Ok(8) }).await.unwrap() });
+        let mut first = handle.join(1, move || async move { fresh.join(2, returning(Ok(8))).await.unwrap() });
         assert_pending(&mut first);
         settle().await;
         gate.open();

@@ -29,7 +29,7 @@ async fn flights_end_in_time_or_are_cut() {
                 })
             })
             .collect();
-        let mut hung: Vec<_> = (10..15_u32)
+        let mut hung: Vec<_> = (10..15)
             .map(|key| {
                 let held = drops.on_drop();
                 handle.join(key, move || async move {
@@ -79,7 +79,7 @@ async fn a_shutdown_ends_with_the_last_flight() {
 async fn a_grace_of_zero_cuts_at_once() {
     limited(async {
         let coalescer = coalescer(4);
-        let mut join = coalescer.handle().join(1_u32, pending);
+        let mut join = coalescer.handle().join(1, pending);
         assert_pending(&mut join);
         let shutdown = coalescer.shutdown(Duration::ZERO).await;
         assert_eq!((shutdown.finished, shutdown.cut), (0, 1));
@@ -92,7 +92,7 @@ async fn a_grace_of_zero_cuts_at_once() {
 async fn a_grace_beyond_the_clock_lets_every_flight_finish() {
     for grace in [Duration::MAX, Duration::from_secs(1 << 40)] {
         let coalescer = coalescer(2);
-        let flight = tokio::spawn(coalescer.handle().join(1_u32, || async {
+        let flight = tokio::spawn(coalescer.handle().join(1, || async {
             sleep(100_000 * SECOND).await;
             7
         }));
@@ -108,7 +108,7 @@ fn the_grace_needs_no_timers() {
     watched(|| {
         let runtime = runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
         let coalescer = inside(&runtime, || coalescer(1));
-        let mut join = coalescer.handle().join(1_u32, pending);
+        let mut join = coalescer.handle().join(1, pending);
         assert_pending(&mut join);
         assert_eq!(block_on(coalescer.shutdown(Duration::from_millis(10))).cut, 1);
     });
@@ -119,7 +119,7 @@ fn another_runtime_may_shut_down() {
     watched(|| {
         let (home, abroad) = (two_workers(), two_workers());
         let coalescer = inside(&home, || coalescer(2));
-        let mut join = coalescer.handle().join(1_u32, pending);
+        let mut join = coalescer.handle().join(1, pending);
         assert_pending(&mut join);
         let shutdown = abroad.block_on(coalescer.shutdown(Duration::from_millis(10)));
         assert_eq!((shutdown.finished, shutdown.cut), (0, 1));
@@ -130,9 +130,9 @@ fn another_runtime_may_shut_down() {
 #[tokio::test(start_paused = true)]
 async fn a_flights_own_deadline_still_counts() {
     limited(async {
-        let builder = Coalescer::<u32, u32>::builder().shards(1).max_flight_duration(2 * SECOND);
+        let builder = Coalescer::<i32, i32>::builder().shards(1).max_flight_duration(2 * SECOND);
         let coalescer = builder.build().unwrap();
-        let mut join = coalescer.handle().join(1_u32, pending);
+        let mut join = coalescer.handle().join(1, pending);
         assert_pending(&mut join);
         assert_eq!(coalescer.shutdown(9 * SECOND).await.finished, 1);
         assert!(matches!(join.await, Err(JoinError::TimedOut { .. })));
@@ -145,9 +145,9 @@ async fn forgotten_flights_are_cut_like_others() {
     limited(async {
         let coalescer = coalescer(1);
         let handle = coalescer.handle();
-        let mut joins = [handle.join(1_u32, pending), handle.join(2_u32, pending)];
+        let mut joins = [handle.join(1, pending), handle.join(2, pending)];
         joins.iter_mut().for_each(assert_pending);
-        handle.forget(1_u32).await.unwrap();
+        handle.forget(1).await.unwrap();
         assert_eq!(coalescer.shutdown(SECOND).await.cut, 2);
         assert!(join_all(joins).await.iter().all(is_closed));
     })
@@ -160,7 +160,7 @@ async fn abandoned_flights_have_their_grace() {
         let coalescer = coalescer(4);
         let (handle, gate, ends) = (coalescer.handle(), Gate::new(), Count::default());
         let (passed, ended) = (gate.pass(), ends.clone());
-        let mut leader = handle.join(1_u32, || async move {
+        let mut leader = handle.join(1, || async move {
             passed.await;
             ended.up();
             7

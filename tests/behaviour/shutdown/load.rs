@@ -14,7 +14,7 @@ async fn a_burst_of_joins_is_answered() {
     limited(async {
         for _ in 0..20 {
             let coalescer = coalescer(4);
-            let callers: Vec<_> = (0..500_u32)
+            let callers: Vec<_> = (0..500)
                 .map(|number| {
                     let handle = coalescer.handle();
                     tokio::spawn(async move {
@@ -27,7 +27,7 @@ async fn a_burst_of_joins_is_answered() {
                 })
                 .collect();
             let (_, answers) = tokio::join!(coalescer.shutdown(5 * SECOND), join_all(callers));
-            for (answer, number) in answers.into_iter().zip(0_u32..) {
+            for (answer, number) in answers.into_iter().zip(0..) {
                 let answer = answer.unwrap();
                 assert!(matches!(answer, Ok(value) if value == number % 7) || is_closed(&answer), "{answer:?}");
             }
@@ -46,7 +46,7 @@ async fn callers_in_loops_are_answered() {
                 .map(|n| {
                     let (handle, answered, begun) = (coalescer.handle(), answered.clone(), begun.clone());
                     tokio::spawn(async move {
-                        for key in 1_u32.. {
+                        for key in 1.. {
                             begun.up();
                             let work = async move || {
                                 if key % 7 == 0 { pending().await } else { n }
@@ -74,10 +74,10 @@ async fn callers_in_loops_are_answered() {
 /// A question may come into the mailbox beside its closing. Where in between is up to the threads, so there are many.
 #[tokio::test(flavor = "multi_thread", worker_threads = 6)]
 async fn questions_are_answered() {
-    async fn ask_until_closed(handle: Handle<u32, u32>, forgets: bool, asked: Count) {
+    async fn ask_until_closed(handle: Handle<i32, i32>, forgets: bool, asked: Count) {
         loop {
             asked.up();
-            let closed = if forgets { handle.forget(7_u32).await.is_err() } else { handle.stats().await.is_err() };
+            let closed = if forgets { handle.forget(7).await.is_err() } else { handle.stats().await.is_err() };
             if closed {
                 return;
             }

@@ -12,10 +12,10 @@ use shardflight::{Coalescer, JoinError};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn coalescer(shards: usize) -> Coalescer<u32, u32> {
+fn coalescer(shards: usize) -> Coalescer<i32, i32> {
     Coalescer::builder().shards(shards).no_flight_deadline().build().unwrap()
 }
 
-fn is_closed(answer: &Result<u32, JoinError>) -> bool {
+fn is_closed(answer: &Result<i32, JoinError>) -> bool {
     matches!(answer, Err(JoinError::Closed))
 }

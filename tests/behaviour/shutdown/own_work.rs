@@ -2,19 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::{
-    executor::block_on,
-    future::{pending, ready},
-};
+use futures::{executor::block_on, future::pending};
 use shardflight::{Coalescer, JoinError, RunWork, Shutdown};
 
-use crate::support::{Gate, assert_pending, inside, limited, settle, two_workers, watched};
+use crate::support::{Gate, assert_pending, inside, limited, returning, settle, two_workers, watched};
 
-fn without_deadline(run_work: RunWork) -> Arc<Coalescer<u8, u8>> {
+fn without_deadline(run_work: RunWork) -> Arc<Coalescer<i32, i32>> {
     Arc::new(Coalescer::builder().shards(1).no_flight_deadline().run_work(run_work).build().unwrap())
 }
 
-async fn shut_down_by_itself(coalescer: Arc<Coalescer<u8, u8>>) -> u8 {
+async fn shut_down_by_itself(coalescer: Arc<Coalescer<i32, i32>>) -> i32 {
     assert_eq!(coalescer.shutdown(Duration::MAX).await, Shutdown::default());
     7
 }
@@ -26,7 +23,7 @@ async fn a_flight_that_shuts_its_coalescer_down_is_answered() {
             let coalescer = without_deadline(run_work);
             let (handle, own) = (coalescer.handle(), Arc::clone(&coalescer));
             assert_eq!(handle.join(1, move || shut_down_by_itself(own)).await.unwrap(), 7);
-            assert!(matches!(handle.join(2, || ready(7)).await, Err(JoinError::Closed)));
+            assert!(matches!(handle.join(2, returning(7)).await, Err(JoinError::Closed)));
             coalescer.shutdown(Duration::MAX).await;
             assert!(handle.stats().await.is_err(), "closed with its last flight");
         })

@@ -2,18 +2,18 @@
 
 use std::{future::pending, time::Duration};
 
-use futures::future::{join_all, ready};
+use futures::future::join_all;
 use shardflight::Shutdown;
 use tokio::time::{Instant, advance};
 
 use super::{SECOND, coalescer, is_closed};
-use crate::support::{Count, assert_pending, eventually, limited, poll_once, settle};
+use crate::support::{Count, assert_pending, eventually, limited, poll_once, returning, settle};
 
 #[tokio::test]
 async fn a_second_shutdown_finds_no_flights() {
     limited(async {
         let coalescer = coalescer(4);
-        let mut join = coalescer.handle().join(1_u32, pending);
+        let mut join = coalescer.handle().join(1, pending);
         assert_pending(&mut join);
         assert_eq!(coalescer.shutdown(Duration::ZERO).await.cut, 1);
         for again in [Duration::ZERO, SECOND, Duration::MAX] {
@@ -28,7 +28,7 @@ async fn a_second_shutdown_finds_no_flights() {
 async fn concurrent_shutdowns_share_the_earliest_deadline_and_its_result() {
     limited(async {
         let coalescer = coalescer(1);
-        let mut join = coalescer.handle().join(1_u32, pending);
+        let mut join = coalescer.handle().join(1, pending);
         assert_pending(&mut join);
         let begun = Instant::now();
         let several = [9, 2, 5].map(|seconds| coalescer.shutdown(seconds * SECOND));
@@ -44,7 +44,7 @@ async fn concurrent_shutdowns_share_the_earliest_deadline_and_its_result() {
 async fn a_later_call_shortens_the_grace() {
     limited(async {
         let coalescer = coalescer(1);
-        let mut join = coalescer.handle().join(1_u32, pending);
+        let mut join = coalescer.handle().join(1, pending);
         assert_pending(&mut join);
         let mut long = Box::pin(coalescer.shutdown(Duration::MAX));
         assert_pending(&mut long);
@@ -62,7 +62,7 @@ async fn a_shutdown_goes_on_when_its_future_is_dropped() {
     limited(async {
         let coalescer = coalescer(4);
         let handle = coalescer.handle();
-        let mut join = handle.join(1_u32, pending);
+        let mut join = handle.join(1, pending);
         assert_pending(&mut join);
         let mut shutdown = Box::pin(coalescer.shutdown(SECOND));
         assert_pending(&mut shutdown);
@@ -70,7 +70,7 @@ async fn a_shutdown_goes_on_when_its_future_is_dropped() {
         let begun = Instant::now();
         assert!(is_closed(&join.await));
         assert_eq!(begun.elapsed().as_secs(), 1);
-        assert!(is_closed(&handle.join(2_u32, || ready(7)).await));
+        assert!(is_closed(&handle.join(2, returning(7)).await));
     })
     .await;
 }
@@ -80,7 +80,7 @@ async fn an_unpolled_shutdown_does_nothing() {
     limited(async {
         let coalescer = coalescer(1);
         drop(coalescer.shutdown(Duration::ZERO));
-        assert_eq!(coalescer.handle().join(1_u32, || ready(7)).await.unwrap(), 7);
+        assert_eq!(coalescer.handle().join(1, returning(7)).await.unwrap(), 7);
     })
     .await;
 }
@@ -90,7 +90,7 @@ async fn the_last_handle_ends_the_grace() {
     limited(async {
         let (coalescer, dropped) = (coalescer(4), Count::default());
         let token = dropped.on_drop();
-        let mut join = coalescer.handle().join(1_u32, move || async move {
+        let mut join = coalescer.handle().join(1, move || async move {
             let _token = token;
             pending().await
         });

@@ -8,14 +8,15 @@ use tokio::time::sleep;
 
 use super::{AFTER, Stalls, is_taken_over, once, taken_over};
 use crate::support::{
-    Count, CountsDrop, Gate, assert_pending, at_rest, eventually, inside, limited, settle, two_workers, watched,
+    Count, CountsDrop, Gate, assert_pending, at_rest, eventually, inside, limited, returning, settle, two_workers,
+    watched,
 };
 
 /// A flight that was taken over, and whose executions both never end; with its two callers.
 async fn stalled_twice(
-    handle: &Handle<u8, u8>,
+    handle: &Handle<i32, i32>,
     stalls: &Stalls,
-) -> [impl Future<Output = Result<u8, JoinError>> + Unpin + use<>; 2] {
+) -> [impl Future<Output = Result<i32, JoinError>> + Unpin + use<>; 2] {
     let mut callers = [handle.join(1, stalls.work()), handle.join(1, stalls.work())];
     callers.iter_mut().for_each(assert_pending);
     is_taken_over(handle).await;
@@ -64,7 +65,7 @@ async fn an_expired_flight_drops_all_its_executions() {
 async fn a_forgotten_flight_is_taken_over_and_touches_no_other() {
     limited(async {
         let (handle, stalls, gate) = (once(), Stalls::default(), Gate::new());
-        let (mut leader, mut follower) = (handle.join(1, stalls.work()), handle.join(1, || async { 2 }));
+        let (mut leader, mut follower) = (handle.join(1, stalls.work()), handle.join(1, returning(2)));
         assert_pending(&mut leader);
         assert_pending(&mut follower);
         assert!(handle.forget(1).await.unwrap());
@@ -88,7 +89,7 @@ async fn a_detached_flight_may_still_be_answered_by_either() {
         assert_pending(&mut leader);
         assert_pending(&mut follower);
         sleep(2 * limit).await;
-        assert_eq!(handle.join(1, || async { 3 }).await, Ok(3));
+        assert_eq!(handle.join(1, returning(3)).await, Ok(3));
         gate.open();
         assert_eq!((leader.await, follower.await), (Ok(1), Ok(1)));
         at_rest(&handle).await;
@@ -160,7 +161,7 @@ async fn work_whose_drop_panics_hurts_nobody() {
             let bomb = Bomb(dropped.clone());
             move || async move {
                 let _bomb = bomb;
-                pending::<u8>().await
+                pending::<i32>().await
             }
         };
         // One is left in the flight, one finds no place there, and one is the flight's own.
@@ -169,7 +170,7 @@ async fn work_whose_drop_panics_hurts_nobody() {
             assert_pending(&mut leader);
             let mut followers = [handle.join(1, bomb()).boxed(), handle.join(1, bomb()).boxed()];
             if stalls {
-                followers[0] = handle.join(1, || async { 1 }).boxed();
+                followers[0] = handle.join(1, returning(1)).boxed();
             }
             followers.iter_mut().for_each(assert_pending);
             gate.open();

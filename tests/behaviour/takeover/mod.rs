@@ -8,25 +8,27 @@ use std::{future::pending, pin::Pin, time::Duration};
 use shardflight::{BuildError, Builder, Coalescer, Freshness, Handle, JoinError, OnStall, RunWork, TryJoinError};
 use tokio::time::{Instant, advance, sleep};
 
-use crate::support::{Count, Gate, assert_pending, at_rest, eventually, limited, panic_quietly, settle, until};
+use crate::support::{
+    Count, Gate, assert_pending, at_rest, eventually, limited, panic_quietly, returning, settle, until,
+};
 
 /// After which a flight is taken over.
 const AFTER: Duration = Duration::from_millis(200);
 
 fn taken_over<V: Send + Sync + 'static>(
     at_most: usize,
-    configure: impl FnOnce(Builder<u8, V>) -> Builder<u8, V>,
-) -> Handle<u8, V> {
+    configure: impl FnOnce(Builder<i32, V>) -> Builder<i32, V>,
+) -> Handle<i32, V> {
     let builder = Coalescer::builder().shards(1).on_stall(OnStall::Takeover { after: AFTER, at_most });
     configure(builder).build().unwrap().handle()
 }
 
-fn once() -> Handle<u8, u8> {
+fn once() -> Handle<i32, i32> {
     taken_over(1, |builder| builder)
 }
 
 /// Lets a flight stall that has a follower.
-async fn is_taken_over<V: Send + Sync + 'static>(handle: &Handle<u8, V>) {
+async fn is_taken_over<V: Send + Sync + 'static>(handle: &Handle<i32, V>) {
     // On a paused clock, time passes only while every task sleeps.
     sleep(AFTER).await;
     until(handle, |stats| stats.takeovers == 1).await;
@@ -40,7 +42,7 @@ struct Stalls {
 }
 
 impl Stalls {
-    fn work(&self) -> impl FnOnce() -> Pin<Box<dyn Future<Output = u8> + Send>> + Send + use<> {
+    fn work(&self) -> impl FnOnce() -> Pin<Box<dyn Future<Output = i32> + Send>> + Send + use<> {
         let (called, token) = (self.called.clone(), self.dropped.on_drop());
         move || {
             called.up();
@@ -56,7 +58,7 @@ impl Stalls {
 async fn a_stalled_flight_is_taken_over_by_its_follower() {
     limited(async {
         let (handle, stalls, began) = (once(), Stalls::default(), Instant::now());
-        let (leader, follower) = (handle.join(1, stalls.work()), handle.join(1, || async { 2 }));
+        let (leader, follower) = (handle.join(1, stalls.work()), handle.join(1, returning(2)));
         let answers = tokio::join!(leader, follower);
         assert_eq!(answers, (Ok(2), Ok(2)));
         assert_eq!(began.elapsed().as_millis(), AFTER.as_millis());
@@ -94,7 +96,7 @@ async fn the_first_follower_of_a_flight_that_stalled_before_takes_over_at_once()
         assert_pending(&mut leader);
         sleep(3 * AFTER).await;
         let came = Instant::now();
-        assert_eq!(handle.join(1, || async { 2 }).await, Ok(2));
+        assert_eq!(handle.join(1, returning(2)).await, Ok(2));
         assert_eq!(came.elapsed().as_millis(), 0);
         assert_eq!(leader.await, Ok(2));
     })
@@ -124,7 +126,7 @@ async fn each_takeover_begins_after_the_one_before_and_there_are_at_most_so_many
 #[tokio::test(start_paused = true)]
 async fn an_error_of_the_work_is_an_answer() {
     limited(async {
-        let handle = taken_over::<Result<u8, String>>(1, |builder| builder);
+        let handle = taken_over::<Result<i32, String>>(1, |builder| builder);
         let failing = || async { Err("no".to_owned()) };
         let answers = tokio::join!(handle.try_join(1, pending), handle.try_join(1, failing));
         let error = Err(TryJoinError::Work("no".to_owned()));
@@ -140,7 +142,7 @@ async fn a_panic_beside_another_execution_reaches_no_caller() {
         for leader_panics in [true, false] {
             let (handle, gates) = (once(), [Gate::new(), Gate::new()]);
             let works = gates.clone().map(|gate| {
-                move |panics: bool, value: u8| async move {
+                move |panics: bool, value: i32| async move {
                     gate.pass().await;
                     if panics { panic_quietly("planned") } else { value }
                 }
@@ -206,7 +208,7 @@ async fn a_follower_that_has_left_leaves_its_work() {
         let (handle, stalls) = (once(), Stalls::default());
         let mut leader = handle.join(1, stalls.work());
         assert_pending(&mut leader);
-        let mut follower = handle.join(1, || async { 2 });
+        let mut follower = handle.join(1, returning(2));
         assert_pending(&mut follower);
         drop(follower);
         assert_eq!(leader.await, Ok(2));
@@ -223,7 +225,7 @@ async fn a_takeover_that_waits_for_its_own_flight_is_reentrant() {
             let flight = inner.current_flight().expect("it is work of a flight");
             assert!(!flight.is_forgotten());
             assert_eq!(flight.info().await.expect("it is under way").waiters, 2);
-            u8::from(inner.join(1, || async { 7 }).await == Err(JoinError::Reentrant))
+            i32::from(inner.join(1, returning(7)).await == Err(JoinError::Reentrant))
         };
         let answers = tokio::join!(handle.join(1, pending), handle.join(1, nested));
         assert_eq!(answers, (Ok(1), Ok(1)));
@@ -239,7 +241,7 @@ async fn the_time_of_a_flight_that_waits_begins_with_its_work() {
         let fresh = handle.with_freshness(Freshness::StartedAfterCall);
         let mut under_way = handle.join(1, gate.then(1));
         assert_pending(&mut under_way);
-        let (mut leader, mut follower) = (fresh.join(1, stalls.work()), fresh.join(1, || async { 3 }));
+        let (mut leader, mut follower) = (fresh.join(1, stalls.work()), fresh.join(1, returning(3)));
         assert_pending(&mut leader);
         assert_pending(&mut follower);
         sleep(5 * AFTER).await;
@@ -255,7 +257,7 @@ async fn the_time_of_a_flight_that_waits_begins_with_its_work() {
 
 #[tokio::test]
 async fn takeovers_that_make_no_sense_are_refused() {
-    let build = |after, at_most, configure: fn(Builder<u8, u8>) -> Builder<u8, u8>| {
+    let build = |after, at_most, configure: fn(Builder<i32, i32>) -> Builder<i32, i32>| {
         configure(Coalescer::builder().on_stall(OnStall::Takeover { after, at_most })).build().map(drop)
     };
     let limit = OnStall::MAX_TAKEOVERS;

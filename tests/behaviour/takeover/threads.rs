@@ -12,7 +12,7 @@ use crate::support::{
 /// Real time, as threads are blocked.
 const SOON: Duration = Duration::from_millis(10);
 
-fn taken_over_soon<V: Send + Sync + 'static>() -> Handle<u8, V> {
+fn taken_over_soon<V: Send + Sync + 'static>() -> Handle<i32, V> {
     let builder = Coalescer::builder().shards(1).on_stall(OnStall::Takeover { after: SOON, at_most: 1 });
     builder.build().unwrap().handle()
 }
@@ -56,7 +56,7 @@ fn work_that_blocks_a_worker_is_taken_over_and_its_late_value_changes_nothing() 
 fn blocking_work_is_taken_over_by_blocking_work() {
     watched(|| {
         let runtime = two_workers();
-        let handle = inside(&runtime, taken_over_soon::<u8>);
+        let handle = inside(&runtime, taken_over_soon::<i32>);
         let (wall, opener) = Wall::new();
         let leader = {
             let handle = handle.clone();
@@ -79,7 +79,7 @@ fn blocking_work_is_taken_over_by_blocking_work() {
 fn blocking_work_needs_no_runtime_that_is_driven() {
     watched(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let handle = inside(&runtime, taken_over_soon::<u8>);
+        let handle = inside(&runtime, taken_over_soon::<i32>);
         assert_eq!(handle.blocking_join(1, || 1), Ok(1));
     });
 }
@@ -90,7 +90,7 @@ fn a_flight_that_is_aborted_ends_when_the_thread_that_it_blocks_does() {
         let runtime = two_workers();
         let builder = Coalescer::builder().shards(1).on_stall(OnStall::Takeover { after: SOON, at_most: 1 });
         let builder = builder.on_abandon(shardflight::OnAbandon::Abort);
-        let handle: Handle<u8, u8> = builder.build_on(runtime.handle()).unwrap().handle();
+        let handle: Handle<i32, i32> = builder.build_on(runtime.handle()).unwrap().handle();
         let ((wall, opener), stalls) = (Wall::new(), Stalls::default());
         runtime.block_on(async {
             let mut leader = handle.join(1, move || async move {

@@ -33,7 +33,6 @@ struct Arguments {
     #[arg(default_value_t = BURST, value_parser = clap::value_parser!(u64).range(BURST..))]
     calls: u64,
     /// With metrics, for which no recorder is installed
-    #[cfg(feature = "metrics")]
     #[arg(long)]
     metrics: bool,
     /// Cargo's own
@@ -195,7 +194,6 @@ fn main() {
             Workload::WaitingForPermit => builder.max_executions(8),
             _ => builder,
         };
-        #[cfg(feature = "metrics")]
         let builder = if arguments.metrics { builder.metrics("counted") } else { builder };
         let callers = builder.build().expect("inside a runtime").handle();
         // In a task, as servers do: what `block_on` polls itself costs a turn of the event loop at each wake-up.

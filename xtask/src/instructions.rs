@@ -12,7 +12,10 @@ use std::{
 
 use serde_json::Value;
 
-use crate::process::{Failure, cargo, program, root, target};
+use crate::{
+    OPTIMISED,
+    process::{Failure, cargo, program, root, target},
+};
 
 /// In percent, in both directions. Runs of one binary differ by about 0.2, but unrelated code or another compiler may change what
 /// is inlined, and a C library selects its `memcpy` by the processor.
@@ -107,8 +110,8 @@ impl Bench {
     fn build() -> Result<Self, Failure> {
         let profiles = target().join("instructions");
         fs::create_dir_all(&profiles).map_err(Failure::of(profiles.display()))?;
-        let build = ["build", "--locked", "--release", "--workspace", "--all-features", "--bench", "instructions"];
-        let said = cargo(build).arg("--message-format=json-render-diagnostics").output()?;
+        let build = cargo(["build"]).args(OPTIMISED).args(["--bench", "instructions"]);
+        let said = build.arg("--message-format=json-render-diagnostics").output()?;
         let messages = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let executable = messages
             .filter(|message| message["target"]["name"] == "instructions")

@@ -76,3 +76,25 @@ async fn what_a_batcher_counts_is_exported_under_its_name() {
         assert!(exported.contains(line), "{line} is missing in:\n{exported}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_counts_are_readable() {
+    limited(async {
+        let items = items(&Backend::default(), patient, |keys| {
+            Box::pin(async move {
+                keys.fulfil(Item::from(1), Err(Item::from(0)));
+                keys.fulfil(Item::from(9), Ok(Item::from(9)));
+                Ok(())
+            })
+        });
+        items.load_many([1_u64, 2, 2]).await;
+        assert_eq!(
+            items.stats().await.unwrap().to_string(),
+            "loads: 3, 1 coalesced, 0 abandoned\n\
+             batches: 1, with 2.0 keys on average and 2 at most\n\
+             failures: 1 keys missing, 1 errors of keys, 1 answers unasked; of batches 0 errors, 0 panics, 0 aborts\n\
+             now: 0 keys queued, 0 batches running"
+        );
+    })
+    .await;
+}

@@ -9,11 +9,11 @@
 //! | learn the time limit from how long flights take | [deadlines] |
 //! | use several runtimes or a `static`, and write tests | [runtimes and tests](runtimes_and_tests) |
 //! | avoid what goes wrong most often | [foot-guns](foot_guns) |
-//! | put breakers and retries into work | `docs/guide/resilience.md`, in the repository |
+//! | put breakers and retries into work | [breakers and retries](resilience) |
 //! | act on an alert | the [runbook] |
 //! | come from another crate | [async_singleflight](from_async_singleflight), [uniflight](from_uniflight), [Go's singleflight](from_go_singleflight) |
 //!
-//! The modules of the features `cache` and `redis` have guides of their own.
+//! The modules of the features `batch`, `cache` and `redis` have guides of their own.
 
 /// What the pages' links between each other mean here. In the repository they are names of files, as the pages' last lines say:
 /// of two definitions, the first one counts.
@@ -25,6 +25,8 @@ macro_rules! page {
         #[doc = "[in front of a cache]: crate::guide::in_front_of_a_cache"]
         #[doc = "[timeouts and overload]: crate::guide::timeouts_and_overload"]
         #[doc = "[deadlines]: crate::guide::deadlines"]
+        #[cfg_attr(feature = "batch", doc = "[batches]: crate::batch::guide")]
+        #[doc = "[breakers and retries]: crate::guide::resilience"]
         #[doc = "[runtimes and tests]: crate::guide::runtimes_and_tests"]
         #[doc = "[foot-guns]: crate::guide::foot_guns"]
         #[doc = "[runbook]: crate::guide::runbook"]
@@ -50,6 +52,12 @@ page!(
 );
 page!(runtimes_and_tests, "runtimes-and-tests.md");
 page!(foot_guns, "foot-guns.md");
+// Compiled by `examples/resilience`, which has a breaker.
+page!(
+    #[cfg(not(doctest))]
+    resilience,
+    "resilience.md"
+);
 page!(runbook, "runbook.md");
 page!(from_async_singleflight, "from-async-singleflight.md");
 page!(from_uniflight, "from-uniflight.md");

@@ -297,7 +297,7 @@
 //! # When the backend fails
 //!
 //! Errors are shared and not kept (G8). Retries, a circuit breaker, a limit and a timeout belong inside the work, where they see one call
-//! per flight: `docs/guide/resilience.md` has the order, and code.
+//! per flight: [the guide](guide::resilience) has the order, and code.
 //!
 //! # Across processes
 //!

@@ -1,4 +1,4 @@
-//! Claims of the scenarios, which are checked.
+//! Claims that are checked: of the scenarios here, and of the acts of `resilience`.
 
 use std::{error::Error, fmt};
 
@@ -13,7 +13,7 @@ impl fmt::Display for FalseClaim {
 
 impl Error for FalseClaim {}
 
-/// Prints a claim. A scenario ends at its first false one, as later output would be misleading.
+/// Prints a claim. A scenario or act ends at its first false one, as later output would be misleading.
 pub(crate) fn claim(holds: bool, text: impl fmt::Display) -> Result<(), FalseClaim> {
     println!("  {} {text}", if holds { "✓" } else { "✗" });
     if holds { Ok(()) } else { Err(FalseClaim(text.to_string())) }

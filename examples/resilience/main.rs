@@ -9,6 +9,7 @@ mod attempts;
 mod backend;
 mod callers;
 mod calls;
+#[path = "../operations/claim.rs"]
 mod claim;
 mod failure;
 mod fallback;

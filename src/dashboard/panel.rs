@@ -108,6 +108,7 @@ impl PanelSource for CachePanel {
             counter("Loads", stats.loads),
             counter("Loads that failed", stats.load_errors),
             counter("Background refreshes", stats.refreshes),
+            counter("Expired values because a load failed or was slow", stats.fail_safe),
             counter("Evictions", stats.evictions),
             row("Entries", Cell::Gauge(stats.entries as u64)),
             row("Weight", Cell::Gauge(stats.weight)),
@@ -141,11 +142,14 @@ impl PanelSource for ClusterPanel {
             row("Leases held", Cell::Gauge(stats.leases as u64)),
             row("Flights that ask or follow", Cell::Gauge(stats.waiting as u64)),
             counter("Round trips", stats.round_trips),
+            counter("Values too large to hand over", stats.too_large),
+            counter("Values that could not be encoded", stats.encode_errors),
             counter("Publications that may have failed", stats.publish_failures),
             counter("Breaker openings", stats.openings),
         ];
         let alone = |&reason: &FailOpen| {
-            counter(&format!("Ran without a lease: {}", plain(reason.as_str())), stats.fail_opens_by(reason))
+            let why = if reason == FailOpen::Open { "breaker open".to_owned() } else { plain(reason.as_str()) };
+            counter(&format!("Ran without a lease: {why}"), stats.fail_opens_by(reason))
         };
         rows.extend(FailOpen::ALL.iter().map(alone));
         Some(Panel { title: "Cluster", is_tab: true, rows })

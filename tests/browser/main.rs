@@ -13,7 +13,7 @@ use axum::{
     routing::get,
 };
 use serde_json::{Value, json};
-use shardflight::{Coalescer, cache::Cache, dashboard::Dashboard};
+use shardflight::{Coalescer, cache::Cache, dashboard::Dashboard, redis::Cluster};
 use tokio::{net::TcpListener, time::timeout};
 
 use self::{
@@ -112,12 +112,23 @@ async fn actions_are_taken_after_a_question() {
     .await;
 }
 
+async fn fits(browser: &Browser) {
+    for width in [400, 800, 1_200] {
+        browser.show_as(width, "light").await;
+        let widths = browser.run("return [document.documentElement.scrollWidth, innerWidth]").await;
+        assert_eq!(widths, json!([width, width]), "the page is wider than the window");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_is_used_by_keyboard_and_screen_reader_at_any_width() {
     limited(async {
         let cache = Cache::<String, u64, String>::builder().ttl(Duration::from_mins(1)).build().unwrap();
         let users = Coalescer::<String, u64>::new();
+        let nowhere = Cluster::builder("redis://127.0.0.1:1").namespace("orders").build().unwrap();
+        let orders = Coalescer::<String, u64>::builder().max_executions(1).build().unwrap().handle().across(nowhere);
         let dashboard = Dashboard::builder().coalescer("users", &users.handle()).cache("profiles", &cache.handle());
+        let dashboard = dashboard.cluster("orders", &orders);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         // The name of the one that is shown is in the address.
         let url = format!("http://{}/#profiles", listener.local_addr().unwrap());
@@ -125,14 +136,19 @@ async fn a_page_is_used_by_keyboard_and_screen_reader_at_any_width() {
         tokio::spawn(async move { axum::serve(listener, app).await });
         let browser = Browser::open(&url).await;
         browser.until("document.querySelector('#tabs button')").await;
-        for width in [400, 800, 1_200] {
-            browser.show_as(width, "light").await;
-            let widths = browser.run("return [document.documentElement.scrollWidth, innerWidth]").await;
-            assert_eq!(widths, json!([width, width]), "the page is wider than the window");
-        }
+        fits(&browser).await;
         browser.run("document.querySelector('#tabs [aria-selected=true]').focus()").await;
         browser.press("\u{e014}").await; // right
         browser.until("document.activeElement.innerText === 'Cache' && !document.querySelector('#tab').hidden").await;
+        browser.run("location.hash = 'orders'").await;
+        for tab in ["Queue", "Cluster"] {
+            let button =
+                format!("[...document.querySelectorAll('#tabs button')].find((tab) => tab.innerText === '{tab}')");
+            browser.until(&button).await;
+            browser.run(&format!("{button}.click()")).await;
+            browser.until(&format!("document.querySelector('#tab h3').innerText === '{tab}'")).await;
+            fits(&browser).await;
+        }
         let unlabelled = "return [...document.querySelectorAll('th:not([scope]), svg:not([aria-label]), button:empty, \
                           [role=tab]:not([aria-controls])')].map((found) => found.outerHTML)";
         assert_eq!(browser.run(unlabelled).await, Value::Array(Vec::new()));

@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shardflight::{Coalescer, cache::Cache, dashboard::Dashboard};
+use shardflight::{
+    Coalescer,
+    cache::Cache,
+    dashboard::Dashboard,
+    redis::{Cluster, FailOpen},
+};
 use tokio::time::sleep;
 
 use crate::{
@@ -194,6 +199,35 @@ async fn a_new_viewer_sees_the_past_of_others() {
         assert!(last < 0.1 && (29.0..32.0).contains(&before), "nothing was read without a viewer: {before} {last}");
         let saved = past["saved"].as_array().unwrap().last().and_then(Value::as_f64).unwrap();
         assert!((0.9..1.1).contains(&saved), "the mean of the time without a viewer: {saved}");
+    })
+    .await;
+}
+
+// Not on a paused clock, as the cluster's connection has a thread and a clock of its own.
+#[tokio::test]
+async fn a_cluster_has_a_tab() {
+    limited(async {
+        let nowhere = Cluster::builder("redis://127.0.0.1:1").namespace("users").build().unwrap();
+        let users = users().handle().across(nowhere);
+        for key in ["a", "b", "c"] {
+            assert_eq!(users.join(key, || async { 1 }).await, Ok(1));
+        }
+        let page = Dashboard::builder().cluster("users", &users).build().unwrap().router();
+        let shown = snapshot(&page).await;
+        let coalescer = &shown["coalescers"][0];
+        assert_eq!(json!([coalescer["name"], coalescer["total"]["executions"]]), json!(["users", 3]));
+        let panels = coalescer["panels"].as_array().unwrap();
+        let tab = panels.iter().find(|panel| panel["tab"] == true).unwrap();
+        let row = |label: &str| tab["rows"].as_array().unwrap().iter().find(|row| row[0] == label).map(|row| &row[1]);
+        assert_eq!((&tab["title"], row("Connected to Redis")), (&json!("Cluster"), Some(&json!("no"))));
+        let stats = users.cluster().stats();
+        assert_eq!((stats.fail_opens(), row("Flights led")), (3, Some(&json!(0))), "the script");
+        for (label, reason) in
+            [("timeout", FailOpen::Timeout), ("error", FailOpen::Error), ("breaker open", FailOpen::Open)]
+        {
+            let count = row(&format!("Ran without a lease: {label}"));
+            assert_eq!(count, Some(&json!(stats.fail_opens_by(reason))), "{label}");
+        }
     })
     .await;
 }

@@ -1,6 +1,6 @@
 //! The seam for metrics. Without an observer, all of this is a check of an `Option`.
 
-#![cfg_attr(not(feature = "metrics"), expect(dead_code, reason = "nothing observes"))]
+#![cfg_attr(not(any(feature = "metrics", feature = "dashboard")), expect(dead_code, reason = "nothing observes"))]
 
 use std::{hash::Hash, sync::Weak, time::Duration};
 

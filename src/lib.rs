@@ -317,8 +317,6 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod actor;
-#[cfg(feature = "adaptive")]
-mod adaptive;
 mod admission;
 #[cfg(feature = "batch")]
 pub mod batch;
@@ -365,9 +363,14 @@ mod trace;
 mod unwind;
 mod wait_graph;
 
+// Behind `builder`, so that rustdoc lists its option behind those that need no feature.
+#[cfg(feature = "adaptive")]
+mod adaptive;
+
 #[cfg(feature = "adaptive")]
 pub use self::adaptive::{Adaptive, InvalidAdaptive};
 #[cfg(feature = "metrics")]
+#[doc(inline)]
 pub use self::metrics::Metrics;
 pub use builder::Builder;
 pub use coalescer::{Coalescer, Shutdown};

@@ -5,13 +5,13 @@ mod joins;
 
 mod results;
 
-mod hedged;
-
 mod forget;
 
 mod options;
 
 mod control;
+
+mod hedged;
 
 #[cfg(feature = "tower")]
 mod layer;

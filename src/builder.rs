@@ -12,7 +12,7 @@ use std::{
 use crate::{
     coalescer::Coalescer,
     config::{self, Config, Describe, OnAbandon, OnExpiry, RunWork},
-    engine::Engine,
+    engine::{Engine, EngineOptions},
     error::BuildError,
     handle::Handle,
     observer::{Environment, WeakShard},
@@ -461,9 +461,10 @@ impl<K, V, S> Builder<K, V, S> {
             let shard = shard.with_profile(hot_keys);
             shard
         });
-        let (takeover_after, _) = self.config.on_stall.takeover();
+        let takeover_after = self.config.on_stall.takeover_after();
         let admission = self.config.admission();
-        let engine = Arc::new(Engine::new(all, runtime, observer, takeover_after, flight_limit, admission));
+        let options = EngineOptions { runtime, observer, takeover_after, flight_limit, admission };
+        let engine = Arc::new(Engine::new(all, options));
         if let Some(observer) = &engine.observer {
             (0..shards).for_each(|shard| observer.opened(shard, Box::new(WeakShard::new(&engine, shard))));
         }

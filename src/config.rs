@@ -317,7 +317,7 @@ impl Config {
             abort_grace: self.abort_grace,
             admits: self.max_executions.is_some(),
             crowd: self.crowd_threshold,
-            takeovers: self.on_stall.takeover().1,
+            takeovers: self.on_stall.takeovers(),
         }
     }
 }

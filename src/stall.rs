@@ -86,11 +86,19 @@ impl OnStall {
         }
     }
 
-    /// After which time a flight gets another execution, and how often.
-    pub(crate) fn takeover(self) -> (Duration, usize) {
+    /// After which time a flight gets another execution, if it does.
+    pub(crate) fn takeover_after(self) -> Option<Duration> {
         match self {
-            Self::Wait => (Duration::MAX, 0),
-            Self::Takeover { after, at_most } => (after, at_most),
+            Self::Wait => None,
+            Self::Takeover { after, .. } => Some(after),
+        }
+    }
+
+    /// How many more executions a flight may have.
+    pub(crate) fn takeovers(self) -> usize {
+        match self {
+            Self::Wait => 0,
+            Self::Takeover { at_most, .. } => at_most,
         }
     }
 }

@@ -73,7 +73,7 @@ pub(crate) struct Engine<K: Key, V: Value> {
     many_workers: bool,
     pub(crate) observer: Option<Arc<dyn Observer>>,
     /// How long an execution may take before the next of its flight begins, where flights are taken over.
-    pub(crate) takeover_after: Duration,
+    pub(crate) takeover_after: Option<Duration>,
     pub(crate) hedge_budget: Arc<HedgeBudget>,
     /// `None` where the limit of flights is fixed.
     pub(crate) flight_limit: Option<Arc<dyn FlightLimit>>,
@@ -81,6 +81,15 @@ pub(crate) struct Engine<K: Key, V: Value> {
     /// Where executions have a limit.
     pub(crate) admission: Option<Admission>,
     identity: u64,
+}
+
+/// What an engine is built with, beside its shards.
+pub(crate) struct EngineOptions {
+    pub(crate) runtime: Runtime,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
+    pub(crate) takeover_after: Option<Duration>,
+    pub(crate) flight_limit: Option<Arc<dyn FlightLimit>>,
+    pub(crate) admission: Option<AdmissionLimits>,
 }
 
 /// One shard, and the ways to it. Each has its cache lines to itself.
@@ -92,14 +101,8 @@ struct Port<K: Key, V: Value> {
 }
 
 impl<K: Key, V: Value> Engine<K, V> {
-    pub(crate) fn new(
-        shards: impl ExactSizeIterator<Item = Shard<Live<K, V>>>,
-        runtime: Runtime,
-        observer: Option<Arc<dyn Observer>>,
-        takeover_after: Duration,
-        flight_limit: Option<Arc<dyn FlightLimit>>,
-        admission: Option<AdmissionLimits>,
-    ) -> Self {
+    pub(crate) fn new(shards: impl ExactSizeIterator<Item = Shard<Live<K, V>>>, options: EngineOptions) -> Self {
+        let EngineOptions { runtime, observer, takeover_after, flight_limit, admission } = options;
         let tallies: Arc<[_]> = (0..shards.len()).map(|_| Tally::default()).collect();
         let port = |(number, shard)| Port {
             shard: Cell::full(Box::new(State::new(number, shard, Arc::clone(&tallies), observer.clone()))),
@@ -124,7 +127,7 @@ impl<K: Key, V: Value> Engine<K, V> {
     /// Its flights may be taken over.
     #[cfg(any(feature = "cache", feature = "redis", feature = "tower"))]
     pub(crate) fn has_takeovers(&self) -> bool {
-        self.takeover_after < Duration::MAX
+        self.takeover_after.is_some()
     }
 
     pub(crate) fn shards(&self) -> usize {

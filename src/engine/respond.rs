@@ -271,6 +271,7 @@ struct Untold<K: Key, V: Value> {
     engine: Arc<Engine<K, V>>,
     flight: FlightId,
     started: Instant,
+    /// `None` where nothing is learned of it.
     ran_since: Option<Instant>,
     waiters: usize,
     error: Option<JoinError>,
@@ -287,7 +288,7 @@ impl<K: Key, V: Value> Responding<K, V> {
         let Cut { itself, key, started, record, waiters, .. } = cut;
         let error = record.error().cloned();
         let (engine, waiting) = (Arc::clone(engine), waiters.len());
-        let ran_since = record.ran_since(started);
+        let ran_since = engine.flight_limit.as_ref().and_then(|_| record.ran_since(started));
         let untold = Untold { engine, flight: itself.id, started, ran_since, waiters: waiting, error };
         Box::new(Self { untold: Some(untold), waiters: waiters.into_iter(), key })
     }

@@ -27,8 +27,18 @@ use crate::{
 type Numbers = Engine<u8, u8>;
 
 fn engine() -> Arc<Numbers> {
-    let shards = [Shard::new(0, Config::default().limits())].into_iter();
-    Arc::new(Engine::new(shards, Runtime::current(), None, Duration::ZERO, None, None))
+    engine_under(&Config::default())
+}
+
+fn engine_under(config: &Config) -> Arc<Numbers> {
+    let options = EngineOptions {
+        runtime: Runtime::current(),
+        observer: None,
+        takeover_after: config.on_stall.takeover_after(),
+        flight_limit: None,
+        admission: None,
+    };
+    Arc::new(Engine::new([Shard::new(0, config.limits())].into_iter(), options))
 }
 
 fn join(key: u8) -> Join<Live<u8, u8>> {

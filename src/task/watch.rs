@@ -37,7 +37,7 @@ pub(super) async fn watch<K: Key, V: Value>(attempts: Weak<Attempts<K, V>>, spar
 async fn begin_all<K: Key, V: Value>(attempts: &Weak<Attempts<K, V>>, spares: &Spares<V>) -> Result<(), Stopped> {
     let (after, passed) = {
         let attempts = attempts.upgrade().ok_or(Stopped)?;
-        (attempts.engine.takeover_after, now().saturating_duration_since(attempts.began()))
+        (attempts.engine.takeover_after.ok_or(Stopped)?, now().saturating_duration_since(attempts.began()))
     };
     let mut wait = after.saturating_sub(passed);
     let mut place = 0;

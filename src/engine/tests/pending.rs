@@ -14,8 +14,7 @@ impl Drop for Dropped {
 
 /// Abandoned work is aborted.
 fn aborting_engine() -> Arc<Numbers> {
-    let limits = Config { on_abandon: OnAbandon::Abort, ..Config::default() }.limits();
-    Arc::new(Engine::new([Shard::new(0, limits)].into_iter(), Runtime::current(), None, Duration::ZERO, None, None))
+    engine_under(&Config { on_abandon: OnAbandon::Abort, ..Config::default() })
 }
 
 /// Leads a flight of key 1 that waits for the one under way.
@@ -137,8 +136,7 @@ async fn blocking_work_that_no_thread_has_begun_is_dropped_with_its_flight() {
 async fn a_queued_follower_leaves_its_work_where_its_flight_may_be_taken_over() {
     let after = Duration::from_secs(1);
     let config = Config { on_stall: OnStall::Takeover { after, at_most: 1 }, ..Config::default() };
-    let engine = Engine::new([Shard::new(0, config.limits())].into_iter(), Runtime::current(), None, after, None, None);
-    let engine = Arc::new(engine);
+    let engine = engine_under(&config);
     let (_, record) = lead(&engine, 1);
     let post = || {
         let (message, reply) = queued(1);

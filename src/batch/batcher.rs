@@ -5,13 +5,13 @@ use std::{fmt, hash::Hash, sync::Arc, time::Duration};
 use futures_util::future::join_all;
 
 use super::{
-    ask::Ask, batch::Batch, builder::BatcherBuilder, inner::Inner, port::Port, slot::Loaded, stats::BatchStats,
+    ask::Ask, batch::Batch, builder::BatcherBuilder, cycle::current_batch, inner::Inner, port::Port, slot::Loaded,
+    stats::BatchStats,
 };
 use crate::{
     coalescer::{Coalescer, Shutdown},
     error::{Closed, JoinError, TryJoinError},
     handle::Handle,
-    task::current,
     unwind::{Contained, catch},
 };
 
@@ -136,7 +136,7 @@ where
         });
         // By reference: awaiting it whole would take its room twice.
         let mut join = join;
-        let inside = current::batch().map(|batch| Box::new((Arc::clone(&self.port), batch)));
+        let inside = current_batch().map(|batch| Box::new((Arc::clone(&self.port), batch)));
         async move {
             let join = join.as_mut().map_err(|panic| JoinError::Panicked(panic.clone()))?;
             let loaded = match inside {

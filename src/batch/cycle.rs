@@ -1,10 +1,13 @@
 //! A batch in the wait graph, so that a loader that would wait for itself is told (G12).
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    any::Any,
+    sync::{Arc, OnceLock},
+};
 
 use crate::{
     shard::{FlightId, FlightRef},
-    task::current::{AnyRecord, Current},
+    task::current::{self, AnyRecord, Current},
     wait_graph::{Node, WaitGraph, Waiting},
 };
 
@@ -38,8 +41,10 @@ impl AnyRecord for BatchRecord {
         let wait = |flight: &Node| Waiting::begin(&self.graph, *flight, batch, None);
         self.waits.get_or_init(|| self.flights.iter().map(wait).collect());
     }
+}
 
-    fn is_batch(&self) -> bool {
-        true
-    }
+/// The batch whose loader this thread runs.
+pub(super) fn current_batch() -> Option<u64> {
+    let record: Arc<dyn Any + Send + Sync> = current::record()?.upgrade()?;
+    record.downcast_ref::<BatchRecord>().map(|batch| batch.identity)
 }

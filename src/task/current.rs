@@ -35,12 +35,6 @@ pub(crate) trait AnyRecord: Any + Send + Sync {
 
     /// A join that this work polls is about to wait. Comes before the wait is in the graph.
     fn will_wait(&self);
-
-    /// Whether this is a batch of keys and no flight.
-    #[cfg(feature = "batch")]
-    fn is_batch(&self) -> bool {
-        false
-    }
 }
 
 impl<V: Value> AnyRecord for Record<V> {
@@ -89,20 +83,8 @@ pub(crate) fn record() -> Option<Weak<dyn AnyRecord>> {
 
 /// Tells the record of whose work this thread runs that a join of it is about to wait.
 pub(crate) fn will_wait() {
-    with_record(AnyRecord::will_wait);
-}
-
-/// The batch whose loader this thread runs.
-#[cfg(feature = "batch")]
-pub(crate) fn batch() -> Option<u64> {
-    let current = get()?;
-    with_record(AnyRecord::is_batch).unwrap_or(false).then_some(current.coalescer)
-}
-
-/// (It is in its place meanwhile, as `action` may ask for it.)
-fn with_record<T>(action: impl FnOnce(&dyn AnyRecord) -> T) -> Option<T> {
-    let record = record()?.upgrade()?;
-    Some(action(&*record))
+    // It is in its place meanwhile, as it may be asked for.
+    record().and_then(|record| record.upgrade()).iter().for_each(|record| record.will_wait());
 }
 
 pub(crate) struct Entered<'a, R: AnyRecord> {

@@ -136,8 +136,7 @@ impl<T: Types> Shard<T> {
 
     pub(super) fn refuse(&mut self, join: Join<T>, error: JoinError, effects: &mut Vec<Effect<T>>) -> Joined<T> {
         self.counters.rejections += 1;
-        #[cfg(feature = "dashboard")]
-        self.profile.iter_mut().for_each(|profile| profile.refused(&error));
+        self.profile.refused(&error);
         effects.push(Effect::Report(Report::Rejected { reason: error.kind().as_str() }));
         Joined::Refused { error, key: join.key, waker: join.waker }
     }

@@ -21,8 +21,6 @@
 mod by_id;
 mod classes;
 mod deadlines;
-#[cfg(feature = "dashboard")]
-mod durations;
 mod expiry;
 // Not under Shuttle, whose atomics work in its own tasks alone.
 #[cfg(all(any(test, fuzzing), not(shardflight_shuttle)))]
@@ -34,11 +32,8 @@ mod limits;
 mod message;
 mod own_deadlines;
 mod piles;
-#[cfg(feature = "dashboard")]
 mod profile;
 mod snapshot;
-#[cfg(feature = "dashboard")]
-mod space_saving;
 mod succession;
 mod times;
 mod waiters;
@@ -50,11 +45,11 @@ mod tests;
 
 use std::time::Instant;
 
-use self::{classes::reclass, deadlines::Deadlines, flight::Stage, flights::Flights, own_deadlines::OwnDeadlines};
 #[cfg(feature = "dashboard")]
-pub(crate) use self::{
-    durations::Durations,
-    profile::{HotKey, Profile, ProfileSnapshot, WINDOW, hottest_first, shortened},
+pub(crate) use self::profile::{Durations, HotKey, ProfileSnapshot, WINDOW, hottest_first, shortened};
+use self::{
+    classes::reclass, deadlines::Deadlines, flight::Stage, flights::Flights, own_deadlines::OwnDeadlines,
+    profile::Profile,
 };
 pub(crate) use self::{
     flight::Flight,
@@ -102,9 +97,7 @@ pub(crate) struct Shard<T: Types> {
     counters: Stats,
     /// What was counted before the last reset.
     before: Stats,
-    /// `None` unless the builder was asked for it.
-    #[cfg(feature = "dashboard")]
-    profile: Option<Box<Profile>>,
+    profile: Profile,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,15 +128,8 @@ impl<T: Types> Shard<T> {
             uncalled: 0,
             counters: Stats::default(),
             before: Stats::default(),
-            #[cfg(feature = "dashboard")]
-            profile: None,
+            profile: Profile::default(),
         }
-    }
-
-    #[cfg(feature = "dashboard")]
-    pub(crate) fn with_profile(mut self, hot_keys: Option<usize>) -> Self {
-        self.profile = hot_keys.map(|hot_keys| Box::new(Profile::new(hot_keys)));
-        self
     }
 
     /// The flight's work has ended, and is gone: told exactly once of each flight. `None` if the flight was cut short before.
@@ -173,10 +159,7 @@ impl<T: Types> Shard<T> {
         }
         self.end_deadline(flight, ended.own_deadline);
         self.waiters -= ended.waiters.len();
-        #[cfg(feature = "dashboard")]
-        if let Some(profile) = &mut self.profile {
-            profile.landed(&ended, now());
-        }
+        self.profile.ended(&ended, now);
         match completion {
             Completion::Value => {}
             Completion::Error => self.counters.errors += 1,
@@ -221,8 +204,7 @@ impl<T: Types> Shard<T> {
                 let recounted = self.counters.coalesced.min(1);
                 self.counters.coalesced -= recounted;
                 self.counters.rejections += recounted;
-                #[cfg(feature = "dashboard")]
-                self.profile.iter_mut().for_each(|profile| profile.refused(&JoinError::Reentrant));
+                self.profile.refused(&JoinError::Reentrant);
             }
             // A leader is counted with its work, whatever becomes of the leader.
             Leaves::ByItself | Leaves::Rejected => self.counters.departures += 1,

@@ -7,8 +7,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-#[cfg(feature = "dashboard")]
-use super::ProfileSnapshot;
 use super::{FlightId, FlightRef, Shard, Times, Types, flight::Flight};
 use crate::{stats::Stats, tally::Led};
 
@@ -96,26 +94,5 @@ impl<T: Types> Shard<T> {
         oldest.sort_by_key(|flight| flight.started);
         oldest.truncate(most);
         oldest.into_iter().map(|flight| FlightSnapshot::of(flight, now)).collect()
-    }
-
-    /// How long flights may take that have no limit of their own.
-    #[cfg(feature = "dashboard")]
-    pub(crate) fn time_limit(&self) -> Option<Duration> {
-        self.limits.max_flight_duration
-    }
-
-    /// What the builder asked to be counted for the live page.
-    #[cfg(feature = "dashboard")]
-    pub(crate) fn profile(&mut self, most: usize, now: Instant) -> Option<ProfileSnapshot> {
-        Some(self.profile.as_mut()?.snapshot(most, now))
-    }
-
-    /// [`forget`](Self::forget) by a flight's number, which is all that the live page knows of it. Looks at all flights.
-    #[cfg(feature = "dashboard")]
-    pub(crate) fn forget_numbered(&mut self, number: u64) -> bool {
-        let named = self.flights.iter().map(|flight| flight.itself).find(|flight| flight.id.number() == number);
-        let forgotten = named.map_or(0, |flight| self.flights.forget(flight));
-        self.counters.forgets += forgotten as u64;
-        forgotten > 0
     }
 }

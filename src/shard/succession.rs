@@ -93,10 +93,7 @@ impl<T: Types> Shard<T> {
         let found = self.flights.find(flight)?;
         self.waiters -= found.waiters.len();
         self.lingering += 1;
-        #[cfg(feature = "dashboard")]
-        if let Some(profile) = &mut self.profile {
-            profile.landed(found, now);
-        }
+        self.profile.ended(found, || now);
         T::forget(&found.record);
         let (has_begun, own_deadline) = (found.is_under_way(), found.own_deadline);
         let has_successor = self.flights.successor(flight).is_some();

@@ -26,7 +26,7 @@ const CACHE_SUITES: [Suite; 2] = [&["test", "--package", "cache-tests", "--test"
 const ADAPTIVE_SUITES: [Suite; 1] = [&["test", "--lib", "--features", "adaptive", "adaptive::"]];
 /// Those of the live page, and of what shards count for it.
 const DASHBOARD_SUITES: [Suite; 2] = [
-    &["test", "--lib", "--features", "dashboard", "--", "dashboard::", "shard::tests::profile", "shard::space_saving"],
+    &["test", "--lib", "--features", "dashboard", "--", "dashboard::", "shard::tests::profile", "shard::profile"],
     &["test", "--package", "dashboard-tests", "--test", "dashboard"],
 ];
 /// Those of flights across processes.

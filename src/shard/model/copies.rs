@@ -1,7 +1,7 @@
 //! A state goes on in many ways, so it has to be copied.
 
 use super::{
-    super::{Permits, Shard},
+    super::{Permits, Profile, Shard},
     Numbers, Setting, Trial,
 };
 
@@ -51,7 +51,6 @@ fn copy(shard: &Shard<Numbers>, setting: &Setting) -> Shard<Numbers> {
         uncalled: shard.uncalled,
         counters: shard.counters.clone(),
         before: shard.before.clone(),
-        #[cfg(feature = "dashboard")]
-        profile: None,
+        profile: Profile::default(),
     }
 }

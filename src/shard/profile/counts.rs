@@ -1,5 +1,4 @@
-//! What a shard counts for the live page if its builder was told to: the keys that save most calls, how long flights take, and why
-//! joins are refused. Without it, all of this is a null pointer that is looked at where a flight ends.
+//! What is counted: the keys that save most calls, how long flights take, and why joins are refused.
 
 use std::{
     collections::HashMap,
@@ -16,7 +15,7 @@ pub(crate) const WINDOW: Duration = Duration::from_secs(60);
 /// The most bytes of a key's description that are kept.
 const DESCRIPTION: usize = 200;
 
-pub(crate) struct Profile {
+pub(super) struct Counts {
     hot_keys: usize,
     current: SpaceSaving,
     /// The window before.
@@ -47,8 +46,8 @@ pub(crate) struct HotKey {
     pub(crate) name: Option<Box<str>>,
 }
 
-impl Profile {
-    pub(crate) fn new(hot_keys: usize) -> Self {
+impl Counts {
+    pub(super) fn new(hot_keys: usize) -> Self {
         Self {
             hot_keys,
             current: SpaceSaving::new(hot_keys),
@@ -61,7 +60,7 @@ impl Profile {
 
     /// A flight is over. Once per flight, however many callers it had.
     #[cold]
-    pub(super) fn landed<T: Types>(&mut self, flight: &Flight<T>, now: Instant) {
+    pub(super) fn ended<T: Types>(&mut self, flight: &Flight<T>, now: Instant) {
         self.rotate(now);
         if flight.is_under_way() {
             self.durations.record(now.saturating_duration_since(flight.started));

@@ -37,10 +37,10 @@ async fn settled(fixture: &Fixture, condition: impl Fn(&Stats) -> bool) {
 
 /// Counts what runs at once.
 #[derive(Clone, Default)]
-struct Meter(Arc<(AtomicUsize, AtomicUsize)>);
+pub(super) struct Meter(Arc<(AtomicUsize, AtomicUsize)>);
 
 impl Meter {
-    async fn measured(self, work: impl Future<Output = ()>) {
+    pub(super) async fn measured(self, work: impl Future<Output = ()>) {
         let (running, most) = &*self.0;
         most.fetch_max(running.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
         let running = Running(running);
@@ -48,7 +48,7 @@ impl Meter {
         drop(running);
     }
 
-    fn most(&self) -> usize {
+    pub(super) fn most(&self) -> usize {
         self.0.1.load(Ordering::Relaxed)
     }
 }

@@ -132,6 +132,7 @@ impl Fixture {
         self.at_rest().await;
         let stats = self.handle.stats().await.expect("the shards are there");
         assert_eq!((stats.flights, stats.waiters, stats.lingering), (0, 0, 0), "G6: {stats:?}");
+        assert_eq!((stats.executing, stats.queue_len), (0, 0), "G14: {stats:?}");
         assert_eq!(stats.joins, stats.executions + stats.coalesced + stats.rejections, "G14: {stats:?}");
         assert_eq!(stats.executions + stats.takeovers, self.history.executions() as u64, "G14: {stats:?}");
         self.end().await;

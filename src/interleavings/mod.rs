@@ -163,6 +163,7 @@ scenarios! {
         work_that_is_left_beside_the_end_is_not_kept,
         a_flight_that_is_aborted_beside_its_takeover_ends_with_both,
         executions_that_the_runtime_drops_are_an_answer,
+        takeovers_beside_a_queue_keep_to_the_limit,
     }
     invalidations {
         a_miss_shares_no_load_of_before_an_invalidation,

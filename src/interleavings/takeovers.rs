@@ -11,10 +11,11 @@ use std::{
 use shuttle::future::spawn;
 
 use super::{
-    fixture::{Configure, Fixture, KEY, LIMIT, run},
+    admission::Meter,
+    fixture::{Configure, ELSEWHERE, Fixture, KEY, LIMIT, NEIGHBOUR, TWIN, run, run_on},
     futures::{Gate, begun, begun_beside, pause, ready},
 };
-use crate::{JoinError, OnAbandon, OnStall};
+use crate::{JoinError, OnAbandon, OnStall, sync::Runtime};
 
 fn stalling(configure: impl FnOnce(Configure) -> Configure, scenario: impl AsyncFnOnce(Fixture)) {
     let stall = OnStall::Takeover { after: LIMIT, at_most: 1 };
@@ -125,6 +126,44 @@ pub(super) fn executions_that_the_runtime_drops_are_an_answer() {
             let outcome = caller.await.unwrap().outcome;
             assert!(matches!(outcome, Ok(_) | Err(JoinError::Aborted)), "G5: {outcome:?}");
         }
+        fixture.finish().await;
+    });
+}
+
+/// A flight that stalls has one of two permits, and gets the other one for its takeover only if no flight waits for it. Flights
+/// come, are shed, are left and begin beside it.
+pub(super) fn takeovers_beside_a_queue_keep_to_the_limit() {
+    let stall = OnStall::Takeover { after: LIMIT, at_most: 1 };
+    let configure =
+        |builder: Configure| builder.max_executions(2).max_queued(1).on_stall(stall).on_abandon(OnAbandon::Abort);
+    run_on(Runtime::begin(true), 2, configure, async |fixture| {
+        fixture.history.excuse(KEY);
+        let (gate, meter) = (Gate::default(), Meter::default());
+        let call = |key| {
+            let meter = meter.clone();
+            fixture.join(key, move || meter.measured(pause()))
+        };
+        let stalls = (gate.clone(), meter.clone());
+        let stalled = spawn(fixture.join(KEY, move || stalls.1.measured(stalls.0.pass())));
+        let follower = spawn(call(KEY));
+        let others = [ELSEWHERE, NEIGHBOUR, TWIN].map(|key| spawn(call(key)));
+        let (joins, leads) = (begun(call(KEY)), begun(call(NEIGHBOUR | 1)));
+        let leaving = spawn(async move { drop((joins, leads)) });
+        fixture.runtime.advance(LIMIT);
+        let mut outcomes = Vec::new();
+        for caller in others {
+            outcomes.push(caller.await.unwrap().outcome);
+        }
+        fixture.runtime.advance(LIMIT);
+        gate.open();
+        for caller in [stalled, follower] {
+            outcomes.push(caller.await.unwrap().outcome);
+        }
+        leaving.await.unwrap();
+        for outcome in outcomes {
+            assert!(matches!(outcome, Ok(_) | Err(JoinError::Overloaded { limit: 1 })), "{outcome:?}");
+        }
+        assert!(meter.most() <= 2, "{} executions where two are allowed", meter.most());
         fixture.finish().await;
     });
 }

@@ -35,6 +35,23 @@ async fn a_full_queue_gives_up_the_newest_of_the_lowest_class_at_once() {
     .await;
 }
 
+#[tokio::test]
+async fn flights_that_were_given_up_are_refusals_and_not_executions_to_come() {
+    limited(async {
+        let (site, gate) = Site::occupied(|builder| builder.max_queued(1)).await;
+        let mut waits = site.join(1, &open());
+        assert_pending(&mut waits);
+        assert_eq!(site.join(2, &open()).await, Err(JoinError::Overloaded { limit: 1 }));
+        let stats = site.handle.stats().await.unwrap();
+        assert_eq!((stats.joins, stats.executions, stats.pending, stats.rejections), (3, 1, 1, 1));
+        gate.open();
+        assert_eq!(waits.await, Ok(1));
+        let stats = at_rest(&site.handle).await;
+        assert_eq!((stats.joins, stats.executions, stats.pending, stats.rejections), (3, 2, 0, 1));
+    })
+    .await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_flight_that_waits_for_too_long_is_given_up_and_says_how_long() {
     limited(async {

@@ -1,6 +1,6 @@
 //! Which flight begins next: a synchronous state machine around the queue, the loans and the permits.
 
-use std::sync::Arc;
+use std::{sync::Arc, task::Waker};
 
 use super::{
     loans::Loans,
@@ -202,7 +202,10 @@ impl Outside {
     /// The tasks are the crate's own, so no waker of a user's is among them. On a worker, the one that is woken last would come
     /// to lie where no other worker takes it, though this one may be blocked next (G4).
     fn wake(&self, flights: Vec<QueuedFlight>) {
-        let wake = move || flights.iter().for_each(|flight| flight.wake());
+        // Nothing of the flights goes along: where the thread is late, their values would be kept (G6), and dropped there.
+        let wakers: Vec<_> = flights.iter().filter_map(|flight| flight.take_waker()).collect();
+        drop(flights);
+        let wake = move || wakers.into_iter().for_each(Waker::wake);
         if self.many_workers && is_inside(&self.runtime) { off_the_workers(wake) } else { wake() }
     }
 }

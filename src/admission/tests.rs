@@ -1,11 +1,16 @@
 //! The scheduler against a naive one that looks at all flights at each step.
 
-use std::{cmp::Reverse, sync::Arc, time::Duration};
+use std::{
+    cmp::Reverse,
+    sync::{Arc, mpsc},
+    task::Waker,
+    time::Duration,
+};
 
 use proptest::{collection::vec, prelude::*};
 
 use super::{Admission, AdmissionLimits, Lending, Queued, Stand, Ticket, queue::AGING};
-use crate::{config::Priority, shard::FlightId, tally::Tally};
+use crate::{config::Priority, shard::FlightId, sync::off_the_workers, tally::Tally};
 
 const FLIGHTS: usize = 64;
 
@@ -23,7 +28,9 @@ impl Queued for Fake {
         &self.ticket
     }
 
-    fn wake(&self) {}
+    fn take_waker(&self) -> Option<Waker> {
+        None
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -343,4 +350,22 @@ fn a_cancelled_flight_takes_no_permit_and_no_place_though_the_queue_has_not_hear
     assert!(late.ticket.cancel());
     both.admission.end(&*both.fakes[0]);
     assert_eq!((late.ticket.stand(), both.admission.permits.counts()), (Stand::Cancelled, (1, 0)));
+}
+
+#[test]
+fn a_flight_that_begins_is_not_kept_until_its_task_is_woken() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("a runtime");
+    let _inside = runtime.enter();
+    let limits = AdmissionLimits { max_executions: 1, max_queued: 1, queue_timeout: None };
+    let tallies = [Tally::default(), Tally::default()].into_iter().collect();
+    let admission = Admission::new(limits, tallies, runtime.handle().clone());
+    let [first, second] =
+        [0, 1].map(|number| Arc::new(Fake { flight: FlightId::first_of(number), ticket: Ticket::new() }));
+    // The thread that wakes tasks is busy until then.
+    let (done, busy) = mpsc::channel::<()>();
+    off_the_workers(move || while busy.recv().is_ok() {});
+    assert_eq!((admission.request(&first), admission.request(&second)), (true, false));
+    admission.end(&*first);
+    assert_eq!((second.ticket.stand(), Arc::strong_count(&second)), (Stand::Granted, 1), "G6");
+    drop(done);
 }

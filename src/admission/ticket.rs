@@ -1,6 +1,9 @@
 //! Where a flight stands: whether its work may begin. In the flight's record.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    task::Waker,
+};
 
 use crate::{config::Priority, shard::FlightId, sync::AtomicU8};
 
@@ -111,8 +114,8 @@ impl Ticket {
 pub(crate) trait Queued: Send + Sync {
     fn flight(&self) -> FlightId;
     fn ticket(&self) -> &Ticket;
-    /// Its task, which waits for its permit. No waker of a user's.
-    fn wake(&self);
+    /// Of its task, which waits for its permit. No waker of a user's.
+    fn take_waker(&self) -> Option<Waker>;
 }
 
 pub(super) type QueuedFlight = Arc<dyn Queued>;

@@ -327,8 +327,8 @@ impl<V: Value> Queued for Record<V> {
         &self.ticket
     }
 
-    fn wake(&self) {
-        self.task.wake();
+    fn take_waker(&self) -> Option<Waker> {
+        self.task.take()
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures::FutureExt;
-use shardflight::{Handle, JoinError, TryJoinError};
+use shardflight::{Handle, JoinError, Priority, TryJoinError};
 use tokio::{
     task::yield_now,
     time::{sleep, timeout},
@@ -43,6 +43,8 @@ fn of_error(error: &JoinError) -> Answer {
         JoinError::TimedOut { after } => Answer::TimedOut(*after),
         JoinError::TooManyWaiters { .. } => Answer::TooManyWaiters,
         JoinError::TooManyFlights { .. } => Answer::TooManyFlights,
+        JoinError::Overloaded { limit } => Answer::Overloaded(*limit),
+        JoinError::QueueTimedOut { after } => Answer::QueueTimedOut(*after),
         JoinError::Reentrant => Answer::Reentrant,
         JoinError::Aborted => Answer::Aborted,
         JoinError::Closed => Answer::Closed,
@@ -52,7 +54,7 @@ fn of_error(error: &JoinError) -> Answer {
 
 /// A logged join, not polled yet.
 fn logged(handle: &Flights, log: &Arc<Log>, join: &Join, inside: Option<usize>) -> Logged {
-    let Join { key, ref work, max_wait, .. } = *join;
+    let Join { key, ref work, max_wait, priority, .. } = *join;
     let call = log.call(key, inside, max_wait);
     let closure = {
         let (handle, log, work) = (handle.clone(), Arc::clone(log), work.clone());
@@ -64,8 +66,8 @@ fn logged(handle: &Flights, log: &Arc<Log>, join: &Join, inside: Option<usize>) 
             perform(handle, log, work, running)
         }
     };
-    let limited = max_wait.map(|limit| handle.with_max_wait(limit));
-    let handle = limited.as_ref().unwrap_or(handle);
+    let handle = handle.with_priority(priority);
+    let handle = max_wait.map_or_else(|| handle.clone(), |limit| handle.with_max_wait(limit));
     let joining: Joining = match join.api {
         Api::Join => Box::pin(handle.join(key, closure).map(|result| match result {
             Ok(output) => of_output(&output),
@@ -206,8 +208,14 @@ pub(super) fn blocking_caller(handle: &Flights, log: &Arc<Log>, script: Vec<Bloc
 /// A flight that expires while it is all there is, and a join after the statistics show it.
 pub(super) async fn overdue(handle: &Flights, log: &Arc<Log>) {
     let work = |sleeps| Work { yields: 0, sleeps, nested: None, end: WorkEnd::Returns };
-    let join =
-        |sleeps| Join { key: 0, api: Api::Join, work: work(sleeps), treatment: Treatment::Waits, max_wait: None };
+    let join = |sleeps| Join {
+        key: 0,
+        api: Api::Join,
+        work: work(sleeps),
+        treatment: Treatment::Waits,
+        max_wait: None,
+        priority: Priority::Normal,
+    };
     let mut first = logged(handle, log, &join(Some(Duration::from_millis(500))), None);
     let _ = poll_fn(|cx| Poll::Ready(first.poll_unpin(cx))).await;
     loop {

@@ -22,7 +22,7 @@ use super::{
     callers::{Flights, blocking_caller, caller, overdue},
     log::Log,
     plan::{Finish, Plan},
-    record::{History, Quiet, Rules},
+    record::{Executions, History, Quiet, Rules},
 };
 
 /// Generous: a round takes a second at most. Only a hang takes so long.
@@ -52,6 +52,14 @@ fn build(rules: &Rules, shards: usize) -> Coalescer<u8, super::callers::WorkOutp
     let builder = match rules.deadline {
         Some(limit) => builder.max_flight_duration(limit),
         None => builder.no_flight_deadline(),
+    };
+    let builder = match rules.executions {
+        Some(Executions { most, max_queued, .. }) => builder.max_executions(most).max_queued(max_queued),
+        None => builder,
+    };
+    let builder = match rules.executions.and_then(|executions| executions.queue_timeout) {
+        Some(limit) => builder.queue_timeout(limit),
+        None => builder,
     };
     builder.build().expect("inside a runtime")
 }
@@ -84,7 +92,7 @@ async fn until_quiet(handle: &Flights) -> Option<Stats> {
     let mut joins = None;
     loop {
         let stats = handle.stats().await.ok()?;
-        let quiet = stats.flights == 0 && stats.lingering == 0;
+        let quiet = [stats.flights, stats.lingering, stats.executing, stats.queue_len] == [0; 4];
         if quiet && joins == Some(stats.joins) {
             return Some(stats);
         }

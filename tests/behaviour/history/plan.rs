@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shardflight::{OnAbandon, OnExpiry};
+use shardflight::{OnAbandon, OnExpiry, Priority};
 
 use super::record::Rules;
 
@@ -46,6 +46,7 @@ pub(super) struct Join {
     pub(super) work: Work,
     pub(super) treatment: Treatment,
     pub(super) max_wait: Option<Duration>,
+    pub(super) priority: Priority,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -104,6 +105,13 @@ pub(super) struct Blocking {
 
 impl Rules {
     pub(super) fn lax(on_abandon: OnAbandon) -> Self {
-        Self { on_abandon, on_expiry: OnExpiry::Fail, deadline: None, max_waiters: 1_000_000, max_flights: 1_000_000 }
+        Self {
+            on_abandon,
+            on_expiry: OnExpiry::Fail,
+            deadline: None,
+            max_waiters: 1_000_000,
+            max_flights: 1_000_000,
+            executions: None,
+        }
     }
 }

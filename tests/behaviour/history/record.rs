@@ -45,6 +45,9 @@ pub(super) enum Answer {
     TimedOut(Duration),
     TooManyWaiters,
     TooManyFlights,
+    /// The queue was full, with this limit.
+    Overloaded(usize),
+    QueueTimedOut(Duration),
     Reentrant,
     Aborted,
     Closed,
@@ -109,6 +112,15 @@ pub(super) struct Rules {
     pub(super) deadline: Option<Duration>,
     pub(super) max_waiters: usize,
     pub(super) max_flights: usize,
+    pub(super) executions: Option<Executions>,
+}
+
+/// How many executions may run at a time, and how flights wait for that.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Executions {
+    pub(super) most: usize,
+    pub(super) max_queued: usize,
+    pub(super) queue_timeout: Option<Duration>,
 }
 
 /// Whether the statistics showed no flight and no waiter when all callers were through.

@@ -33,7 +33,7 @@ struct Total {
 impl Total {
     fn add(&mut self, verdict: &Verdict) {
         self.rounds += 1;
-        let Verdict { calls, executions, values, panics, timed_out, too_many, reentrant, closed, left, dropped } =
+        let Verdict { calls, executions, values, panics, timed_out, too_many, shed, reentrant, closed, left, dropped } =
             &mut self.verdict;
         *calls += verdict.calls;
         *executions += verdict.executions;
@@ -41,6 +41,7 @@ impl Total {
         *panics += verdict.panics;
         *timed_out += verdict.timed_out;
         *too_many += verdict.too_many;
+        *shed += verdict.shed;
         *reentrant += verdict.reentrant;
         *closed += verdict.closed;
         *left += verdict.left;
@@ -67,9 +68,9 @@ fn the_guarantees_hold_in_every_round() {
         }
     }
     println!("{:?}: {} rounds, {:?}", begun.elapsed(), total.rounds, total.verdict);
-    let Verdict { values, panics, timed_out, too_many, reentrant, closed, left, dropped, .. } = total.verdict;
+    let Verdict { values, panics, timed_out, too_many, shed, reentrant, closed, left, dropped, .. } = total.verdict;
     if seed.is_none() {
-        let kinds = [values, panics, timed_out, too_many, reentrant, closed, left, dropped];
+        let kinds = [values, panics, timed_out, too_many, shed, reentrant, closed, left, dropped];
         assert!(kinds.iter().all(|&kind| kind > 0), "something was never tried: {:?}", total.verdict);
     }
 }

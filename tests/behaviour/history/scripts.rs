@@ -1,7 +1,7 @@
 //! Short schedules, shrunk by proptest when they fail.
 
 use proptest::prelude::*;
-use shardflight::OnAbandon;
+use shardflight::{OnAbandon, Priority};
 
 use super::{
     checker::check,
@@ -31,6 +31,7 @@ fn action() -> impl Strategy<Value = Action> {
         work,
         treatment,
         max_wait: None,
+        priority: Priority::Normal,
     });
     prop_oneof![
         8 => join.prop_map(Action::Join),

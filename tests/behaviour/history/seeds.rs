@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use shardflight::{OnAbandon, OnExpiry};
+use shardflight::{OnAbandon, OnExpiry, Priority};
 
 use super::{
     plan::{Action, Api, Blocking, Finish, Join, Plan, Treatment, Work, WorkEnd},
-    record::Rules,
+    record::{Executions, Rules},
 };
 
 /// What all callers of a round have in common.
@@ -37,6 +37,10 @@ pub(super) fn plan(seed: u64) -> Plan {
         deadline,
         max_waiters: if rng.u8(..3) == 0 { rng.usize(1..6) } else { 1_000_000 },
         max_flights: if rng.u8(..4) == 0 { rng.usize(1..4) } else { 1_000_000 },
+        // Work that never ends keeps its permit until its deadline, and the queue waits: not where that takes long.
+        executions: (rng.u8(..3) == 0)
+            .then(|| executions(&mut rng))
+            .filter(|_| deadline.is_none_or(|limit| limit < Duration::from_millis(100))),
     };
     let hurried = rng.u8(..3) == 0;
     let expires = deadline.is_some() && on_expiry == OnExpiry::Fail;
@@ -59,6 +63,14 @@ pub(super) fn plan(seed: u64) -> Plan {
         overdue_first: matches!(finish, Finish::Quiet) && deadline.is_some() && rng.bool(),
         rules,
         finish,
+    }
+}
+
+fn executions(rng: &mut Rng) -> Executions {
+    Executions {
+        most: rng.usize(1..4),
+        max_queued: if rng.bool() { rng.usize(1..4) } else { 10_000 },
+        queue_timeout: rng.bool().then(|| Duration::from_millis(rng.u64(1..6))),
     }
 }
 
@@ -103,6 +115,7 @@ fn join(rng: &mut Rng, climate: &Climate, depth: u8) -> Join {
             treatment
         },
         max_wait: max_wait(rng, climate),
+        priority: [Priority::Low, Priority::Normal, Priority::High][rng.usize(..3)],
     }
 }
 

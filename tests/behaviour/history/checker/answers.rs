@@ -1,6 +1,6 @@
 //! Every caller is answered, by what it may be answered by (G2, G4, G5, G12).
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use shardflight::OnExpiry;
 
@@ -99,6 +99,7 @@ fn by_coalescer(
             }
             Ok(())
         }
+        Answer::Overloaded(_) | Answer::QueueTimedOut(_) => by_queue(evidence, number, call, end, answer),
         Answer::TimedOut(_) => by_deadline(evidence, number, call, end, answer),
         _ => Ok(()),
     }
@@ -114,13 +115,11 @@ fn by_deadline(
 ) -> Result<(), Violation> {
     let rules = &evidence.history.rules;
     let may_have_led = |(leader, other): (usize, &Call)| {
-        let unanswered = other.answer.as_ref().is_none_or(|(_, answer)| answer.execution().is_none());
         let execution = evidence.executions_of(call.key).find(|(_, execution)| execution.leader == leader);
         let not_completed = execution.is_none_or(|(execution, _)| !evidence.completed(execution));
-        let old_enough = other.begin.is_some_and(|begin| {
-            rules.deadline.is_some_and(|limit| end.at.saturating_sub(begin.at) + evidence.slack() >= limit)
-        });
-        unanswered && not_completed && old_enough
+        let old_enough =
+            rules.deadline.is_some_and(|limit| has_waited(other, end, limit.saturating_sub(evidence.slack())));
+        has_no_result(other) && not_completed && old_enough
     };
     if rules.on_expiry == OnExpiry::Detach || !is_time_limit(answer, rules.deadline) {
         return Err(evidence.violation("G11", "there is no such deadline", &[number], &[]));
@@ -129,6 +128,39 @@ fn by_deadline(
         return Err(evidence.violation("G11", "no flight of the key had reached its deadline", &[number], &[]));
     }
     Ok(())
+}
+
+/// Given up in the queue: there must be such a limit, and for a timeout a call that can have led a flight which has waited for so
+/// long. Whether the queue was full is said with the caps.
+fn by_queue(
+    evidence: &Evidence<'_>,
+    number: usize,
+    call: &Call,
+    end: Moment,
+    answer: &Answer,
+) -> Result<(), Violation> {
+    let fails = |sentence| Err(evidence.violation("G5", sentence, &[number], &[]));
+    let executions = evidence.history.rules.executions;
+    let queue_timeout = match *answer {
+        Answer::Overloaded(limit) if executions.is_some_and(|rules| rules.max_queued == limit) => return Ok(()),
+        Answer::QueueTimedOut(after) => executions.and_then(|rules| rules.queue_timeout).filter(|&own| own == after),
+        _ => None,
+    };
+    let Some(limit) = queue_timeout else { return fails("there is no such limit of the queue") };
+    let never_began = |leader| evidence.executions_of(call.key).all(|(_, execution)| execution.leader != leader);
+    let may_have_led = |(leader, other)| never_began(leader) && has_no_result(other) && has_waited(other, end, limit);
+    if evidence.calls_of(call.key).any(may_have_led) {
+        return Ok(());
+    }
+    fails("no flight of the key had waited for so long")
+}
+
+fn has_no_result(call: &Call) -> bool {
+    call.answer.as_ref().is_none_or(|(_, answer)| answer.execution().is_none())
+}
+
+fn has_waited(call: &Call, until: Moment, limit: Duration) -> bool {
+    call.begin.is_some_and(|begin| until.at.saturating_sub(begin.at) >= limit)
 }
 
 /// Whether the joined key's work may have waited, by way of others or not, for the work that made this call.

@@ -40,6 +40,7 @@ pub(super) struct Verdict {
     pub(super) panics: usize,
     pub(super) timed_out: usize,
     pub(super) too_many: usize,
+    pub(super) shed: usize,
     pub(super) reentrant: usize,
     pub(super) closed: usize,
     pub(super) left: usize,
@@ -68,6 +69,7 @@ fn count(history: &History) -> Verdict {
             Answer::Panic { .. } => verdict.panics += 1,
             Answer::TimedOut(_) => verdict.timed_out += 1,
             Answer::TooManyWaiters | Answer::TooManyFlights => verdict.too_many += 1,
+            Answer::Overloaded(_) | Answer::QueueTimedOut(_) => verdict.shed += 1,
             Answer::Reentrant => verdict.reentrant += 1,
             Answer::Aborted | Answer::Closed => verdict.closed += 1,
             Answer::Unexpected(_) => {}

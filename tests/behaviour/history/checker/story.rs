@@ -5,7 +5,9 @@ use std::time::Duration;
 use shardflight::{OnAbandon, OnExpiry};
 
 use super::{
-    super::record::{Answer, Call, Ending, Execution, Forget, History, Moment, Quiet, Rules, Sighting, Span},
+    super::record::{
+        Answer, Call, Ending, Execution, Executions, Forget, History, Moment, Quiet, Rules, Sighting, Span,
+    },
     check,
 };
 
@@ -53,6 +55,11 @@ impl Story {
             history.rules.deadline = Some(Duration::from_millis(millis));
             history.rules.on_expiry = on_expiry;
         })
+    }
+
+    pub(super) fn executions(self, most: usize, max_queued: usize) -> Self {
+        let queue_timeout = Some(Duration::from_millis(10));
+        self.with(|history| history.rules.executions = Some(Executions { most, max_queued, queue_timeout }))
     }
 
     /// A call whose first poll ends at the tick after its begin.

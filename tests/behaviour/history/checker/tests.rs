@@ -6,7 +6,7 @@ use shardflight::{OnAbandon, OnExpiry};
 
 use super::{
     super::record::{Answer, Ending, Quiet},
-    story::{Story, at, value},
+    story::{Story, at, span, value},
 };
 
 #[test]
@@ -163,6 +163,68 @@ fn g7_there_are_as_many_flights_as_there_may_be() {
     story(1).breaks("G7");
     story(2).answered(12, 15, Answer::TooManyFlights).is_right();
     story(3).answered(12, 15, Answer::TooManyFlights).breaks("G7");
+}
+
+#[test]
+fn g7_no_more_executions_run_than_may() {
+    let story = |most| {
+        let story = Story::new().executions(most, 1).forgets(5, 6);
+        story.answered(0, 20, value(0)).answered(7, 21, value(1)).returns(0, 3, 18).returns(1, 10, 19)
+    };
+    story(2).is_right();
+    story(1).breaks("G7");
+    story(1).with(|history| history.closing = Some(at(9))).is_right();
+}
+
+#[test]
+fn g7_only_work_that_waits_lends_its_permit() {
+    let waits = || {
+        let story = Story::new().executions(1, 1).answered(0, 30, value(0)).answered(10, 20, value(1));
+        story.returns(0, 3, 28).returns(1, 12, 18).with(|history| {
+            history.calls[1].inside = Some(0);
+            (history.calls[1].key, history.executions[1].key) = (1, 1);
+        })
+    };
+    waits().is_right();
+    waits().with(|history| history.calls[1].inside = None).breaks("G7");
+    // It goes on beside the flight that has its permit, until that ends.
+    let stops_waiting =
+        || waits().with(|history| (history.calls[1].answer, history.calls[1].left) = (None, Some(span(14, 15))));
+    stops_waiting().is_right();
+    let third = |story: Story, begins| {
+        let story = story.answered(11, 29, value(2)).returns(2, begins, 27);
+        story.with(|history| (history.calls[2].key, history.executions[2].key) = (2, 2))
+    };
+    third(waits(), 22).breaks("G7");
+    third(stops_waiting(), 17).breaks("G7");
+}
+
+#[test]
+fn g7_a_flight_is_given_up_only_where_the_queue_is_full() {
+    let given_up = |max_queued| {
+        let story = Story::new().executions(1, max_queued).answered(0, 30, value(0)).returns(0, 3, 28);
+        let story = story.answered(10, 15, Answer::Overloaded(max_queued));
+        story.with(|history| history.calls[1].key = 1)
+    };
+    let beside = |story: Story| {
+        let story = story.answered(5, 40, value(1)).returns(2, 31, 35);
+        story.with(|history| (history.calls[2].key, history.executions[1].key) = (2, 2))
+    };
+    beside(given_up(1)).is_right();
+    given_up(1).breaks("G7");
+    beside(given_up(2)).breaks("G7");
+    given_up(1).with(|history| history.rules.executions = None).breaks("G5");
+}
+
+#[test]
+fn g5_a_flight_waits_in_the_queue_for_its_time() {
+    let times_out = |end, after| {
+        Story::new().executions(1, 1).answered(0, end, Answer::QueueTimedOut(Duration::from_millis(after)))
+    };
+    times_out(10, 10).is_right();
+    times_out(9, 10).breaks("G5");
+    times_out(20, 20).breaks("G5");
+    times_out(10, 10).work(0, 3, 9, Ending::Dropped).breaks("G5");
 }
 
 #[test]

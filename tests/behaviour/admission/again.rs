@@ -1,13 +1,13 @@
 //! Further executions of a flight take a permit of their own, or don't begin.
 
-use std::{future::pending, time::Duration};
+use std::{future::pending, thread, time::Duration};
 
 use futures::future::FutureExt;
 use shardflight::OnStall;
 use tokio::{task::yield_now, time::sleep};
 
 use super::{Site, join_by, open};
-use crate::support::{assert_pending, inside, limited, two_workers, until, watched};
+use crate::support::{Gate, Wall, assert_pending, inside, limited, two_workers, until, watched};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -44,7 +44,7 @@ async fn a_flight_is_taken_over_only_if_a_permit_is_left() {
 async fn the_time_until_a_takeover_begins_when_the_flight_has_its_permit() {
     limited(async {
         let (site, joins) = stalled(1);
-        let mut waits = site.join(1, &crate::support::Gate::new());
+        let mut waits = site.join(1, &Gate::new());
         let mut follows = site.join(1, &open());
         [&mut waits, &mut follows].into_iter().for_each(assert_pending);
         sleep(3 * SECOND).await;
@@ -54,6 +54,36 @@ async fn the_time_until_a_takeover_begins_when_the_flight_has_its_permit() {
         assert_eq!(until(&site.handle, |stats| stats.queue_len == 0).await.aborts, 1);
     })
     .await;
+}
+
+#[test]
+fn an_execution_whose_answer_comes_too_late_has_a_permit_until_it_ends() {
+    watched(|| {
+        let runtime = two_workers();
+        let takeover = OnStall::Takeover { after: Duration::from_millis(1), at_most: 1 };
+        let site = inside(&runtime, || Site::new(2, |builder| builder.on_stall(takeover)));
+        let (wall, opener) = Wall::new();
+        let leader = {
+            let site = site.clone();
+            thread::spawn(move || {
+                site.handle.blocking_join(1, move || {
+                    wall.block();
+                    1
+                })
+            })
+        };
+        runtime.block_on(until(&site.handle, |stats| stats.executions == 1));
+        assert_eq!(site.handle.blocking_join(1, || 2), Ok(2));
+        assert_eq!(leader.join().unwrap(), Ok(2));
+        runtime.block_on(async {
+            let (mut runs, mut waits) = (site.join(2, &Gate::new()), site.join(3, &open()));
+            [&mut runs, &mut waits].into_iter().for_each(assert_pending);
+            let stats = until(&site.handle, |stats| stats.queue_len == 1 || stats.executions == 3).await;
+            assert_eq!((stats.executing, stats.queue_len), (2, 1), "the first execution still blocks its thread");
+            drop(opener);
+            assert_eq!(waits.await, Ok(3));
+        });
+    });
 }
 
 #[test]

@@ -71,8 +71,7 @@ fn the_end_of_the_runtime_answers_callers_elsewhere() {
     watched(|| {
         let (home, abroad) = (two_workers(), two_workers());
         let handle = handle_on(&home);
-        let callers: Vec<_> =
-            (0..1_000_u16).map(|n| abroad.spawn(handle.join(i32::try_from(n % 100).unwrap(), pending))).collect();
+        let callers: Vec<_> = (0..1_000).map(|n| abroad.spawn(handle.join(n % 100, pending))).collect();
         home.block_on(until(&handle, |stats| stats.waiters == 1_000));
         let on_a_thread = {
             let handle = handle.clone();

@@ -202,7 +202,8 @@ impl Outside {
     /// The tasks are the crate's own, so no waker of a user's is among them. On a worker, the one that is woken last would come
     /// to lie where no other worker takes it, though this one may be blocked next (G4).
     fn wake(&self, flights: Vec<QueuedFlight>) {
-        // Nothing of the flights goes along: where the thread is late, their values would be kept (G6), and dropped there.
+        // Nothing of the flights goes along: where the thread is late, their values would be kept (G6), and dropped there. Here one is
+        // dropped only if all of its flight came between the grant and this.
         let wakers: Vec<_> = flights.iter().filter_map(|flight| flight.take_waker()).collect();
         drop(flights);
         let wake = move || wakers.into_iter().for_each(Waker::wake);

@@ -108,7 +108,7 @@ impl PanelSource for CachePanel {
             counter("Loads", stats.loads),
             counter("Loads that failed", stats.load_errors),
             counter("Background refreshes", stats.refreshes),
-            counter("Expired values because a load failed or was slow", stats.fail_safe),
+            counter("Expired values served, as a load failed, was slow or was put off", stats.fail_safe),
             counter("Evictions", stats.evictions),
             row("Entries", Cell::Gauge(stats.entries as u64)),
             row("Weight", Cell::Gauge(stats.weight)),

@@ -164,13 +164,14 @@ async fn every_operation_may_be_spawned_with_keys_and_values_that_hold_reference
         let handle = coalescer.handle();
         let spawned = tokio::spawn(async move {
             let inner = handle.clone();
-            let nested = move || async move { inner.try_join("inner", returning(Ok("value"))).await.map_err(|_| "no") };
+            let nested =
+                move || async move { inner.try_join("inner", || async { Ok("value") }).await.map_err(|_| "no") };
             assert_eq!(handle.try_join("outer", nested).await.unwrap(), "value");
-            assert_eq!(handle.try_join_shared("key", returning(Ok("value"))).await.unwrap(), "value");
-            assert_eq!(handle.join("key", returning(Ok("value"))).await.unwrap(), Ok("value"));
-            assert_eq!(*handle.join_shared("key", returning(Ok("value"))).await.unwrap(), Ok("value"));
+            assert_eq!(handle.try_join_shared("key", || async { Ok("value") }).await.unwrap(), "value");
+            assert_eq!(handle.join("key", || async { Ok("value") }).await.unwrap(), Ok("value"));
+            assert_eq!(*handle.join_shared("key", || async { Ok("value") }).await.unwrap(), Ok("value"));
             let limited_wait = handle.with_max_wait(std::time::Duration::from_secs(5));
-            assert_eq!(limited_wait.join("key", returning(Err("error"))).await.unwrap(), Err("error"));
+            assert_eq!(limited_wait.join("key", || async { Err("error") }).await.unwrap(), Err("error"));
             handle.forget("key").await.unwrap();
             handle.forget_all().await.unwrap();
             handle.inspect(1).await.unwrap();

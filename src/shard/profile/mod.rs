@@ -1,5 +1,5 @@
-//! What a shard counts for the live page, if its builder was told to. Of the shard, this place alone knows the feature: without it,
-//! nothing of this is there.
+//! What a shard counts for the live page, if its builder was told to. Of the shard's logic, this module alone knows the feature;
+//! without it, `Profile` is empty.
 
 #[cfg(feature = "dashboard")]
 mod counts;

@@ -115,7 +115,7 @@ fn join(rng: &mut Rng, climate: &Climate, depth: u8) -> Join {
             treatment
         },
         max_wait: max_wait(rng, climate),
-        priority: [Priority::Low, Priority::Normal, Priority::High][rng.usize(..3)],
+        priority: [Priority::Background, Priority::Low, Priority::Normal, Priority::High][rng.usize(..4)],
     }
 }
 

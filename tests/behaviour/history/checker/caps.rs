@@ -107,7 +107,7 @@ fn too_many_run(evidence: &Evidence<'_>, most: usize) -> bool {
             let awaited = evidence.executions_of(call.key).filter(|&(awaited, execution)| {
                 evidence.earliest_start(awaited) < waits.end && waits.start < ran_until(execution)
             });
-            add(waits.start..awaited.map(|(_, execution)| ran_until(execution)).max().unwrap_or(0), -1);
+            add(waits.end..awaited.map(|(_, execution)| ran_until(execution)).max().unwrap_or(0), -1);
         }
         add(from..ran_until(execution), 1);
     }

@@ -191,12 +191,13 @@ fn g7_only_work_that_waits_lends_its_permit() {
     let stops_waiting =
         || waits().with(|history| (history.calls[1].answer, history.calls[1].left) = (None, Some(span(14, 15))));
     stops_waiting().is_right();
-    let third = |story: Story, begins| {
-        let story = story.answered(11, 29, value(2)).returns(2, begins, 27);
+    let third = |story: Story, begins, ends| {
+        let story = story.answered(11, 29, value(2)).returns(2, begins, ends);
         story.with(|history| (history.calls[2].key, history.executions[2].key) = (2, 2))
     };
-    third(waits(), 22).breaks("G7");
-    third(stops_waiting(), 17).breaks("G7");
+    third(waits(), 22, 27).breaks("G7");
+    third(stops_waiting(), 13, 14).breaks("G7");
+    third(stops_waiting(), 17, 27).breaks("G7");
 }
 
 #[test]

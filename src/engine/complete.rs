@@ -232,15 +232,6 @@ impl<K: Key, V: Value> Engine<K, V> {
         }
     }
 
-    /// The caller of a queued join gives up its answer, but not before its shard has handled the join: the slot that is in the
-    /// answer is given up where that is dropped.
-    pub(crate) fn leave_queued(self: &Arc<Self>, shard: usize, reply: impl Send + 'static) {
-        // Queues are first in, first out: this is handled after the join.
-        let leave = Deferred::new(move || drop(reply));
-        let ask = move |state: &mut State<K, V>| state.actions.push(Action::Run(leave));
-        self.post(shard, Message::Ask(Box::new(ask)));
-    }
-
     /// A second caller waits for work that its leader polls: it becomes a task.
     pub(crate) fn detach(self: &Arc<Self>, record: &Arc<Record<V>>) {
         if let Some(work) = record.share() {

@@ -68,6 +68,8 @@ pub(crate) enum Message<K: Key, V: Value> {
         slot: Slot,
         waker: Waker,
     },
+    /// The caller of a queued join gives up its answer, which is there: the join was before this in the queue.
+    GiveUp(oneshot::Receiver<Answer<K, V>>),
     Ask(Question<K, V>),
 }
 
@@ -258,6 +260,7 @@ impl<K: Key, V: Value> Message<K, V> {
                 // Its next poll finds the outcome.
                 Renewed::Over(waker) => Action::Run(Deferred::wake(waker)),
             }),
+            Self::GiveUp(reply) => reply.try_recv().into_iter().for_each(|answer| state.give_up(engine, answer)),
             Self::Ask(question) => question(state),
         }
     }
@@ -271,6 +274,21 @@ impl<K: Key, V: Value> State<K, V> {
         if let Some(cut) = abandoned {
             respond::cut_short(engine, cut, JoinError::Aborted, true, &mut self.actions);
         }
+    }
+
+    /// An answer that its caller does not take. A slot in it is free from now on (G7): what its caller asks next comes after.
+    fn give_up(&mut self, engine: &Arc<Engine<K, V>>, answer: Answer<K, V>) {
+        let unused = match answer {
+            Answer::Slot { held, unused } => {
+                let (number, record) = held.take_over();
+                self.leave_for_another(engine, record.slot(number), Leaves::ByItself);
+                // If its flight is over, this may be the last that has the value.
+                self.actions.push(Action::Run(Deferred::new(move || drop(record))));
+                unused
+            }
+            Answer::Refused { unused, .. } => unused,
+        };
+        self.actions.extend(unused.map(|unused| Action::Drop(Discard::Unused(unused))));
     }
 }
 
@@ -323,17 +341,7 @@ impl<K: Key, V: Value> QueuedJoin<K, V> {
             if is_nested { Action::Run(Deferred::wake(spare)) } else { Action::Drop(Discard::Waker(spare)) }
         };
         actions.extend(spare.map(spare_action));
-        match unheard {
-            // It left after the look above, so it has a slot, which is free from now on (G7): what it asks next comes after.
-            Some(Answer::Slot { held, unused }) => {
-                let (number, record) = held.take_over();
-                state.leave_for_another(engine, record.slot(number), Leaves::ByItself);
-                state.actions.extend(unused.map(|unused| Action::Drop(Discard::Unused(unused))));
-            }
-            Some(Answer::Refused { unused, .. }) => {
-                state.actions.extend(unused.map(|unused| Action::Drop(Discard::Unused(unused))));
-            }
-            None => {}
-        }
+        // It left after the look above.
+        unheard.into_iter().for_each(|answer| state.give_up(engine, answer));
     }
 }

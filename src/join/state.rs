@@ -216,7 +216,7 @@ where
         if let Stage::Queued { shard, .. } = self.stage
             && let Stage::Queued { reply, timeout, .. } = mem::replace(&mut self.stage, Stage::Done)
         {
-            self.router.engine.leave_queued(shard.into(), reply);
+            self.router.engine.post(shard.into(), Message::GiveUp(reply));
             self.router.waited(WaitTimeout::since(timeout.as_deref()), WaitEnd::Left);
         }
         self.leave();

@@ -11,7 +11,9 @@ use tokio::{
 
 use crate::{
     busy_shard::{BusyShard, SlowKey},
-    support::{Count, assert_pending, at_rest, eventually, inside, limited, one_shard, two_workers, until, watched},
+    support::{
+        Count, Gate, assert_pending, at_rest, eventually, inside, limited, one_shard, two_workers, until, watched,
+    },
 };
 
 const LIMIT: Duration = Duration::from_millis(10);
@@ -158,5 +160,23 @@ fn a_wait_that_ends_while_its_join_is_queued_joins_the_flight_and_leaves_it() {
         busy.free();
         let stats = block_on(until(&handle, |stats| stats.joins == 3 && stats.waiters == 0 && stats.flights == 0));
         assert_eq!((stats.executions, stats.coalesced), (1, 2));
+    });
+}
+
+#[test]
+fn a_caller_whose_wait_ended_while_its_join_was_queued_has_no_slot_when_others_join_after_it() {
+    watched(|| {
+        let runtime = two_workers();
+        let handle = inside(&runtime, || {
+            Coalescer::<SlowKey, i32>::builder().shards(1).max_waiters_per_flight(2).build().unwrap().handle()
+        });
+        let (busy, gate) = (BusyShard::of(&handle), Gate::new());
+        let hasty = handle.with_max_wait(Duration::ZERO).join(SlowKey::new(1), gate.then(7));
+        assert!(is_timed_out(&block_on(hasty), Duration::ZERO));
+        let mut others = [1, 2].map(|_| handle.join(SlowKey::new(1), gate.then(7)));
+        others.iter_mut().for_each(assert_pending);
+        busy.free();
+        gate.open();
+        others.map(|other| assert_eq!(block_on(other), Ok(7)));
     });
 }

@@ -177,6 +177,6 @@ fn a_caller_whose_wait_ended_while_its_join_was_queued_has_no_slot_when_others_j
         others.iter_mut().for_each(assert_pending);
         busy.free();
         gate.open();
-        others.map(|other| assert_eq!(block_on(other), Ok(7)));
+        others.into_iter().for_each(|other| assert_eq!(block_on(other), Ok(7)));
     });
 }

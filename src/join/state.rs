@@ -211,7 +211,7 @@ where
     }
 
     /// Leaves because the caller's wait is over. A join that is still queued counts as begun: its shard starts or joins a
-    /// flight for it, and frees its slot after that.
+    /// flight for it, and frees its slot before it handles what was sent later (G7).
     pub(super) fn time_out(&mut self) {
         if let Stage::Queued { shard, .. } = self.stage
             && let Stage::Queued { reply, timeout, .. } = mem::replace(&mut self.stage, Stage::Done)

@@ -73,6 +73,7 @@ pub(crate) struct Seen {
     pub(crate) openings: AtomicUsize,
     pub(crate) closings: AtomicUsize,
     pub(crate) probes: AtomicUsize,
+    pub(crate) refusals: AtomicUsize,
     /// A coalescer that is switched off while the breaker is open.
     pub(crate) switched: OnceLock<Pages>,
 }
@@ -95,11 +96,16 @@ impl Seen {
 }
 
 /// Retry with budget → breaker → limit → timeout → call.
-pub(crate) fn layered(backend: SocketAddr, settings: &Settings, seen: &Arc<Seen>) -> reqwest::Result<Calls> {
+pub(crate) fn layered(
+    backend: SocketAddr,
+    settings: &Settings,
+    clock: &Clock,
+    seen: &Arc<Seen>,
+) -> reqwest::Result<Calls> {
     let budget = settings.budget.map(|budget| Arc::new(TpsBudget::new(Duration::from_secs(10), 0, budget)));
     let calls = ServiceBuilder::new()
         .layer(RetryLayer::new(Attempts::new(settings.retries, budget)))
-        .layer(layer_fn(|inner| breaker(settings, seen, inner)))
+        .layer(layer_fn(|inner| breaker(settings, clock, seen, inner)))
         .map_err(Failure::of_call)
         .load_shed()
         .concurrency_limit(settings.limit)
@@ -114,9 +120,14 @@ pub(crate) fn plain(backend: SocketAddr) -> reqwest::Result<Calls> {
 }
 
 /// Lets one probe through when its pause is over.
-pub(crate) fn breaker<S>(settings: &Settings, seen: &Arc<Seen>, inner: S) -> Breaker<u32, Result<Page, Failure>, S> {
-    let context = ResilienceContext::new(Clock::new_tokio());
-    let [judge, opened, closed, probed] = [(); 4].map(|()| Arc::clone(seen));
+pub(crate) fn breaker<S>(
+    settings: &Settings,
+    clock: &Clock,
+    seen: &Arc<Seen>,
+    inner: S,
+) -> Breaker<u32, Result<Page, Failure>, S> {
+    let context = ResilienceContext::new(clock.clone());
+    let [judge, refused, opened, closed, probed] = [(); 5].map(|()| Arc::clone(seen));
     Breaker::layer("backend", &context)
         .min_throughput(settings.calls_min)
         .sampling_duration(SAMPLES)
@@ -129,7 +140,10 @@ pub(crate) fn breaker<S>(settings: &Settings, seen: &Arc<Seen>, inner: S) -> Bre
             }
             _ => RecoveryInfo::never(),
         })
-        .rejected_input_error(|_, _| Failure::Open)
+        .rejected_input_error(move |_, _| {
+            Seen::add(&refused.refusals);
+            Failure::Open
+        })
         .on_opened(move |_, _| opened.switch(&opened.openings, false))
         .on_closed(move |_, _| closed.switch(&closed.closings, true))
         .on_probing(move |_, _| Seen::add(&probed.probes))

@@ -3,6 +3,7 @@
 use std::{pin::Pin, sync::Arc, time::Duration};
 
 use shardflight::{Coalescer, Stats};
+use tick::{Clock, ClockControl};
 use tokio::time::{Instant, sleep};
 use tower::ServiceExt;
 
@@ -39,15 +40,30 @@ pub(crate) struct Scene {
     pub(crate) calls: Calls,
     pub(crate) seen: Arc<Seen>,
     pub(crate) settings: Settings,
+    /// The breaker's.
+    pub(crate) clock: Clock,
+    control: ClockControl,
     fallback: Option<Fallback>,
 }
 
 impl Scene {
+    /// The breaker's clock stands still but for [`wait_for_half_open`](Self::wait_for_half_open), so that what the breaker does
+    /// doesn't depend on how fast this machine is.
     pub(crate) async fn new(settings: Settings) -> Fallible<Self> {
+        let control = ClockControl::new();
+        Self::with_clock(settings, control.to_clock(), control).await
+    }
+
+    pub(crate) async fn in_real_time(settings: Settings) -> Fallible<Self> {
+        Self::with_clock(settings, Clock::new_tokio(), ClockControl::new()).await
+    }
+
+    async fn with_clock(settings: Settings, clock: Clock, control: ClockControl) -> Fallible<Self> {
         let backend = Backend::start().await?;
         let seen = Arc::default();
-        let calls = calls::layered(backend.address, &settings, &seen)?;
-        Ok(Self { backend, pages: Coalescer::new().handle(), calls, seen, settings, fallback: None })
+        let calls = calls::layered(backend.address, &settings, &clock, &seen)?;
+        let pages = Coalescer::new().handle();
+        Ok(Self { backend, pages, calls, seen, settings, clock, control, fallback: None })
     }
 
     pub(crate) fn with_fallback(self) -> Self {
@@ -90,6 +106,11 @@ impl Scene {
         Ok(())
     }
 
+    /// Ends the pause of an open breaker. Does nothing in real time.
+    pub(crate) fn wait_for_half_open(&self) {
+        self.control.advance(self.settings.pause);
+    }
+
     pub(crate) async fn until(&self, awaited: &str, condition: impl Fn(&Stats, &Backend) -> bool) -> Fallible<Stats> {
         let end = Instant::now() + WAIT_LIMIT;
         loop {
@@ -98,7 +119,11 @@ impl Scene {
                 return Ok(stats);
             }
             if Instant::now() > end {
-                return Err(format!("waited {WAIT_LIMIT:?} for {awaited}; instead: {stats:?}").into());
+                let (seen, backend) = (&self.seen, self.backend.current());
+                return Err(format!(
+                    "waited {WAIT_LIMIT:?} for {awaited}; instead: {backend} at the backend, {seen:?}, {stats:?}"
+                )
+                .into());
             }
             sleep(INTERVAL).await;
         }

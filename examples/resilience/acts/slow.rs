@@ -15,7 +15,7 @@ use crate::{
     scene::Scene,
 };
 
-const SHORT: Duration = Duration::from_millis(100);
+const SHORT: Duration = Duration::from_millis(500);
 const LONG: Duration = Duration::from_secs(5);
 const LIMIT: usize = 20;
 
@@ -38,8 +38,8 @@ async fn timeout() -> Fallible<()> {
     scene.until("the end of the request", |_, backend| backend.current() == 0).await?;
     claim(true, "the call's connection is closed")?;
 
-    scene.backend.fail(Fault::Slow(SHORT / 4), 1);
-    claim(scene.ask(1).await.is_ok(), format!("a page that takes {:?} comes", SHORT / 4))?;
+    scene.backend.fail(Fault::Slow(SHORT / 20), 1);
+    claim(scene.ask(1).await.is_ok(), format!("a page that takes {:?} comes", SHORT / 20))?;
     Ok(())
 }
 

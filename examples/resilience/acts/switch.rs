@@ -1,9 +1,6 @@
 //! Passing by the coalescer while the backend fails: how, and what it costs.
 
-use std::time::Duration;
-
 use shardflight::Freshness;
-use tokio::time::sleep;
 
 use super::CALLERS;
 use crate::{
@@ -17,7 +14,6 @@ use crate::{
 };
 
 const ALL: usize = CALLERS as usize;
-const A_MOMENT: Duration = Duration::from_millis(20);
 
 pub(crate) async fn run() -> Fallible<()> {
     let kept = probe("on", false).await?;
@@ -35,14 +31,18 @@ async fn probe(title: &str, is_switched: bool) -> Fallible<Tally> {
         let _ = scene.seen.switched.set(scene.pages.clone());
     }
     scene.open_the_breaker().await?;
-    sleep(scene.settings.pause + A_MOMENT).await;
+    scene.wait_for_half_open();
     scene.backend.hold();
     let mut callers = Callers::default();
     callers.spawn(0..1, CALLERS, |key| scene.ask(key));
-    let bypasses = if is_switched { u64::from(CALLERS) } else { 0 };
+    // Those that pass by the coalescer have to be refused before the probe closes the breaker.
+    let (bypasses, refusals) = if is_switched { (u64::from(CALLERS), ALL - 1) } else { (0, 0) };
     scene
         .until("all callers", |stats, backend| {
-            stats.joins == u64::from(CALLERS) && stats.bypasses == bypasses && backend.current() == 1
+            stats.joins == u64::from(CALLERS)
+                && stats.bypasses == bypasses
+                && Seen::get(&scene.seen.refusals) == refusals
+                && backend.current() == 1
         })
         .await?;
     scene.backend.release();

@@ -57,7 +57,8 @@ async fn all_leave() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-#[tokio::main]
+// The clock goes on only when all tasks wait, so the order of the timers is certain.
+#[tokio::main(flavor = "current_thread", start_paused = true)]
 async fn main() -> Result<(), Box<dyn Error>> {
     leader_gives_up().await?;
     all_leave().await

@@ -37,7 +37,8 @@ async fn load_user(tenant: &str, id: u64, trace: u64) -> Result<String, LoadErro
     if id == 0 { Err(LoadError::NoSuchUser(id)) } else { Ok(format!("user {id} of {tenant}")) }
 }
 
-#[tokio::main]
+// On one thread, so that no work ends before all callers have asked.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let users = try_join_all((0..1_000).map(|trace| load_user("acme", 7, trace))).await?;
     assert!(users.iter().all(|user| user == "user 7 of acme"));

@@ -1,6 +1,7 @@
 //! A bounded load, and a comparison of the exported metrics with the stats.
 
 use std::{
+    fmt,
     net::{Ipv4Addr, SocketAddr},
     time::Duration,
 };
@@ -11,7 +12,7 @@ use shardflight::{
 };
 use tokio::{
     net::TcpListener,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::{
@@ -25,6 +26,9 @@ const CALLS: u32 = 20;
 
 /// Generous: the load takes a few seconds.
 const LIMIT: Duration = Duration::from_mins(2);
+
+/// For the numbers to agree after the load.
+const REPORT_LIMIT: Duration = Duration::from_mins(1);
 
 const USERS: &str = "coalescer=\"users\"";
 const PROFILES: &str = "coalescer=\"profiles\"";
@@ -42,32 +46,62 @@ async fn load_and_compare() -> Fallible<()> {
     let Answers { responses, hung_up } = load::run(address, CLIENTS, CALLS).await?;
     println!("{CLIENTS} clients made {} calls: {responses} responses, {hung_up} hung up", responses + hung_up);
 
-    // Disconnected clients may still be leaving, and the next report follows within a second.
-    let exported = loop {
+    // Disconnected clients may still be leaving, and a report follows each second.
+    let end = Instant::now() + REPORT_LIMIT;
+    let (users, profiles) = loop {
         sleep(Duration::from_millis(100)).await;
         let exported = fetch(address).await?;
-        let stats = users.stats().await?;
-        let users_agree = stats.flights == 0 && stats.joins == total(&exported, "shardflight_joins_total", &[USERS]);
-        let loads_agree = total(&exported, "shardflight_flights", &[PROFILES]) == 0
-            && profiles.stats().loads == total(&exported, "shardflight_executions_total", &[PROFILES])
-            && profiles.stats().loads == total(&exported, "shardflight_cache_loads_total", &[PROFILES]);
-        if users_agree && loads_agree {
-            break exported;
+        let (users, profiles) = (users.stats().await?, profiles.stats());
+        let rows: Vec<_> = user_rows(&exported, &users).chain(profile_rows(&exported, &profiles)).collect();
+        let different = rows.iter().find(|row| row.exported != row.counted);
+        if different.is_none() || Instant::now() > end {
+            rows.iter().for_each(|row| println!("{row}"));
+        }
+        match different {
+            None => break (users, profiles),
+            Some(row) if Instant::now() > end => return Err(format!("the stats have {}: {row}", row.counted).into()),
+            Some(_) => {}
         }
     };
     server.abort();
-    compare_users(&exported, &users.stats().await?)?;
-    compare_profiles(&exported, &profiles.stats())?;
     println!("each number is exported as `stats()` has it");
+    println!("of 100 joins, {:.0} shared another caller's flight", 100.0 * users.coalescing_rate());
+    println!("of 100 reads of the cache, {:.0} waited for no load", 100.0 * profiles.hit_rate());
+    if users.coalesced == 0 {
+        return Err("nothing was coalesced, though the load has identical requests".into());
+    }
+    if profiles.hits == 0 || profiles.stale_hits == 0 {
+        return Err("the cache had nothing, though the load has repeated requests".into());
+    }
     Ok(())
+}
+
+/// One number, as it is exported and as `stats()` has it.
+struct Row {
+    name: String,
+    exported: u64,
+    counted: u64,
+}
+
+impl Row {
+    fn new(exported: &str, name: &str, labels: &[&str], counted: u64) -> Self {
+        Self { name: format!("{name}{{{}}}", labels.join(",")), exported: total(exported, name, labels), counted }
+    }
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<72} {:>6}", self.name, self.exported)
+    }
 }
 
 async fn fetch(service: SocketAddr) -> Fallible<String> {
     Ok(reqwest::get(format!("http://{service}/metrics")).await?.text().await?)
 }
 
-fn compare_users(exported: &str, stats: &Stats) -> Fallible<()> {
-    for (name, counted) in [
+fn user_rows(exported: &str, stats: &Stats) -> impl Iterator<Item = Row> {
+    [
+        ("shardflight_flights", stats.flights as u64),
         ("shardflight_joins_total", stats.joins),
         ("shardflight_executions_total", stats.executions),
         ("shardflight_coalesced_total", stats.coalesced),
@@ -76,18 +110,15 @@ fn compare_users(exported: &str, stats: &Stats) -> Fallible<()> {
         ("shardflight_rejections_total", stats.rejections),
         ("shardflight_departures_total", stats.departures),
         ("shardflight_flight_duration_seconds_count", stats.executions),
-    ] {
-        compare(exported, name, &[USERS], counted)?;
-    }
-    println!("of 100 joins, {:.0} shared another caller's flight", 100.0 * stats.coalescing_rate());
-    if stats.coalesced == 0 {
-        return Err("nothing was coalesced, though the load has identical requests".into());
-    }
-    Ok(())
+    ]
+    .into_iter()
+    .map(|(name, counted)| Row::new(exported, name, &[USERS], counted))
 }
 
-fn compare_profiles(exported: &str, stats: &CacheStats) -> Fallible<()> {
-    for (name, counted) in [
+fn profile_rows(exported: &str, stats: &CacheStats) -> impl Iterator<Item = Row> {
+    let numbers = [
+        ("shardflight_flights", 0),
+        ("shardflight_executions_total", stats.loads),
         ("shardflight_cache_hits_total", stats.hits),
         ("shardflight_cache_stale_hits_total", stats.stale_hits),
         ("shardflight_cache_negative_hits_total", stats.negative_hits),
@@ -100,31 +131,17 @@ fn compare_profiles(exported: &str, stats: &CacheStats) -> Fallible<()> {
         ("shardflight_cache_entries", stats.entries as u64),
         ("shardflight_cache_weight", stats.weight),
         ("shardflight_cache_load_duration_seconds_count", stats.loads),
-    ] {
-        compare(exported, name, &[PROFILES], counted)?;
-    }
-    for &reason in StaleReason::ALL {
+    ];
+    let numbers = numbers.into_iter().map(|(name, counted)| Row::new(exported, name, &[PROFILES], counted));
+    let stale = StaleReason::ALL.iter().map(|&reason| {
         let labels = [PROFILES, &format!("reason=\"{reason}\"")];
-        compare(exported, "shardflight_cache_stale_reads_total", &labels, stats.stale_by(reason))?;
-    }
-    for &reason in RejectReason::ALL {
+        Row::new(exported, "shardflight_cache_stale_reads_total", &labels, stats.stale_by(reason))
+    });
+    let rejected = RejectReason::ALL.iter().map(|&reason| {
         let labels = [PROFILES, &format!("reason=\"{reason}\"")];
-        compare(exported, "shardflight_cache_rejected_fills_total", &labels, stats.rejected_by(reason))?;
-    }
-    println!("of 100 reads of the cache, {:.0} waited for no load", 100.0 * stats.hit_rate());
-    if stats.hits == 0 || stats.stale_hits == 0 {
-        return Err("the cache had nothing, though the load has repeated requests".into());
-    }
-    Ok(())
-}
-
-fn compare(exported: &str, name: &str, labels: &[&str], counted: u64) -> Fallible<()> {
-    let exported = total(exported, name, labels);
-    println!("{:<72} {exported:>6}", format!("{name}{{{}}}", labels.join(",")));
-    if exported != counted {
-        return Err(format!("{name} is {exported}, but the stats have {counted}").into());
-    }
-    Ok(())
+        Row::new(exported, "shardflight_cache_rejected_fills_total", &labels, stats.rejected_by(reason))
+    });
+    numbers.chain(stale).chain(rejected)
 }
 
 /// The sum over all series that have these labels.

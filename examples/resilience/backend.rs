@@ -17,21 +17,19 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
     task::JoinSet,
-    time::{Instant, sleep, timeout},
+    time::{Instant, timeout},
 };
 
 const CONNECTIONS_MAX: usize = 1_000;
 const HEAD_MAX: usize = 8 * 1024;
 /// From a connection's begin to its end.
-const CONNECTION_LIMIT: Duration = Duration::from_secs(10);
-const FAULT_LIMIT: Duration = Duration::from_secs(10);
+const CONNECTION_LIMIT: Duration = Duration::from_secs(30);
+const FAULT_LIMIT: Duration = Duration::from_secs(25);
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fault {
     /// Status 503.
     Error,
-    /// The page, after this time.
-    Slow(Duration),
     /// Nothing, until the client gives up.
     Hang,
     /// The connection is reset in place of an answer.
@@ -182,20 +180,16 @@ async fn answer(mut socket: TcpStream, shared: &Arc<Shared>) -> io::Result<()> {
         _ = is_held.wait_for(|is_held| !is_held) => {}
         _ = socket.read(&mut left) => return Ok(()),
     }
-    let pause = match fault {
-        Some(Fault::Reset) => return socket.set_zero_linger(),
-        Some(Fault::Error) => return respond(&mut socket, "503 Service Unavailable", "").await,
-        Some(Fault::Slow(time)) => time,
-        Some(Fault::Hang) => CONNECTION_LIMIT,
-        None => Duration::ZERO,
-    };
-    tokio::select! {
-        () = sleep(pause) => {}
-        _ = socket.read(&mut left) => return Ok(()),
+    match fault {
+        Some(Fault::Reset) => socket.set_zero_linger(),
+        Some(Fault::Error) => respond(&mut socket, "503 Service Unavailable", "").await,
+        Some(Fault::Hang) => socket.read(&mut left).await.map(drop),
+        None => {
+            let head = String::from_utf8_lossy(&head);
+            let target = head.split(' ').nth(1).unwrap_or_default();
+            respond(&mut socket, "200 OK", target).await
+        }
     }
-    let head = String::from_utf8_lossy(&head);
-    let target = head.split(' ').nth(1).unwrap_or_default();
-    respond(&mut socket, "200 OK", target).await
 }
 
 async fn respond(socket: &mut TcpStream, status: &str, body: &str) -> io::Result<()> {

@@ -61,7 +61,7 @@ impl Default for Settings {
             calls_min: 10,
             pause: Duration::from_secs(1),
             limit: 500,
-            timeout: Duration::from_secs(5),
+            timeout: Duration::from_secs(30),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::{pin::Pin, sync::Arc, time::Duration};
 
 use shardflight::{Coalescer, Stats};
-use tick::{Clock, ClockControl};
+use tick::ClockControl;
 use tokio::time::{Instant, sleep};
 use tower::ServiceExt;
 
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Longer than anything here takes, short enough to wait for.
-const WAIT_LIMIT: Duration = Duration::from_secs(8);
+const WAIT_LIMIT: Duration = Duration::from_secs(25);
 const INTERVAL: Duration = Duration::from_millis(1);
 
 type Asking = Pin<Box<dyn Future<Output = Result<Page, Failure>> + Send>>;
@@ -41,8 +41,7 @@ pub(crate) struct Scene {
     pub(crate) seen: Arc<Seen>,
     pub(crate) settings: Settings,
     /// The breaker's.
-    pub(crate) clock: Clock,
-    control: ClockControl,
+    pub(crate) clock: ClockControl,
     fallback: Option<Fallback>,
 }
 
@@ -50,20 +49,12 @@ impl Scene {
     /// The breaker's clock stands still but for [`wait_for_half_open`](Self::wait_for_half_open), so that what the breaker does
     /// doesn't depend on how fast this machine is.
     pub(crate) async fn new(settings: Settings) -> Fallible<Self> {
-        let control = ClockControl::new();
-        Self::with_clock(settings, control.to_clock(), control).await
-    }
-
-    pub(crate) async fn in_real_time(settings: Settings) -> Fallible<Self> {
-        Self::with_clock(settings, Clock::new_tokio(), ClockControl::new()).await
-    }
-
-    async fn with_clock(settings: Settings, clock: Clock, control: ClockControl) -> Fallible<Self> {
         let backend = Backend::start().await?;
         let seen = Arc::default();
-        let calls = calls::layered(backend.address, &settings, &clock, &seen)?;
+        let clock = ClockControl::new();
+        let calls = calls::layered(backend.address, &settings, &clock.to_clock(), &seen)?;
         let pages = Coalescer::new().handle();
-        Ok(Self { backend, pages, calls, seen, settings, clock, control, fallback: None })
+        Ok(Self { backend, pages, calls, seen, settings, clock, fallback: None })
     }
 
     pub(crate) fn with_fallback(self) -> Self {
@@ -106,9 +97,9 @@ impl Scene {
         Ok(())
     }
 
-    /// Ends the pause of an open breaker. Does nothing in real time.
+    /// Ends the pause of an open breaker.
     pub(crate) fn wait_for_half_open(&self) {
-        self.control.advance(self.settings.pause);
+        self.clock.advance(self.settings.pause);
     }
 
     pub(crate) async fn until(&self, awaited: &str, condition: impl Fn(&Stats, &Backend) -> bool) -> Fallible<Stats> {

@@ -41,7 +41,7 @@ pub(crate) trait Watched: Future + Unpin {
 /// ```
 /// use shardflight::Coalescer;
 ///
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), shardflight::JoinError> {
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), shardflight::JoinError> {
 /// let handle = Coalescer::<String, String>::new().handle();
 /// let work = || async { "<html>".to_owned() };
 /// let (page, report) = handle.join("/posts/7", work).with_report().await;

@@ -7,7 +7,7 @@ mod instructions;
 mod planted;
 mod process;
 
-use std::{fs, process::ExitCode};
+use std::{fs, path::Path, process::ExitCode};
 
 use arguments::Check;
 use process::{Failure, cargo, target};
@@ -85,13 +85,7 @@ fn run(check: Check) -> Result<(), Failure> {
         }
         Check::Planted { places: true, .. } => planted::check_places(),
         Check::Planted { only, places: false } => planted::plant_all(only.as_deref()),
-        Check::Mutants { file } => {
-            let mutants = cargo(["mutants", "--package", "shardflight"]);
-            match file {
-                Some(file) => mutants.arg("--file").arg(file).run(),
-                None => mutants.run(),
-            }
-        }
+        Check::Mutants { file } => mutants(file.as_deref()),
         Check::Fuzz { target: name, seconds } => {
             // libFuzzer writes new inputs to the first directory, so keep the committed corpus second.
             let (found, corpus) = (target().join(format!("found-{name}")), format!("fuzz/corpus/{name}"));
@@ -110,5 +104,20 @@ fn run(check: Check) -> Result<(), Failure> {
         Check::Instructions { bless: true } => instructions::bless(),
         Check::Instructions { bless: false } => instructions::check(),
         Check::Advisories => cargo(["deny", "check", "advisories"]).run(),
+    }
+}
+
+/// What fails a test is left out of the next, slower suite, so that most mutants are built for the unit tests alone.
+fn mutants(file: Option<&Path>) -> Result<(), Failure> {
+    let suite = |tests: &[&str]| {
+        let mutants = cargo(["mutants", "--package", "shardflight"]).args(tests);
+        match file {
+            Some(file) => mutants.arg("--file").arg(file),
+            None => mutants,
+        }
+    };
+    match suite(&["--cargo-arg=--lib"]).run() {
+        Ok(()) => Ok(()),
+        Err(_) => suite(&["--iterate", "--cargo-arg=--test=behaviour"]).run(),
     }
 }

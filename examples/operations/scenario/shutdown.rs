@@ -14,7 +14,7 @@ use crate::{
     wait::{eventually, until},
 };
 
-const DEADLINE: Duration = Duration::from_secs(2);
+const DEADLINE: Duration = Duration::from_secs(5);
 
 const SLOW: [&str; 4] = ["report for Monday", "report for Tuesday", "report for Wednesday", "report for Thursday"];
 const ENDLESS: &str = "report for ever";

@@ -48,7 +48,8 @@ async fn outside() -> Fallible<()> {
         async move { pages.try_join(key, move || plain.oneshot(key)).await.map_err(Failure::of_join) }
     });
     let seen = Arc::default();
-    let calls: Calls = BoxCloneSyncService::new(calls::breaker(&scene.settings, &scene.clock, &seen, coalesced));
+    let calls: Calls =
+        BoxCloneSyncService::new(calls::breaker(&scene.settings, &scene.clock.to_clock(), &seen, coalesced));
     let mut callers = Callers::default();
     scene.backend.hold();
     scene.backend.fail(Fault::Error, 1);

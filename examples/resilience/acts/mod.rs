@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::Fallible;
 
-const ACT_LIMIT: Duration = Duration::from_secs(30);
+const ACT_LIMIT: Duration = Duration::from_mins(1);
 
 /// Callers of most acts.
 const CALLERS: u32 = 1_000;

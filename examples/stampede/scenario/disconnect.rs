@@ -57,7 +57,14 @@ async fn run_arm(environment: &Environment, report: &mut Report, arm: Arm, all: 
     let mut callers = JoinSet::new();
     let handles = arrive(&server, &clients, count, &post, &mut callers).await?;
     hang_up(&handles[..leavers(count)], environment.query(weight) / 4).await;
-    let flight_is_live = server.stats().await?.flights == 1;
+    // On a busy machine, the flight may end before all have hung up, or begin anew before all have arrived.
+    let mut flight_is_live = true;
+    eventually(async || {
+        let Ok(stats) = server.stats().await else { return true };
+        flight_is_live = stats.flights == 1 && stats.executions == 1;
+        !flight_is_live || stats.departures == leavers(count) as u64
+    })
+    .await;
     let burst = Burst::collect(started.into_std(), callers, &bar).await;
     bar.finish_and_clear();
 

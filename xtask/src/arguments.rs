@@ -22,8 +22,10 @@ Usage: cargo xtask CHECK [OPTIONS]
   planted [NAME] Plants each of a list of realistic bugs, or those whose name contains NAME, and checks that the tests find
                  it: about a minute each
     --places           checks only that each bug still has its place in the sources: a second in all
+    --part K/N         only each Nth bug, beginning with the Kth
   mutants        Mutates the core with cargo-mutants, and lists the mutants that no test finds: hours
     --file PATH        only this file, such as src/shard/mod.rs
+    --part K/N         only each Nth mutant, beginning with the Kth
   fuzz TARGET    Searches for inputs that break a rule, guided by coverage; needs a nightly toolchain and cargo-fuzz.
                  TARGET is shard or calls
     --seconds N        the duration; 300
@@ -42,12 +44,29 @@ pub(crate) enum Check {
     Interleavings { schedules: u64, exhaustive: bool },
     Simulation { schedules: u64 },
     History { seconds: u64, seed: Option<u64> },
-    Planted { only: Option<String>, places: bool },
-    Mutants { file: Option<PathBuf> },
+    Planted { only: Option<String>, places: bool, part: Part },
+    Mutants { file: Option<PathBuf>, part: Part },
     Fuzz { target: String, seconds: u64 },
     Soak { seconds: u64 },
     Instructions { bless: bool },
     Advisories,
+}
+
+/// Each so many of a list, beginning with the one of this number, from 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Part {
+    pub(crate) first: usize,
+    pub(crate) each: usize,
+}
+
+impl Part {
+    const ALL: Self = Self { first: 1, each: 1 };
+
+    fn read(text: &str) -> Option<Self> {
+        let (first, each) = text.split_once('/')?;
+        let part = Self { first: first.parse().ok()?, each: each.parse().ok()? };
+        (1..=part.each).contains(&part.first).then_some(part)
+    }
 }
 
 /// `None` if help is requested.
@@ -73,7 +92,11 @@ pub(crate) fn read(mut given: Parser) -> Result<Option<Check>, Error> {
             (Check::History { seed, .. }, Arg::Long("seed")) => *seed = Some(number(&mut given, 0..=u64::MAX)?),
             (Check::Planted { only, .. }, Arg::Value(name)) if only.is_none() => *only = Some(name.string()?),
             (Check::Planted { places, .. }, Arg::Long("places")) => *places = true,
-            (Check::Mutants { file }, Arg::Long("file")) => *file = Some(given.value()?.into()),
+            (Check::Mutants { file, .. }, Arg::Long("file")) => *file = Some(given.value()?.into()),
+            (Check::Planted { part, .. } | Check::Mutants { part, .. }, Arg::Long("part")) => {
+                let text = given.value()?.string()?;
+                *part = Part::read(&text).ok_or_else(|| format!("{text} isn't a part such as 2/5"))?;
+            }
             (Check::Fuzz { target, .. }, Arg::Value(name)) if !target_named && (name == "shard" || name == "calls") => {
                 *target = name.string()?;
                 target_named = true;
@@ -96,8 +119,8 @@ fn named(name: &OsString) -> Result<Check, Error> {
         Some("interleavings") => Check::Interleavings { schedules: 200_000, exhaustive: false },
         Some("simulation") => Check::Simulation { schedules: 100_000 },
         Some("history") => Check::History { seconds: 600, seed: None },
-        Some("planted") => Check::Planted { only: None, places: false },
-        Some("mutants") => Check::Mutants { file: None },
+        Some("planted") => Check::Planted { only: None, places: false, part: Part::ALL },
+        Some("mutants") => Check::Mutants { file: None, part: Part::ALL },
         Some("fuzz") => Check::Fuzz { target: String::new(), seconds: 300 },
         Some("soak") => Check::Soak { seconds: 60 },
         Some("instructions") => Check::Instructions { bless: false },
@@ -128,13 +151,15 @@ mod tests {
         assert_eq!(read("interleavings"), Ok(Some(Check::Interleavings { schedules: 200_000, exhaustive: false })));
         assert_eq!(read("simulation"), Ok(Some(Check::Simulation { schedules: 100_000 })));
         assert_eq!(read("history"), Ok(Some(Check::History { seconds: 600, seed: None })));
-        assert_eq!(read("planted"), Ok(Some(Check::Planted { only: None, places: false })));
+        assert_eq!(read("planted"), Ok(Some(Check::Planted { only: None, places: false, part: Part::ALL })));
     }
 
     #[test]
     fn options_are_parsed() {
         let only = Some("cap".to_string());
-        assert_eq!(read("planted cap --places"), Ok(Some(Check::Planted { only, places: true })));
+        assert_eq!(read("planted cap --places"), Ok(Some(Check::Planted { only, places: true, part: Part::ALL })));
+        let part = Part { first: 2, each: 5 };
+        assert_eq!(read("planted --part 2/5"), Ok(Some(Check::Planted { only: None, places: false, part })));
         assert_eq!(read("history --seed=7"), Ok(Some(Check::History { seconds: 600, seed: Some(7) })));
         assert_eq!(read("fuzz shard --seconds 9"), Ok(Some(Check::Fuzz { target: "shard".into(), seconds: 9 })));
         assert_eq!(read("soak --seconds 30"), Ok(Some(Check::Soak { seconds: 30 })));
@@ -149,7 +174,15 @@ mod tests {
 
     #[test]
     fn invalid_arguments_are_rejected() {
-        for line in ["modle", "model --bless", "soak --seconds 29", "fuzz", "fuzz shards", "history --seed x"] {
+        for line in [
+            "modle",
+            "model --bless",
+            "soak --seconds 29",
+            "fuzz",
+            "fuzz shards",
+            "history --seed x",
+            "mutants --part 6/5",
+        ] {
             assert!(read(line).is_err(), "{line}");
         }
     }

@@ -7,10 +7,10 @@ mod instructions;
 mod planted;
 mod process;
 
-use std::{fs, path::Path, process::ExitCode};
+use std::{ffi::OsStr, fs, path::Path, process::ExitCode};
 
-use arguments::Check;
-use process::{Failure, cargo, target};
+use arguments::{Check, Part};
+use process::{Failure, cargo, root, target};
 
 /// What is checked optimised. Each check builds a part of the same packages with the same features, so it finds the dependencies as
 /// the one before it built them. Other packages and features would bring much to build.
@@ -84,8 +84,8 @@ fn run(check: Check) -> Result<(), Failure> {
             }
         }
         Check::Planted { places: true, .. } => planted::check_places(),
-        Check::Planted { only, places: false } => planted::plant_all(only.as_deref()),
-        Check::Mutants { file } => mutants(file.as_deref()),
+        Check::Planted { only, places: false, part } => planted::plant_all(only.as_deref(), part),
+        Check::Mutants { file, part } => mutants(file.as_deref(), part),
         Check::Fuzz { target: name, seconds } => {
             // libFuzzer writes new inputs to the first directory, so keep the committed corpus second.
             let (found, corpus) = (target().join(format!("found-{name}")), format!("fuzz/corpus/{name}"));
@@ -107,17 +107,34 @@ fn run(check: Check) -> Result<(), Failure> {
     }
 }
 
-/// What fails a test is left out of the next, slower suite, so that most mutants are built for the unit tests alone.
-fn mutants(file: Option<&Path>) -> Result<(), Failure> {
-    let suite = |tests: &[&str]| {
-        let mutants = cargo(["mutants", "--package", "shardflight"]).args(tests);
-        match file {
-            Some(file) => mutants.arg("--file").arg(file),
-            None => mutants,
-        }
+/// Mutants that fail a unit test are not tried with the slower suite.
+fn mutants(file: Option<&Path>, part: Part) -> Result<(), Failure> {
+    let suite = |tests: &str, limit| {
+        cargo(["mutants", "--package", "shardflight", &format!("--cargo-arg={tests}")])
+            .arg(format!("--minimum-test-timeout={limit}"))
+            // The unit tests explore models, which takes eight times as long unoptimised.
+            .env("CARGO_PROFILE_TEST_OPT_LEVEL", 1)
     };
-    match suite(&["--cargo-arg=--lib"]).run() {
-        Ok(()) => Ok(()),
-        Err(_) => suite(&["--iterate", "--cargo-arg=--test=behaviour"]).run(),
+    let units = suite("--lib", 30)
+        .args(["--sharding", "round-robin", "--shard", &format!("{}/{}", part.first - 1, part.each)])
+        .args(file.iter().flat_map(|file| [OsStr::new("--file"), file.as_os_str()]))
+        .run();
+    let missed = fs::read_to_string(root().join("mutants.out/missed.txt")).unwrap_or_default();
+    if missed.is_empty() {
+        return units;
     }
+    missed
+        .lines()
+        .fold(suite("--test=behaviour", 120), |behaviour, name| behaviour.arg("--re").arg(exactly(name)))
+        .run()
+}
+
+/// A regular expression for this text alone.
+fn exactly(text: &str) -> String {
+    let escaped = text.chars().map(|char| match char {
+        ' ' | '_' => char.to_string(),
+        char if char.is_alphanumeric() => char.to_string(),
+        char => format!(r"\x{{{:x}}}", u32::from(char)),
+    });
+    format!("^{}$", escaped.collect::<String>())
 }

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::arguments::Part;
 use crate::process::{Failure, cargo, root, target};
 
 /// A longer test run counts as hanging, and the bug as found.
@@ -111,11 +112,16 @@ pub(crate) fn check_places() -> Result<(), Failure> {
 }
 
 /// Plants each bug in turn, and fails if the tests miss any.
-pub(crate) fn plant_all(only: Option<&str>) -> Result<(), Failure> {
+pub(crate) fn plant_all(only: Option<&str>, part: Part) -> Result<(), Failure> {
     let list = List::read()?;
-    let chosen: Vec<_> = list.bug.iter().filter(|bug| only.is_none_or(|only| bug.name.contains(only))).collect();
+    let chosen = list.bug.iter().filter(|bug| only.is_none_or(|only| bug.name.contains(only)));
+    let chosen: Vec<_> = chosen.skip(part.first - 1).step_by(part.each).collect();
     if chosen.is_empty() {
-        return Err(Failure(format!("none of the {} bugs has {:?} in its name", list.bug.len(), only.unwrap_or(""))));
+        return Err(Failure(format!(
+            "no bug of {} is in this part and has {:?} in its name",
+            list.bug.len(),
+            only.unwrap_or("")
+        )));
     }
     let workspace = Workspace::create()?;
     let mut suites: Vec<_> = chosen.iter().flat_map(|bug| bug.suites()).copied().collect();

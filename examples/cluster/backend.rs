@@ -10,7 +10,7 @@ use std::{
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{Semaphore, watch},
     time::sleep,
 };
 
@@ -25,8 +25,9 @@ pub(crate) struct Backend {
 
 #[derive(Debug)]
 struct Queries {
-    /// The replica of each since the last reset.
+    /// The replica of each since [`Backend::hold`].
     replicas: Mutex<Vec<u32>>,
+    are_held: watch::Sender<bool>,
     room: Semaphore,
 }
 
@@ -35,7 +36,11 @@ impl Backend {
     pub(crate) async fn start() -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
-        let queries = Arc::new(Queries { replicas: Mutex::default(), room: Semaphore::new(CAPACITY) });
+        let queries = Arc::new(Queries {
+            replicas: Mutex::default(),
+            are_held: watch::Sender::default(),
+            room: Semaphore::new(CAPACITY),
+        });
         let shared = Arc::clone(&queries);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -58,8 +63,14 @@ impl Backend {
         self.queries.lock().first().copied()
     }
 
-    pub(crate) fn reset(&self) {
+    /// Counts from zero, and answers no query until [`release`](Self::release).
+    pub(crate) fn hold(&self) {
         self.queries.lock().clear();
+        self.queries.are_held.send_replace(true);
+    }
+
+    pub(crate) fn release(&self) {
+        self.queries.are_held.send_replace(false);
     }
 }
 
@@ -77,6 +88,8 @@ async fn serve(stream: TcpStream, queries: Arc<Queries>) -> io::Result<()> {
     let malformed = || io::Error::new(io::ErrorKind::InvalidData, "no query");
     let (replica, milliseconds, page) = parse(&line).ok_or_else(malformed)?;
     queries.lock().push(replica);
+    // Its sender is as long-lived as this.
+    let _ = queries.are_held.subscribe().wait_for(|are_held| !are_held).await;
     let permit = queries.room.acquire().await;
     sleep(Duration::from_millis(milliseconds)).await;
     drop(permit);
@@ -135,7 +148,14 @@ mod tests {
             assert!(is_content(&answer, "page 7") && !is_content(&answer, "page 8"), "{answer}");
         }
         assert_eq!((backend.executions(), backend.first()), (2, Some(2)));
-        backend.reset();
+        backend.hold();
         assert_eq!((backend.executions(), backend.first()), (0, None));
+        let held = tokio::spawn(query(backend.address(), 3, 0, "page 7".into()));
+        while backend.executions() == 0 {
+            sleep(Duration::from_millis(1)).await;
+        }
+        assert!(!held.is_finished());
+        backend.release();
+        held.await.unwrap().unwrap();
     }
 }

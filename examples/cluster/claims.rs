@@ -3,12 +3,9 @@
 use std::{fmt, time::Duration};
 
 use crate::{
-    act::{Act, LEASE, LONG_QUERY, OP_TIMEOUT, PAGES, REPLICAS},
+    act::{Act, LEASE, OP_TIMEOUT, PAGES, REPLICAS},
     tally::Tally,
 };
-
-/// What a busy machine may add to a wait.
-const SLACK: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Claim {
@@ -22,8 +19,7 @@ impl fmt::Display for Claim {
     }
 }
 
-/// `alone`: the slowest answer when each replica was by itself.
-pub(crate) fn claims(act: Act, tally: &Tally, alone: Duration) -> Vec<Claim> {
+pub(crate) fn claims(act: Act, tally: &Tally) -> Vec<Claim> {
     let numbers = &tally.numbers;
     let (one_each, one) = (u64::from(REPLICAS * PAGES), u64::from(PAGES));
     let mut claims = vec![answered(tally)];
@@ -37,28 +33,21 @@ pub(crate) fn claims(act: Act, tally: &Tally, alone: Duration) -> Vec<Claim> {
             claim(executions == one, format!("{executions} executions, one per page"));
             let all = numbers.led == one && numbers.followed == one_each - one && numbers.fail_opens == 0;
             claim(all, format!("{} flights led, {} followed, none went alone", numbers.led, numbers.followed));
-            let slowest = tally.answers.slowest;
-            claim(slowest < alone, format!("the slowest answer took {} in place of {}", human(slowest), human(alone)));
         }
         Act::Killed => {
             claim(executions == 2, format!("{executions} executions, one of which died with its replica"));
             claim(numbers.takeovers == 1, "one of the other replicas has taken over".into());
             claim(numbers.followed == u64::from(REPLICAS - 2), "the rest follow that one".into());
-            let most = LONG_QUERY * 2 + LEASE + SLACK;
-            claim(within(tally, most), format!("it cost a lease ({}) and the page's time", human(LEASE)));
         }
         Act::Stopped => {
             claim(executions == one_each, format!("{executions} executions, as without the tier"));
             claim(numbers.fail_opens == one_each, format!("{} flights went alone", numbers.fail_opens));
             claim(numbers.open == u64::from(REPLICAS), "every replica's breaker has opened".into());
-            let most = alone + OP_TIMEOUT + SLACK;
-            claim(within(tally, most), format!("it cost an op_timeout ({}) at most", human(OP_TIMEOUT)));
         }
         Act::Open => {
             claim(executions == one_each, format!("{executions} executions, as without the tier"));
             let none_asked = numbers.not_asked == one_each && numbers.round_trips == 0;
             claim(none_asked, format!("{} flights went alone without asking Redis", numbers.not_asked));
-            claim(within(tally, alone + SLACK), "it cost nothing".into());
         }
     }
     claims
@@ -78,8 +67,18 @@ fn answered(tally: &Tally) -> Claim {
     Claim { text, holds }
 }
 
-fn within(tally: &Tally, most: Duration) -> bool {
-    tally.answers.slowest <= most
+/// To be read and not checked, as it depends on the machine. `alone`: when each replica was by itself.
+pub(crate) fn slowest(act: Act, tally: &Tally, alone: Duration) -> String {
+    let more = match act {
+        Act::Alone => String::new(),
+        Act::Together | Act::Back => format!(", in place of {}", human(alone)),
+        Act::Killed => format!(", with the rest of the dead leader's lease (up to {})", human(LEASE)),
+        Act::Stopped => {
+            format!(", with an op_timeout ({}); without the tier it took {}", human(OP_TIMEOUT), human(alone))
+        }
+        Act::Open => format!("; without the tier it took {}", human(alone)),
+    };
+    format!("the slowest answer took {}{more}", human(tally.answers.slowest))
 }
 
 pub(crate) fn human(duration: Duration) -> String {
@@ -91,8 +90,6 @@ pub(crate) fn human(duration: Duration) -> String {
 mod tests {
     use super::*;
     use crate::{protocol::Numbers, tally::Answers};
-
-    const ALONE: Duration = Duration::from_millis(1500);
 
     /// As it should be.
     fn honest(act: Act) -> Tally {
@@ -115,13 +112,13 @@ mod tests {
     }
 
     fn hold(act: Act, tally: &Tally) -> bool {
-        claims(act, tally, ALONE).iter().all(|claim| claim.holds)
+        claims(act, tally).iter().all(|claim| claim.holds)
     }
 
     #[test]
     fn every_act_holds_when_all_is_well() {
         for act in Act::ALL {
-            assert!(hold(act, &honest(act)), "{act:?}: {:?}", claims(act, &honest(act), ALONE));
+            assert!(hold(act, &honest(act)), "{act:?}: {:?}", claims(act, &honest(act)));
         }
     }
 
@@ -144,7 +141,7 @@ mod tests {
             wrong.answers.errors += 1;
             wrong.answers.first_error = Some("refused".into());
             assert!(!hold(act, &wrong), "{act:?}");
-            assert!(claims(act, &wrong, ALONE)[0].text.contains("refused"));
+            assert!(claims(act, &wrong)[0].text.contains("refused"));
         }
     }
 
@@ -154,15 +151,6 @@ mod tests {
         tally.lost += 1;
         tally.answers.right -= 1;
         assert!(!hold(Act::Killed, &tally));
-    }
-
-    #[test]
-    fn an_answer_that_is_too_slow_breaks_an_act() {
-        for act in Act::ALL.into_iter().filter(|act| *act != Act::Alone) {
-            let mut slow = honest(act);
-            slow.answers.slowest = Duration::from_secs(5);
-            assert!(!hold(act, &slow), "{act:?}");
-        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_mins(1);
 
 fn is_missing() -> bool {
     let found = Command::new("redis-server").arg("--version").stdout(Stdio::null()).status();

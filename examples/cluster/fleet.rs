@@ -17,8 +17,8 @@ use crate::{
 };
 
 /// Longer than anything here takes, unless it never ends.
-const WAIT_LIMIT: Duration = Duration::from_secs(12);
-const INTERVAL: Duration = Duration::from_millis(5);
+pub(crate) const WAIT_LIMIT: Duration = Duration::from_mins(1);
+pub(crate) const INTERVAL: Duration = Duration::from_millis(5);
 
 #[derive(Debug)]
 pub(crate) struct Fleet {

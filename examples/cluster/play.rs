@@ -9,9 +9,9 @@ use crate::{
     act::{Act, LEASE, REPLICAS},
     backend::Backend,
     bars::{Bars, spinner},
-    claims::{Claim, claims},
-    fleet::Fleet,
-    protocol::Numbers,
+    claims::{Claim, claims, slowest},
+    fleet::{Fleet, INTERVAL, WAIT_LIMIT},
+    protocol::{Ask, Numbers},
     server::Server,
     tally::Tally,
 };
@@ -49,10 +49,11 @@ impl Play {
             if act == Act::Alone {
                 alone = tally.answers.slowest;
             }
-            for claim in claims(act, &tally, alone) {
+            for claim in claims(act, &tally) {
                 println!("  {claim}");
                 played.claims.push(claim);
             }
+            println!("    {}", slowest(act, &tally, alone));
             played.acts.push((act, tally));
         }
         let claim = self.nothing_is_left().await?;
@@ -81,12 +82,17 @@ impl Play {
     async fn stampede(&mut self, act: Act) -> Fallible<Tally> {
         let ask = act.ask(self.callers);
         let before = self.fleet.count().await?;
-        self.backend.reset();
+        self.backend.hold();
         let bars = Bars::of(REPLICAS, ask.requests());
         self.fleet.ask(&ask).await?;
+        self.until_all_wait(act, &ask, 0).await?;
         if act == Act::Killed {
-            bars.killed(self.kill_the_leader().await?);
+            let leader = self.backend.first().ok_or("no replica leads")? as usize;
+            self.fleet.kill(leader).await?;
+            bars.killed(leader);
+            self.until_all_wait(act, &ask, 2).await?;
         }
+        self.backend.release();
         self.fleet.until_answered(&ask, &bars).await?;
         let after = self.fleet.count().await?;
         drop(bars);
@@ -101,20 +107,29 @@ impl Play {
         Ok(tally)
     }
 
-    /// Once the backend is at its query and the others follow.
-    async fn kill_the_leader(&mut self) -> Fallible<usize> {
-        let backend = &self.backend;
-        let others = u64::from(REPLICAS - 1);
-        let all_wait = |all: &[Numbers]| backend.first().is_some() && sum(all).waiting == others;
-        self.fleet.until_counted("the others to follow the leader", all_wait).await?;
-        let leader = self.backend.first().ok_or("no replica leads")? as usize;
-        self.fleet.kill(leader).await?;
-        Ok(leader)
+    /// Until all have called, and each flight is at the backend or follows another: so that it doesn't depend on the machine's speed what
+    /// they share.
+    async fn until_all_wait(&mut self, act: Act, ask: &Ask, least: u64) -> Fallible<()> {
+        let deadline = Instant::now() + WAIT_LIMIT;
+        let flights = u64::from(REPLICAS * ask.pages);
+        loop {
+            let callers = sum(&self.fleet.count().await?).callers;
+            let followers = if act.is_shared() { self.server.followers(&ask.act).await? } else { 0 };
+            let executions = self.backend.executions();
+            let have_all_called = callers == self.fleet.live().count() as u64 * ask.requests();
+            if have_all_called && executions >= least && executions + followers >= flights {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(format!("{callers} callers, {executions} executions, {followers} followers").into());
+            }
+            sleep(INTERVAL).await;
+        }
     }
 
     /// Outcomes stay for a lease, for followers that have missed their push.
     async fn nothing_is_left(&self) -> Fallible<Claim> {
-        let deadline = Instant::now() + LEASE * 3;
+        let deadline = Instant::now() + WAIT_LIMIT;
         loop {
             let keys = self.server.keys().await?;
             if keys == 0 || Instant::now() > deadline {

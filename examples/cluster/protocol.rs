@@ -44,8 +44,8 @@ pub(crate) struct Numbers {
     /// Those of the fail-opens that didn't ask Redis, as the breaker was open.
     pub(crate) not_asked: u64,
     pub(crate) round_trips: u64,
-    /// Flights that ask or follow now.
-    pub(crate) waiting: u64,
+    /// Callers that wait now.
+    pub(crate) callers: u64,
     /// Breakers that are open now.
     pub(crate) open: u64,
 }
@@ -56,8 +56,8 @@ impl Ask {
     }
 }
 
-impl From<ClusterStats> for Numbers {
-    fn from(stats: ClusterStats) -> Self {
+impl Numbers {
+    pub(crate) fn of(stats: &ClusterStats, callers: usize) -> Self {
         Self {
             led: stats.led,
             followed: stats.followed,
@@ -65,13 +65,11 @@ impl From<ClusterStats> for Numbers {
             fail_opens: stats.fail_opens(),
             not_asked: stats.fail_opens_by(FailOpen::Open),
             round_trips: stats.round_trips,
-            waiting: stats.waiting as u64,
+            callers: callers as u64,
             open: u64::from(stats.is_open),
         }
     }
-}
 
-impl Numbers {
     /// What has come to the counters since `before`; the gauges are as they are now.
     pub(crate) fn since(self, before: Self) -> Self {
         Self {
@@ -93,7 +91,7 @@ impl Numbers {
             fail_opens: self.fail_opens + other.fail_opens,
             not_asked: self.not_asked + other.not_asked,
             round_trips: self.round_trips + other.round_trips,
-            waiting: self.waiting + other.waiting,
+            callers: self.callers + other.callers,
             open: self.open + other.open,
         }
     }
@@ -121,9 +119,9 @@ mod tests {
 
     #[test]
     fn counters_are_of_the_act_and_gauges_of_now() {
-        let before = Numbers { led: 3, round_trips: 9, waiting: 2, open: 1, ..Numbers::default() };
-        let now = Numbers { led: 5, round_trips: 9, waiting: 1, open: 0, ..Numbers::default() };
-        assert_eq!(now.since(before), Numbers { led: 2, waiting: 1, ..Numbers::default() });
+        let before = Numbers { led: 3, round_trips: 9, callers: 2, open: 1, ..Numbers::default() };
+        let now = Numbers { led: 5, round_trips: 9, callers: 1, open: 0, ..Numbers::default() };
+        assert_eq!(now.since(before), Numbers { led: 2, callers: 1, ..Numbers::default() });
     }
 
     #[test]
@@ -135,10 +133,10 @@ mod tests {
             fail_opens: 4,
             not_asked: 5,
             round_trips: 6,
-            waiting: 7,
+            callers: 7,
             open: 8,
         };
         let two = one.plus(one);
-        assert_eq!(two.since(one), Numbers { waiting: 14, open: 16, ..one });
+        assert_eq!(two.since(one), Numbers { callers: 14, open: 16, ..one });
     }
 }

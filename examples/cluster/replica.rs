@@ -12,12 +12,13 @@ use shardflight::{
     Coalescer,
     redis::{Cluster, ClusterHandle},
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::sleep};
 
 use crate::{
     Fallible,
     act::{LEASE, OP_TIMEOUT},
     backend::{is_content, query},
+    fleet::INTERVAL,
     protocol::{Ask, Numbers, Order, Report},
 };
 
@@ -44,11 +45,19 @@ pub(crate) async fn run(replica: Replica) -> Fallible<()> {
     let pages: Pages = Coalescer::new().handle().across(cluster);
 
     let mut orders = listen();
+    // It connects with the first flight, which may take longer than an op_timeout.
+    while !pages.cluster().stats().is_connected {
+        let _ = pages.join("nothing", || async { Ok(String::new()) }).await;
+        sleep(INTERVAL).await;
+    }
     report(&Report::Ready);
     while let Some(order) = orders.recv().await {
         match order {
             Order::Ask(ask) => stampede(&replica, &pages, &ask),
-            Order::Count => report(&Report::Counted(Numbers::from(pages.cluster().stats()))),
+            Order::Count => {
+                let callers = pages.local().stats().await?.waiters;
+                report(&Report::Counted(Numbers::of(&pages.cluster().stats(), callers)));
+            }
         }
     }
     Ok(())

@@ -17,7 +17,7 @@ use tokio::{
 use crate::Fallible;
 
 /// For a busy machine.
-const START: Duration = Duration::from_secs(5);
+const START: Duration = Duration::from_secs(20);
 /// A port that was free may be taken a moment later.
 const ATTEMPTS: usize = 3;
 
@@ -76,8 +76,22 @@ impl Server {
 
     /// The number of keys in it.
     pub(crate) async fn keys(&self) -> Fallible<u64> {
-        let answer = self.ask("DBSIZE").await?;
-        Ok(answer.trim_start_matches(':').parse().map_err(|_| format!("DBSIZE is {answer}"))?)
+        self.number("DBSIZE").await
+    }
+
+    /// How many flights of an act's pages wait for those of other replicas.
+    pub(crate) async fn followers(&self, act: &str) -> Fallible<u64> {
+        // A field of a lease says who has it, and each of the others is a flight that waits.
+        let count = format!(
+            "local count = 0 for _, key in ipairs(redis.call('KEYS', '*{act}: page*:lease')) do \
+             count = count + redis.call('HLEN', key) - 1 end return count"
+        );
+        self.number(&format!("EVAL \"{count}\" 0")).await
+    }
+
+    async fn number(&self, command: &str) -> Fallible<u64> {
+        let answer = self.ask(command).await?;
+        Ok(answer.trim_start_matches(':').parse().map_err(|_| format!("{command} is {answer}"))?)
     }
 
     /// It accepts, and doesn't answer any more.

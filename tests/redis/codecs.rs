@@ -1,9 +1,6 @@
 //! Values that can't be handed over, and what is handed over and can't be understood.
 
-use std::{
-    io::Write,
-    time::{Duration, Instant},
-};
+use std::io::Write;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use shardflight::{
@@ -250,11 +247,9 @@ async fn a_codec_that_blocks_holds_up_no_other_key() {
         node.join("first", at_once(&runs, "quick")).await.unwrap();
         let slow = tokio::spawn(node.join("key", at_once(&runs, "slow")));
         until("it encodes", || runs.get() == 2).await;
-        let began = Instant::now();
         for key in 0..20 {
             assert_eq!(node.join(format!("other {key}"), at_once(&runs, "quick")).await.unwrap(), "quick");
         }
-        assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
         assert!(!slow.is_finished());
         drop(opener);
         assert_eq!(slow.await.unwrap().unwrap(), "slow");

@@ -5,7 +5,7 @@ use shardflight::JoinError;
 
 use crate::{
     server::{Server, is_missing},
-    support::{Count, Gate, LEASE, at_once, behind, builder, limited, node, node_of, panic_quietly, until_followed},
+    support::{Count, Gate, LIMIT, at_once, behind, builder, limited, node, node_of, panic_quietly, until_followed},
 };
 
 #[tokio::test]
@@ -33,7 +33,7 @@ async fn one_execution_for_all_nodes() {
             (1, 3)
         );
         assert!(stats.iter().all(|stats| stats.fail_opens() == 0 && stats.takeovers == 0 && stats.waiting == 0));
-        server.assert_empty_within(LEASE * 10);
+        server.assert_empty_within(LIMIT);
     })
     .await;
 }

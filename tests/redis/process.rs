@@ -13,12 +13,12 @@ use shardflight::{
     Coalescer, JoinError,
     redis::{Cluster, ClusterHandle, FailOpen, Server},
 };
-use tokio::time::sleep;
+use tokio::{sync::watch, task::JoinSet, time::sleep};
 
 use crate::{
     history::{Entry, Event, Log},
     server::signal,
-    support::LIMIT,
+    support::{LEASE, LIMIT, LONG_LEASE},
 };
 
 const NODE: &str = "SHARDFLIGHT_REDIS_NODE";
@@ -34,8 +34,14 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// Generous timeouts, so that a busy machine is no failing Redis.
     pub(crate) fn of(url: String) -> Self {
-        Self { urls: vec![url], lease: Duration::from_secs(2), op_timeout: Duration::from_millis(600), version: 0 }
+        Self { urls: vec![url], lease: LONG_LEASE, op_timeout: LONG_LEASE / 3, version: 0 }
+    }
+
+    /// For those that wait for the end of a lease.
+    pub(crate) fn with_a_short_lease(self) -> Self {
+        Self { lease: LEASE * 3, op_timeout: LEASE, ..self }
     }
 
     fn to_text(&self) -> String {
@@ -91,22 +97,37 @@ fn node_process() {
             let lines = std::io::stdin().lock().lines();
             lines.map_while(Result::ok).for_each(|line| drop(commands.send(line)));
         });
-        let mut herds = tokio::task::JoinSet::new();
+        // So that no scenario depends on how long the first connection takes.
+        while node.cluster().stats().led == 0 && !received.is_closed() {
+            let _ = node.join(name(), || async { String::new() }).await;
+            sleep(Duration::from_millis(1)).await;
+        }
+        let (alone, joined) = (node.cluster().stats().fail_opens(), joins(&node).await);
+        // Work goes on with the next opening after its call.
+        let gate = watch::Sender::new(());
+        let mut herds = JoinSet::new();
         println!();
         log("stats ready 1");
         while let Some(command) = received.recv().await {
             let parts: Vec<_> = command.split(' ').collect();
             match parts[..] {
-                ["herd", key, callers, work] => {
-                    let callers: usize = callers.parse().unwrap();
-                    let work = Duration::from_millis(work.parse().unwrap());
-                    (0..callers).for_each(|_| drop(herds.spawn(call(node.clone(), key.to_owned(), work))));
-                }
-                ["keys", count, work] => {
-                    let work = Duration::from_millis(work.parse().unwrap());
-                    for key in 0..count.parse::<usize>().unwrap() {
-                        herds.spawn(call(node.clone(), format!("key-{key}"), work));
+                ["herd", key, callers] => {
+                    for _ in 0..callers.parse::<usize>().unwrap() {
+                        herds.spawn(call(node.clone(), key.to_owned(), gate.subscribe()));
                     }
+                }
+                ["open"] => gate.send_replace(()),
+                ["joined", calls] => {
+                    while joins(&node).await - joined < calls.parse().unwrap() {
+                        sleep(Duration::from_millis(1)).await;
+                    }
+                    log("stats joined 1");
+                }
+                ["connected"] => {
+                    while !node.cluster().stats().is_connected {
+                        sleep(Duration::from_millis(1)).await;
+                    }
+                    log("stats connected 1");
                 }
                 ["rest"] => {
                     while herds.join_next().await.is_some() {}
@@ -116,10 +137,10 @@ fn node_process() {
                         ("followed", stats.followed),
                         ("takeovers", stats.takeovers),
                         ("fenced_out", stats.fenced_out),
-                        ("fail_opens", stats.fail_opens()),
+                        ("fail_opens", stats.fail_opens() - alone),
                         ("undecodable", stats.fail_opens_by(FailOpen::Undecodable)),
                         ("waiting", stats.waiting as u64),
-                        ("rested", 1),
+                        ("rest", 1),
                     ] {
                         log(&format!("stats {name} {value}"));
                     }
@@ -137,7 +158,11 @@ fn name() -> String {
     format!("{}-{}", std::process::id(), NUMBERS.fetch_add(1, Ordering::Relaxed))
 }
 
-async fn call(node: ClusterHandle<String, String>, key: String, work: Duration) {
+async fn joins(node: &ClusterHandle<String, String>) -> u64 {
+    node.local().stats().await.expect("the shards are there").joins
+}
+
+async fn call(node: ClusterHandle<String, String>, key: String, mut gate: watch::Receiver<()>) {
     let caller = name();
     log(&format!("call {caller} {key}"));
     let ran = key.clone();
@@ -145,7 +170,8 @@ async fn call(node: ClusterHandle<String, String>, key: String, work: Duration) 
         let run = name();
         let token = fence.token().map_or_else(|| "-".to_owned(), |token| token.to_string());
         log(&format!("run {run} {ran} {token}"));
-        sleep(work).await;
+        // It's the process that ends otherwise.
+        let _ = gate.changed().await;
         log(&format!("end {run}"));
         run
     });
@@ -164,6 +190,7 @@ pub(crate) struct Process {
     child: Child,
     commands: ChildStdin,
     lines: Lines,
+    calls: usize,
     was_killed: bool,
 }
 
@@ -187,17 +214,47 @@ impl Process {
                 }
             }
         });
-        let process = Self { child, commands, lines, was_killed: false };
-        process.until("it is ready", |event| matches!(event, Event::Stats { name, .. } if name == "ready"), 1);
+        let process = Self { child, commands, lines, calls: 0, was_killed: false };
+        process.until("ready", |event| matches!(event, Event::Stats { name, .. } if name == "ready"), 1);
         process
     }
 
-    pub(crate) fn tell(&mut self, command: &str) {
+    /// So many callers at once, whose work waits for [`open`](Self::open).
+    pub(crate) fn herd(&mut self, key: &str, callers: usize) {
+        self.calls += callers;
+        self.tell(&format!("herd {key} {callers}"));
+    }
+
+    /// Until all that were told to call share a flight.
+    pub(crate) fn until_joined(&mut self) {
+        self.until_it_is("joined", &format!(" {}", self.calls));
+    }
+
+    pub(crate) fn until_connected(&mut self) {
+        self.until_it_is("connected", "");
+    }
+
+    /// Until it has logged that it has done so.
+    fn until_it_is(&mut self, done: &str, how: &str) {
+        let is_done = |event: &Event| matches!(event, Event::Stats { name, .. } if name == done);
+        let before = self.count(is_done);
+        self.tell(&format!("{done}{how}"));
+        self.until(done, is_done, before + 1);
+    }
+
+    /// The work of all calls so far may end.
+    pub(crate) fn open(&mut self) {
+        if !self.was_killed {
+            self.tell("open");
+        }
+    }
+
+    fn tell(&mut self, command: &str) {
         writeln!(self.commands, "{command}").expect("the process listens");
     }
 
     /// Until so many of its entries are such.
-    pub(crate) fn until(&self, what: &str, is_such: impl Fn(&Event) -> bool, count: usize) {
+    fn until(&self, what: &str, is_such: impl Fn(&Event) -> bool, count: usize) {
         let deadline = Instant::now() + LIMIT;
         let mut lines = self.lines.0.lock().unwrap();
         while lines.iter().filter(|entry| is_such(&entry.event)).count() < count {
@@ -207,7 +264,12 @@ impl Process {
         }
     }
 
-    pub(crate) fn count(&self, is_such: impl Fn(&Event) -> bool) -> usize {
+    /// How often it has run the key's work.
+    pub(crate) fn runs(&self, key: &str) -> usize {
+        self.count(|event| matches!(event, Event::Run { key: other, .. } if other == key))
+    }
+
+    fn count(&self, is_such: impl Fn(&Event) -> bool) -> usize {
         self.lines.0.lock().unwrap().iter().filter(|entry| is_such(&entry.event)).count()
     }
 
@@ -225,24 +287,10 @@ impl Process {
     /// Waits until all its callers have their answers, and gives its log so far.
     pub(crate) fn rest(&mut self) -> Log {
         if !self.was_killed {
-            let rests = self.count(is_rested);
-            self.tell("rest");
-            self.until("it rests", is_rested, rests + 1);
+            self.until_it_is("rest", "");
         }
         Log { entries: self.lines.0.lock().unwrap().clone(), was_killed: self.was_killed }
     }
-}
-
-fn is_rested(event: &Event) -> bool {
-    matches!(event, Event::Stats { name, .. } if name == "rested")
-}
-
-pub(crate) fn is_run(event: &Event) -> bool {
-    matches!(event, Event::Run { .. })
-}
-
-pub(crate) fn is_call(event: &Event) -> bool {
-    matches!(event, Event::Call { .. })
 }
 
 impl Drop for Process {

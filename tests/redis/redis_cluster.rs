@@ -6,9 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::server::Server;
+use crate::{server::Server, support::LIMIT};
 
-#[derive(Debug)]
 pub(crate) struct RedisCluster {
     servers: Vec<Server>,
 }
@@ -42,7 +41,7 @@ impl RedisCluster {
 
     /// All know of all, and each master has its replica.
     fn wait_until_complete(&self) {
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + LIMIT;
         let is_complete = |server: &Server| {
             let nodes: String = redis::cmd("CLUSTER").arg("NODES").query(&mut server.connect()).unwrap_or_default();
             let info: String = redis::cmd("CLUSTER").arg("INFO").query(&mut server.connect()).unwrap_or_default();
@@ -57,7 +56,22 @@ impl RedisCluster {
         }
     }
 
+    pub(crate) fn followers(&self) -> usize {
+        self.servers.iter().map(Server::followers).sum()
+    }
+
+    /// Until its replica has taken its place.
     pub(crate) fn kill_master_of(&mut self, tag: &str) {
+        drop(self.servers.remove(self.master_of(tag).expect("one of ours")));
+        let deadline = Instant::now() + LIMIT;
+        while self.master_of(tag).is_none() {
+            assert!(Instant::now() < deadline, "no replica takes its place");
+            sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// As the first server has it. `None` if it is gone.
+    fn master_of(&self, tag: &str) -> Option<usize> {
         let connection = &mut self.servers[0].connect();
         let slot: u16 = redis::cmd("CLUSTER").arg("KEYSLOT").arg(tag).query(connection).expect("a slot");
         let nodes: String = redis::cmd("CLUSTER").arg("NODES").query(connection).expect("nodes");
@@ -68,6 +82,6 @@ impl RedisCluster {
         };
         let master = nodes.lines().find(|line| line.split(' ').skip(8).any(owns)).expect("an owner");
         let is_master = |server: &Server| master.contains(&format!("127.0.0.1:{}@", server.port));
-        self.servers.iter_mut().find(|server| is_master(server)).expect("one of ours").kill();
+        self.servers.iter().position(is_master)
     }
 }

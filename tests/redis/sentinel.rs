@@ -4,14 +4,14 @@ use std::{
     env, fs,
     path::PathBuf,
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use shardflight::redis::Cluster;
 
 use crate::{
     server::{Server, free_port, is_missing},
-    support::{Count, Gate, at_once, behind, coalescer, limited, until},
+    support::{Count, Gate, LONG_LEASE, at_once, behind, coalescer, limited, until, until_led},
 };
 
 #[derive(Debug)]
@@ -85,24 +85,16 @@ async fn the_master_that_the_sentinels_name_is_followed() {
 
         let node = || {
             let server = shardflight::redis::Server::sentinel("main", [sentinel.url()]);
-            let cluster = Cluster::builder(server).namespace("tests").lease(Duration::from_secs(3));
-            coalescer().across(cluster.op_timeout(Duration::from_secs(1)).build().unwrap())
+            let cluster = Cluster::builder(server).namespace("tests").lease(LONG_LEASE).op_timeout(LONG_LEASE / 3);
+            coalescer().across(cluster.build().unwrap())
         };
         let (one, two) = (node(), node());
-        let runs = Count::default();
-        one.join("key", at_once(&runs, "led")).await.unwrap();
-        two.join("key", at_once(&runs, "led")).await.unwrap();
-        assert_eq!((one.cluster().stats().led, two.cluster().stats().led), (1, 1));
-
+        until_led(&one).await;
+        until_led(&two).await;
         master.kill();
-        let killed = Instant::now();
         // They go alone meanwhile.
-        while one.cluster().stats().led < 2 || two.cluster().stats().led < 2 {
-            one.join("key", at_once(&runs, "own")).await.unwrap();
-            two.join("key", at_once(&runs, "own")).await.unwrap();
-            assert!(killed.elapsed() < Duration::from_secs(50), "{:?}", one.cluster().stats());
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        until_led(&one).await;
+        until_led(&two).await;
         let (gate, runs) = (Gate::new(), Count::default());
         let led = tokio::spawn(one.join("shared", behind(&gate, &runs, "led")));
         until("the lease is taken", || one.cluster().stats().leases == 1).await;

@@ -5,15 +5,22 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
 
-use redis::{Client, Commands, Connection, RedisResult};
+use redis::{Client, Commands, Connection, ConnectionLike, RedisResult};
 
-/// For a server to start on a machine that is busy.
-const START: Duration = Duration::from_secs(20);
+use crate::support::LIMIT;
+
+/// All fields of all leases, but for those that name the leader.
+const FOLLOWERS: &str = "local count = 0 \
+    for _, key in ipairs(redis.call('KEYS', '*lease')) do count = count + redis.call('HLEN', key) - 1 end \
+    return count";
 
 /// Whether there is a `redis-server` to start. Says so, once per test, where there is none.
 pub(crate) fn is_missing() -> bool {
@@ -27,12 +34,13 @@ pub(crate) fn is_missing() -> bool {
 }
 
 /// Stopped and gone when it is dropped.
-#[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
     pub(crate) port: u16,
     folder: PathBuf,
     arguments: Vec<String>,
+    /// For questions that are put again and again: a connection each would use up the machine's ports.
+    kept: Mutex<Option<Connection>>,
 }
 
 impl Server {
@@ -48,7 +56,7 @@ impl Server {
         let port = free_port();
         let arguments = arguments.iter().map(ToString::to_string).collect();
         let child = spawn(port, &folder, &arguments);
-        let server = Self { child, port, folder, arguments };
+        let server = Self { child, port, folder, arguments, kept: Mutex::default() };
         server.wait_until_it_answers();
         server
     }
@@ -79,14 +87,39 @@ impl Server {
         }
     }
 
-    /// What is left are results, for followers that missed their push, and all of them expire.
-    pub(crate) fn assert_only_results_that_expire(&self) {
+    /// Waits until all that is left are results, for followers that missed their push. They expire within a lease.
+    pub(crate) fn assert_only_results_for(&self, lease: Duration) {
         let mut connection = self.connect();
+        let deadline = Instant::now() + LIMIT;
+        while let Some(key) = self.keys().iter().find(|key| !key.contains(":result:")) {
+            assert!(Instant::now() < deadline, "{key} is left");
+            thread::sleep(Duration::from_millis(20));
+        }
         for key in self.keys() {
             let left: i64 = connection.pttl(&key).expect("the server answers");
             // -2: it has expired since.
-            assert!(key.contains(":result:") && left != -1, "{key} is left, for {left} ms");
+            assert!(
+                left != -1 && u128::try_from(left).unwrap_or(0) <= lease.as_millis(),
+                "{key} is left for {left} ms"
+            );
         }
+    }
+
+    /// How many flights wait at leases. None at a server that isn't there, nor at a replica in a Redis Cluster.
+    pub(crate) fn followers(&self) -> usize {
+        let mut kept = self.kept.lock().unwrap();
+        let connect = || Client::open(self.url()).and_then(|client| client.get_connection());
+        let Some(mut connection) = kept.take().or_else(|| connect().ok()) else { return 0 };
+        let followers = redis::cmd("EVAL").arg(FOLLOWERS).arg(0).query(&mut connection);
+        *kept = Some(connection).filter(ConnectionLike::is_open);
+        followers.unwrap_or(0)
+    }
+
+    /// Processes that are told of the ends of leases.
+    pub(crate) fn subscribers(&self) -> usize {
+        let channels: Vec<String> =
+            redis::cmd("PUBSUB").arg("CHANNELS").query(&mut self.connect()).expect("the server answers");
+        channels.len()
     }
 
     pub(crate) fn flush(&self) {
@@ -129,7 +162,7 @@ impl Server {
     }
 
     fn wait_until_it_answers(&self) {
-        let deadline = Instant::now() + START;
+        let deadline = Instant::now() + LIMIT;
         let ping = || -> RedisResult<String> {
             redis::cmd("PING")
                 .query(&mut Client::open(self.url())?.get_connection_with_timeout(Duration::from_secs(1))?)
@@ -162,10 +195,11 @@ fn spawn(port: u16, folder: &PathBuf, arguments: &Vec<String>) -> Child {
         .expect("redis-server starts")
 }
 
-/// A port that nothing listens on, nor on the one that a node of a Redis Cluster adds to it.
+/// A port that nothing listens on, nor on the one that a node of a Redis Cluster adds to it. Both are below those that outgoing
+/// connections get, of which one may get it meanwhile.
 pub(crate) fn free_port() -> u16 {
     loop {
-        let port = fastrand::u16(20_000..50_000);
+        let port = fastrand::u16(10_000..22_000);
         let is_free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
         let is_silent =
             TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), Duration::from_millis(100))

@@ -22,10 +22,12 @@ pub(crate) type Users = ClusterHandle<String, String>;
 pub(crate) type Doing<V> = Pin<Box<dyn Future<Output = V> + Send>>;
 
 pub(crate) const LEASE: Duration = Duration::from_secs(1);
+/// Where no test waits for its end.
+pub(crate) const LONG_LEASE: Duration = Duration::from_secs(9);
 
 /// Generous timeouts, so that a busy machine is no failing Redis.
 pub(crate) fn builder(server: &Server) -> ClusterBuilder {
-    Cluster::builder(server.url()).namespace("tests").lease(Duration::from_secs(9)).op_timeout(Duration::from_secs(3))
+    Cluster::builder(server.url()).namespace("tests").lease(LONG_LEASE).op_timeout(LONG_LEASE / 3)
 }
 
 /// A process's worth: a coalescer and a cluster of their own.
@@ -76,14 +78,16 @@ pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
 }
 
 /// Until the server has so many waiting flights at the key's lease.
-pub(crate) async fn until_followed(server: &Server, flights: i64) {
-    let mut connection = server.connect();
-    let count = move || {
-        let keys: Vec<String> = redis::Commands::keys(&mut connection, "*lease").expect("the server answers");
-        let fields =
-            keys.iter().map(|key| -> i64 { redis::Commands::hlen(&mut connection, key).expect("the server answers") });
-        fields.sum::<i64>() - i64::try_from(keys.len()).expect("few")
-    };
-    let count = std::cell::RefCell::new(count);
-    until("flights follow", || count.borrow_mut()() == flights).await;
+pub(crate) async fn until_followed(server: &Server, flights: usize) {
+    until("flights follow", || server.followers() == flights).await;
+}
+
+/// Joins until it has led once more: connecting, or an ask, may take longer than a short `op_timeout`.
+pub(crate) async fn until_led(node: &Users) {
+    let (before, deadline) = (node.cluster().stats().led, Instant::now() + LIMIT);
+    while node.cluster().stats().led == before {
+        assert!(Instant::now() < deadline, "never led: {:?}", node.cluster().stats());
+        node.join("until-led", at_once(&Count::default(), "led")).await.unwrap();
+        sleep(Duration::from_millis(2)).await;
+    }
 }

@@ -1,14 +1,22 @@
 //! Leaders that end without a word, and leaders that come back too late.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use shardflight::{Coalescer, OnAbandon, redis::FailOpen};
+use shardflight::{
+    Coalescer, OnAbandon,
+    redis::{ClusterBuilder, FailOpen, Json},
+};
 use tokio::{runtime::Runtime, task::spawn_blocking};
 
 use crate::{
     server::{Server, is_missing},
-    support::{Count, Gate, LEASE, at_once, behind, builder, limited, node, node_of, until, until_followed},
+    support::{Count, Gate, LEASE, LIMIT, at_once, behind, builder, limited, node, node_of, until, until_followed},
 };
+
+/// With leases that no test waits for the end of, as it would hang.
+fn endless(server: &Server) -> ClusterBuilder<Json> {
+    builder(server).lease(LIMIT * 10)
+}
 
 /// A runtime that ends before its test.
 fn mortal() -> Runtime {
@@ -26,11 +34,11 @@ async fn a_follower_leads_when_the_leader_is_gone() {
         let mut connection = server.connect();
         let key = "{tests:3:key}:lease";
         redis::cmd("HSET").arg(key).arg("id").arg("7:1.1.1").exec(&mut connection).unwrap();
-        redis::cmd("PEXPIRE").arg(key).arg(1000).exec(&mut connection).unwrap();
         let began = Instant::now();
+        redis::cmd("PEXPIRE").arg(key).arg(3000).exec(&mut connection).unwrap();
         let (follower, runs) = (node(&server), Count::default());
         assert_eq!(follower.join("key", at_once(&runs, "own")).await.unwrap(), "own");
-        assert!(began.elapsed() > LEASE / 2 && began.elapsed() < LEASE * 2, "{:?}", began.elapsed());
+        assert!(began.elapsed() >= LEASE * 3, "{:?}", began.elapsed());
         let stats = follower.cluster().stats();
         assert_eq!((stats.led, stats.takeovers, stats.fail_opens()), (1, 1, 0));
     })
@@ -46,16 +54,14 @@ async fn a_runtime_that_ends_gives_its_leases_back() {
         let server = Server::start();
         let dying = mortal();
         let (gate, runs) = (Gate::new(), Count::default());
-        let leader = dying.block_on_elsewhere(|| node(&server));
+        let leader = dying.block_on_elsewhere(|| node_of(endless(&server)));
         dying.spawn(leader.join("key", behind(&gate, &runs, "never")));
         until("the lease is taken", || leader.cluster().stats().leases == 1).await;
-        let follower = node(&server);
+        let follower = node_of(endless(&server));
         let answer = tokio::spawn(follower.join("key", at_once(&runs, "of the follower")));
         until_followed(&server, 1).await;
-        let ended = Instant::now();
         spawn_blocking(move || drop(dying)).await.unwrap();
         assert_eq!(answer.await.unwrap().unwrap(), "of the follower");
-        assert!(ended.elapsed() < Duration::from_secs(4), "it waited for the end of the lease");
         assert_eq!(follower.cluster().stats().takeovers, 0);
         drop(leader);
     })
@@ -88,14 +94,14 @@ async fn long_work_keeps_its_lease() {
     }
     limited(async {
         let server = Server::start();
-        let short = || builder(&server).lease(LEASE / 2).op_timeout(LEASE / 6);
+        let short = || builder(&server).lease(LEASE * 3).op_timeout(LEASE);
         let (leader, follower) = (node_of(short()), node_of(short()));
         let (gate, runs) = (Gate::new(), Count::default());
         let led = tokio::spawn(leader.join("key", behind(&gate, &runs, "long")));
         until("the lease is taken", || leader.cluster().stats().leases == 1).await;
         let shared = tokio::spawn(follower.join("key", at_once(&runs, "own")));
-        // Three leases' worth.
-        until("leases are renewed", || leader.cluster().stats().renewals >= 9).await;
+        // Two leases' worth.
+        until("leases are renewed", || leader.cluster().stats().renewals >= 6).await;
         gate.open();
         assert_eq!(led.await.unwrap().unwrap(), "long");
         assert_eq!(shared.await.unwrap().unwrap(), "long");
@@ -145,17 +151,15 @@ async fn aborted_work_gives_its_lease_back() {
         let server = Server::start();
         let aborting =
             Coalescer::<String, String>::builder().shards(1).on_abandon(OnAbandon::Abort).build().unwrap().handle();
-        let leader = aborting.across(builder(&server).build().unwrap());
-        let follower = node(&server);
+        let leader = aborting.across(endless(&server).build().unwrap());
+        let follower = node_of(endless(&server));
         let (gate, runs) = (Gate::new(), Count::default());
         let led = tokio::spawn(leader.join("key", behind(&gate, &runs, "never")));
         until("the lease is taken", || leader.cluster().stats().leases == 1).await;
         let shared = tokio::spawn(follower.join("key", at_once(&runs, "own")));
         until_followed(&server, 1).await;
-        let aborted = Instant::now();
         led.abort();
         assert_eq!(shared.await.unwrap().unwrap(), "own");
-        assert!(aborted.elapsed() < Duration::from_secs(4), "it waited for the end of the lease");
         assert_eq!(follower.cluster().stats().takeovers, 0, "nothing was taken over: it was given back");
         assert_eq!(server.keys(), Vec::<String>::new());
     })
@@ -169,12 +173,16 @@ async fn work_that_never_ends_loses_its_lease_with_its_flight() {
     }
     limited(async {
         let server = Server::start();
-        let short = || builder(&server).lease(LEASE / 2).op_timeout(LEASE / 6);
+        let short = || builder(&server).lease(LEASE * 3).op_timeout(LEASE);
         let hanging = mortal();
         let (wall, opener) = crate::support::Wall::new();
         let leader = hanging.block_on_elsewhere(|| {
-            let handle =
-                Coalescer::<String, String>::builder().shards(1).max_flight_duration(LEASE).build().unwrap().handle();
+            let handle = Coalescer::<String, String>::builder()
+                .shards(1)
+                .max_flight_duration(LEASE * 2)
+                .build()
+                .unwrap()
+                .handle();
             handle.across(short().build().unwrap())
         });
         let led = hanging.spawn(leader.join("key", move || async move {

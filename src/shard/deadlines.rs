@@ -61,4 +61,9 @@ impl Deadlines {
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
+
+    #[cfg(all(test, not(shardflight_shuttle)))]
+    pub(super) fn capacity(&self) -> usize {
+        self.entries.capacity()
+    }
 }

@@ -200,4 +200,5 @@ fn the_deadline_queue_of_a_burst_shrinks_when_it_has_passed() {
     bench.now += LIMIT;
     while bench.tick().is_some() {}
     assert!(bench.shard.overdue.len() <= 300, "{}", bench.shard.overdue.len());
+    assert!(bench.shard.overdue.capacity() <= 600, "{}", bench.shard.overdue.capacity());
 }

@@ -19,8 +19,9 @@ const BUILD_LIMIT: Duration = Duration::from_mins(30);
 type Suite = &'static [&'static str];
 
 const INTERLEAVINGS: Suite = &["test", "--release", "--package", "interleavings"];
+const UNITS: Suite = &["test", "--lib"];
 /// The suites, cheapest first: a bug that one finds is not run against the others.
-const SUITES: [Suite; 3] = [&["test", "--lib"], INTERLEAVINGS, &["test", "--test", "behaviour"]];
+const SUITES: [Suite; 3] = [UNITS, INTERLEAVINGS, &["test", "--test", "behaviour"]];
 /// Those of the cache, which the others don't know.
 const CACHE_SUITES: [Suite; 2] = [&["test", "--package", "cache-tests", "--test", "cache"], INTERLEAVINGS];
 /// Those of a limit that is learned.
@@ -205,6 +206,8 @@ impl Workspace {
                     .inside(&self.tree)
                     .env("CARGO_TARGET_DIR", self.build.display())
                     .env("RUST_BACKTRACE", 0)
+                    // The unit tests explore models, which takes eight times as long unoptimised.
+                    .env("CARGO_PROFILE_TEST_OPT_LEVEL", u8::from(*suite == UNITS))
                     .run_silently(&self.output, limit)
             };
             if !run(&["--no-run"], BUILD_LIMIT)?.is_some_and(|status| status.success()) {

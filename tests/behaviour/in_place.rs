@@ -419,3 +419,26 @@ async fn the_last_caller_to_wait_gets_the_value_without_a_clone() {
     })
     .await;
 }
+
+struct PanicsInDrop;
+
+impl Drop for PanicsInDrop {
+    fn drop(&mut self) {
+        panic_quietly("in a drop");
+    }
+}
+
+#[tokio::test]
+async fn a_leader_may_leave_work_that_panics_when_dropped() {
+    limited(async {
+        let handle = in_place().on_abandon(OnAbandon::Abort).build().unwrap().handle();
+        let mut leader = handle.join(1, || async {
+            let _hostile = PanicsInDrop;
+            pending().await
+        });
+        assert_pending(&mut leader);
+        drop(leader);
+        assert_eq!(at_rest(&handle).await.aborts, 1);
+    })
+    .await;
+}

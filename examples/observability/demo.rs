@@ -54,13 +54,13 @@ async fn load_and_compare() -> Fallible<()> {
         let (users, profiles) = (users.stats().await?, profiles.stats());
         let rows: Vec<_> = user_rows(&exported, &users).chain(profile_rows(&exported, &profiles)).collect();
         let different = rows.iter().find(|row| row.exported != row.counted);
-        if different.is_none() || Instant::now() > end {
-            rows.iter().for_each(|row| println!("{row}"));
+        if different.is_some() && Instant::now() < end {
+            continue;
         }
+        rows.iter().for_each(|row| println!("{row}"));
         match different {
             None => break (users, profiles),
-            Some(row) if Instant::now() > end => return Err(format!("the stats have {}: {row}", row.counted).into()),
-            Some(_) => {}
+            Some(row) => return Err(format!("the stats have {}: {row}", row.counted).into()),
         }
     };
     server.abort();

@@ -45,8 +45,8 @@ pub(crate) struct Settings {
     pub(crate) budget: Option<f32>,
     /// How many calls the breaker waits for before it judges them.
     pub(crate) calls_min: u32,
-    /// How long the breaker stays open before it lets a probe through. Longer than a call may take: it lets a second probe through if
-    /// the first hasn't ended by then.
+    /// How long the breaker stays open before it lets a probe through. In a service, longer than a call may take: it lets a second
+    /// probe through if the first hasn't ended by then. Here its clock stands still meanwhile.
     pub(crate) pause: Duration,
     /// Calls under way at the same time.
     pub(crate) limit: usize,

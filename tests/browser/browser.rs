@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 /// How long something may take to appear on a page. Generous: a loaded machine is slow.
-const PATIENCE: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_mins(1);
 
 pub(crate) struct Browser {
     driver: Child,
@@ -56,7 +56,7 @@ impl Browser {
         if method == Method::POST {
             request = request.header("content-type", "application/json").body(body.to_string());
         }
-        let answer = request.timeout(PATIENCE).send().await.expect("the driver answers");
+        let answer = request.timeout(LIMIT).send().await.expect("the driver answers");
         let answer = answer.bytes().await.expect("the driver answers");
         let mut answer: Value = serde_json::from_slice(&answer).expect("JSON");
         let value = answer["value"].take();
@@ -73,9 +73,9 @@ impl Browser {
     pub(crate) async fn until(&self, expression: &str) {
         let began = Instant::now();
         while self.run(&format!("return Boolean({expression})")).await != true {
-            let is_late = began.elapsed() > PATIENCE;
+            let is_late = began.elapsed() > LIMIT;
             let says = if is_late { self.text("body").await } else { String::new() };
-            assert!(!is_late, "not true in {PATIENCE:?}: {expression}, where the page says: {says}");
+            assert!(!is_late, "not true in {LIMIT:?}: {expression}, where the page says: {says}");
             sleep(Duration::from_millis(30)).await;
         }
     }
@@ -103,7 +103,7 @@ impl Browser {
             if accepted.status().is_success() {
                 return;
             }
-            assert!(began.elapsed() < PATIENCE, "no question comes after a click on {selector}");
+            assert!(began.elapsed() < LIMIT, "no question comes after a click on {selector}");
             sleep(Duration::from_millis(30)).await;
         }
     }

@@ -105,15 +105,15 @@ fn node_process() {
         let (alone, joined) = (node.cluster().stats().fail_opens(), joins(&node).await);
         // Work goes on with the next opening after its call.
         let gate = watch::Sender::new(());
-        let mut herds = JoinSet::new();
+        let mut bursts = JoinSet::new();
         println!();
         log("stats ready 1");
         while let Some(command) = received.recv().await {
             let parts: Vec<_> = command.split(' ').collect();
             match parts[..] {
-                ["herd", key, callers] => {
+                ["burst", key, callers] => {
                     for _ in 0..callers.parse::<usize>().unwrap() {
-                        herds.spawn(call(node.clone(), key.to_owned(), gate.subscribe()));
+                        bursts.spawn(call(node.clone(), key.to_owned(), gate.subscribe()));
                     }
                 }
                 ["open"] => gate.send_replace(()),
@@ -130,7 +130,7 @@ fn node_process() {
                     log("stats connected 1");
                 }
                 ["rest"] => {
-                    while herds.join_next().await.is_some() {}
+                    while bursts.join_next().await.is_some() {}
                     let stats = node.cluster().stats();
                     for (name, value) in [
                         ("led", stats.led),
@@ -220,9 +220,9 @@ impl Process {
     }
 
     /// So many callers at once, whose work waits for [`open`](Self::open).
-    pub(crate) fn herd(&mut self, key: &str, callers: usize) {
+    pub(crate) fn burst(&mut self, key: &str, callers: usize) {
         self.calls += callers;
-        self.tell(&format!("herd {key} {callers}"));
+        self.tell(&format!("burst {key} {callers}"));
     }
 
     /// Until all that were told to call share a flight.

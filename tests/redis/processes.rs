@@ -18,15 +18,15 @@ fn start(options: &Options, processes: usize) -> Vec<Process> {
 }
 
 /// Once all have called. Their work waits for [`open`].
-fn herd(processes: &mut [Process], key: &str, callers: usize) {
-    processes.iter_mut().for_each(|process| process.herd(key, callers));
+fn burst(processes: &mut [Process], key: &str, callers: usize) {
+    processes.iter_mut().for_each(|process| process.burst(key, callers));
     processes.iter_mut().for_each(Process::until_joined);
 }
 
-/// [`herd`], once a process leads and all others follow.
-fn herd_and_follow(server: &Server, processes: &mut [Process], key: &str, callers: usize) {
+/// [`burst`], once a process leads and all others follow.
+fn burst_and_follow(server: &Server, processes: &mut [Process], key: &str, callers: usize) {
     let (before, others) = (runs(processes, key), processes.len() - 1);
-    herd(processes, key, callers);
+    burst(processes, key, callers);
     until("one leads and all others follow", || runs(processes, key) > before && server.followers() == others);
 }
 
@@ -74,7 +74,7 @@ fn windows_of(processes: usize) {
     let mut processes = start(&Options::of(server.url()), processes);
     let windows = 5;
     for _ in 0..windows {
-        herd_and_follow(&server, &mut processes, "key", 100);
+        burst_and_follow(&server, &mut processes, "key", 100);
         open(&mut processes);
         rest(&mut processes);
     }
@@ -102,7 +102,7 @@ fn a_killed_leader_is_succeeded_when_its_lease_ends() {
     }
     let server = Server::start();
     let mut processes = start(&Options::of(server.url()).with_a_short_lease(), 4);
-    herd_and_follow(&server, &mut processes, "key", 100);
+    burst_and_follow(&server, &mut processes, "key", 100);
     let killed = leader(&processes, "key");
     processes[killed].kill();
     until("one takes over and the others follow", || runs(&processes, "key") == 2 && server.followers() == 2);
@@ -120,7 +120,7 @@ fn a_stopped_leader_is_overtaken_and_fenced_out() {
     }
     let server = Server::start();
     let mut processes = start(&Options::of(server.url()).with_a_short_lease(), 3);
-    herd_and_follow(&server, &mut processes, "key", 100);
+    burst_and_follow(&server, &mut processes, "key", 100);
     let stopped = leader(&processes, "key");
     processes[stopped].signal("STOP");
     until("one takes over and the other follows", || runs(&processes, "key") == 2 && server.followers() == 1);
@@ -146,7 +146,7 @@ fn a_stopped_server_costs_one_execution_per_process() {
     let server = Server::start();
     let mut processes = start(&Options::of(server.url()), 3);
     server.pause();
-    herd(&mut processes, "key", 100);
+    burst(&mut processes, "key", 100);
     until("all go alone", || processes.iter().all(|process| process.runs("key") == 1));
     open(&mut processes);
     let logs = rest(&mut processes);
@@ -165,7 +165,7 @@ fn a_redis_cluster_survives_the_loss_of_a_master() {
     let mut processes = start(&Options { urls: servers.urls(), ..Options::of(String::new()) }, 3);
     // Keys of all masters.
     for key in 0..10 {
-        herd(&mut processes, &format!("key-{key}"), 10);
+        burst(&mut processes, &format!("key-{key}"), 10);
     }
     until("all keys are followed", || servers.followers() == 10 * 2);
     open(&mut processes);
@@ -173,7 +173,7 @@ fn a_redis_cluster_survives_the_loss_of_a_master() {
     assert_eq!(judge(&logs, Allowed::default()).unwrap().runs, 10);
 
     let key = "mid-flight";
-    herd(&mut processes, key, 100);
+    burst(&mut processes, key, 100);
     until("one leads and all others follow", || runs(&processes, key) == 1 && servers.followers() == 2);
     servers.kill_master_of("{processes:10:mid-flight}");
     open(&mut processes);
@@ -186,7 +186,7 @@ fn a_redis_cluster_survives_the_loss_of_a_master() {
     let deadline = Instant::now() + LIMIT;
     for round in 1.. {
         let key = format!("afterwards-{round}");
-        herd(&mut processes, &key, 10);
+        burst(&mut processes, &key, 10);
         until("each leads, follows or runs alone", || runs(&processes, &key) + servers.followers() >= 3);
         open(&mut processes);
         rest(&mut processes);
@@ -201,12 +201,12 @@ fn a_redis_cluster_survives_the_loss_of_a_master() {
 fn mid_flight(incident: impl FnOnce(&mut Server, &[Process]), allowed: Allowed) -> (Vec<Log>, Verdict) {
     let mut server = Server::start();
     let mut processes = start(&Options::of(server.url()), 4);
-    herd_and_follow(&server, &mut processes, "key", 100);
+    burst_and_follow(&server, &mut processes, "key", 100);
     incident(&mut server, &processes);
     open(&mut processes);
     let judged = check(&server, &mut processes, allowed);
     // It works as ever afterwards.
-    herd_and_follow(&server, &mut processes, "afterwards", 100);
+    burst_and_follow(&server, &mut processes, "afterwards", 100);
     open(&mut processes);
     rest(&mut processes);
     assert_eq!(runs(&processes, "afterwards"), 1);
@@ -269,7 +269,7 @@ fn ten_thousand_keys_survive_a_storm_of_reconnects() {
         Options { lease: Duration::from_mins(1), op_timeout: Duration::from_secs(20), ..Options::of(server.url()) };
     let mut processes = start(&options, 2);
     for key in 0..keys {
-        processes.iter_mut().for_each(|process| process.herd(&format!("key-{key}"), 1));
+        processes.iter_mut().for_each(|process| process.burst(&format!("key-{key}"), 1));
     }
     // While they ask, and once more before the pushes.
     for _ in 0..3 {
@@ -300,7 +300,7 @@ fn processes_of_another_version_run_their_own() {
     let options = Options::of(server.url());
     let mut processes = start(&options, 2);
     processes.push(Process::start(&Options { version: 1, ..options }));
-    herd_and_follow(&server, &mut processes, "key", 100);
+    burst_and_follow(&server, &mut processes, "key", 100);
     open(&mut processes);
     let logs = rest(&mut processes);
     let allowed = Allowed { extra_runs: 2, alone: true };

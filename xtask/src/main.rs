@@ -133,8 +133,7 @@ fn mutants(file: Option<&Path>, part: Part) -> Result<(), Failure> {
 /// A regular expression for this text alone.
 fn exactly(text: &str) -> String {
     let escaped = text.chars().map(|char| match char {
-        ' ' | '_' => char.to_string(),
-        char if char.is_alphanumeric() => char.to_string(),
+        char if char.is_alphanumeric() || matches!(char, ' ' | '_') => char.to_string(),
         char => format!(r"\x{{{:x}}}", u32::from(char)),
     });
     format!("^{}$", escaped.collect::<String>())

@@ -6,8 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::arguments::Part;
-use crate::process::{Failure, cargo, root, target};
+use crate::{
+    arguments::Part,
+    process::{Failure, cargo, root, target},
+};
 
 /// A longer test run counts as hanging, and the bug as found.
 const LIMIT: Duration = Duration::from_mins(4);

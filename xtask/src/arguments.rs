@@ -9,6 +9,7 @@ Runs the checks of shardflight that are too long for a test run
 
 Usage: cargo xtask CHECK [OPTIONS]
 
+  build          Builds what is checked optimised, all at once: then no check has anything left to build
   model          Checks every reachable state of small models of one shard, after each step: 4 million states, 20 seconds
     --vast             also the vast models: some minutes and gigabytes
   interleavings  Runs the real protocol under chosen thread schedules, without the actor
@@ -40,6 +41,7 @@ Usage: cargo xtask CHECK [OPTIONS]
 
 #[derive(Debug, PartialEq)]
 pub(crate) enum Check {
+    Build,
     Model { vast: bool },
     Interleavings { schedules: u64, exhaustive: bool },
     Simulation { schedules: u64 },
@@ -115,6 +117,7 @@ pub(crate) fn read(mut given: Parser) -> Result<Option<Check>, Error> {
 /// The check of this name, with its defaults.
 fn named(name: &OsString) -> Result<Check, Error> {
     Ok(match name.to_str() {
+        Some("build") => Check::Build,
         Some("model") => Check::Model { vast: false },
         Some("interleavings") => Check::Interleavings { schedules: 200_000, exhaustive: false },
         Some("simulation") => Check::Simulation { schedules: 100_000 },

@@ -13,7 +13,7 @@ use arguments::{Check, Part};
 use process::{Failure, cargo, root, target};
 
 /// What is checked optimised. Each check builds a part of the same packages with the same features, so it finds the dependencies as
-/// the one before it built them. Other packages and features would bring much to build.
+/// the one before it built them, or its own part too after `build`. Other packages and features would bring much to build.
 const OPTIMISED: [&str; 14] = [
     "--locked",
     "--release",
@@ -53,6 +53,13 @@ fn main() -> ExitCode {
 
 fn run(check: Check) -> Result<(), Failure> {
     match check {
+        Check::Build => {
+            cargo(["build"])
+                .args(OPTIMISED)
+                .args(["--bin", "soak", "--bin", "shard_tuning", "--bench", "instructions"])
+                .run()?;
+            cargo(["test", "--no-run"]).args(OPTIMISED).args(["--lib", "--test", "interleavings"]).run()
+        }
         Check::Model { vast } => {
             let which = if vast { "every_reachable_state" } else { "every_reachable_state_of_wider" };
             cargo(["test"])

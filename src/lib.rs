@@ -55,9 +55,10 @@
 //!   feature of that name, keeps results.
 //! - **Across processes.** Each process coalesces for itself; a hundred replicas may still run the same work a hundred
 //!   times. The module `redis`, with the feature of that name, shares flights among them.
-//! - **For work that borrows.** It runs detached from its caller, so closure, future and value are `Send + 'static`.
+//! - **For work that borrows.** It runs detached from its caller, so closure, future and value are `Send + 'static`, and values
+//!   also `Sync`.
 //! - **Around work cheaper than a task.** A call that no other caller joins costs two turns of a shard and a task;
-//!   where callers rarely collide and work takes less than microseconds, do it directly.
+//!   where callers rarely collide and work takes less than a few microseconds, do it directly.
 //!
 //! # Guarantees
 //!
@@ -206,7 +207,7 @@
 //! | level | message | fields |
 //! | --- | --- | --- |
 //! | debug | `flight started`, inside the span `flight` | `flight` |
-//! | debug | `flight landed` | `flight`, `outcome` (`value` or the error's kind), `latency`, `waiters` |
+//! | debug | `flight completed` | `flight`, `outcome` (`value` or the error's kind), `latency`, `waiters` |
 //! | debug | `flight followed`, in the follower's span | `flight` |
 //! | debug | `join rejected` | `reason` |
 //! | debug | `flight raised`, while it waits to begin, by a caller of a higher [`Priority`] | `flight`, `class` |
@@ -260,7 +261,8 @@
 //! Each shard is an actor that alone owns the flights of its share of the keys. A call takes its shard on its own
 //! thread, for some 50 ns. No lock guards a map, and no thread waits for a shard: if it is taken, the message goes into
 //! the shard's queue (flume's, which has a lock inside, held for a push or a pop), and the thread that has the shard
-//! handles it. No two shards share anything but the count that `max_flights` is checked against. By default there are
+//! handles it. No two shards share anything but the count that `max_flights` is checked against and, with `max_executions`, its
+//! queue. By default there are
 //! four for each core that the machine has to offer, and at most 64. More of them help many cores that join many distinct
 //! keys; see [`Builder::shards`]. Under [`Builder::scope`], each core or NUMA node has shards and windows of its own.
 //!

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 pub struct FlightReport {
     /// Whether this caller's work ran, or another's.
     pub role: CallerRole,
-    /// When the flight's work was given to run, on Tokio's clock; for a bypassed join, when it was first polled. `None` if the
+    /// When the flight's work was given to run, on Tokio's clock, which may be before it had its permit of
+    /// [`max_executions`](crate::Builder::max_executions); for a bypassed join, when it was first polled. `None` if the
     /// caller was refused, or left before the work could begin.
     pub started: Option<Instant>,
     /// From `started` until the flight's outcome was published, however much later this caller was polled. `None` if the

@@ -23,7 +23,7 @@ pub struct Stats {
     /// nothing to share is taken out again: it counts as a rejection if it is reentrant, and as a bypass if it calls for itself.
     pub coalesced: u64,
     /// Flights whose work returned an error, counted where the join can tell: those led through
-    /// [`try_join`](crate::Handle::try_join).
+    /// [`try_join`](crate::Handle::try_join) or another method with `try_join` in its name.
     pub errors: u64,
     /// Flights whose work panicked.
     pub panics: u64,
@@ -36,8 +36,8 @@ pub struct Stats {
     /// Flights that were given up while they waited for a permit, as too many waited or as one has waited for too long. The leader
     /// counts as a rejection, and the others, who shared this answer, as coalesced.
     pub shed: u64,
-    /// Flights that waited for a permit, or for another execution of their key, when a caller of a higher class joined them than
-    /// they had. As often as that happened.
+    /// How often a flight that waited for a permit, or for another execution of its key, was joined by a caller of a higher class
+    /// than it had.
     pub raised: u64,
     /// Callers that left before their answer.
     pub departures: u64,
@@ -131,7 +131,8 @@ impl Stats {
     }
 }
 
-/// For people: four lines, of joins, failures, callers and flights, and a fifth if work was called again. Further ones may be added, so don't parse it.
+/// For debugging: four lines, of joins, failures, callers and flights, one more if executions were limited, and one more if work was
+/// called again. Further ones may be added, so don't parse it.
 ///
 /// # Examples
 ///
@@ -198,7 +199,7 @@ pub struct FlightInfo {
     pub flight: u64,
     /// The shard that has it, as in [`Stats::per_shard`](crate::Stats::per_shard).
     pub shard: usize,
-    /// How long its work has been under way.
+    /// How long ago it started, its time in the queue of [`max_executions`](crate::Builder::max_executions) included.
     pub age: Duration,
     /// How many callers wait for it.
     pub waiters: usize,

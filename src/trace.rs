@@ -75,7 +75,7 @@ pub(crate) fn completed(
         contained(|| {
             let outcome = outcome.map_or("value", |error| error.kind().as_str());
             let latency = latency().as_secs_f64();
-            debug!(target: TARGET, flight = flight.number(), outcome, latency, waiters, "flight landed");
+            debug!(target: TARGET, flight = flight.number(), outcome, latency, waiters, "flight completed");
         });
     }
 }

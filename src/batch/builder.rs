@@ -89,6 +89,10 @@ where
     /// # Default
     ///
     /// 100.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) refuses 0, and more than [`MAX_BATCH`](Self::MAX_BATCH).
     pub fn max_batch(mut self, keys: usize) -> Self {
         self.max_batch = keys;
         self
@@ -101,6 +105,10 @@ where
     /// # Default
     ///
     /// 16, or [`max_batch`](Self::max_batch) if that is less.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) refuses 0, and more than [`max_batch`](Self::max_batch).
     pub fn min_batch(mut self, keys: usize) -> Self {
         self.min_batch = Some(keys);
         self
@@ -111,6 +119,10 @@ where
     /// # Default
     ///
     /// 4.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) refuses 0, and more than [`MAX_CONCURRENT`](Self::MAX_CONCURRENT).
     pub fn max_concurrent(mut self, batches: usize) -> Self {
         self.max_concurrent = batches;
         self
@@ -129,7 +141,7 @@ where
         self
     }
 
-    /// Options of the coalescer that the keys' flights are of: their deadline, caps, hasher-independent policies, metrics.
+    /// Options of the coalescer that the keys' flights are of: their deadline, caps, policies and metrics.
     ///
     /// - [`max_flight_duration`](Builder::max_flight_duration) is the deadline of a key, its wait for a batch included, and how long
     ///   a loader may go on when all its keys have their answers.
@@ -141,6 +153,11 @@ where
     /// # Default
     ///
     /// Those of [`Coalescer::builder`], but with [`RunWork::InPlace`] and [`OnAbandon::Abort`].
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) refuses [`max_executions`](Builder::max_executions) here: batches are limited by
+    /// [`max_concurrent`](Self::max_concurrent).
     pub fn coalescer(mut self, options: impl FnOnce(Builder<K, Loaded<T, E>>) -> Builder<K, Loaded<T, E>>) -> Self {
         self.coalescer = options(self.coalescer);
         self

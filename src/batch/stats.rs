@@ -45,7 +45,7 @@ impl BatchStats {
     }
 }
 
-/// For people: four lines, of loads, batches, failures and what is under way. Further ones may be added, so don't parse it.
+/// For debugging: four lines, of loads, batches, failures and what is under way. Further ones may be added, so don't parse it.
 ///
 /// # Examples
 ///

@@ -21,6 +21,10 @@ impl<K, V, S> Builder<K, V, S> {
     ///
     /// Four for each core, of [`std::thread::available_parallelism`] divided by the scope's domains, and at most 64. Where
     /// that is a single core, one.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) refuses 0, and more than [`MAX_SHARDS`](Self::MAX_SHARDS) in all domains together.
     pub fn shards(mut self, shards: usize) -> Self {
         self.config.shards = Some(shards);
         self

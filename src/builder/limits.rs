@@ -13,6 +13,10 @@ impl<K, V, S> Builder<K, V, S> {
     /// # Default
     ///
     /// 1,000,000.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) refuses 0.
     pub fn max_waiters_per_flight(mut self, limit: usize) -> Self {
         self.config.max_waiters_per_flight = limit;
         self
@@ -29,6 +33,10 @@ impl<K, V, S> Builder<K, V, S> {
     /// # Default
     ///
     /// 1,000,000.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) refuses 0.
     pub fn max_flights(mut self, limit: usize) -> Self {
         self.config.max_flights = limit;
         self
@@ -74,6 +82,10 @@ impl<K, V, S> Builder<K, V, S> {
     ///
     /// Not set: each execution runs at once.
     ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) refuses 0.
+    ///
     /// # Examples
     ///
     /// ```
@@ -102,6 +114,10 @@ impl<K, V, S> Builder<K, V, S> {
     /// # Default
     ///
     /// 10,000.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) refuses 0, and this option without [`max_executions`](Self::max_executions).
     pub fn max_queued(mut self, limit: usize) -> Self {
         self.config.max_queued = Some(limit);
         self
@@ -113,6 +129,10 @@ impl<K, V, S> Builder<K, V, S> {
     /// # Default
     ///
     /// Not set: it waits for as long as it may take.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) refuses zero, and this option without [`max_executions`](Self::max_executions).
     pub fn queue_timeout(mut self, limit: Duration) -> Self {
         self.config.queue_timeout = Some(limit);
         self
@@ -122,7 +142,10 @@ impl<K, V, S> Builder<K, V, S> {
     /// callers get [`TimedOut`](crate::JoinError::TimedOut) and its work is dropped, though a thread that it blocks
     /// runs on.
     ///
-    /// Counted from the join that starts the flight. One timer per shard serves all flights, so there is neither a
+    /// Counted from the join that starts the flight, its time in the queue of [`max_executions`](Self::max_executions) included. A
+    /// flight that waits for another execution of its key, as under
+    /// [`StartedAfterCall`](crate::Freshness::StartedAfterCall) or after an abort, has its limit from the end of that wait on, so
+    /// its callers may wait for longer; [`with_max_wait`](crate::Handle::with_max_wait) bounds a caller's wait in any case. One timer per shard serves all flights, so there is neither a
     /// sweeper task nor a cleanup interval to set. Joins and questions such as [`stats`](crate::Handle::stats) look at the time,
     /// too: they end what is due in their shard, even where the timer is late. The timer is late where its worker has
     /// taken it and is then blocked by another task: without a join or a question meanwhile, at most for as long as that
@@ -131,6 +154,10 @@ impl<K, V, S> Builder<K, V, S> {
     /// # Default
     ///
     /// 30 seconds.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) refuses zero.
     pub fn max_flight_duration(mut self, limit: Duration) -> Self {
         self.config.max_flight_duration = Some(limit);
         self
@@ -143,6 +170,10 @@ impl<K, V, S> Builder<K, V, S> {
     /// # Default
     ///
     /// Not set: no work gets more time.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) refuses less than [`max_flight_duration`](Self::max_flight_duration).
     ///
     /// # Examples
     ///

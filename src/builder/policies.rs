@@ -82,6 +82,10 @@ impl<K, V, S> Builder<K, V, S> {
     /// # Default
     ///
     /// 1,000.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) refuses 0.
     pub fn crowd_threshold(mut self, waiters: usize) -> Self {
         self.config.crowd_threshold = waiters;
         self
@@ -93,6 +97,10 @@ impl<K, V, S> Builder<K, V, S> {
     /// # Default
     ///
     /// 1.0: all of them.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) refuses what is not from 0.0 to 1.0.
     pub fn rollout(mut self, fraction: f64) -> Self {
         self.config.rollout = fraction;
         self

@@ -71,6 +71,10 @@ where
     /// # Default
     ///
     /// None: it has to be set.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) refuses zero, and a cache without this option.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);
         self
@@ -82,6 +86,10 @@ where
     /// # Default
     ///
     /// 10,000.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) refuses 0, and more than 2<sup>60</sup>.
     pub fn max_entries(mut self, entries: usize) -> Self {
         self.bound = Bound::Entries(entries);
         self
@@ -98,6 +106,10 @@ where
     /// # Default
     ///
     /// None: entries are counted.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) refuses 0, and more than 2<sup>60</sup>.
     pub fn max_weight(mut self, weight: u64) -> Self {
         self.bound = Bound::Weight(weight);
         self
@@ -109,17 +121,25 @@ where
     /// # Default
     ///
     /// Every entry weighs 1.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) refuses this option without [`max_weight`](Self::max_weight).
     pub fn weigher(mut self, weigher: impl Fn(&K, &V) -> u64 + Send + Sync + 'static) -> Self {
         self.config.weigher = Some(Arc::new(weigher));
         self
     }
 
-    /// The fraction of its time to live by which an entry's may be shorter, at random: what was loaded together then doesn't expire
+    /// Shortens each entry's time to live at random, by up to this fraction of it: entries that were loaded together then don't expire
     /// together.
     ///
     /// # Default
     ///
     /// 0.0: times to live are exact.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) refuses what is not from 0.0 to 1.0.
     pub fn jitter(mut self, fraction: f64) -> Self {
         self.config.jitter = fraction;
         self
@@ -132,6 +152,10 @@ where
     /// # Default
     ///
     /// Off.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) refuses what is not above 0.0 and below 1.0.
     pub fn refresh_ahead(mut self, fraction: f64) -> Self {
         self.config.refresh_ahead = RefreshAhead::Fraction(fraction);
         self
@@ -152,6 +176,10 @@ where
     /// # Default
     ///
     /// Off.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) refuses what is not above 0.0 and finite.
     pub fn refresh_ahead_xfetch(mut self, beta: f64) -> Self {
         self.config.refresh_ahead = RefreshAhead::XFetch(beta);
         self
@@ -185,6 +213,10 @@ where
     /// # Default
     ///
     /// From 1 s to 30 s.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) refuses zero, and a most that is below the least.
     pub fn error_backoff(mut self, backoff: RangeInclusive<Duration>) -> Self {
         self.error_backoff = backoff;
         self
@@ -197,6 +229,11 @@ where
     /// # Default
     ///
     /// Off.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) refuses zero, and this option without [`stale_if_error`](Self::stale_if_error) or
+    /// [`stale_while_revalidate`](Self::stale_while_revalidate).
     pub fn soft_timeout(mut self, timeout: Duration) -> Self {
         self.config.soft_timeout = Some(timeout);
         self
@@ -208,6 +245,10 @@ where
     /// # Default
     ///
     /// Off: no error is kept.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) refuses zero.
     pub fn negative_ttl(mut self, ttl: Duration) -> Self {
         self.config.negative_ttl = Some(ttl);
         self
@@ -219,6 +260,10 @@ where
     /// # Default
     ///
     /// None.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) refuses this option without [`negative_ttl`](Self::negative_ttl).
     pub fn negative_if(mut self, accepts: impl Fn(&E) -> bool + Send + Sync + 'static) -> Self {
         self.config.negative_if = Some(Arc::new(accepts));
         self
@@ -230,6 +275,10 @@ where
     ///
     /// Those of [`Builder`], but for [`run_work`](Builder::run_work): loads run [in place](RunWork::InPlace), as most have one reader,
     /// and readers that come later find the value.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) refuses [`OnStall::Takeover`](crate::OnStall::Takeover) here.
     pub fn coalescer(
         mut self,
         configure: impl FnOnce(Builder<K, LoadResult<V, E>>) -> Builder<K, LoadResult<V, E>>,

@@ -131,7 +131,7 @@ impl DashboardBuilder {
     }
 
     /// Lets viewers of the page do this. A request is accepted from the page itself only: by POST, from the same origin. Put
-    /// authentication in front: whoever can open the page can take its actions, and so can a site whose name is made to point to
+    /// authentication in front: every viewer that can open the page can take its actions, and so can a site whose name is made to point to
     /// this server (DNS rebinding), unless what is in front checks `Host`.
     ///
     /// # Default

@@ -24,7 +24,7 @@ pub enum DashboardBuildError {
         /// The longest there can be.
         most: Duration,
     },
-    /// `max_viewers(0)`: the page would be for nobody.
+    /// `max_viewers(0)`: no page could be opened.
     ZeroViewers,
     /// [`record_always`](crate::dashboard::DashboardBuilder::record_always) outside of a Tokio runtime, which would record.
     NoRuntime,

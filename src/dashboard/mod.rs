@@ -5,7 +5,7 @@
 //!
 //! # Security first
 //!
-//! **The page has no authentication.** Whoever can reach it sees names, numbers and, if you set
+//! **The page has no authentication.** Every client that can reach it sees names, numbers and, if you set
 //! [`describe`](crate::Builder::describe), keys. Bind it to an internal port, or put authentication in front with a layer. Don't serve it
 //! on `0.0.0.0` as it is: that is how dashboards of other projects came to be found from outside.
 //!

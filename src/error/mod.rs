@@ -18,8 +18,8 @@ pub use self::{
 
 /// Why a join ended without a value.
 ///
-/// Every caller of one flight gets the same error (G8), and none is remembered: the next join of the key starts
-/// afresh.
+/// An error of a flight reaches all of its callers (G8). A refusal, a `max_wait` that is over, `Reentrant`, `MixedJoins` and a panic
+/// of the key's `Hash` or `Eq` or the value's `Clone` reach one caller. None is remembered: the next join of the key starts afresh.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JoinError {

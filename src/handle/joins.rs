@@ -37,7 +37,7 @@ where
     /// # Errors
     ///
     /// The future's output is a [`JoinError`](crate::JoinError) if the work panicked or was dropped, a limit was
-    /// reached, or the coalescer is closed.
+    /// reached, the join would wait for itself, or the coalescer is closed.
     ///
     /// # Panics
     ///

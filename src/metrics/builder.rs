@@ -27,7 +27,7 @@ use crate::{
 /// | `shardflight_queue_length` | gauge | `shard` | flights that wait for one |
 /// | `shardflight_oldest_flight_age_seconds` | gauge | `shard` | age of the oldest flight; 0 if there is none |
 /// | `shardflight_flight_duration_limit_seconds` | gauge | | how long a flight that starts now may take, where that is learned: the feature `adaptive` |
-/// | `shardflight_flight_duration_seconds` | histogram | `outcome`: `value`, `panicked`, `timed_out`, `overloaded`, `queue_timed_out`, `aborted`, `closed` | from a flight's start to its completion, as measured by its shard |
+/// | `shardflight_flight_duration_seconds` | histogram | `outcome`: `value`, `panicked`, `timed_out`, `aborted`, `closed` | from a flight's start to its completion, as measured by its shard; not of flights that are shed in the queue, which `shardflight_shed_total` counts |
 /// | `shardflight_flight_waiters` | histogram | | a flight's callers at its completion, the leader included |
 /// | `shardflight_wait_duration_seconds` | histogram | `outcome`: `answered`, `bypassed`, `left` | from a join's first poll until its caller was answered, left, or reached its `max_wait` |
 ///
@@ -39,6 +39,8 @@ use crate::{
 /// Exported counters never fall, so behind a layer `shardflight_coalesced_total` leaves out as many joins as there are waiters; if a
 /// report comes between a response and its callers, the next coalesced joins make up for what it counted too much. Calls of the
 /// backend are `executions` and `bypasses`.
+///
+/// [`Stats::pending`](crate::Stats::pending) and [`Stats::lingering`](crate::Stats::lingering) are not exported.
 ///
 /// The example `observability` in this crate's repository has a dashboard and alert rules.
 ///
@@ -134,7 +136,7 @@ use crate::{
 ///
 /// With metrics, a caller reads the clock twice, allocates once and records one value; a flight's completion records two. For
 /// each report, a task per shard reads that shard's totals, at the cost of [`stats`](crate::Handle::stats) for one shard; it
-/// keeps no coalescer alive. There are 15 series per shard, and 9 histograms with 23 series each under
+/// keeps no coalescer alive. There are 24 series per shard (19 counters and 5 gauges), and 9 histograms with 23 series each under
 /// [`buckets`](crate::metrics::buckets()); a coalescer of an HTTP layer has a series for each reason more. A cache has 18 series and 3
 /// histograms more, and a task that reads its totals for each report, under the read locks of its store's shards; a load reads the clock
 /// twice and records one value, and a hit costs nothing more.

@@ -30,7 +30,8 @@ use crate::{
 
 const VALUE: &str = "value";
 
-/// The outcomes of flights, as in [`JoinErrorKind`](crate::JoinErrorKind). The other kinds are those of rejected joins.
+/// The outcomes of flights, as in [`JoinErrorKind`](crate::JoinErrorKind). The other kinds are those of refused joins, and of
+/// flights that were shed in the queue, whose work was never called.
 const OUTCOMES: [&str; 5] = [VALUE, "panicked", "timed_out", "aborted", "closed"];
 
 const WAIT_ENDS: [(WaitEnd, &str); 3] =

@@ -78,6 +78,10 @@ impl<C> ClusterBuilder<C> {
     /// # Default
     ///
     /// None: it has to be set.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) refuses any other.
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = namespace.into();
         self
@@ -122,18 +126,27 @@ impl<C> ClusterBuilder<C> {
     /// # Default
     ///
     /// 5 s.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) refuses less than 10 ms, and less than three times the [`op_timeout`](Self::op_timeout).
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
         self
     }
 
-    /// How long Redis may take to answer, and to be connected to, before a flight goes on without it. It is the most that a failing
-    /// Redis costs a flight that asks for a lease; after five such failures in a row, a breaker has it cost nothing. A flight that follows
-    /// notices a silent server within half a lease.
+    /// How long Redis may take to answer, and to be connected to, before a flight goes on without it. A failing Redis costs a flight
+    /// at most this when it asks for a lease, and at most this again when it hands over its result; after five such failures in a row,
+    /// a breaker has it cost nothing. A flight that follows another process notices a silent server within half a lease and one
+    /// `op_timeout`.
     ///
     /// # Default
     ///
     /// 100 ms.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) refuses zero.
     pub fn op_timeout(mut self, timeout: Duration) -> Self {
         self.op_timeout = timeout;
         self
@@ -144,6 +157,10 @@ impl<C> ClusterBuilder<C> {
     /// # Default
     ///
     /// As long as the coalescer's [`max_flight_duration`](crate::Builder::max_flight_duration) lets it.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) refuses zero.
     pub fn wait_at_most(mut self, limit: Duration) -> Self {
         self.wait_at_most = Some(limit);
         self
@@ -154,6 +171,10 @@ impl<C> ClusterBuilder<C> {
     /// # Default
     ///
     /// 1 MiB.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) refuses more than 512 MiB, which is the most that a value in Redis has.
     pub fn max_value(mut self, bytes: usize) -> Self {
         self.max_value = bytes;
         self
@@ -165,6 +186,10 @@ impl<C> ClusterBuilder<C> {
     /// # Default
     ///
     /// 16 KiB.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) refuses more than 512 MiB.
     pub fn inline(mut self, bytes: usize) -> Self {
         self.inline = bytes;
         self

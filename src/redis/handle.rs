@@ -31,7 +31,7 @@ where
     /// process runs it already. See [`shardflight::redis`](crate::redis).
     ///
     /// It is a wrapper around work: within the process, all guarantees hold as ever. Joins of this handle and of others of the coalescer
-    /// share flights, and a flight crosses the cluster if its leader's handle does, so for a key use either.
+    /// share flights, and a flight asks Redis only if its leader's handle does: don't mix the two for one key.
     ///
     /// # Examples
     ///
@@ -156,7 +156,7 @@ where
     ///     .build()?;
     /// let reports = Coalescer::<u64, u64>::new().handle().across(cluster);
     /// let written = reports.join_fenced(7_u64, |fence| async move {
-    ///     let token = fence.token().expect("no work without a lease");
+    ///     let Some(token) = fence.token() else { return 0 }; // its key is not coalesced: no lease, no write
     ///     // … render the report, and then:
     ///     execute("UPDATE reports SET body = …, token = $1 WHERE id = 7 AND token < $1", token).await
     /// });
@@ -249,7 +249,7 @@ where
     C: Codec<Result<T, E>>,
     S: BuildHasher,
 {
-    /// [`Handle::try_join`] across the cluster. Errors are handed over as values are, once, and remembered by nobody.
+    /// [`Handle::try_join`] across the cluster. Errors are handed over as values are, once, and are not remembered.
     ///
     /// # Errors
     ///

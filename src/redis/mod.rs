@@ -31,15 +31,16 @@
 //!   still gets greater tokens than all it has seen; those of different processes may repeat or shrink until the clock has caught up.
 //!   For as long, a store may refuse the write of the newer leader, or accept that of the one that was overtaken. So keep the clocks of
 //!   servers that may replace each other synchronised.
-//! - **R3 Fresh.** No flight gets a result that was published before the flight began: results are named by their lease, and whoever comes
-//!   later gets another lease. (A caller that joins its process's flight while the push is on its way shares what was published a round
+//! - **R3 Fresh.** No flight gets a result that was published before the flight began: results are named by their lease, and a flight
+//!   that comes later gets another lease. (A caller that joins its process's flight while the push is on its way shares what was published a round
 //!   trip ago. If the push got lost, that is up to half a lease.) Under
 //!   [`Freshness::StartedAfterCall`](crate::Freshness::StartedAfterCall), a join shares no work of any process that began before it.
 //! - **R4 Failures are handed over, never remembered.** Errors and panics reach all that followed, once; the next flight starts afresh.
 //!   Work that is dropped hands nothing over: one of those that followed leads next.
-//! - **R5 Redis can't hurt.** A Redis that is slow, dead or cut off costs a flight [`op_timeout`](ClusterBuilder::op_timeout), and after five
-//!   failures in a row nothing: a breaker opens, and the background probes. Flights then run their own work, or are refused
-//!   ([`OnUnavailable`]). A flight that follows others notices a silent server within half a lease, and a leader that died within a lease.
+//! - **R5 Redis can't hurt.** A Redis that is slow, dead or cut off costs a flight [`op_timeout`](ClusterBuilder::op_timeout) for its lease
+//!   and as long again for its result, and after five failures in a row nothing: a breaker opens, and the background probes. Flights then run their own work, or are refused
+//!   ([`OnUnavailable`]). A flight that follows others notices a silent server within half a lease and one `op_timeout`, and a leader
+//!   that died within a lease.
 //! - **R6 Nothing stays.** A flight that no other process follows leaves no key behind. Results for followers expire after a lease, and so
 //!   does whatever a process leaves that was killed.
 //!
@@ -54,8 +55,8 @@
 //! # What a call costs
 //!
 //! A flight that leads costs two calls of a script, one to get the lease and one to publish. A flight that follows costs one, and gets
-//! the value in a push; a value of more than [`inline`](ClusterBuilder::inline) bytes costs one call more. Work that takes longer than a
-//! third of its lease is renewed, by one call per third. A flight that waits asks again every half a lease, as pushes can get lost. Other
+//! the value in a push; a value of more than [`inline`](ClusterBuilder::inline) bytes costs one call more. The lease of work that
+//! takes longer than a third of it is renewed, by one call per third. A flight that waits asks again every half a lease, as pushes can get lost. Other
 //! callers of the flight's process cost nothing. While the breaker is open, a join costs an allocation more than one of the plain handle.
 //!
 //! Each [`Cluster`] has one connection, for commands and pushes, on a thread of its own that the first flight starts. So neither work that
@@ -78,9 +79,9 @@
 //! # Redis
 //!
 //! Redis 6.2 or Valkey 7.2 and newer, one server, [Redis Cluster or Sentinel](Server). Users with an ACL need `EVAL`, `EVALSHA`, `HGET`, `HSET`,
-//! `HKEYS`, `PTTL`, `PEXPIRE`, `GET`, `SET`, `DEL`, `EXISTS`, `RENAME`, `TIME`, `PUBLISH`, `SUBSCRIBE`, `HELLO` and `CLIENT`, the keys
-//! `{namespace:*` and the channels `shardflight:namespace:*`. Whoever may write these can answer your callers, so keep the server to
-//! yourself.
+//! `HKEYS`, `PTTL`, `PEXPIRE`, `GET`, `SET`, `DEL`, `EXISTS`, `RENAME`, `TIME`, `PUBLISH`, `SUBSCRIBE` and `HELLO`, the keys
+//! `{namespace:*` and the channels `shardflight:namespace:*`; with a database in the URL also `SELECT`, and with Redis Cluster
+//! `CLUSTER SLOTS`, `PING` and `ASKING`. A client that may write these can answer your callers, so keep the server to yourself.
 //!
 //! # Observing
 //!

@@ -203,7 +203,7 @@
 //! | --- | --- |
 //! | the service, its body or `share_if` panicked | 500 |
 //! | the body failed before any of it was sent | 502, which `map_join_error` doesn't see |
-//! | `max_waiters_per_flight` or `max_flights` is reached | 503 with `Retry-After` |
+//! | `max_waiters_per_flight`, `max_flights`, `max_queued` or `queue_timeout` is reached | 503 with `Retry-After` |
 //! | the flight, its body included, took longer than `max_flight_duration` | 504 with `Retry-After` |
 //! | the runtime is shutting down, or the coalescer was shut down | 503 |
 //! | a handler, in its own task, requests what waits for that handler ([G12](crate#guarantees)) | 508 |

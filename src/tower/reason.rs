@@ -5,7 +5,7 @@ use std::fmt;
 /// Why a request was answered by a call of its own.
 ///
 /// The first group, up to [`NoRuntime`](Self::NoRuntime), is found in the request, before it joins a flight; the second in a
-/// response, before it is shared. The tables in the [module's documentation](crate::tower#what-is-never-shared) explain each.
+/// response, before it is shared. The tables in the [module's documentation](crate::tower#what-is-never-shared) explain most of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {

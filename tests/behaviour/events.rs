@@ -13,7 +13,7 @@ use tracing::{
 use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
 pub(crate) const STARTED: &str = "flight started";
-pub(crate) const COMPLETED: &str = "flight landed";
+pub(crate) const COMPLETED: &str = "flight completed";
 pub(crate) const FOLLOWED: &str = "flight followed";
 pub(crate) const CROWDED: &str = "flight crowded";
 pub(crate) const OVERDUE: &str = "flight overdue";

@@ -80,6 +80,39 @@ fn links_lead_somewhere() {
     assert!(broken.is_empty(), "{broken:#?}");
 }
 
+/// All files in a folder, and in those within it.
+fn files_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("a file's name").path());
+    entries.flat_map(|path| if path.is_dir() { files_in(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn each_source_file_has_its_row_in_the_code_map() {
+    let map = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("a document");
+    let has_row = |path: &Path| {
+        let (file, folders) = (format!("`{}`", path.display()), path.ancestors().skip(1));
+        map.contains(&file)
+            || folders
+                .take_while(|folder| folder.components().count() > 1)
+                .any(|folder| map.contains(&format!("`{}/`", folder.display())))
+    };
+    let sources = ["src", "macros/src"].iter().flat_map(|folder| files_in(&root().join(folder)));
+    let sources: Vec<_> = sources.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect();
+    assert!(sources.len() > 100, "{}", sources.len());
+    let relative = sources.iter().map(|path| path.strip_prefix(root()).expect("a path in the repository"));
+    let missing: Vec<_> = relative.filter(|path| !has_row(path)).collect();
+    assert!(missing.is_empty(), "without a row: {missing:?}");
+}
+
+#[test]
+fn files_in_the_code_map_exist() {
+    let map = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("a document");
+    let named =
+        map.split('`').skip(1).step_by(2).filter(|name| name.starts_with("src/") || name.starts_with("macros/src/"));
+    let missing: Vec<_> = named.filter(|name| !root().join(name).exists()).collect();
+    assert!(missing.is_empty(), "in the code map, but not in the repository: {missing:?}");
+}
+
 #[test]
 fn documented_checks_exist() {
     let documents = documents();

@@ -3,6 +3,7 @@
 //! Where there is no `redis-server`, they say so and pass; in CI they fail then. Gates hold work back. What happens in other threads
 //! and processes is waited for by looking, with a limit.
 
+mod acl;
 mod codecs;
 mod freshness;
 mod hand_over;

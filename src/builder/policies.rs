@@ -54,6 +54,9 @@ impl<K, V, S> Builder<K, V, S> {
     /// `flight overlaps` warning tells of it, and [`Stats::overlaps`](crate::Stats::overlaps) counts it: work blocks its thread,
     /// or is blocking work, which can't be interrupted. Zero has no flight wait.
     ///
+    /// Aborted blocking work that joins its own key is refused as `Reentrant`. If it joins another key whose work waits for this one, it
+    /// waits for itself until the grace is over: such a cycle is not detected.
+    ///
     /// # Default
     ///
     /// 1 s.

@@ -69,6 +69,18 @@ impl<K: Key, V: Value> Completer<K, V> {
         drop(self);
     }
 
+    /// Leaves work that is not to begin yet in its record, and the duty with it, for the thread that finds that it may. Work that is
+    /// not needed any more comes back, to be [dropped first](Self::drop_first).
+    #[must_use = "dropping work runs user code"]
+    pub(crate) fn begin_later(self, work: ParkedWork<V>) -> Option<(Box<ParkedWork<V>>, Self)> {
+        match self.record().park(work) {
+            None => drop(self.disarm()),
+            Some((work, Needed::AsTask)) => work.launch(self),
+            Some((work, Needed::Dropped)) => return Some((work, self)),
+        }
+        None
+    }
+
     /// The duty goes on elsewhere.
     pub(crate) fn disarm(mut self) -> Arc<Record<V>> {
         self.record.take().expect("the duty is not done yet")
@@ -249,16 +261,6 @@ impl<K: Key, V: Value> Engine<K, V> {
     fn end_execution(&self, record: &Record<V>) {
         if let Some(admission) = &self.admission {
             admission.end(record);
-        }
-    }
-
-    /// Leaves work that is not to begin yet in its record, for the thread that finds that it may.
-    pub(crate) fn begin_later(self: &Arc<Self>, record: &Arc<Record<V>>, work: ParkedWork<V>) {
-        let Some((work, needed)) = record.park(work) else { return };
-        let completer = Completer::new(Arc::clone(self), Arc::clone(record));
-        match needed {
-            Needed::AsTask => work.launch(completer),
-            Needed::Dropped => completer.drop_first(work),
         }
     }
 

@@ -132,6 +132,12 @@ impl<K: Key, V: Value> Reply<K, V> {
         self.sender.as_ref().is_none_or(oneshot::Sender::is_closed)
     }
 
+    /// Of a caller that has left: there is nobody to answer. The waker comes back, to be dropped outside.
+    fn disarm(mut self) -> Option<Waker> {
+        self.sender = None;
+        self.waker.take()
+    }
+
     /// The waker comes back, to be woken or dropped outside; so does the answer where the caller has left.
     pub(super) fn send(mut self, answer: Answer<K, V>) -> (Option<Waker>, Option<Answer<K, V>>) {
         let waker = self.waker.take();
@@ -167,7 +173,7 @@ pub(crate) trait Launch<K: Key, V: Value>: Send {
 pub(crate) enum Action<K: Key, V: Value> {
     Launch(Box<dyn Launch<K, V>>, Completer<K, V>),
     /// The work is to begin later.
-    Park(Box<dyn Launch<K, V>>, Arc<Record<V>>),
+    Park(Box<dyn Launch<K, V>>, Completer<K, V>),
     /// A follower's work is left for its flight, which it may take over.
     Spare(Box<dyn Launch<K, V>>, Arc<Record<V>>, usize),
     /// The outcome is published: wake the callers.
@@ -194,8 +200,6 @@ pub(crate) enum Action<K: Key, V: Value> {
 pub(crate) enum Discard<K: Key, V: Value> {
     Waker(Waker),
     Ending(Ending<V>),
-    /// The work first: its execution has ended when it is gone.
-    Execution(Box<ParkedWork<V>>, Completer<K, V>),
     Join(Join<Live<K, V>>, Box<dyn Launch<K, V>>),
     Unused(Unused<K, V>),
     Flight(Box<Flight<Live<K, V>>>),
@@ -206,7 +210,6 @@ impl<K: Key, V: Value> Discard<K, V> {
         match self {
             Self::Waker(waker) => drop_contained(waker),
             Self::Ending(ending) => drop_contained(ending),
-            Self::Execution(work, completer) => completer.drop_first(work),
             Self::Join(join, work) => {
                 drop_contained(work);
                 drop_contained(join.key);
@@ -296,20 +299,21 @@ impl<K: Key, V: Value> QueuedJoin<K, V> {
     fn handle(self, engine: &Arc<Engine<K, V>>, state: &mut State<K, V>, now: Instant) {
         let Self { join, takes, watch, is_nested, leaves_work, work, reply } = self;
         if reply.is_closed() {
-            // It left before its shard saw it, and counts nowhere.
+            // It left before its shard saw it, and counts nowhere. Its waker is neither woken nor dropped in this turn (G4).
             state.actions.push(Action::Drop(Discard::Join(join, work)));
+            state.actions.extend(reply.disarm().map(|waker| Action::Drop(Discard::Waker(waker))));
             return;
         }
         let joined = state.join(join, takes, watch.as_deref(), now);
         let actions = &mut state.actions;
         let (answer, waker) = match joined {
             Joined::Leads { slot, record } => {
-                if record.begins_later() {
-                    actions.push(Action::Park(work, Arc::clone(&record)));
+                let completer = Completer::new(Arc::clone(engine), Arc::clone(&record));
+                actions.push(if record.begins_later() {
+                    Action::Park(work, completer)
                 } else {
-                    let completer = Completer::new(Arc::clone(engine), Arc::clone(&record));
-                    actions.push(Action::Launch(work, completer));
-                }
+                    Action::Launch(work, completer)
+                });
                 let held = HeldSlot::new(Arc::clone(engine), slot.number, record);
                 (Answer::Slot { held, unused: None }, None)
             }

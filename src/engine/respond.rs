@@ -121,7 +121,7 @@ pub(super) fn hand_over<K: Key, V: Value>(engine: &Arc<Engine<K, V>>, actions: V
     for action in actions {
         match action {
             Action::Respond(responding) => tasks.responding.push(responding),
-            Action::Park(work, record) => tasks.parks.push((work, record)),
+            Action::Park(work, completer) => tasks.parks.push((work, completer)),
             Action::Spare(work, record, place) => tasks.spares.push((work, record, place)),
             Action::RunWork(record) => {
                 if let Some(work) = record.share() {
@@ -135,7 +135,8 @@ pub(super) fn hand_over<K: Key, V: Value>(engine: &Arc<Engine<K, V>>, actions: V
             Action::Run(deferred) => tasks.deferred.push(deferred),
             Action::Drop(discard) => tasks.discards.push(discard),
             Action::DropWork(work, record) => {
-                tasks.discards.push(Discard::Execution(work, Completer::new(Arc::clone(engine), record)));
+                let completer = Completer::new(Arc::clone(engine), record);
+                tasks.deferred.push(Deferred::new(move || completer.drop_first(work)));
             }
             Action::Report(report) => tasks.reports.push(report),
             Action::CallActor { shard } => tasks.calls.push(shard),
@@ -147,9 +148,6 @@ pub(super) fn hand_over<K: Key, V: Value>(engine: &Arc<Engine<K, V>>, actions: V
 /// Work, and the duty to complete its flight.
 type LaunchOf<K, V> = (Box<dyn Launch<K, V>>, Completer<K, V>);
 
-/// Work that is to begin later, and where it waits.
-type ParkOf<K, V> = (Box<dyn Launch<K, V>>, Arc<Record<V>>);
-
 /// Work of a follower, and its place.
 type SpareOf<K, V> = (Box<dyn Launch<K, V>>, Arc<Record<V>>, usize);
 
@@ -159,7 +157,7 @@ struct Tasks<K: Key, V: Value> {
     engine: Arc<Engine<K, V>>,
     responding: Vec<Box<Responding<K, V>>>,
     launches: Vec<LaunchOf<K, V>>,
-    parks: Vec<ParkOf<K, V>>,
+    parks: Vec<LaunchOf<K, V>>,
     spares: Vec<SpareOf<K, V>>,
     deferred: Vec<Deferred>,
     discards: Vec<Discard<K, V>>,
@@ -227,27 +225,30 @@ impl<K: Key, V: Value> Drop for PassedOn<K, V> {
 impl<K: Key, V: Value> Drop for Tasks<K, V> {
     fn drop(&mut self) {
         let runtime = &self.engine.runtime;
-        for (work, completer) in self.launches.drain(..) {
-            contain(|| work.launch(completer));
-        }
-        for (work, record) in self.parks.drain(..) {
-            contain(|| self.engine.begin_later(&record, work.park(&record)));
-        }
-        for (work, record, place) in self.spares.drain(..) {
-            contain(|| {
-                if let Some(spares) = record.spares() {
-                    spares.leave(place, work.spare());
-                }
-            });
-        }
+        let defer = |deferred: Deferred| drop(runtime.spawn(boxed_task(async move { drop(deferred) })));
+        // First what others wait for and what runs no user code here.
         for responding in self.responding.drain(..) {
             drop(runtime.spawn(boxed_task(responding)));
         }
-        for deferred in self.deferred.drain(..) {
-            drop(runtime.spawn(boxed_task(async move { drop(deferred) })));
-        }
+        self.deferred.drain(..).for_each(defer);
         for shard in self.calls.drain(..) {
             self.engine.call_actor(shard);
+        }
+        // A subscriber runs here, for the spans of these.
+        for (work, completer) in self.launches.drain(..) {
+            contain(|| work.launch(completer));
+        }
+        for (work, completer) in self.parks.drain(..) {
+            contain(|| {
+                let parked = work.park(completer.record());
+                if let Some((unneeded, completer)) = completer.begin_later(parked) {
+                    defer(Deferred::new(move || completer.drop_first(unneeded)));
+                }
+            });
+        }
+        for (work, record, place) in self.spares.drain(..) {
+            let left = record.spares().and_then(|spares| spares.leave(place, work.spare()));
+            left.into_iter().for_each(|unneeded| defer(Deferred::new(move || drop(unneeded))));
         }
         if !self.discards.is_empty() || !self.reports.is_empty() {
             let (discards, reports) = (mem::take(&mut self.discards), mem::take(&mut self.reports));

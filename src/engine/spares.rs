@@ -51,15 +51,17 @@ impl<V> Spares<V> {
             .ok()
     }
 
-    /// Leaves a follower's work in a place that was reserved for it.
-    pub(crate) fn leave(&self, place: usize, work: ParkedWork<V>) {
+    /// Leaves a follower's work in a place that was reserved for it. It comes back if the flight no longer needs it.
+    #[must_use = "dropping work runs user code"]
+    pub(crate) fn leave(&self, place: usize, work: ParkedWork<V>) -> Option<Box<ParkedWork<V>>> {
         drop_contained(self.works[place].put(Box::new(work)));
         if self.is_stopped() {
             // `clear` comes after the flag, and swaps this cell. If its swap came before ours, ours acquires what it released,
             // and so we see the flag; if it came after, it found the work.
-            drop_contained(self.works[place].take());
+            return self.works[place].take();
         }
         self.wake(self.watcher());
+        None
     }
 
     pub(crate) fn claim(&self, place: usize) -> Option<ParkedWork<V>> {

@@ -3,7 +3,10 @@
 use std::{
     hash::{BuildHasher, Hash},
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, Wake, Waker},
     thread::{self, Thread},
     time::{Duration, Instant},
@@ -176,19 +179,25 @@ where
             return value.map(Delivered::Own);
         }
         let timeout = WaitTimeout::new(None, since);
-        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let unpark = Unpark::this_thread();
+        let waker = Waker::from(Arc::clone(&unpark));
         let mut cx = Context::from_waker(&waker);
         let work = BlockingWork::<_, C>::new(work);
         let options = self.options().clone();
         let entry = Entry { place, key, work, options, context, timeout, waker: waker.clone(), watch: None };
-        let (joining, polled) = Joining::entered(Arc::clone(router), entry, &mut cx);
-        match polled {
+        let (mut joining, polled) = Joining::entered(Arc::clone(router), entry, &mut cx);
+        match joining.conclude(polled, &mut cx) {
             Poll::Ready(delivered) => delivered,
-            Poll::Pending => self.wait(joining, &mut cx),
+            Poll::Pending => self.wait(joining, &unpark, &mut cx),
         }
     }
 
-    fn wait<W>(&self, mut joining: Joining<K, V, W, S>, cx: &mut Context<'_>) -> Result<Delivered<V>, JoinError> {
+    fn wait<W>(
+        &self,
+        mut joining: Joining<K, V, W, S>,
+        unpark: &Unpark,
+        cx: &mut Context<'_>,
+    ) -> Result<Delivered<V>, JoinError> {
         let (began, limit) = (Instant::now(), self.options().max_wait);
         // This thread may be one of the pool, and all others may wait as it does: work that they wait for runs on one of them.
         let is_nested = current::get().is_some();
@@ -197,11 +206,9 @@ where
             if is_nested {
                 joining.run_unbegun();
             }
-            // Either may return for no reason.
             match limit.map(|limit| (limit, limit.saturating_sub(began.elapsed()))) {
-                None if !is_nested => thread::park(),
-                None => thread::park_timeout(longest),
-                Some((_, left)) if !left.is_zero() => thread::park_timeout(left.min(longest)),
+                None => unpark.wait(longest),
+                Some((_, left)) if !left.is_zero() => unpark.wait(left.min(longest)),
                 Some((limit, _)) => {
                     joining.time_out();
                     return Err(JoinError::TimedOut { after: limit });
@@ -219,7 +226,36 @@ where
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Wakes the thread that waits.
-struct Unpark(Thread);
+struct Unpark {
+    thread: Thread,
+    /// Kept here, too: code of the user's that parks on this thread, as a `Drop` that waits for a channel, may have taken the
+    /// thread's own token.
+    woken: AtomicBool,
+}
+
+impl Unpark {
+    fn this_thread() -> Arc<Self> {
+        Arc::new(Self { thread: thread::current(), woken: AtomicBool::new(false) })
+    }
+
+    /// Until it is woken, or has been since the last time, and no longer than this. May return for no reason.
+    fn wait(&self, at_most: Duration) {
+        if self.take() {
+            return;
+        }
+        if at_most == Duration::MAX {
+            thread::park();
+        } else {
+            thread::park_timeout(at_most);
+        }
+        self.take();
+    }
+
+    /// Acquires what `wake_by_ref` releases: a wake-up that is taken here is for something that the next poll sees.
+    fn take(&self) -> bool {
+        self.woken.swap(false, Ordering::Acquire)
+    }
+}
 
 impl Wake for Unpark {
     fn wake(self: Arc<Self>) {
@@ -227,18 +263,20 @@ impl Wake for Unpark {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.0.unpark();
+        self.woken.store(true, Ordering::Release);
+        self.thread.unpark();
     }
 }
 
 /// Blocks this thread until the future is ready.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
-    let (mut future, waker) = (pin!(future), Waker::from(Arc::new(Unpark(thread::current()))));
+    let (mut future, unpark) = (pin!(future), Unpark::this_thread());
+    let waker = Waker::from(Arc::clone(&unpark));
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
             return output;
         }
-        thread::park();
+        unpark.wait(Duration::MAX);
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     config::{CallOptions, Freshness, RunWork, SharedOptions},
-    engine::{Completer, LatestWaker, Launch, Live, Message, QueuedJoin, Record, Reply, Spares, Value, Watch},
+    engine::{Completer, LatestWaker, Launch, Live, Message, QueuedJoin, Reply, Spares, Value, Watch},
     error::JoinError,
     observer::WaitEnd,
     router::{self, CallContext, Router},
@@ -115,18 +115,20 @@ where
             .visit(place.shard, |state| unsent.take().map(|join| state.join(join, W::TAKES, watch.as_deref(), now)));
         match joined.flatten() {
             Some(Joined::Leads { slot, record }) => {
-                if record.begins_later() {
-                    return self.begin_later(slot.number, record, work, &context, timeout, cx);
+                // First: whatever unwinds from here on, as a waker or a subscriber, the flight is completed (G5).
+                let completer = Completer::new(Arc::clone(engine), record);
+                if completer.record().begins_later() {
+                    return self.begin_later(slot.number, completer, work, &context, timeout, cx);
                 }
                 // A flight that is new waits for nothing, so no cycle is closed, but one may be later.
-                self.closes_cycle(context.current, &record, cx);
-                let span = FlightSpan::open(context.span.as_ref(), &record);
-                let engine = &self.router.engine;
+                self.closes_cycle(context.current, completer.record(), cx);
+                let span = FlightSpan::open(context.span.as_ref(), completer.record());
                 // Work that has to wait runs as a task: its leader may not be there when it may begin.
-                if in_place && engine.request(&record) {
-                    return self.drive(slot.number, record, timeout, work.park(span), true, cx);
+                if in_place && completer.request() {
+                    let work = work.park(span);
+                    return self.drive(slot.number, completer, timeout, work, true, cx);
                 }
-                let completer = Completer::new(Arc::clone(engine), Arc::clone(&record));
+                let (record, engine) = (completer.share_record(), &self.router.engine);
                 work.launch(span, completer, &engine.runtime);
                 self.stage = Stage::Waiting { number: slot.number, record, in_place: false, timeout };
                 Poll::Pending
@@ -135,15 +137,17 @@ where
                 if detaches {
                     engine.detach(&record);
                 }
-                let closes_cycle = self.closes_cycle(context.current, &record, cx);
                 task::follow(&record);
-                // Of no use any more, unless its flight may be taken over. What a `Drop` of the user's does is contained, so the slot
-                // always has its owner afterwards.
-                match record.spares() {
-                    Some(spares) if !closes_cycle && leaves_work => leave_spare(spares, work),
+                let nested = context.current.is_some().then(|| Arc::clone(&record));
+                let spares = record.spares().filter(|_| leaves_work).map(Arc::clone);
+                // Whatever unwinds from here on, as the clone of a waker, the slot has its owner (G7).
+                self.stage = Stage::Waiting { number: slot.number, record, in_place: false, timeout };
+                let closes_cycle = nested.is_some_and(|record| self.closes_cycle(context.current, &record, cx));
+                // Of no use any more, unless its flight may be taken over.
+                match spares {
+                    Some(spares) if !closes_cycle => leave_spare(&spares, work),
                     _ => drop_contained(work),
                 }
-                self.stage = Stage::Waiting { number: slot.number, record, in_place: false, timeout };
                 drop_contained(key);
                 if closes_cycle { self.reject(cx) } else { Poll::Pending }
             }
@@ -169,15 +173,18 @@ where
     fn begin_later(
         &mut self,
         number: u64,
-        record: Arc<Record<V>>,
+        completer: Completer<K, V>,
         work: W,
         context: &CallContext,
         timeout: Option<Box<WaitTimeout>>,
         cx: &mut Context<'_>,
     ) -> Poll<Delivery<V>> {
+        let record = completer.share_record();
         let closes_cycle = self.closes_cycle(context.current, &record, cx);
         let span = FlightSpan::open(context.span.as_ref(), &record);
-        self.router.engine.begin_later(&record, work.park(span));
+        if let Some((unneeded, completer)) = completer.begin_later(work.park(span)) {
+            completer.drop_first(unneeded);
+        }
         self.stage = Stage::Waiting { number, record, in_place: false, timeout };
         if closes_cycle { self.reject(cx) } else { Poll::Pending }
     }
@@ -224,7 +231,7 @@ where
 #[cold]
 fn leave_spare<V: Value>(spares: &Spares<V>, work: impl Work<V>) {
     match spares.reserve() {
-        Some(place) => spares.leave(place, work.park(None)),
+        Some(place) => drop_contained(spares.leave(place, work.park(None))),
         None => drop_contained(work),
     }
 }

@@ -32,22 +32,22 @@ where
             *in_place = false;
             return self.poll_outcome(cx);
         };
-        let (number, record, timeout) = (*number, Arc::clone(record), timeout.take());
-        self.drive(number, record, timeout, work, false, cx)
+        let completer = Completer::new(Arc::clone(&self.router.engine), Arc::clone(record));
+        let (number, timeout) = (*number, timeout.take());
+        self.drive(number, completer, timeout, work, false, cx)
     }
 
     /// Polls work that was taken out of the record, and parks it again if it is pending.
     pub(super) fn drive(
         &mut self,
         number: u64,
-        record: Arc<Record<V>>,
+        // In this poll's hands alone: whatever happens here, dropping this completes the flight (G5).
+        mut completer: Completer<K, V>,
         timeout: Option<Box<WaitTimeout>>,
         work: ParkedWork<V>,
         first: bool,
         cx: &mut Context<'_>,
     ) -> Poll<Delivery<V>> {
-        // In this poll's hands alone: whatever happens here, dropping this completes the flight (G5).
-        let mut completer = Completer::new(Arc::clone(&self.router.engine), record);
         self.stage = Stage::Done;
         let mut work = Some(work);
         let polled = task::poll_in_place(&mut work, &mut completer, cx);

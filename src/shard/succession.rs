@@ -37,7 +37,8 @@ impl<T: Types> Shard<T> {
             // Nothing is left to wait for, unless its successor has taken its place.
             return self.look_up(join, now, effects);
         }
-        if join.origin == Some(first.id) && self.flights.under_way(first).is_some() {
+        // Aborted work, too, if it blocks its thread and so goes on: it would wait for its own end.
+        if join.origin == Some(first.id) {
             return self.refuse(join, JoinError::Reentrant, effects);
         }
         match self.flights.successor(first) {

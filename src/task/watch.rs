@@ -50,7 +50,7 @@ async fn begin_all<K: Key, V: Value>(attempts: &Weak<Attempts<K, V>>, spares: &S
             return Err(Stopped);
         };
         if !attempts.may_start_another(place + 1) {
-            spares.leave(place, work);
+            drop_contained(spares.leave(place, work));
             continue;
         }
         place += 1;

@@ -17,9 +17,9 @@ use std::{
 pub(crate) use self::graph::Node;
 use self::graph::{Graph, Wait};
 use crate::{
+    engine::Deferred,
     serial::{Handler, Serial},
     sync::{AtomicU8, AtomicWaker, run_on_its_own_thread},
-    unwind::contain,
 };
 
 /// The graph of a process; in tests under Shuttle, of one execution.
@@ -105,7 +105,9 @@ impl Verdict {
     /// that closes it, which finds no waker here.
     fn tell(&self) {
         if let Some(waker) = self.waker.take() {
-            run_on_its_own_thread(move || contain(|| waker.wake()));
+            // Where no thread is to be had, it is woken here: that is where the closure is dropped then.
+            let wake = Deferred::wake(waker);
+            run_on_its_own_thread(move || drop(wake));
         }
     }
 }

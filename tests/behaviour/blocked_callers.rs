@@ -347,6 +347,22 @@ impl Wake for BlocksInWake {
     }
 }
 
+#[test]
+fn a_waker_that_blocks_its_thread_holds_no_shard_that_its_caller_left_before() {
+    watched(|| {
+        let runtime = two_workers();
+        let handle = inside(&runtime, one_shard::<SlowKey, i32>);
+        let ((wall, _opener), woken) = (Wall::new(), Count::default());
+        let busy = BusyShard::of(&handle);
+        let waker = Waker::from(Arc::new(BlocksInWake { wall, woken }));
+        let mut queued = handle.join(SlowKey::new(1), pending);
+        assert!(Pin::new(&mut queued).poll(&mut Context::from_waker(&waker)).is_pending());
+        drop(queued);
+        busy.free();
+        assert_eq!(block_on(handle.join(SlowKey::new(2), returning(7))).unwrap(), 7);
+    });
+}
+
 /// A caller that handles other callers' messages, as it found them in the queue, and then blocks its worker.
 #[test]
 fn a_caller_that_did_other_callers_work_and_then_blocks_its_thread_delays_none_of_them() {

@@ -1,12 +1,16 @@
 //! Subscribers that panic harm neither shards nor callers (G13). Each test is a process of its own, as those of `tracing`.
 
-use std::future::pending;
+use std::{
+    future::pending,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use futures::future::join_all;
-use shardflight::{Coalescer, JoinError};
+use shardflight::{Coalescer, Handle, JoinError, RunWork};
 use tracing::{
     Event, Instrument, Metadata, Subscriber, info_span,
-    subscriber::{Interest, set_default},
+    span::{Attributes, Id, Record},
+    subscriber::{Interest, set_default, with_default},
 };
 use tracing_subscriber::{
     Layer,
@@ -16,7 +20,7 @@ use tracing_subscriber::{
 
 use crate::{
     events::{COMPLETED, read},
-    support::{assert_pending, at_rest, in_a_child_process, one_shard, panic_quietly, returning},
+    support::{assert_pending, at_rest, in_a_child_process, one_shard, panic_quietly, poll_once, returning},
 };
 
 /// Panics when asked whether it wants an event of the crate's.
@@ -46,6 +50,46 @@ impl<S: Subscriber> Layer<S> for PanicsAt {
             panic_quietly("a broken subscriber");
         }
     }
+}
+
+/// A subscriber whose clones of the crate's spans panic.
+struct PanicsInClone;
+
+impl Subscriber for PanicsInClone {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, attributes: &Attributes<'_>) -> Id {
+        Id::from_u64(if attributes.metadata().target() == "shardflight" { 1 } else { 2 })
+    }
+
+    fn clone_span(&self, id: &Id) -> Id {
+        if *id == Id::from_u64(1) {
+            panic_quietly("a broken subscriber");
+        }
+        id.clone()
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn event(&self, _: &Event<'_>) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+#[test]
+fn a_panic_as_a_leader_begins_its_own_work_ends_its_flight() {
+    in_a_child_process("hostile_subscribers::a_panic_as_a_leader_begins_its_own_work_ends_its_flight", || async {
+        let coalescer = Coalescer::builder().shards(1).run_work(RunWork::InPlace).build().unwrap();
+        let handle: Handle<i32, i32> = coalescer.handle();
+        let mut leader = handle.join(1, returning(7));
+        let polled = with_default(PanicsInClone, || catch_unwind(AssertUnwindSafe(|| poll_once(&mut leader))));
+        assert!(polled.is_err(), "the leader's own");
+        let stats = at_rest(&handle).await;
+        assert_eq!(stats.aborts, 1);
+        assert_eq!(handle.join(1, returning(8)).await.unwrap(), 8);
+    });
 }
 
 #[test]

@@ -442,3 +442,37 @@ async fn a_leader_may_leave_work_that_panics_when_dropped() {
     })
     .await;
 }
+
+/// Blocks the thread that drops it.
+struct BlocksInDrop(Wall);
+
+impl Drop for BlocksInDrop {
+    fn drop(&mut self) {
+        self.0.block();
+    }
+}
+
+#[test]
+fn expired_work_that_blocks_in_its_drop_keeps_no_other_work_from_its_end() {
+    watched(|| {
+        let runtime = two_workers();
+        let builder = in_place().max_flight_duration(Duration::from_millis(20));
+        let handle = inside(&runtime, || builder.build().unwrap().handle());
+        let ((wall, opener), drops) = (Wall::new(), Count::default());
+        let (blocks, counts) = (BlocksInDrop(wall), drops.on_drop());
+        let mut first = handle.join(1, move || async move {
+            let _blocks = blocks;
+            pending().await
+        });
+        let mut second = handle.join(2, move || async move {
+            let _counts = counts;
+            pending().await
+        });
+        assert_pending(&mut first);
+        assert_pending(&mut second);
+        eventually_blocking(|| drops.get() == 1);
+        block_on(until(&handle, |stats| stats.lingering == 1));
+        drop(opener);
+        block_on(at_rest(&handle));
+    });
+}

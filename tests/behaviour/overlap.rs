@@ -5,6 +5,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
+        mpsc,
     },
     time::Duration,
 };
@@ -105,6 +106,26 @@ fn callers_of_an_expired_flight_are_answered_while_the_next_waits_for_its_work()
             assert_eq!(next.await.unwrap(), 1, "the work before was gone");
             at_rest(&handle).await;
         });
+    });
+}
+
+#[test]
+fn blocking_work_that_goes_on_after_its_abort_and_joins_its_own_key_is_refused() {
+    watched(|| {
+        let runtime = two_workers();
+        let builder = Coalescer::<i32, i32>::builder().shards(1).max_flight_duration(Duration::from_millis(20));
+        let handle = inside(&runtime, || builder.abort_grace(Duration::MAX).build().unwrap().handle());
+        let ((wall, opener), (sender, inner_answer)) = (Wall::new(), mpsc::channel());
+        let inner = handle.clone();
+        let answer = handle.blocking_join(1, move || {
+            wall.block();
+            sender.send(inner.blocking_join(1, || 2)).unwrap();
+            1
+        });
+        assert!(matches!(answer, Err(JoinError::TimedOut { .. })));
+        drop(opener);
+        assert_eq!(inner_answer.recv().unwrap(), Err(JoinError::Reentrant));
+        runtime.block_on(at_rest(&handle));
     });
 }
 

@@ -36,6 +36,12 @@ fn work(gone: &Arc<AtomicUsize>) -> ParkedWork<u8> {
     ParkedWork::Async(AsyncWork::<_, ByClone>::new(work).into_boxed())
 }
 
+fn begin_later(engine: &Arc<Numbers>, record: &Arc<Record<u8>>, work: ParkedWork<u8>) {
+    if let Some((unneeded, completer)) = Completer::new(Arc::clone(engine), Arc::clone(record)).begin_later(work) {
+        completer.drop_first(unneeded);
+    }
+}
+
 fn end(engine: &Arc<Numbers>, record: &Arc<Record<u8>>) {
     let completer = Completer::new(Arc::clone(engine), Arc::clone(record));
     assert!(completer.complete(Ok(Output { value: 1, is_error: false })).is_none());
@@ -69,7 +75,7 @@ async fn work_begins_when_the_execution_before_it_has_ended() {
     let (_, first) = lead(&engine, 1);
     let (_, record) = lead_behind(&engine);
     let gone = Arc::default();
-    engine.begin_later(&record, work(&gone));
+    begin_later(&engine, &record, work(&gone));
     yield_now().await;
     assert_eq!((record.is_over(), stats(&engine).pending), (false, 2), "no work was called");
     end(&engine, &first);
@@ -84,7 +90,7 @@ async fn work_begins_though_the_execution_before_it_has_ended_before_it_is_parke
     let (_, first) = lead(&engine, 1);
     let (_, record) = lead_behind(&engine);
     end(&engine, &first);
-    engine.begin_later(&record, work(&Arc::default()));
+    begin_later(&engine, &record, work(&Arc::default()));
     eventually(|| record.is_over()).await;
     assert!(matches!(record.into_value(u8::clone), Ok(7)));
 }
@@ -96,7 +102,7 @@ async fn work_of_an_abandoned_flight_is_dropped_uncalled_and_gives_its_permit_ba
         let (_, _first) = lead(&engine, 1);
         let (flight, record) = lead_behind(&engine);
         let gone = Arc::default();
-        engine.begin_later(&record, work(&gone));
+        begin_later(&engine, &record, work(&gone));
         leave(&engine, flight, queued);
         eventually(|| gone.load(SeqCst) == 1 && stats(&engine).lingering == 0).await;
         assert!(matches!(record.error(), Some(JoinError::Aborted)));
@@ -112,7 +118,7 @@ async fn work_of_a_flight_that_was_abandoned_before_it_is_parked_is_dropped() {
         let (flight, record) = lead_behind(&engine);
         leave(&engine, flight, queued);
         let gone = Arc::default();
-        engine.begin_later(&record, work(&gone));
+        begin_later(&engine, &record, work(&gone));
         eventually(|| gone.load(SeqCst) == 1 && stats(&engine).lingering == 0).await;
         assert_eq!(stats(&engine).executions, 0);
     }

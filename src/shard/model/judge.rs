@@ -28,8 +28,9 @@ impl Trial<'_> {
             self.mapped().filter(|&flight| self.flights[flight].joinable && self.flights[flight].key == key).collect();
         let find = |begun| joinable.iter().copied().find(|&flight| self.flights[flight].has_begun() == begun);
         let (under_way, pending) = (find(true), find(false));
+        let first = under_way.or(self.ending(key));
         match if fresh { pending } else { under_way.or(pending) } {
-            _ if under_way.is_some() && under_way == inside => Decision::Refused("reentrant"),
+            _ if first.is_some() && first == inside => Decision::Refused("reentrant"),
             Some(flight) if self.flights[flight].waiters.len() >= self.setting.max_waiters => {
                 Decision::Refused("too_many_waiters")
             }
@@ -37,7 +38,7 @@ impl Trial<'_> {
             None if self.mapped().count() + self.lingering >= self.setting.max_flights => {
                 Decision::Refused("too_many_flights")
             }
-            None => Decision::Leads { after: under_way.or(self.ending(key)) },
+            None => Decision::Leads { after: first },
         }
     }
 

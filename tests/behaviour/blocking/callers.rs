@@ -60,6 +60,35 @@ fn a_task_follows_a_thread() {
     });
 }
 
+/// Opens its gate in its drop, and parks its thread until something unparks it, as a channel may.
+struct ParksInDrop(Gate);
+
+impl Drop for ParksInDrop {
+    fn drop(&mut self) {
+        self.0.open();
+        thread::park();
+    }
+}
+
+#[test]
+fn a_thread_that_its_unused_work_parks_in_a_drop_is_woken_all_the_same() {
+    watched(|| {
+        let runtime = two_workers();
+        let (handle, gate) = (handle_on(&runtime), Gate::new());
+        let leader = runtime.spawn(handle.join(1, gate.then(7)));
+        block_on(until(&handle, |stats| stats.waiters == 1));
+        let parks = ParksInDrop(gate);
+        let follower = thread::spawn(move || {
+            handle.blocking_join(1, move || {
+                drop(parks);
+                unreachable!("a follower's")
+            })
+        });
+        assert_eq!(follower.join().unwrap().unwrap(), 7);
+        assert_eq!(block_on(leader).unwrap().unwrap(), 7);
+    });
+}
+
 #[test]
 fn a_thread_follows_a_task() {
     watched(|| {

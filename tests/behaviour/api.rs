@@ -8,21 +8,16 @@ use std::{
     sync::Arc,
 };
 
-use futures::future::pending;
 use shardflight::{
     BuildError, Builder, CaughtPanic, Closed, Coalescer, Handle, JoinError, OnAbandon, Stats, TryJoinError,
 };
 use tokio::runtime;
 
-use crate::support::{
-    assert_pending, inside, limited, one_shard, panic_quietly, poll_once, returning, two_workers, watched,
-};
+use crate::support::{inside, limited, one_shard, poll_once, returning};
 
 fn is_an_error<E: Clone + Debug + Display + Error + Send + Sync + 'static>() {}
 fn is_shared<T: Send + Sync + 'static>() {}
-fn is_sent<T: Send + 'static>(future: T) -> T {
-    future
-}
+
 fn debugs<T: Debug>(value: &T) {
     assert!(!format!("{value:?}").is_empty());
 }
@@ -54,24 +49,6 @@ fn handles_and_stats_can_be_shared_whatever_the_key() {
 }
 
 #[tokio::test]
-async fn all_futures_can_be_sent() {
-    let handle = one_shard::<i32, Result<i32, ()>>();
-    drop(is_sent(handle.join(1, returning(Ok(7)))));
-    drop(is_sent(handle.join_shared(1, returning(Ok(7)))));
-    drop(is_sent(handle.try_join(1, returning(Ok(7)))));
-    drop(is_sent(handle.try_join_shared(1, returning(Ok(7)))));
-    tokio::spawn(async move {
-        handle.forget(1).await?;
-        handle.forget_all().await?;
-        handle.stats().await?;
-        handle.reset_stats().await
-    })
-    .await
-    .unwrap()
-    .unwrap();
-}
-
-#[tokio::test]
 async fn everything_can_be_debugged() {
     let coalescer = Coalescer::<i32, i32>::default();
     debugs(&Coalescer::<i32, i32>::builder());
@@ -79,18 +56,6 @@ async fn everything_can_be_debugged() {
     debugs(&coalescer.handle());
     debugs(&coalescer.handle().join_shared(1, returning(7)));
     debugs(&coalescer.handle().stats().await.unwrap());
-}
-
-#[tokio::test]
-async fn a_panic_is_displayed_with_its_message() {
-    limited(async {
-        let handle = one_shard::<i32, Result<i32, JoinError>>();
-        let error = handle.join(1, || async { panic_quietly("no such table") }).await.unwrap_err();
-        assert!(error.to_string().contains("no such table"));
-        let error = handle.try_join(1, || async { panic_quietly("no such table") }).await.unwrap_err();
-        assert!(error.to_string().contains("no such table"));
-    })
-    .await;
 }
 
 #[test]
@@ -142,17 +107,6 @@ async fn the_hasher_may_be_chosen() {
         assert_eq!((answers.0.unwrap(), answers.1.unwrap()), (1, 1));
     })
     .await;
-}
-
-#[test]
-fn a_clone_of_a_handle_is_the_same_coalescers() {
-    watched(|| {
-        let runtime = two_workers();
-        let handle = inside(&runtime, one_shard::<i32, i32>);
-        let mut join = handle.clone().join(1, pending);
-        assert_pending(&mut join);
-        assert_eq!(runtime.block_on(handle.stats()).unwrap().waiters, 1);
-    });
 }
 
 /// Keys and values with references in them are the hard case for the compiler: it has to see that all futures are `Send`

@@ -83,6 +83,11 @@ async fn too_many_shards_name_the_limit() {
     let error = refused(|builder| builder.shards(10_007));
     assert_eq!(error, BuildError::TooManyShards { shards: 10_007, limit: Builder::<i32, i32>::MAX_SHARDS });
     says(&error, &["10007", &Builder::<i32, i32>::MAX_SHARDS.to_string()]);
+    let limit = Builder::<i32, i32>::MAX_SHARDS;
+    for shards in [limit + 1, usize::MAX] {
+        let refused = Coalescer::<i32, i32>::builder().shards(shards).build().unwrap_err();
+        assert_eq!(refused, BuildError::TooManyShards { shards, limit });
+    }
 }
 
 #[tokio::test]

@@ -1,9 +1,7 @@
 //! Callers come and go without effect on others (G2).
 
-use std::time::Duration;
-
 use futures::{executor::block_on, future::join_all};
-use tokio::{select, task::JoinSet, time::timeout};
+use tokio::task::JoinSet;
 
 use crate::{
     busy_shard::{BusyShard, SlowKey},
@@ -82,48 +80,6 @@ fn a_caller_that_leaves_before_its_shard_sees_it_leads_nothing() {
     });
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_leader_that_times_out_leaves_its_followers_their_answer() {
-    limited(async {
-        let handle = one_shard::<i32, &str>();
-        let slow = || async {
-            tokio::time::sleep(Duration::from_secs(5)).await;
-            "the leader's"
-        };
-        let leader = timeout(Duration::from_secs(1), handle.join(1, slow));
-        let follower = handle.join(1, returning("a follower's"));
-        let (leader, follower) = tokio::join!(leader, follower);
-        assert!(leader.is_err());
-        assert_eq!(follower.unwrap(), "the leader's");
-        assert_eq!(at_rest(&handle).await.executions, 1);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_leader_that_loses_a_select_leaves_its_followers_their_answer() {
-    limited(async {
-        let handle = one_shard::<i32, &str>();
-        let gate = Gate::new();
-        let work = {
-            let gate = gate.clone();
-            move || async move {
-                gate.pass().await;
-                "the leader's"
-            }
-        };
-        let mut follower = handle.join(1, returning("a follower's"));
-        select! {
-            biased;
-            _ = handle.join(1, work) => unreachable!("the gate is closed"),
-            () = async { assert_pending(&mut follower); settle().await } => {}
-        }
-        gate.open();
-        assert_eq!(follower.await.unwrap(), "the leader's");
-    })
-    .await;
-}
-
 #[tokio::test]
 async fn a_caller_that_panics_harms_no_other() {
     limited(async {
@@ -147,20 +103,6 @@ async fn a_caller_that_panics_harms_no_other() {
         assert!(unwound.await.unwrap_err().is_panic());
         gate.open();
         assert_eq!(follower.await.unwrap(), 7);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_caller_may_leave_with_its_answer_unread() {
-    limited(async {
-        let handle = one_shard::<i32, i32>();
-        let mut unread = handle.join(1, returning(1));
-        assert_pending(&mut unread);
-        assert_eq!(handle.join(1, returning(2)).await.unwrap(), 1);
-        drop(unread);
-        assert_eq!(handle.join(1, returning(3)).await.unwrap(), 3);
-        at_rest(&handle).await;
     })
     .await;
 }
@@ -194,22 +136,6 @@ async fn three_hundred_departures_leave_a_follower_its_answer() {
             assert_eq!(executions.get(), 1);
             assert_eq!(at_rest(&handle).await.departures, 301);
         }
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn three_hundred_leaders_that_hang_up_in_turn_leave_their_key_usable() {
-    limited(async {
-        let handle = one_aborting_shard::<i32, i32>();
-        for _ in 0..300 {
-            let leader = tokio::spawn(handle.join(1, std::future::pending));
-            until(&handle, |stats| stats.waiters == 1).await;
-            leader.abort();
-            assert!(leader.await.unwrap_err().is_cancelled());
-        }
-        assert_eq!(handle.join(1, returning(7)).await.unwrap(), 7);
-        assert_eq!(at_rest(&handle).await.aborts, 300);
     })
     .await;
 }

@@ -94,22 +94,6 @@ async fn values_without_clone_are_shared() {
 }
 
 #[tokio::test]
-async fn joins_of_every_kind_share_one_flight() {
-    limited(async {
-        let handle = one_shard::<i32, Result<i32, ()>>();
-        let (plain, shared, tried) = tokio::join!(
-            handle.join(1, returning(Ok(1))),
-            handle.join_shared(1, returning(Ok(2))),
-            handle.try_join(1, returning(Ok(3))),
-        );
-        assert_eq!(plain.unwrap(), Ok(1));
-        assert_eq!(*shared.unwrap(), Ok(1));
-        assert_eq!(tried.unwrap(), 1);
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn callers_with_handles_of_their_own_share_one_flight() {
     limited(async {
         let coalescer = Coalescer::<i32, i32>::new();
@@ -156,19 +140,6 @@ async fn keys_may_be_neither_sync_nor_clone() {
         let caller = tokio::spawn(handle.join(Awkward(Cell::new(1)), returning(7)));
         assert_eq!(caller.await.unwrap().unwrap(), 7);
         assert!(!handle.forget(Awkward(Cell::new(1))).await.unwrap());
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_followers_closure_is_never_called() {
-    limited(async {
-        let handle = one_shard::<i32, &str>();
-        let answers = tokio::join!(
-            handle.join(1, returning("the leader's")),
-            handle.join(1, || -> futures::future::Ready<&str> { unreachable!("a follower's") }),
-        );
-        assert_eq!((answers.0.unwrap(), answers.1.unwrap()), ("the leader's", "the leader's"));
     })
     .await;
 }

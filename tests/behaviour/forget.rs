@@ -116,20 +116,6 @@ async fn a_hundred_forgotten_flights_each_answer_their_own_callers() {
 }
 
 #[tokio::test]
-async fn a_join_polled_before_the_forget_is_detached_by_it() {
-    limited(async {
-        let (handle, gate) = (one_shard::<i32, i32>(), Gate::new());
-        let mut before = handle.join(1, gate.then(1));
-        assert_pending(&mut before);
-        assert!(handle.forget(1).await.unwrap());
-        assert_eq!(handle.join(1, returning(2)).await.unwrap(), 2);
-        gate.open();
-        assert_eq!(before.await.unwrap(), 1);
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn a_forget_takes_effect_even_if_it_is_dropped_after_its_first_poll() {
     limited(async {
         let handle = one_shard();

@@ -1,23 +1,20 @@
 //! Different keys never wait for each other (G4), whatever one of them does to its thread.
 
 use std::{
-    future::{pending, poll_fn},
-    hash::{Hash, Hasher},
+    future::poll_fn,
     sync::Arc,
     task::{Context, Poll, Wake, Waker},
-    thread,
 };
 
 use futures::{
     executor::block_on,
     future::{FutureExt, join_all, ready},
 };
-use shardflight::{Coalescer, Handle};
+use shardflight::Handle;
 use tokio::{runtime::Runtime, task::yield_now};
 
 use crate::support::{
-    Count, Gate, Wall, assert_pending, eventually_blocking, inside, limited, one_shard, poll_once, returning, step,
-    two_workers, watched,
+    Count, Gate, Wall, assert_pending, eventually_blocking, inside, limited, one_shard, returning, two_workers, watched,
 };
 
 pub(crate) fn handle_on(runtime: &Runtime) -> Handle<i32, i32> {
@@ -102,20 +99,6 @@ fn a_caller_that_blocks_its_thread_once_it_is_answered_stalls_no_other_key() {
 }
 
 #[tokio::test]
-async fn a_key_that_never_ends_keeps_no_other_from_ending() {
-    limited(async {
-        let handle = one_shard::<i32, i32>();
-        let mut endless = handle.join(1, std::future::pending);
-        assert_pending(&mut endless);
-        for key in 2..100 {
-            assert_eq!(handle.join(key, returning(key)).await.unwrap(), key);
-        }
-        assert!(matches!(poll_once(&mut endless), Poll::Pending));
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn a_key_under_constant_fire_starves_no_other() {
     limited(async {
         let handle = one_shard::<i32, i32>();
@@ -171,98 +154,4 @@ async fn other_tasks_have_their_turns_while_a_burst_is_answered() {
         assert!(join_all(callers).await.into_iter().all(|answer| matches!(answer, Ok(7))));
     })
     .await;
-}
-
-/// Counts how often it is compared.
-struct CountedKey(i32, Count);
-
-impl PartialEq for CountedKey {
-    fn eq(&self, other: &Self) -> bool {
-        self.1.up();
-        self.0 == other.0
-    }
-}
-
-impl Eq for CountedKey {}
-
-impl Hash for CountedKey {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.hash(state);
-    }
-}
-
-#[test]
-fn callers_that_leave_thousands_of_forgotten_flights_of_one_key_hold_up_no_other() {
-    watched(|| {
-        let runtime = two_workers();
-        let handle = inside(&runtime, one_shard::<CountedKey, i32>);
-        let comparisons = Count::default();
-        let key = |id| CountedKey(id, comparisons.clone());
-        let callers: Vec<_> = (0..8_000)
-            .map(|_| {
-                let mut caller = handle.join(key(1), pending);
-                assert_pending(&mut caller);
-                assert!(block_on(handle.forget(key(1))).unwrap());
-                step();
-                caller
-            })
-            .collect();
-        let before = comparisons.get();
-        let leaving = thread::spawn(move || drop(callers));
-        while !leaving.is_finished() {
-            assert_eq!(block_on(handle.join(key(2), returning(7))).unwrap(), 7);
-        }
-        leaving.join().unwrap();
-        assert_eq!(comparisons.get(), before, "a departure is one of its flight, whatever its key");
-        assert_eq!(block_on(handle.stats()).unwrap().waiters, 0);
-    });
-}
-
-/// Below 8,000 all have the hash of the first.
-struct PoorlyHashedKey(u16, Count);
-
-impl PartialEq for PoorlyHashedKey {
-    fn eq(&self, other: &Self) -> bool {
-        self.1.up();
-        self.0 == other.0
-    }
-}
-
-impl Eq for PoorlyHashedKey {}
-
-impl Hash for PoorlyHashedKey {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.0 / 8_000).hash(state);
-    }
-}
-
-#[test]
-fn callers_that_leave_thousands_of_keys_of_one_hash_hold_up_no_other() {
-    watched(|| {
-        let runtime = two_workers();
-        // To join as many takes long, and flights that expire meanwhile would have their shard out.
-        let build =
-            || Coalescer::<PoorlyHashedKey, i32>::builder().shards(1).no_flight_deadline().build().unwrap().handle();
-        let handle = inside(&runtime, build);
-        let comparisons = Count::default();
-        let key = |id| PoorlyHashedKey(id, comparisons.clone());
-        let callers: Vec<_> = (0..8_000)
-            .map(|id| {
-                let mut caller = handle.join(key(id), pending);
-                assert_pending(&mut caller);
-                step();
-                caller
-            })
-            .collect();
-        assert_eq!(block_on(handle.stats()).unwrap().waiters, 8_000, "no join is in the queue");
-        let before = comparisons.get();
-        let leaving = thread::spawn(move || drop(callers));
-        while !leaving.is_finished() {
-            assert_eq!(block_on(handle.join(key(8_000), returning(7))).unwrap(), 7);
-            step();
-        }
-        leaving.join().unwrap();
-        assert_eq!(comparisons.get(), before, "neither a departure nor the other key meets the keys of that hash");
-        assert_eq!(block_on(handle.stats()).unwrap().waiters, 0);
-    });
 }

@@ -1,6 +1,6 @@
 //! Nothing happens before a join's first poll.
 
-use crate::support::{Count, limited, one_aborting_shard, one_shard, returning, settle};
+use crate::support::{Count, limited, one_shard, settle};
 
 #[tokio::test]
 async fn nothing_happens_before_the_first_poll() {
@@ -37,30 +37,6 @@ async fn dropping_an_unpolled_join_runs_nothing() {
         assert_eq!(executions.get(), 0);
         let stats = handle.stats().await.unwrap();
         assert_eq!((stats.joins, stats.departures, stats.waiters), (0, 0, 0));
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn work_runs_in_a_task_of_its_own() {
-    limited(async {
-        let caller = tokio::spawn(async {
-            let id = tokio::task::id();
-            let elsewhere = one_shard::<i32, bool>().join(1, move || async move { tokio::task::id() != id });
-            elsewhere.await.unwrap()
-        });
-        assert!(caller.await.unwrap());
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn an_unpolled_join_is_no_obstacle_to_other_callers_of_its_key() {
-    limited(async {
-        let handle = one_aborting_shard::<i32, i32>();
-        let unpolled = handle.join(1, returning(1));
-        assert_eq!(handle.join(1, returning(2)).await.unwrap(), 2);
-        assert_eq!(unpolled.await.unwrap(), 1);
     })
     .await;
 }

@@ -2,7 +2,7 @@
 
 use std::future::pending;
 
-use shardflight::{BuildError, Builder, Coalescer, Handle, OnAbandon};
+use shardflight::{Builder, Coalescer, Handle, OnAbandon};
 use tokio::runtime::{self, Handle as Runtime};
 
 use crate::support::{
@@ -14,17 +14,6 @@ use crate::support::{
 async fn until_no_task_is_alive() {
     let metrics = Runtime::current().metrics();
     eventually(|| metrics.num_alive_tasks() == 0).await;
-}
-
-#[tokio::test]
-async fn a_handle_alone_keeps_the_shards() {
-    limited(async {
-        let handle = Coalescer::<i32, i32>::new().handle();
-        settle().await;
-        assert_eq!(handle.join(1, returning(7)).await.unwrap(), 7);
-        assert!(handle.stats().await.is_ok());
-    })
-    .await;
 }
 
 #[tokio::test]
@@ -112,6 +101,7 @@ async fn leave_for_good(handle: Handle<i32, i32>) -> (Gate, Count, Count) {
 #[tokio::test]
 async fn finish_lets_running_work_end_after_the_last_handle_is_gone() {
     limited(async {
+        assert_eq!(OnAbandon::default(), OnAbandon::Finish);
         let (gate, ended, dropped) = leave_for_good(one_shard()).await;
         assert_eq!((ended.get(), dropped.get()), (0, 0));
         gate.open();
@@ -197,32 +187,12 @@ fn a_runtime_without_timers_is_enough() {
 }
 
 #[tokio::test]
-async fn more_shards_than_there_can_be_are_refused() {
-    let limit = Builder::<i32, i32>::MAX_SHARDS;
-    for shards in [limit + 1, usize::MAX] {
-        let refused = Coalescer::<i32, i32>::builder().shards(shards).build().unwrap_err();
-        assert_eq!(refused, BuildError::TooManyShards { shards, limit });
-    }
-}
-
-#[tokio::test]
 async fn as_many_shards_as_there_can_be_are_built() {
     limited(async {
         let limit = Builder::<i32, i32>::MAX_SHARDS;
         let handle = Coalescer::<i32, i32>::builder().shards(limit).build().unwrap().handle();
         assert_eq!(handle.join(1, returning(7)).await.unwrap(), 7);
         assert_eq!(handle.stats().await.unwrap().per_shard().len(), limit);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn finish_is_the_default() {
-    limited(async {
-        assert_eq!(OnAbandon::default(), OnAbandon::Finish);
-        let (gate, ended, _) = leave_for_good(Coalescer::new().handle()).await;
-        gate.open();
-        eventually(|| ended.get() == 10).await;
     })
     .await;
 }

@@ -35,29 +35,6 @@ async fn a_result_dies_with_its_last_caller() {
 }
 
 #[tokio::test]
-async fn an_unwanted_result_is_dropped() {
-    limited(async {
-        let handle = one_shard::<i32, CountsDrop>();
-        let (dropped, gate) = (Count::default(), Gate::new());
-        let mut leader = {
-            let (dropped, gate) = (dropped.clone(), gate.clone());
-            handle.join_shared(1, move || async move {
-                gate.pass().await;
-                dropped.on_drop()
-            })
-        };
-        assert_pending(&mut leader);
-        settle().await;
-        drop(leader);
-        settle().await;
-        gate.open();
-        eventually(|| dropped.get() == 1).await;
-        at_rest(&handle).await;
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn an_unread_answer_dies_with_its_caller() {
     limited(async {
         let handle = one_shard::<i32, CountsDrop>();

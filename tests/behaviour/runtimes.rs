@@ -1,6 +1,6 @@
 //! Callers elsewhere than the shards: on other runtimes, on plain threads, and after the shards' runtime is gone (G5).
 
-use std::{sync::mpsc, task::Poll, thread, time::Duration};
+use std::{sync::mpsc, task::Poll, thread};
 
 use futures::{
     executor::block_on,
@@ -19,21 +19,6 @@ fn handle_on(runtime: &Runtime) -> Handle<i32, i32> {
 
 fn the_runtime_is_gone(error: &JoinError) -> bool {
     matches!(error, JoinError::Closed | JoinError::Aborted)
-}
-
-#[test]
-fn a_join_may_be_awaited_on_a_plain_thread() {
-    watched(|| {
-        let runtime = two_workers();
-        let handle = handle_on(&runtime);
-        let work = || async {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-            7
-        };
-        assert_eq!(block_on(handle.join(1, work)).unwrap(), 7);
-        assert!(!block_on(handle.forget(1)).unwrap());
-        assert_eq!(block_on(handle.stats()).unwrap().joins, 1);
-    });
 }
 
 #[test]

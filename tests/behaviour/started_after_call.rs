@@ -33,16 +33,6 @@ fn fresh<V: Send + Sync + 'static>(handle: &Handle<i32, V>) -> Handle<i32, V> {
 }
 
 #[tokio::test]
-async fn a_fresh_join_starts_at_once_where_nothing_is_under_way() {
-    limited(async {
-        let handle = fresh(&one_shard::<i32, i32>());
-        assert_eq!(handle.join(1, returning(7)).await.unwrap(), 7);
-        assert_eq!(at_rest(&handle).await.executions, 1);
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn fresh_joins_wait_for_the_flight_under_way_and_share_the_next() {
     limited(async {
         let handle = one_shard::<i32, i32>();

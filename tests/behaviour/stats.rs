@@ -2,15 +2,11 @@
 
 use std::future::pending;
 
-use futures::{executor::block_on, future::join_all};
+use futures::future::join_all;
 use shardflight::{Coalescer, JoinError, Stats};
 
-use crate::{
-    busy_shard::{BusyShard, SlowKey},
-    support::{
-        Gate, assert_pending, at_rest, inside, limited, one_aborting_shard, one_shard, panic_quietly, returning,
-        settle, two_workers, until, watched,
-    },
+use crate::support::{
+    Gate, assert_pending, at_rest, limited, one_aborting_shard, one_shard, panic_quietly, returning, settle, until,
 };
 
 /// Every counter there is, in the order of their declaration.
@@ -113,46 +109,6 @@ async fn a_departure_is_a_caller_that_left_before_its_answer() {
 }
 
 #[tokio::test]
-async fn a_departure_is_counted_without_being_asked_for() {
-    limited(async {
-        let handle = one_shard::<i32, i32>();
-        let gate = Gate::new();
-        let mut callers: Vec<_> = (0..10)
-            .map(|_| {
-                let passed = gate.pass();
-                handle.join(1, move || async move {
-                    passed.await;
-                    7
-                })
-            })
-            .collect();
-        callers.iter_mut().for_each(assert_pending);
-        settle().await;
-        // Too few of ten to be worth looking for.
-        callers.truncate(8);
-        settle().await;
-        gate.open();
-        join_all(callers).await;
-        assert_eq!(at_rest(&handle).await.departures, 2);
-    })
-    .await;
-}
-
-#[test]
-fn a_caller_that_left_before_its_shard_saw_it_is_counted_nowhere() {
-    watched(|| {
-        let runtime = two_workers();
-        let handle = inside(&runtime, one_shard::<SlowKey, i32>);
-        let busy = BusyShard::of(&handle);
-        let mut leaves = handle.join(SlowKey::new(1), returning(7));
-        assert_pending(&mut leaves);
-        drop(leaves);
-        busy.free();
-        assert_eq!(counters(&block_on(at_rest(&handle))), [2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
-    });
-}
-
-#[tokio::test]
 async fn an_abort_is_counted_once_and_as_nothing_else() {
     limited(async {
         let handle = one_aborting_shard::<i32, i32>();
@@ -164,23 +120,6 @@ async fn an_abort_is_counted_once_and_as_nothing_else() {
         settle().await;
         let stats = at_rest(&handle).await;
         assert_eq!(counters(&stats), [3, 1, 2, 0, 0, 0, 0, 3, 1, 0, 0]);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn forgets_count_flights_and_not_calls() {
-    limited(async {
-        let handle = one_shard::<i32, i32>();
-        let mut callers: Vec<_> = (0..3).map(|key| handle.join(key, pending)).collect();
-        callers.iter_mut().for_each(assert_pending);
-        handle.forget(0).await.unwrap();
-        handle.forget(0).await.unwrap();
-        handle.forget(77).await.unwrap();
-        assert_eq!(handle.stats().await.unwrap().forgets, 1);
-        handle.forget_all().await.unwrap();
-        handle.forget_all().await.unwrap();
-        assert_eq!(handle.stats().await.unwrap().forgets, 3);
     })
     .await;
 }
@@ -254,22 +193,6 @@ async fn reset_takes_the_counters_and_leaves_the_gauges() {
         assert!(stats.oldest_flight.is_some());
         handle.join(99, returning(Ok(7))).await.unwrap().unwrap();
         assert_eq!(handle.stats().await.unwrap().joins, 1);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_reset_clears_departures_that_were_not_noticed_yet() {
-    limited(async {
-        let handle = one_shard::<i32, i32>();
-        let mut callers: Vec<_> = (0..3).map(|_| handle.join(7, pending)).collect();
-        callers.iter_mut().for_each(assert_pending);
-        settle().await;
-        // One of three: too few to look for.
-        callers.pop();
-        handle.reset_stats().await.unwrap();
-        let stats = handle.stats().await.unwrap();
-        assert_eq!((stats.departures, stats.waiters), (0, 2));
     })
     .await;
 }

@@ -35,7 +35,7 @@ async fn a_cycle_of_two_keys_is_found() {
 #[tokio::test]
 async fn long_cycles_across_shards_are_found() {
     limited(async {
-        for length in [3, 10, 60] {
+        for length in [3, 10, 60, 1_000] {
             let handle = joiner(8);
             let keys: Vec<_> = (0..length).chain([0]).collect();
             assert_eq!(chain(handle.clone(), keys).await, reentrant());

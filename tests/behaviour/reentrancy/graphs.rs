@@ -71,16 +71,6 @@ async fn layers_that_join_all_of_the_next_are_no_cycle() {
 }
 
 #[tokio::test]
-async fn a_cycle_of_a_thousand_flights_is_found() {
-    limited(async {
-        let handle = joiner(8);
-        let keys: Vec<_> = (0..1_000).chain([0]).collect();
-        assert_eq!(chain(handle, keys).await, reentrant());
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn a_cycle_across_two_coalescers_is_found() {
     limited(async {
         let (one, two) = (joiner(1), joiner(2));

@@ -75,19 +75,6 @@ async fn a_shutdown_ends_with_the_last_flight() {
     .await;
 }
 
-#[tokio::test]
-async fn a_grace_of_zero_cuts_at_once() {
-    limited(async {
-        let coalescer = coalescer(4);
-        let mut join = coalescer.handle().join(1, pending);
-        assert_pending(&mut join);
-        let shutdown = coalescer.shutdown(Duration::ZERO).await;
-        assert_eq!((shutdown.finished, shutdown.cut), (0, 1));
-        assert!(is_closed(&join.await));
-    })
-    .await;
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_grace_beyond_the_clock_lets_every_flight_finish() {
     for grace in [Duration::MAX, Duration::from_secs(1 << 40)] {

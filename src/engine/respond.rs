@@ -252,10 +252,10 @@ impl<K: Key, V: Value> Drop for Tasks<K, V> {
         }
         if !self.discards.is_empty() || !self.reports.is_empty() {
             let (discards, reports) = (mem::take(&mut self.discards), mem::take(&mut self.reports));
-            drop(runtime.spawn(boxed_task(async move {
+            defer(Deferred::new(move || {
                 reports.iter().for_each(trace::report);
                 discards.into_iter().for_each(Discard::run);
-            })));
+            }));
         }
     }
 }

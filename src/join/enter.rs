@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     config::{CallOptions, Freshness, RunWork, SharedOptions},
-    engine::{Completer, LatestWaker, Launch, Live, Message, QueuedJoin, Reply, Spares, Value, Watch},
+    engine::{Completer, LatestWaker, Launch, Live, Message, QueuedJoin, Record, Reply, Spares, Value, Watch},
     error::JoinError,
     observer::WaitEnd,
     router::{self, CallContext, Router},
@@ -138,14 +138,15 @@ where
                     engine.detach(&record);
                 }
                 task::follow(&record);
-                let nested = context.current.is_some().then(|| Arc::clone(&record));
-                let spares = record.spares().filter(|_| leaves_work).map(Arc::clone);
+                let needs_more = context.current.is_some() || record.spares().is_some();
+                let needed = needs_more.then(|| Arc::clone(&record));
                 // Whatever unwinds from here on, as the clone of a waker, the slot has its owner (G7).
                 self.stage = Stage::Waiting { number: slot.number, record, in_place: false, timeout };
-                let closes_cycle = nested.is_some_and(|record| self.closes_cycle(context.current, &record, cx));
+                let needed = needed.as_deref();
+                let closes_cycle = needed.is_some_and(|record| self.closes_cycle(context.current, record, cx));
                 // Of no use any more, unless its flight may be taken over.
-                match spares {
-                    Some(spares) if !closes_cycle => leave_spare(&spares, work),
+                match needed.and_then(Record::spares) {
+                    Some(spares) if leaves_work && !closes_cycle => leave_spare(spares, work),
                     _ => drop_contained(work),
                 }
                 drop_contained(key);

@@ -175,3 +175,32 @@ impl fmt::Debug for Flight {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, not(shardflight_shuttle)))]
+mod tests {
+    use std::sync::{Arc, mpsc};
+
+    use tokio::task::yield_now;
+
+    use crate::Coalescer;
+
+    #[tokio::test]
+    async fn a_kept_flight_keeps_no_engine_alive() {
+        let handle = Coalescer::<u8, ()>::new().handle();
+        let (inside, (found, flight)) = (handle.clone(), mpsc::channel());
+        handle.join(1, move || async move { found.send(inside.current_flight()).unwrap() }).await.unwrap();
+        let flight = flight.try_recv().unwrap().expect("it was asked by the work");
+        let engine = Arc::downgrade(&handle.router().engine);
+        drop(handle);
+        // The test's limit is a number of turns.
+        for _ in 0..10_000 {
+            if engine.strong_count() == 0 {
+                break;
+            }
+            yield_now().await;
+        }
+        assert_eq!(engine.strong_count(), 0);
+        assert!(flight.is_forgotten());
+        assert!(flight.info().await.is_none());
+    }
+}

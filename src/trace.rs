@@ -2,6 +2,9 @@
 //!
 //! A subscriber is user code. What a shard tells runs under guard, and nothing is put together without a listener.
 
+#[cfg(all(test, not(shardflight_shuttle)))]
+pub(crate) mod recoveries;
+
 use std::time::Duration;
 
 use tracing::{Level, Span, debug, debug_span, enabled, error, level_filters::LevelFilter, warn};

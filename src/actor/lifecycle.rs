@@ -1,5 +1,8 @@
 //! The actors as kameo has them: started, kept alive by their references, and stopped.
 
+#[cfg(test)]
+mod tests;
+
 use std::{convert::Infallible, future::poll_fn, ops::ControlFlow, sync::Arc, task::Poll};
 
 use kameo::{

@@ -22,6 +22,7 @@ use crate::{
     shard::{Begins, Completion, FlightRef, Join, Joined, Leaves, Slot},
     sync::{now, oneshot},
     task::{self, AsyncWork, BoxedWork, ByClone, JoinKind},
+    trace::recoveries::Recoveries,
 };
 
 type Numbers = Engine<u8, u8>;
@@ -31,6 +32,10 @@ fn engine() -> Arc<Numbers> {
 }
 
 fn engine_under(config: &Config) -> Arc<Numbers> {
+    engine_of([0], config)
+}
+
+fn engine_of<const SHARDS: usize>(numbers: [usize; SHARDS], config: &Config) -> Arc<Numbers> {
     let options = EngineOptions {
         runtime: Runtime::current(),
         observer: None,
@@ -38,7 +43,7 @@ fn engine_under(config: &Config) -> Arc<Numbers> {
         flight_limit: None,
         admission: None,
     };
-    Arc::new(Engine::new([Shard::new(0, config.limits())].into_iter(), options))
+    Arc::new(Engine::new(numbers.map(|number| Shard::new(number, config.limits())).into_iter(), options))
 }
 
 fn join(key: u8) -> Join<Live<u8, u8>> {
@@ -166,15 +171,17 @@ async fn a_turn_that_panics_calls_the_actor() {
 }
 
 #[tokio::test]
-async fn a_queued_message_that_panics_takes_no_other_with_it() {
-    let engine = engine();
+async fn a_queued_message_that_panics_takes_no_other_with_it_and_is_reported() {
+    let (recoveries, _listening) = Recoveries::listen();
+    let engine = engine_of([0, 1, 2], &Config::default());
     let (message, reply) = queued(7);
-    while_out(&engine, || {
-        engine.post(0, Message::Ask(Box::new(|_| panic!("planted"))));
-        engine.post(0, message);
-    });
-    assert_eq!(stats(&engine).joins, 1);
+    let meanwhile = |_: &mut State<u8, u8>| {
+        engine.post(2, Message::Ask(Box::new(|_| panic!("planted"))));
+        engine.post(2, message);
+    };
+    engine.visit(2, meanwhile).expect("the shard is in");
     assert!(matches!(reply.try_recv(), Ok(Answer::Slot { .. })));
+    assert_eq!(recoveries.wait_for(1).await, [(2, "planted".to_owned())]);
 }
 
 #[tokio::test]

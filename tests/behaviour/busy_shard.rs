@@ -1,6 +1,7 @@
 //! A shard kept busy, so that it takes nothing until it is freed.
 
 use std::{
+    any::Any,
     hash::{Hash, Hasher},
     pin::Pin,
     thread::{self, JoinHandle},
@@ -15,16 +16,23 @@ use crate::support::{Count, Gate, Opener, Wall, assert_pending, eventually_block
 pub(crate) struct SlowKey {
     id: i32,
     wall: Option<(Wall, Count)>,
+    #[expect(dead_code, reason = "it is there to be dropped")]
+    held: Option<Box<dyn Any + Send>>,
 }
 
 impl SlowKey {
     pub(crate) fn new(id: i32) -> Self {
-        Self { id, wall: None }
+        Self { id, wall: None, held: None }
+    }
+
+    /// Holds something that tells of its drop, or makes it a hostile one.
+    pub(crate) fn holding(id: i32, held: impl Any + Send) -> Self {
+        Self { id, wall: None, held: Some(Box::new(held)) }
     }
 
     /// Counts its comparisons, and blocks in each.
     pub(crate) fn walled(id: i32, wall: Wall, comparisons: Count) -> Self {
-        Self { id, wall: Some((wall, comparisons)) }
+        Self { id, wall: Some((wall, comparisons)), held: None }
     }
 }
 

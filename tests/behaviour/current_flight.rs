@@ -12,8 +12,8 @@ use tokio::time::advance;
 use crate::{
     busy_shard::{BusyShard, SlowKey},
     support::{
-        Gate, assert_pending, at_rest, limited, one_aborting_shard, one_shard, panic_quietly, poll_once, settle,
-        two_workers, until, watched,
+        Gate, assert_pending, at_rest, eventually, limited, one_aborting_shard, one_shard, panic_quietly, poll_once,
+        settle, two_workers, until, watched,
     },
 };
 
@@ -310,7 +310,8 @@ async fn a_kept_flight_keeps_no_coalescer_alive() {
         let handle = builder.build().unwrap().handle();
         let (flight, _gate, join) = start(&handle).await;
         drop((handle, join));
-        settle().await;
+        let metrics = tokio::runtime::Handle::current().metrics();
+        eventually(|| metrics.num_alive_tasks() == 0).await;
         assert!(flight.is_forgotten());
         assert!(flight.info().await.is_none());
     })

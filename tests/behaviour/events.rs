@@ -19,7 +19,6 @@ pub(crate) const CROWDED: &str = "flight crowded";
 pub(crate) const OVERDUE: &str = "flight overdue";
 pub(crate) const TAKEN_OVER: &str = "flight taken over";
 pub(crate) const REJECTED: &str = "join rejected";
-pub(crate) const RECOVERED: &str = "shard recovered from a panic";
 
 /// An event's fields by name, its `level`, and as `span` the name of the innermost span around it.
 pub(crate) type Fields = BTreeMap<&'static str, String>;

@@ -5,17 +5,19 @@ use std::{
     hash::{Hash, Hasher},
     pin::Pin,
     task::{Context, Poll},
+    thread,
 };
 
 use futures::future::{pending, ready};
 use shardflight::{Handle, JoinError};
-use tokio::runtime;
+use tokio::runtime::{self, Runtime};
 
 use crate::{
+    busy_shard::{BusyShard, SlowKey},
     hostile_wakers::panicking_waker,
     support::{
-        Gate, assert_pending, at_rest, eventually, in_a_child_process, inside, one_shard, panic_quietly, poll_once,
-        settle, until,
+        Count, Gate, assert_pending, at_rest, eventually, in_a_child_process, inside, one_shard, panic_quietly,
+        poll_once, settle, two_workers, until,
     },
 };
 
@@ -60,6 +62,11 @@ impl Eq for Key {}
 
 fn key(n: i32) -> Key {
     Key(n, DropsBadly(true), Vice::None)
+}
+
+/// Returns when the shards' actors are gone, which have closed what they found, or left that in its queue.
+fn end(home: Runtime) {
+    thread::spawn(move || drop(home)).join().expect("a runtime that ends");
 }
 
 fn closure() -> impl FnOnce() -> futures::future::Ready<DropsBadly> + Send + 'static {
@@ -220,15 +227,67 @@ fn a_payload_and_the_work_that_threw_it_may_both_panic_when_dropped() {
     });
 }
 
+/// [`DropsBadly`], counted.
+struct CountsBadDrops(Count);
+
+impl Drop for CountsBadDrops {
+    fn drop(&mut self) {
+        self.0.up();
+        panic_quietly("in a drop");
+    }
+}
+
+/// To be polled while the shard is out. Its key and its closure both panic when dropped.
+fn queued_join(
+    handle: &Handle<SlowKey, i32>,
+    id: i32,
+    dropped: &Count,
+) -> impl Future<Output = Result<i32, JoinError>> + Unpin + use<> {
+    let hostile = || CountsBadDrops(dropped.clone());
+    let held = hostile();
+    let work = move || {
+        let _ = &held;
+        ready(7)
+    };
+    handle.join(SlowKey::holding(id, hostile()), work)
+}
+
 #[test]
 fn keys_and_closures_of_a_closing_queue_may_both_panic_when_dropped() {
     in_a_child_process("hostile_drops::keys_and_closures_of_a_closing_queue_may_both_panic_when_dropped", || async {
-        let handle = one_shard::<Key, DropsBadly>();
-        let mut unseen = handle.join_shared(key(1), closure());
-        assert_pending(&mut unseen);
-        drop((unseen, handle));
-        let metrics = runtime::Handle::current().metrics();
-        eventually(|| metrics.num_alive_tasks() == 0).await;
+        let home = two_workers();
+        let handle = inside(&home, one_shard::<SlowKey, i32>);
+        let busy = BusyShard::of(&handle);
+        let dropped = Count::default();
+        let mut before_the_close = queued_join(&handle, 1, &dropped);
+        assert_pending(&mut before_the_close);
+        end(home);
+        let mut behind_the_close = queued_join(&handle, 2, &dropped);
+        assert_pending(&mut behind_the_close);
+        assert_pending(&mut Box::pin(handle.stats()));
+        assert_eq!(dropped.get(), 0, "they are in the queue");
+        drop(busy);
+        assert!(before_the_close.await.is_err());
+        assert!(matches!(behind_the_close.await, Err(JoinError::Closed)));
+        eventually(|| dropped.get() == 4).await;
+    });
+}
+
+#[test]
+fn the_key_and_closure_of_a_queued_join_whose_caller_left_may_both_panic_when_dropped() {
+    let test = "hostile_drops::the_key_and_closure_of_a_queued_join_whose_caller_left_may_both_panic_when_dropped";
+    in_a_child_process(test, || async {
+        let home = two_workers();
+        let handle = inside(&home, one_shard::<SlowKey, i32>);
+        let busy = BusyShard::of(&handle);
+        let dropped = Count::default();
+        let mut left = queued_join(&handle, 1, &dropped);
+        assert_pending(&mut left);
+        drop(left);
+        assert_eq!(dropped.get(), 0, "they are in the queue");
+        drop(busy);
+        eventually(|| dropped.get() == 2).await;
+        home.shutdown_background();
     });
 }
 
@@ -257,20 +316,46 @@ fn panicking_wakers_hide_no_end_of_the_runtime() {
 #[test]
 fn keys_of_unanswered_questions_may_all_panic_when_dropped() {
     in_a_child_process("hostile_drops::keys_of_unanswered_questions_may_all_panic_when_dropped", || async {
-        // Never run, so that a question is answered by its first poll or by no shard at all.
-        let home = runtime::Builder::new_current_thread().build().unwrap();
-        let handle = inside(&home, one_shard::<Key, DropsBadly>);
-        let mut questions: Vec<_> = (1..4).map(|n| Box::pin(handle.forget(key(n)))).collect();
-        questions.retain_mut(|question| match poll_once(question) {
-            Poll::Ready(answer) => {
-                assert!(!answer.expect("the shard is there"));
-                false
-            }
-            Poll::Pending => true,
-        });
-        home.shutdown_background();
-        for question in questions {
+        let home = two_workers();
+        let handle = inside(&home, one_shard::<SlowKey, i32>);
+        let busy = BusyShard::of(&handle);
+        let dropped = Count::default();
+        let questions = || {
+            let hostile = |id| SlowKey::holding(id, CountsBadDrops(dropped.clone()));
+            let mut questions = [1, 2, 3].map(|id| Box::pin(handle.forget(hostile(id))));
+            questions.iter_mut().for_each(assert_pending);
+            questions
+        };
+        let [left, early @ ..] = questions();
+        end(home);
+        let [left_late, late @ ..] = questions();
+        drop((left, left_late));
+        assert_eq!(dropped.get(), 0, "the keys are in the queue");
+        drop(busy);
+        for question in early {
+            assert!(!question.await.expect("it was asked before the shard closed"));
+        }
+        for question in late {
             assert!(question.await.is_err());
         }
+        eventually(|| dropped.get() == 6).await;
+    });
+}
+
+#[test]
+fn the_key_and_closure_of_a_left_join_may_both_panic_after_the_end_of_the_runtime() {
+    let test = "hostile_drops::the_key_and_closure_of_a_left_join_may_both_panic_after_the_end_of_the_runtime";
+    in_a_child_process(test, || async {
+        let home = two_workers();
+        let handle = inside(&home, one_shard::<SlowKey, i32>);
+        let busy = BusyShard::of(&handle);
+        let dropped = Count::default();
+        let mut left = queued_join(&handle, 1, &dropped);
+        assert_pending(&mut left);
+        drop(left);
+        end(home);
+        assert_eq!(dropped.get(), 0, "they are in the queue");
+        drop(busy);
+        eventually(|| dropped.get() == 2).await;
     });
 }

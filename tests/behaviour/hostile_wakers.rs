@@ -7,23 +7,29 @@ use std::{
     time::Duration,
 };
 
-use futures::{FutureExt, future::pending};
-use shardflight::Coalescer;
+use futures::{FutureExt, executor::block_on, future::pending};
+use shardflight::{Coalescer, Handle};
 
-use crate::support::{
-    Gate, assert_pending, at_rest, limited, one_aborting_shard, one_shard, panic_quietly, returning, settle,
+use crate::{
+    busy_shard::{BusyShard, SlowKey},
+    support::{
+        Count, Gate, assert_pending, at_rest, eventually_blocking, inside, limited, one_aborting_shard, one_shard,
+        panic_quietly, returning, settle, two_workers, watched,
+    },
 };
 
-struct PanicsInWake;
+/// Counts its wakes.
+struct PanicsInWake(Count);
 
 impl Wake for PanicsInWake {
     fn wake(self: Arc<Self>) {
+        self.0.up();
         panic_quietly("in a waker");
     }
 }
 
 pub(crate) fn panicking_waker() -> Waker {
-    Waker::from(Arc::new(PanicsInWake))
+    Waker::from(Arc::new(PanicsInWake(Count::default())))
 }
 
 /// Polls a join with a waker that panics, once, so that its answer has to go through it.
@@ -86,24 +92,33 @@ async fn a_panicking_waker_harms_no_other_caller() {
     .await;
 }
 
-#[tokio::test]
-async fn a_panicking_waker_spoils_no_question() {
-    limited(async {
-        let handle = one_shard::<i32, i32>();
-        let gate = Gate::new();
-        let passed = gate.pass();
-        let mut hostile = handle.join(1, move || passed.map(|()| 7));
-        poll_with_a_panicking_waker(&mut hostile);
-        let mut bystander = handle.join(2, pending);
+#[test]
+fn a_panicking_waker_spoils_no_question() {
+    watched(|| {
+        let runtime = two_workers();
+        let handle: Handle<SlowKey, i32> = inside(&runtime, one_shard);
+        let mut bystander = handle.join(SlowKey::new(1), pending);
         assert_pending(&mut bystander);
-        settle().await;
-        // The work ends before the question is taken: the shard answers the hostile caller on the question's behalf.
-        gate.open();
-        assert!(handle.forget(2).await.expect("the shards are alive"));
-        assert_eq!(handle.stats().await.expect("the shards are alive").forgets, 1);
-        assert_eq!(hostile.await.unwrap(), 7);
-    })
-    .await;
+        let busy = BusyShard::of(&handle);
+        let panics = Count::default();
+        let waker = Waker::from(Arc::new(PanicsInWake(panics.clone())));
+        // All of them wait in the queue, and are answered by the one turn that empties it.
+        let mut hostile = [2, 3].map(|key| Box::pin(handle.forget(SlowKey::new(key))));
+        let [before, after] = &mut hostile;
+        assert!(before.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        let mut forget = Box::pin(handle.forget(SlowKey::new(1)));
+        assert_pending(&mut forget);
+        assert!(after.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        let mut stats = Box::pin(handle.stats());
+        assert_pending(&mut stats);
+        busy.free();
+        assert!(block_on(forget).expect("the shard is there"));
+        assert_eq!(block_on(stats).expect("the shard is there").forgets, 1);
+        eventually_blocking(|| panics.get() == 2);
+        for question in hostile {
+            assert!(!block_on(question).expect("the shard is there"));
+        }
+    });
 }
 
 #[tokio::test]

@@ -5,15 +5,17 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    thread,
 };
 
 use futures::{executor::block_on, future::join_all};
 use shardflight::{Coalescer, Handle};
 
-use crate::support::{
-    Count, CountsDrop, Gate, Wall, assert_pending, at_rest, eventually, eventually_blocking, inside, limited,
-    one_aborting_shard, one_shard, poll_once, returning, settle, two_workers, until, watched,
+use crate::{
+    busy_shard::{BusyShard, SlowKey},
+    support::{
+        Count, CountsDrop, Gate, Wall, assert_pending, at_rest, eventually, eventually_blocking, inside, limited,
+        one_aborting_shard, one_shard, returning, settle, two_workers, until, watched,
+    },
 };
 
 #[tokio::test]
@@ -133,27 +135,13 @@ fn work_is_dropped_before_its_result_is_published() {
     });
 }
 
-/// A key whose drop takes as long as its wall stands.
-struct Heavy(i32, Option<(Wall, Count)>);
-
-impl PartialEq for Heavy {
-    fn eq(&self, other: &Self) -> bool {
-        self.0 == other.0
-    }
-}
-impl Eq for Heavy {}
-impl std::hash::Hash for Heavy {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.0.hash(state);
-    }
-}
+/// Takes as long to drop as its wall stands.
+struct Heavy(Wall, Count);
 
 impl Drop for Heavy {
     fn drop(&mut self) {
-        if let Some((wall, dropping)) = &self.1 {
-            dropping.up();
-            wall.block();
-        }
+        self.1.up();
+        self.0.block();
     }
 }
 
@@ -161,36 +149,19 @@ impl Drop for Heavy {
 fn the_key_of_a_question_whose_asker_has_left_is_not_dropped_by_its_shard() {
     watched(|| {
         let runtime = two_workers();
-        let handle: Handle<Heavy, i32> = inside(&runtime, one_shard);
-        // The question is to wait until its asker has left.
-        let ((workers, free), busy) = (Wall::new(), Count::default());
-        for _ in 0..2 {
-            let (workers, busy) = (workers.clone(), busy.clone());
-            runtime.spawn(async move {
-                busy.up();
-                workers.block();
-            });
-        }
-        eventually_blocking(|| busy.get() == 2);
-        let ((wall, opener), left) = (Wall::new(), Count::default());
-        let asker = {
-            let (handle, left) = (handle.clone(), left.clone());
-            let key = Heavy(1, Some((wall, left.clone())));
-            thread::spawn(move || {
-                let mut question = Box::pin(handle.forget(key));
-                let _ = poll_once(&mut question);
-                drop(question);
-                left.up();
-            })
-        };
-        // Unless the question was answered at once: then its asker drops the key.
-        eventually_blocking(|| left.get() > 0);
-        drop(free);
+        let handle: Handle<SlowKey, i32> = inside(&runtime, one_shard);
+        let busy = BusyShard::of(&handle);
+        let ((wall, opener), dropping) = (Wall::new(), Count::default());
+        let mut question = Box::pin(handle.forget(SlowKey::holding(1, Heavy(wall, dropping.clone()))));
+        assert_pending(&mut question);
+        drop(question);
+        assert_eq!(dropping.get(), 0, "the shard has the key");
+        busy.free();
+        eventually_blocking(|| dropping.get() == 1);
         for key in 2..50 {
-            assert_eq!(block_on(handle.join(Heavy(key, None), returning(key))).unwrap(), key);
+            assert_eq!(block_on(handle.join(SlowKey::new(key), returning(key))).unwrap(), key);
         }
         drop(opener);
-        asker.join().unwrap();
     });
 }
 

@@ -1,6 +1,6 @@
 //! Callers elsewhere than the shards: on other runtimes, on plain threads, and after the shards' runtime is gone (G5).
 
-use std::{sync::mpsc, task::Poll, thread};
+use std::{sync::mpsc, thread};
 
 use futures::{
     executor::block_on,
@@ -9,8 +9,12 @@ use futures::{
 use shardflight::{Closed, Coalescer, Handle, JoinError};
 use tokio::runtime::{Handle as Current, Runtime};
 
-use crate::support::{
-    Count, Gate, Wall, assert_pending, eventually_blocking, inside, poll_once, returning, two_workers, until, watched,
+use crate::{
+    busy_shard::{BusyShard, SlowKey},
+    support::{
+        Count, Gate, Wall, assert_pending, eventually_blocking, inside, one_shard, returning, two_workers, until,
+        watched,
+    },
 };
 
 fn handle_on(runtime: &Runtime) -> Handle<i32, i32> {
@@ -114,21 +118,26 @@ fn questions_after_the_end_of_the_runtime_are_answered() {
 #[test]
 fn questions_under_way_at_the_end_of_the_runtime_are_answered() {
     watched(|| {
-        // Never run, so that a question is answered by its first poll or under way.
-        let home = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let handle = handle_on(&home);
-        let mut stats = Box::pin(handle.stats());
-        let mut forget = Box::pin(handle.forget(1));
-        let (asked_stats, asked_forget) = (poll_once(&mut stats), poll_once(&mut forget));
+        let home = two_workers();
+        let handle: Handle<SlowKey, i32> = inside(&home, one_shard);
+        let busy = BusyShard::of(&handle);
+        let ask = || {
+            let (mut stats, mut forget) = (Box::pin(handle.stats()), Box::pin(handle.forget(SlowKey::new(1))));
+            assert_pending(&mut stats);
+            assert_pending(&mut forget);
+            (stats, forget)
+        };
+        let before = ask();
         drop(home);
-        match asked_stats {
-            Poll::Ready(answer) => assert_eq!(answer.unwrap().joins, 0),
-            Poll::Pending => assert!(block_on(stats).is_err()),
-        }
-        match asked_forget {
-            Poll::Ready(answer) => assert!(!answer.unwrap()),
-            Poll::Pending => assert!(block_on(forget).is_err()),
-        }
+        // Behind the end of the shard's actor, in its queue.
+        let after = ask();
+        drop(busy);
+        let (stats, forget) = before;
+        assert_eq!(block_on(stats).unwrap().joins, 2);
+        assert!(!block_on(forget).unwrap());
+        let (stats, forget) = after;
+        assert!(block_on(stats).is_err());
+        assert!(block_on(forget).is_err());
     });
 }
 

@@ -80,7 +80,8 @@ async fn each_node_has_windows_of_its_own() {
 async fn the_process_has_one_window_by_default() {
     limited(async {
         assert_eq!(Scope::default(), Scope::PerProcess);
-        let handle = scoped(Scope::PerProcess);
+        on_core(0);
+        let handle = Coalescer::builder().shards(3).topology(Fake::default()).build().unwrap().handle();
         assert_eq!(flights(&handle).await, 1);
         assert_eq!(handle.stats().await.unwrap().per_shard().len(), 3);
     })

@@ -1,7 +1,7 @@
 //! The events that tracing receives. Each test is a process of its own: whether an event is wanted is remembered for the
 //! whole process, and other tests have no subscriber.
 
-use std::{collections::BTreeSet, future::pending, task::Context, time::Duration};
+use std::{collections::BTreeSet, future::pending, time::Duration};
 
 use futures::future::join_all;
 use shardflight::{Coalescer, Handle, OnStall};
@@ -13,8 +13,7 @@ use tracing::{
 use tracing_subscriber::{layer::SubscriberExt, registry};
 
 use crate::{
-    events::{COMPLETED, CROWDED, Events, FOLLOWED, OVERDUE, RECOVERED, REJECTED, STARTED, TAKEN_OVER},
-    hostile_wakers::panicking_waker,
+    events::{COMPLETED, CROWDED, Events, FOLLOWED, OVERDUE, REJECTED, STARTED, TAKEN_OVER},
     support::{assert_pending, in_a_child_process, one_shard, panic_quietly, returning, settle},
 };
 
@@ -183,30 +182,5 @@ fn each_rejected_join_reports_its_reason() {
             assert_eq!((last["level"].as_str(), last["reason"].as_str()), ("DEBUG", "too_many_waiters"));
         }
         assert!(events.of(COMPLETED).is_empty(), "a rejection completes no flight");
-    });
-}
-
-/// The waker of a question that has to wait for its shard panics in the shard. A question answered by its first poll
-/// wakes nothing, so it has nothing to recover from.
-#[test]
-fn a_recovered_shard_reports_its_number() {
-    in_a_child_process("tracing::a_recovered_shard_reports_its_number", || async {
-        let (events, _listening) = listen();
-        let handle: Handle<i32, i32> = Coalescer::builder().shards(3).build().unwrap().handle();
-        let waker = panicking_waker();
-        let mut panics = 0;
-        // Of so many keys, each shard has one.
-        for key in 0..100 {
-            let mut question = Box::pin(handle.forget(key));
-            if question.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
-                panics += 1;
-                settle().await;
-                assert!(!question.await.unwrap());
-            }
-        }
-        let recovered = events.of(RECOVERED);
-        let shards: BTreeSet<_> = recovered.iter().map(|event| event["shard"].as_str()).collect();
-        let expected: &[&str] = if panics > 0 { &["0", "1", "2"] } else { &[] };
-        assert_eq!((recovered.len(), Vec::from_iter(shards).as_slice()), (panics, expected));
     });
 }

@@ -7,8 +7,8 @@ use shardflight::{JoinError, OnAbandon, TryJoinError, batch::Batcher};
 use tokio::time::{Instant, advance, sleep};
 
 use crate::support::{
-    Backend, Count, Gate, Item, ItemBatch, Loading, answer, at_once, behind, id, items, limited, patient, settle,
-    two_workers,
+    Backend, Count, Gate, Item, ItemBatch, LIMIT, Loading, answer, at_once, behind, id, items, limited, patient,
+    settle, two_workers,
 };
 
 /// Keys below ten are never answered.
@@ -218,9 +218,12 @@ fn the_end_of_its_runtime_answers_all() {
         for load in &mut loads {
             assert!(poll!(load).is_pending());
         }
-        while items.stats().await.unwrap().running == 0 {
-            tokio::task::yield_now().await;
-        }
+        let begun = async {
+            while items.stats().await.unwrap().running == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(LIMIT, begun).await.expect("a batch begins");
         runtime.shutdown_background();
         loads.push(Box::pin(items.load(3_u64)));
         for load in loads {

@@ -18,7 +18,7 @@ use shardflight::{
     batch::{Batch, Batcher, BatcherBuilder},
 };
 
-pub(crate) use self::fixtures::{Count, Gate, Wall, limited, panic_quietly, settle, two_workers};
+pub(crate) use self::fixtures::{Count, Gate, LIMIT, Wall, limited, panic_quietly, settle, two_workers};
 
 /// Keys, values and errors are all of this type, so that there is one type of batcher to compile.
 pub(crate) type Items = Batcher<Item, Item, Item>;

@@ -1,17 +1,17 @@
 //! Two workers.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use futures::{FutureExt, future::select};
-use tokio::task::{JoinSet, yield_now};
+use tokio::{
+    task::{JoinSet, yield_now},
+    time::timeout,
+};
 
-use crate::support::{Backend, Item, ItemBatch, Loading, Wall, at_once, id, items, limited, two_workers};
+use crate::support::{Backend, Item, ItemBatch, LIMIT, Loading, Wall, at_once, id, items, limited, two_workers};
 
 #[test]
 fn a_caller_that_blocks_its_thread_holds_up_no_other_key() {
@@ -95,9 +95,12 @@ fn a_storm_leaves_nothing() {
         }
         tasks.join_all().await;
         assert!(answered.load(Ordering::Relaxed) > 1_000);
-        while backend.running() > 0 || items.stats().await.unwrap().running > 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        let ended = async {
+            while backend.running() > 0 || items.stats().await.unwrap().running > 0 {
+                yield_now().await;
+            }
+        };
+        timeout(LIMIT, ended).await.expect("batches end");
         assert!(backend.sizes().iter().all(|size| *size <= 10) && backend.most() <= 3);
         let stats = items.stats().await.unwrap();
         assert_eq!((stats.queued, stats.batch_panics), (0, 0));

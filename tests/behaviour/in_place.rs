@@ -19,8 +19,8 @@ use tokio::{
 };
 
 use crate::support::{
-    Count, Gate, Wall, assert_pending, at_rest, eventually_blocking, inside, limited, panic_quietly, poll_once,
-    returning, settle, two_workers, until, watched,
+    Count, Gate, Wall, assert_pending, at_rest, eventually, eventually_blocking, inside, limited, panic_quietly,
+    poll_once, returning, settle, two_workers, until, watched,
 };
 
 fn in_place() -> Builder<i32, i32> {
@@ -173,9 +173,7 @@ async fn a_leader_that_moves_to_another_executor_goes_on_there() {
         assert_pending(&mut leader);
         let moved = thread::spawn(move || block_on(leader));
         gate.open();
-        while !moved.is_finished() {
-            yield_now().await;
-        }
+        eventually(|| moved.is_finished()).await;
         assert_eq!(moved.join().unwrap().unwrap(), 7);
     })
     .await;

@@ -8,7 +8,7 @@ use std::{
     hash::Hash,
     panic::resume_unwind,
     pin::{Pin, pin},
-    process::Command,
+    process::{self, Command},
     sync::{
         Arc, Condvar, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -86,6 +86,12 @@ const CHILD: &str = "SHARDFLIGHT_BEHAVIOUR_CHILD";
 /// and for what is the process's own and not to be had in peace beside other tests.
 pub(crate) fn in_a_child_process<F: Future>(test: &str, body: impl FnOnce() -> F) {
     if env::var_os(CHILD).is_some() {
+        // For a body that blocks its thread, where `limited` has no say.
+        thread::spawn(|| {
+            thread::sleep(4 * LIMIT);
+            eprintln!("the test hangs");
+            process::exit(1);
+        });
         let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(limited(body()));
         return;

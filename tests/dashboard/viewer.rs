@@ -10,12 +10,10 @@ use futures::{Stream, StreamExt};
 use http::{HeaderMap, Request, Response, StatusCode};
 use serde_json::Value;
 use shardflight::{Coalescer, Handle, dashboard::Dashboard};
-use tokio::{
-    sync::watch,
-    task::{JoinHandle, yield_now},
-    time::sleep,
-};
+use tokio::{sync::watch, task::JoinHandle, time::sleep};
 use tower::ServiceExt;
+
+use crate::support::until;
 
 pub(crate) type Users = Coalescer<String, u64>;
 
@@ -106,9 +104,7 @@ impl Crowd {
             })
         };
         let callers: Vec<_> = (0..callers).map(call).collect();
-        while handle.stats().await.expect("open").waiters < before + callers.len() {
-            yield_now().await;
-        }
+        until(handle, |stats| stats.waiters >= before + callers.len()).await;
         Self { end, callers }
     }
 

@@ -106,7 +106,7 @@ async fn io_errors_keep_their_kind() {
     }
     let broken = read("broken").await.unwrap_err();
     assert_eq!((broken.kind(), &*broken.to_string()), (io::ErrorKind::Other, "panicked: no"));
-    let late = read("slow").await.unwrap_err();
+    let late = limited(read("slow")).await.unwrap_err();
     assert_eq!(late.kind(), io::ErrorKind::TimedOut);
     let late = late.get_ref().unwrap().downcast_ref::<JoinError>();
     assert_eq!(late, Some(&JoinError::TimedOut { after: Duration::from_secs(5) }));

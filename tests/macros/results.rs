@@ -105,9 +105,9 @@ async fn results_have_a_deadline() {
         other => panic!("{other:?}"),
     };
 
-    assert_eq!(after(by_default(7).await), Duration::from_secs(30));
-    assert_eq!(after(seconds(7).await), Duration::from_secs(5));
-    assert_eq!(after(expression(7).await), Duration::from_millis(7));
+    assert_eq!(after(limited(by_default(7)).await), Duration::from_secs(30));
+    assert_eq!(after(limited(seconds(7)).await), Duration::from_secs(5));
+    assert_eq!(after(limited(expression(7)).await), Duration::from_millis(7));
 }
 
 #[tokio::test(start_paused = true)]
@@ -123,7 +123,7 @@ async fn a_body_that_makes_progress_moves_its_deadline() {
     }
 
     assert!(export_current_flight().is_none(), "no call has been made");
-    assert_eq!(export(7).await.unwrap(), 7);
+    assert_eq!(limited(export(7)).await.unwrap(), 7);
     assert!(export_current_flight().is_none(), "this is no body");
 }
 

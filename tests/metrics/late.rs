@@ -127,7 +127,7 @@ fn shards_that_report_at_once_register_once() {
         let exported = Exported::install();
         eventually(|| exported.text().contains("shard=\"63\"")).await;
         coalescer.shutdown(Duration::ZERO).await;
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        eventually(|| workers.metrics().num_alive_tasks() == 0).await;
         assert!(!exported.text().contains("users#2"), "{}", exported.text());
         assert_eq!(events.of("metrics recorder late").len(), 1);
         workers.shutdown_background();

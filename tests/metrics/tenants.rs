@@ -70,7 +70,7 @@ async fn an_idle_histogram_is_kept_alive() {
         let coalescer = tenant(&exported, "stays");
         let metrics = Metrics::named("cache").report_every(Duration::from_millis(20));
         let cache = Cache::<u32, u32, ()>::builder().ttl(Duration::from_mins(1)).metrics(metrics).build().unwrap();
-        for _ in 0..3 {
+        for _ in 0..2 {
             coalescer.handle().join(1_u32, || async { 7 }).await.unwrap();
             cache.handle().refresh(1_u32, || async { Ok(7) }).await.unwrap();
             assert_eq!((flights_measured(&exported), loads_measured(&exported)), (1, 1));

@@ -4,10 +4,10 @@ use std::{collections::BTreeSet, future::pending, time::Duration};
 
 use futures::future::join_all;
 use shardflight::{BuildError, Coalescer, Metrics, OnAbandon, Stats};
-use tokio::{runtime, task::yield_now, time::advance};
+use tokio::{runtime, time::advance};
 
 use crate::exported::Exported;
-use crate::support::{assert_pending, eventually_blocking, limited, settle, watched};
+use crate::support::{assert_pending, eventually, eventually_blocking, limited, settle, watched};
 
 /// All counters by their exported names.
 pub(crate) fn counters(stats: &Stats) -> [(&'static str, u64); 18] {
@@ -146,9 +146,7 @@ async fn a_shutdown_reports_final_values() {
         // A leader counts when its work is called.
         settle().await;
         coalescer.shutdown(Duration::ZERO).await;
-        while exported.count("shardflight_aborts_total", &[]) < 10 {
-            yield_now().await;
-        }
+        eventually(|| exported.count("shardflight_aborts_total", &[]) == 10).await;
         assert_eq!(exported.count("shardflight_joins_total", &[]), 10);
         assert_eq!(exported.count("shardflight_flight_duration_seconds_count", &[("outcome", "closed")]), 10);
         for gauge in GAUGES {

@@ -71,7 +71,6 @@ async fn a_panic_is_handed_over_once() {
             passed.await;
             panic_quietly("no such table".to_owned())
         }));
-        until_followed(&server, 0).await;
         crate::support::until("the lease is taken", || leader.cluster().stats().leases == 1).await;
         let runs = Count::default();
         let shared = tokio::spawn(follower.join("key", at_once(&runs, "own")));

@@ -12,7 +12,7 @@ use crate::{
     server::{Server, free_port, is_missing},
     support::{
         Count, Gate, LEASE, LONG_LEASE, Users, at_once, behind, builder, coalescer, limited, node, node_of, until,
-        until_followed, until_led,
+        until_followed, until_led, watched,
     },
 };
 
@@ -218,14 +218,16 @@ async fn an_emptied_server_costs_one_execution_at_most() {
 
 #[test]
 fn a_runtime_without_network_and_timers_runs_alone() {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(async {
-        let cluster = Cluster::builder("redis://127.0.0.1:1").namespace("tests").op_timeout(OP).build().unwrap();
-        let node = coalescer().across(cluster);
-        let runs = Count::default();
-        for _ in 0..8 {
-            assert_eq!(node.join("key", at_once(&runs, "own")).await.unwrap(), "own");
-        }
-        assert!(node.cluster().stats().is_open);
+    watched(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let cluster = Cluster::builder("redis://127.0.0.1:1").namespace("tests").op_timeout(OP).build().unwrap();
+            let node = coalescer().across(cluster);
+            let runs = Count::default();
+            for _ in 0..8 {
+                assert_eq!(node.join("key", at_once(&runs, "own")).await.unwrap(), "own");
+            }
+            assert!(node.cluster().stats().is_open);
+        });
     });
 }

@@ -66,16 +66,17 @@ async fn an_abandoned_call_is_aborted() {
     limited(async {
         for version in Version::BOTH {
             let fixture = Fixture::on(Coalescer::builder().on_abandon(OnAbandon::Abort), |layer| layer);
-            let drops = Count::default();
-            let counter = drops.clone();
+            let (begun, drops) = (Count::default(), Count::default());
+            let counters = (begun.clone(), drops.clone());
             let handler = async move || {
-                let _dropped = counter.on_drop();
+                let _dropped = counters.1.on_drop();
+                counters.0.up();
                 pending::<&str>().await
             };
             let server = Server::start(Router::new().route("/a", get(handler)).layer(fixture.layer.clone())).await;
             let (client, url) = (version.client(), server.url("/a"));
             let task = tokio::spawn(async move { fetch(&client, &url).await });
-            fixture.until(|stats| stats.waiters == 1).await;
+            eventually(|| begun.get() == 1).await;
             task.abort();
             eventually(|| drops.get() == 1).await;
         }

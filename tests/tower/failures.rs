@@ -147,7 +147,8 @@ async fn an_endless_body_hits_the_deadline() {
     let fixture = Fixture::new();
     fixture.gate.open();
     let router = fixture.router(|_| Body::from_stream(futures::stream::pending::<std::io::Result<Bytes>>()));
-    assert_eq!(send(&router, get_request("/a", &[])).await.status(), StatusCode::GATEWAY_TIMEOUT);
+    let response = limited(send(&router, get_request("/a", &[]))).await;
+    assert_eq!(response.status(), StatusCode::GATEWAY_TIMEOUT);
 }
 
 #[test]

@@ -47,17 +47,6 @@ fn end(engine: &Arc<Numbers>, record: &Arc<Record<u8>>) {
     assert!(completer.complete(Ok(Output { value: 1, is_error: false })).is_none());
 }
 
-/// Gives tasks their turns. The test's limit is a number of them.
-async fn eventually(condition: impl Fn() -> bool) {
-    for _ in 0..10_000 {
-        if condition() {
-            return;
-        }
-        yield_now().await;
-    }
-    panic!("it never came true");
-}
-
 /// The last caller leaves: in its own turn, or by the queue.
 fn leave(engine: &Arc<Numbers>, flight: FlightRef, queued: bool) {
     let slot = Slot { flight, number: 0 };

@@ -5,6 +5,7 @@ use std::{
     any::Any,
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
+    task::Waker,
 };
 
 use crate::error::CaughtPanic;
@@ -52,12 +53,50 @@ impl<T> Drop for Contained<T> {
     }
 }
 
+/// Runs exactly once, whether or not the task that it is put into is ever polled: a runtime that shuts down drops its tasks
+/// unpolled. A panic in it ends here.
+pub(crate) struct Deferred(Option<Box<dyn FnOnce() + Send>>);
+
+impl Deferred {
+    pub(crate) fn new(action: impl FnOnce() + Send + 'static) -> Self {
+        Self(Some(Box::new(action)))
+    }
+
+    pub(crate) fn wake(waker: Waker) -> Self {
+        Self::new(move || waker.wake())
+    }
+}
+
+impl Drop for Deferred {
+    fn drop(&mut self) {
+        if let Some(action) = self.0.take() {
+            contain(action);
+        }
+    }
+}
+
 /// Drops a value of the user's; a panic in its `Drop` ends here. The panic hook has already reported it.
 pub(crate) fn drop_contained<T>(value: T) {
     // Most of what passes here has nothing to drop, and costs nothing then.
     if mem::needs_drop::<T>() {
         contain(|| drop(value));
     }
+}
+
+/// Awaits a future of the user's within one of ours. It is dropped by itself: where its poll panics, before that panic goes on, as of
+/// two panics in one unwind the second would end the process; and where it has ended, before its output is looked at.
+#[cfg(any(feature = "redis", feature = "tower"))]
+pub(crate) async fn awaited<F: Future>(future: F) -> F::Output {
+    let mut running = std::pin::pin!(Some(future));
+    std::future::poll_fn(|cx| {
+        let future = running.as_mut().as_pin_mut().expect("it is not polled after its end");
+        let polled = catch_unwind(AssertUnwindSafe(|| future.poll(cx)));
+        if !matches!(polled, Ok(std::task::Poll::Pending)) {
+            contain(|| running.set(None));
+        }
+        polled.unwrap_or_else(|payload| std::panic::resume_unwind(payload))
+    })
+    .await
 }
 
 /// Runs something of the user's that says nothing; a panic in it ends here. The panic hook has already reported it.

@@ -7,14 +7,14 @@ use std::{
 
 use super::{
     Engine,
-    message::{Action, Deferred, Key, Message, Value},
+    message::{Action, Key, Message, Value},
     turn::State,
 };
 use crate::{
     error::{Closed, NotExtended},
     shard::{FlightRef, FlightSnapshot},
     sync::{now, oneshot},
-    unwind::Contained,
+    unwind::{Contained, Deferred},
 };
 
 /// What the question came with, which is the user's own and dropped by the asker; and the answer.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Engine,
-    message::{Action, Deferred, Key, Launch, Live, Message, Value},
+    message::{Action, Key, Launch, Live, Message, Value},
     record::{Ending, Needed, ParkedWork, Record},
     respond::{self, Responding},
     turn::State,
@@ -14,7 +14,7 @@ use crate::{
     shard::{Completion, Ended, FlightRef, Leaves, Left, Slot},
     sync::now,
     task::current::{self, Current, Entered},
-    unwind::drop_contained,
+    unwind::{Deferred, drop_contained},
 };
 
 /// The duty to complete a flight. Dropped, it completes it as aborted, so that its callers get an answer whatever becomes

@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use super::{
-    message::{Action, Deferred, Key, Value},
+    message::{Action, Key, Value},
     turn::State,
 };
 use crate::{
     sync::{now, oneshot},
-    unwind::contain,
+    unwind::{Deferred, contain},
 };
 
 /// What became of the flights that were under way when a shutdown began.

@@ -15,7 +15,7 @@ use crate::{
     error::JoinError,
     shard::{Begins, Flight, FlightId, FlightRef, Join, Joined, Leaves, Left, Renewed, Report, Slot, Types},
     sync::oneshot,
-    unwind::{Contained, contain, drop_contained},
+    unwind::{Contained, Deferred, contain, drop_contained},
 };
 
 /// What a coalescer asks of its keys. `Hash` concerns only the caller's side.
@@ -217,28 +217,6 @@ impl<K: Key, V: Value> Discard<K, V> {
             }
             Self::Unused(unused) => drop(unused),
             Self::Flight(flight) => drop_contained(flight.key),
-        }
-    }
-}
-
-/// Runs exactly once, whether or not the task that it is put into is ever polled: a runtime that shuts down drops its tasks
-/// unpolled. A panic in it ends here.
-pub(crate) struct Deferred(Option<Box<dyn FnOnce() + Send>>);
-
-impl Deferred {
-    pub(crate) fn new(action: impl FnOnce() + Send + 'static) -> Self {
-        Self(Some(Box::new(action)))
-    }
-
-    pub(crate) fn wake(waker: Waker) -> Self {
-        Self::new(move || waker.wake())
-    }
-}
-
-impl Drop for Deferred {
-    fn drop(&mut self) {
-        if let Some(action) = self.0.take() {
-            contain(action);
         }
     }
 }

@@ -35,7 +35,7 @@ pub(crate) use self::{
     complete::{After, Completer, InPlaceEnd},
     drain::Drained,
     latest_waker::LatestWaker,
-    message::{Answer, Deferred, Key, Launch, Live, Message, QueuedJoin, Reply, Value},
+    message::{Answer, Key, Launch, Live, Message, QueuedJoin, Reply, Value},
     published::{Takes, publish_by_error, publish_clonable},
     record::{BoxedFuture, Ending, Needed, Output, ParkedWork, Record},
     respond::Responding,

@@ -15,7 +15,7 @@ use std::{
 use super::{
     Engine,
     complete::Completer,
-    message::{Action, Deferred, Discard, Key, Launch, Live, Value},
+    message::{Action, Discard, Key, Launch, Live, Value},
     record::Record,
 };
 use crate::{
@@ -24,7 +24,7 @@ use crate::{
     shard::{Cut, Ended, Flight, FlightId, Present, Report},
     sync::{bound, boxed_task, is_inside, now, off_the_workers, run_on_its_own_thread},
     trace,
-    unwind::{contain, drop_contained},
+    unwind::{Deferred, contain, drop_contained},
 };
 
 /// The most callers that are woken before the runtime's other tasks get their turn. Waking one spends nothing of Tokio's
@@ -226,7 +226,6 @@ impl<K: Key, V: Value> Drop for Tasks<K, V> {
     fn drop(&mut self) {
         let runtime = &self.engine.runtime;
         let defer = |deferred: Deferred| drop(runtime.spawn(boxed_task(async move { drop(deferred) })));
-        // First what others wait for and what runs no user code here.
         for responding in self.responding.drain(..) {
             drop(runtime.spawn(boxed_task(responding)));
         }
@@ -234,15 +233,16 @@ impl<K: Key, V: Value> Drop for Tasks<K, V> {
         for shard in self.calls.drain(..) {
             self.engine.call_actor(shard);
         }
-        // A subscriber runs here, for the spans of these.
         for (work, completer) in self.launches.drain(..) {
-            contain(|| work.launch(completer));
+            in_a_task_if_traced(defer, move || work.launch(completer));
         }
         for (work, completer) in self.parks.drain(..) {
-            contain(|| {
+            in_a_task_if_traced(defer, move || {
                 let parked = work.park(completer.record());
                 if let Some((unneeded, completer)) = completer.begin_later(parked) {
-                    defer(Deferred::new(move || completer.drop_first(unneeded)));
+                    let engine = Arc::clone(completer.engine());
+                    let drop_it = Deferred::new(move || completer.drop_first(unneeded));
+                    drop(engine.runtime.spawn(boxed_task(async move { drop(drop_it) })));
                 }
             });
         }
@@ -258,6 +258,11 @@ impl<K: Key, V: Value> Drop for Tasks<K, V> {
             }));
         }
     }
+}
+
+/// A flight's span is made here, where a subscriber wants it: by code of the user's, which no other flight is to wait for.
+fn in_a_task_if_traced(defer: impl FnOnce(Deferred), action: impl FnOnce() + Send + 'static) {
+    if trace::is_on() { defer(Deferred::new(action)) } else { contain(action) }
 }
 
 /// A flight whose outcome is published and whose callers are being woken. All of them are, however this is dropped.

@@ -17,7 +17,7 @@ use super::{
     seek::{Found, Leading, Seeker},
     trace,
 };
-use crate::unwind::{Contained, from_payload};
+use crate::unwind::{Contained, awaited, from_payload};
 
 pub(super) async fn run<V, C, F, Fut>(seeker: Seeker, codec: Arc<C>, work: F) -> V
 where
@@ -34,7 +34,7 @@ where
             Found::RunAlone(why) => {
                 node.counters.fail_opens[why as usize].up();
                 trace::failed_open(&node.config.namespace, why);
-                return work.into_inner()(Fence::none()).await;
+                return awaited(work.into_inner()(Fence::none())).await;
             }
             Found::Refuse(why) => refuse(node, why),
             Found::Answer(lease, outcome, seeking) => {
@@ -69,7 +69,7 @@ where
     trace::led(namespace, token, took_over);
     let fence = Fence::of(token, Arc::clone(&leading.is_lost));
     // The work's future is gone before its outcome is published.
-    let worked = AssertUnwindSafe(async move { work(fence).await }).catch_unwind().await;
+    let worked = AssertUnwindSafe(async move { awaited(work(fence)).await }).catch_unwind().await;
     let (message, worked) = match worked {
         Ok(value) => (share(node, codec, &value), Ok(value)),
         Err(payload) => {

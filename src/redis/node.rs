@@ -170,13 +170,13 @@ impl Node {
 
     /// Whether the scripts run there: takes a lease that is this node's alone, and gives it back.
     pub(super) async fn probe(self: &Arc<Self>, connection: &mut Connection) -> RedisResult<bool> {
-        // No key begins with anything but a digit.
-        let keys = Keys::new(&self.config.namespace, &KeyBytes::raw(format!("probe:{:016x}", self.identity.node)));
-        let me = self.identity.asker(0);
-        let asked = run(connection, &self.ask(&keys, me, None)).await?;
-        let Some(Reply::Leads(lease)) = scripts::read_ask(asked) else { return Ok(false) };
+        // Another each time, and not for long: a probe that is cut off gives nothing back. No key begins with anything but a digit.
+        let (me, time) = (self.identity.asker(0), 4 * self.config.op_timeout);
+        let keys = Keys::new(&self.config.namespace, &KeyBytes::raw(format!("probe:{me}")));
+        let ask = scripts::ask(&keys, me, None, &self.channel, time, self.identity.least_token());
+        let Some(Reply::Leads(lease)) = scripts::read_ask(run(connection, &ask).await?) else { return Ok(false) };
         let message = Message::Released;
-        let call = scripts::publish(&keys, lease, &message, 0, self.config.rules.lease);
+        let call = scripts::publish(&keys, lease, &message, 0, time);
         run(connection, &call).await?;
         Ok(true)
     }
@@ -195,7 +195,9 @@ async fn report(node: Weak<Node>, Reports { every, reporter }: Reports) {
 impl Drop for Node {
     fn drop(&mut self) {
         if let Some(Reports { reporter, .. }) = &self.reports {
-            reporter.report(&self.stats(), true);
+            // Nothing of it is left, though its link goes after this.
+            let gone = ClusterStats { is_open: false, is_connected: false, leases: 0, waiting: 0, ..self.stats() };
+            reporter.report(&gone, true);
         }
     }
 }

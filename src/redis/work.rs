@@ -157,7 +157,10 @@ where
         Name::Known(keys) if !node.breaker.is_open() => keys,
         Name::Known(_) => return alone(&node, FailOpen::Open, work),
         Name::TooLong => return alone(&node, FailOpen::LongKey, work),
-        Name::Panicked(message) => std::panic::resume_unwind(Box::new(message)),
+        Name::Panicked(message) => {
+            let _work = Contained::new(work);
+            std::panic::resume_unwind(Box::new(message))
+        }
     };
     let Some(record) = current::record() else { return ClusterWork::Alone { work: work(Fence::none()) } };
     let me = node.identity.asker(coalescer);

@@ -12,6 +12,7 @@ use super::{
     error::{BoxError, SharedError, share},
     nesting,
 };
+use crate::unwind::awaited;
 
 /// In a box from the start: it is handed from place to place, and is large.
 pub(super) struct Call<S, ReqB> {
@@ -36,7 +37,7 @@ where
             nesting::meet(&mut parts.extensions, layer_id);
             inner.call(Request::from_parts(parts, body))
         };
-        calling.await
+        awaited(calling).await
     }
 
     /// For its caller only, as if the layer weren't there.

@@ -15,6 +15,7 @@ use super::{
     body::{Content, End},
     error::{BoxError, share},
 };
+use crate::unwind::Contained;
 
 pub(super) enum Collected<B> {
     Whole(Content),
@@ -31,13 +32,13 @@ where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
-    let mut body = Box::pin(body);
+    let mut body = Contained::new(Box::pin(body));
     let mut buffered = Buffered::default();
     let end = loop {
         let frame = poll_fn(|cx| {
             // Yields now and then: a body that is always ready would block its thread, and its flight's deadline would not fire.
             let budget = ready!(poll_proceed(cx));
-            let frame = ready!(body.as_mut().poll_frame(cx));
+            let frame = ready!(body.get_mut().as_mut().poll_frame(cx));
             budget.made_progress();
             Poll::Ready(frame)
         });
@@ -47,7 +48,7 @@ where
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) if data.len() > max_bytes - buffered.len() => {
                     let read = [buffered.into_bytes(), data].into_iter().filter(|data| !data.is_empty()).collect();
-                    return Collected::TooLarge { read, rest: body };
+                    return Collected::TooLarge { read, rest: body.into_inner() };
                 }
                 Ok(data) => buffered.push(data),
                 // Ignores kinds of frames that `http-body` may add.
@@ -59,7 +60,7 @@ where
             },
         }
         // Most bodies are one chunk, and say so.
-        if body.is_end_stream() {
+        if body.get().is_end_stream() {
             break End::Plain;
         }
     };

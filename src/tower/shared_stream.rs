@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     sync::{clock, now},
-    unwind::{contain, drop_contained},
+    unwind::{Contained, contain, drop_contained},
 };
 
 /// How long the task waits, in all, for readers that are slower than the buffer is large: they may only not have been polled yet.
@@ -216,18 +216,19 @@ struct Reading {
 }
 
 impl Reading {
-    async fn run<B>(mut self, mut body: Pin<Box<B>>)
+    async fn run<B>(mut self, body: Pin<Box<B>>)
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
+        let mut body = Contained::new(body);
         loop {
             // Yields now and then: a body that is always ready would block its thread.
             consume_budget().await;
             if self.wait_for_room().await.is_none() {
                 return;
             }
-            let frame = poll_fn(|cx| body.as_mut().poll_frame(cx)).await;
+            let frame = poll_fn(|cx| body.get_mut().as_mut().poll_frame(cx)).await;
             let Some(stream) = self.stream.upgrade() else { return };
             let end = match frame {
                 None => End::Plain,

@@ -17,9 +17,9 @@ use std::{
 pub(crate) use self::graph::Node;
 use self::graph::{Graph, Wait};
 use crate::{
-    engine::Deferred,
     serial::{Handler, Serial},
     sync::{AtomicU8, AtomicWaker, run_on_its_own_thread},
+    unwind::Deferred,
 };
 
 /// The graph of a process; in tests under Shuttle, of one execution.

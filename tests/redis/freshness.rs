@@ -8,7 +8,8 @@ use shardflight::{
 use crate::{
     server::{Server, is_missing},
     support::{
-        Count, Gate, Users, at_once, behind, builder, limited, node, node_of, panic_quietly, until, until_followed,
+        Count, Gate, LEASE, Users, at_once, behind, builder, limited, node, node_of, panic_quietly, until,
+        until_followed,
     },
 };
 
@@ -87,6 +88,31 @@ async fn a_join_after_a_forget_shares_nothing_of_before() {
         assert_eq!(shared.await.unwrap().unwrap(), "old", "who followed before gets what it waited for");
         assert_eq!(runs.get(), 2);
         assert_eq!(leader.cluster().stats().fenced_out, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_flight_that_follows_what_was_forgotten_asks_again_and_goes_on_following() {
+    if is_missing() {
+        return;
+    }
+    limited(async {
+        let server = Server::start();
+        let short = || node_of(builder(&server).lease(LEASE).op_timeout(LEASE / 3));
+        let (leader, follower, other) = (short(), short(), short());
+        let (gate, runs) = (Gate::new(), Count::default());
+        let led = tokio::spawn(leader.join("key", behind(&gate, &runs, "old")));
+        until("the lease is taken", || leader.cluster().stats().leases == 1).await;
+        let shared = tokio::spawn(follower.join("key", at_once(&runs, "unused")));
+        until_followed(&server, 1).await;
+        other.forget("key").await.unwrap();
+        let asked = follower.cluster().stats().round_trips;
+        until("it asks again", || follower.cluster().stats().round_trips > asked).await;
+        gate.open();
+        assert_eq!(led.await.unwrap().unwrap(), "old");
+        assert_eq!(shared.await.unwrap().unwrap(), "old");
+        assert_eq!((runs.get(), follower.cluster().stats().takeovers), (1, 0));
     })
     .await;
 }

@@ -1,18 +1,23 @@
 //! Redis away, silent, restarted, emptied, and connections cut.
 
 use std::{
+    future::poll_fn,
     net::{Ipv4Addr, TcpListener},
+    task::Poll,
     time::{Duration, Instant},
 };
 
 use futures::future::join_all;
-use shardflight::redis::{Cluster, FailOpen, OnUnavailable};
+use shardflight::{
+    JoinError,
+    redis::{Cluster, FailOpen, OnUnavailable},
+};
 
 use crate::{
     server::{Server, free_port, is_missing},
     support::{
-        Count, Gate, LEASE, LONG_LEASE, Users, at_once, behind, builder, coalescer, limited, node, node_of, until,
-        until_followed, until_led, watched,
+        Count, Gate, LEASE, LONG_LEASE, Users, at_once, behind, builder, coalescer, in_a_child_process, limited, node,
+        node_of, panic_quietly, until, until_followed, until_led, watched,
     },
 };
 
@@ -229,5 +234,31 @@ fn a_runtime_without_network_and_timers_runs_alone() {
             }
             assert!(node.cluster().stats().is_open);
         });
+    });
+}
+
+/// Whoever drops it panics.
+struct PanicsInDrop;
+
+impl Drop for PanicsInDrop {
+    fn drop(&mut self) {
+        panic_quietly("in a drop");
+    }
+}
+
+#[test]
+fn work_without_a_lease_may_panic_and_panic_again_in_its_drop() {
+    in_a_child_process("outages::work_without_a_lease_may_panic_and_panic_again_in_its_drop", || async {
+        let cluster = Cluster::builder("redis://127.0.0.1:1").namespace("tests").op_timeout(OP).build().unwrap();
+        let node = coalescer().across(cluster);
+        let held = PanicsInDrop;
+        let work = move || {
+            poll_fn(move |_| -> Poll<String> {
+                let _held = &held;
+                panic_quietly("broken")
+            })
+        };
+        assert!(matches!(node.join("key", work).await, Err(JoinError::Panicked(_))));
+        assert_eq!(node.join("key", at_once(&Count::default(), "own")).await.unwrap(), "own");
     });
 }

@@ -15,7 +15,7 @@ use shardflight::{
 };
 use tokio::time::sleep;
 
-pub(crate) use self::fixtures::{Count, Gate, LIMIT, Wall, limited, panic_quietly, watched};
+pub(crate) use self::fixtures::{Count, Gate, LIMIT, Wall, in_a_child_process, limited, panic_quietly, watched};
 use crate::server::Server;
 
 pub(crate) type Users = ClusterHandle<String, String>;

@@ -70,6 +70,7 @@ async fn the_last_report_is_made_when_the_cluster_goes() {
         drop(node);
         let exports = |line: &str| recorder.handle().render().contains(line);
         until("the last report", || exports(r#"shardflight_cluster_led_total{cluster="users"} 1"#)).await;
+        until("nothing is left", || exports(r#"shardflight_cluster_connected{cluster="users"} 0"#)).await;
     })
     .await;
 }

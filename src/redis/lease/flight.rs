@@ -139,7 +139,10 @@ impl Flight {
     /// What to do with an answer to an ask of a flight that no longer waits for it: give back what nobody will use.
     pub(crate) fn late(me: Asker, reply: &Reply) -> Option<Action> {
         match reply {
-            Reply::Leads(lease) if lease.holder == me => Some(Action::Publish(*lease, Message::Released)),
+            // One that it follows: the ask was sent twice, as its connection was lost, and the first has got it.
+            Reply::Leads(lease) | Reply::Follows(lease, _) if lease.holder == me => {
+                Some(Action::Publish(*lease, Message::Released))
+            }
             _ => None,
         }
     }
@@ -300,5 +303,13 @@ mod tests {
         let Action::Wait(until) = flight.on(Event::Gap, now) else { panic!("it waits on") };
         assert!(until <= now + LEASE / 8, "{until:?}");
         assert_eq!(flight.on(Event::Due, until), Action::Ask(Some(THEIRS)));
+    }
+    #[test]
+    fn a_lease_that_was_got_by_an_ask_that_was_sent_twice_is_given_back() {
+        let mine = LeaseId { token: 7, holder: ME };
+        let given_back = Some(Action::Publish(mine, Message::Released));
+        assert_eq!(Flight::late(ME, &Reply::Leads(mine)), given_back);
+        assert_eq!(Flight::late(ME, &Reply::Follows(mine, Some(LEASE))), given_back);
+        assert_eq!(Flight::late(ME, &Reply::Follows(THEIRS, Some(LEASE))), None);
     }
 }

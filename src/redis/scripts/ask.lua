@@ -1,8 +1,14 @@
--- KEYS: the lease, and the result that the asker waits for, if any.
+-- KEYS: the lease, and, if the asker follows one: its result, and where it is if it was detached.
 -- ARGV: the asker, the channel and the number that it is told by, the lease's time in ms, the least token.
 if KEYS[2] then
   local result = redis.call('GET', KEYS[2])
   if result then return {2, result} end
+  -- Detached, it goes on, and its end is told to those that follow it.
+  local detached = redis.call('HGET', KEYS[3], 'id')
+  if detached then
+    redis.call('HSET', KEYS[3], ARGV[2], '')
+    return {0, detached, redis.call('PTTL', KEYS[3])}
+  end
 end
 local lease = redis.call('HGET', KEYS[1], 'id')
 if lease then

@@ -101,7 +101,7 @@ pub(super) fn ask(
     least: u64,
 ) -> Call {
     let mut names = vec![keys.lease()];
-    names.extend(followed.map(|followed| keys.result(followed)));
+    names.extend(followed.into_iter().flat_map(|followed| [keys.result(followed), keys.detached(followed)]));
     let arguments = vec![
         me.to_string().into_bytes(),
         format!("{channel} {}", me.number).into_bytes(),

@@ -27,6 +27,15 @@ struct Entry {
     expires: Time,
 }
 
+impl Entry {
+    fn follow(&mut self, me: Asker, wall: Time) -> Reply {
+        if !self.waiters.contains(&me) {
+            self.waiters.push(me);
+        }
+        Reply::Follows(self.lease, Some(self.expires.saturating_sub(wall)))
+    }
+}
+
 /// One key's worth of Redis.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Server {
@@ -64,16 +73,16 @@ impl Server {
         {
             return Reply::Ended(followed, message.clone());
         }
+        if let Some(entry) = followed.and_then(|followed| self.detached.get_mut(&followed)) {
+            return entry.follow(me, wall);
+        }
         if self.planted == Planted::ResultForAll
             && let Some((lease, (message, _))) = self.results.iter().next_back()
         {
             return Reply::Ended(*lease, message.clone());
         }
         if let Some(entry) = &mut self.lease {
-            if !entry.waiters.contains(&me) {
-                entry.waiters.push(me);
-            }
-            return Reply::Follows(entry.lease, Some(entry.expires.saturating_sub(wall)));
+            return entry.follow(me, wall);
         }
         let token = u64::try_from(wall.as_micros()).unwrap_or(u64::MAX).max(least);
         let granted = LeaseId { token, holder: me };

@@ -136,15 +136,13 @@ where
         });
         // By reference: awaiting it whole would take its room twice.
         let mut join = join;
-        let inside = current_batch().map(|batch| Box::new((Arc::clone(&self.port), batch)));
+        let port = Arc::clone(&self.port);
         async move {
             let join = join.as_mut().map_err(|panic| JoinError::Panicked(panic.clone()))?;
-            let loaded = match inside {
+            // Asked by the first poll: a loader may hand the load to a task, which is a caller like any other.
+            let loaded = match current_batch() {
                 None => join.await?,
-                Some(inside) => {
-                    let (port, batch) = *inside;
-                    Box::pin(Inner::begin(port, batch).or_refused(join)).await?
-                }
+                Some(batch) => Box::pin(Inner::begin(port, batch).or_refused(join)).await?,
             };
             loaded.take()
         }

@@ -18,11 +18,18 @@ pub(super) struct BatchRecord {
     flights: Vec<Node>,
     graph: Arc<WaitGraph>,
     waits: OnceLock<Vec<Waiting>>,
+    /// Tells the collector that the loader has joined something.
+    tell: Box<dyn Fn() + Send + Sync>,
 }
 
 impl BatchRecord {
-    pub(super) fn new(identity: u64, flights: Vec<Node>, graph: Arc<WaitGraph>) -> Self {
-        Self { identity, flights, graph, waits: OnceLock::new() }
+    pub(super) fn new(
+        identity: u64,
+        flights: Vec<Node>,
+        graph: Arc<WaitGraph>,
+        tell: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
+        Self { identity, flights, graph, waits: OnceLock::new(), tell: Box::new(tell) }
     }
 
     /// What the loader's joins are made by.
@@ -39,7 +46,10 @@ impl AnyRecord for BatchRecord {
     fn will_wait(&self) {
         let batch = self.current().node();
         let wait = |flight: &Node| Waiting::begin(&self.graph, *flight, batch, None);
-        self.waits.get_or_init(|| self.flights.iter().map(wait).collect());
+        self.waits.get_or_init(|| {
+            (self.tell)();
+            self.flights.iter().map(wait).collect()
+        });
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{
     engine::new_identity,
     error::JoinError,
     sync::{boxed_task, now},
-    unwind::drop_contained,
+    unwind::{Deferred, drop_contained},
     wait_graph::WaitGraph,
 };
 
@@ -65,6 +65,7 @@ impl<K, T, E> Dispatcher<K, T, E> {
             Message::Ended(batch) => self.collector.ended(batch),
             Message::InnerBegan { batch, load, refusal } => self.collector.inner_began(batch, load, refusal),
             Message::InnerEnded(load) => self.collector.inner_ended(load),
+            Message::Joins(batch) => self.collector.joins(batch),
         }
     }
 
@@ -95,7 +96,7 @@ where
                 Next::Settle => return (None, true),
                 Next::Until(at) => return (Some(at), false),
                 Next::Dispatch(entries) => self.spawn(entries, gone),
-                Next::Refuse(inner) => inner.refuse(),
+                Next::Refuse(inner) => inner.refuse().into_iter().for_each(|waker| self.defer(Deferred::wake(waker))),
             }
         }
     }
@@ -113,7 +114,9 @@ where
         let batch = new_identity();
         self.collector.began(batch);
         let flights = entries.iter().filter_map(|entry| entry.slot.flight()).collect();
-        let record = BatchRecord::new(batch, flights, Arc::clone(&self.graph));
+        let channel = Arc::clone(&self.channel);
+        let tell = move || _ = channel.send(Message::Joins(batch));
+        let record = BatchRecord::new(batch, flights, Arc::clone(&self.graph), tell);
         let run = Run::new(entries, demand, record, batch, Arc::clone(&self.channel), &self.setting);
         drop(self.channel.runtime.spawn(run));
     }
@@ -121,9 +124,13 @@ where
     /// Their keys' drops are user code, which the dispatcher doesn't wait for.
     fn discard(&self, gone: Vec<Entry<K, T, E>>) {
         self.channel.counters.abandoned.add(gone.len() as u64);
-        if mem::needs_drop::<K>() {
-            drop(self.channel.runtime.spawn(boxed_task(async move { drop(gone) })));
+        if !gone.is_empty() {
+            self.defer(Deferred::new(move || gone.into_iter().for_each(drop_contained)));
         }
+    }
+
+    fn defer(&self, deferred: Deferred) {
+        drop(self.channel.runtime.spawn(boxed_task(async move { drop(deferred) })));
     }
 }
 
@@ -173,8 +180,8 @@ impl<K, T, E> Drop for Dispatcher<K, T, E> {
             _ => None,
         });
         for Entry { key, slot, .. } in self.collector.drain().chain(queued) {
-            drop_contained(key);
             Slot::answer(slot, Answer::Join(JoinError::Closed));
+            drop_contained(key);
         }
         self.channel.counters.set_gauges(0, 0);
         if let Some(reporter) = &self.reporter {

@@ -8,11 +8,11 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use super::port::{Message, Port};
-use crate::{error::JoinError, sync::AtomicWaker};
+use crate::{error::JoinError, sync::AtomicWaker, unwind::drop_contained};
 
 pub(super) struct Inner<K, T, E> {
     port: Arc<Port<K, T, E>>,
@@ -27,10 +27,12 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    pub(super) fn refuse(&self) {
+    /// The waker comes back: it is user code.
+    #[must_use = "the load hears of it by this"]
+    pub(super) fn refuse(&self) -> Option<Waker> {
         // Relaxed: the waker orders it.
         self.is_refused.store(true, Ordering::Relaxed);
-        self.waker.wake();
+        self.waker.take()
     }
 
     fn is_refused(&self, cx: &Context<'_>) -> bool {
@@ -64,6 +66,8 @@ impl<K, T, E> Inner<K, T, E> {
 
 impl<K, T, E> Drop for Inner<K, T, E> {
     fn drop(&mut self) {
+        // Here, and not where the dispatcher drops its share.
+        drop_contained(self.refusal.waker.take());
         self.port.channel().send(Message::InnerEnded(self.load));
     }
 }

@@ -30,6 +30,8 @@ pub(super) enum Message<K, T, E> {
     },
     /// That load is over.
     InnerEnded(u64),
+    /// A batch's loader has joined a flight, which may in its turn wait for a key of this batcher.
+    Joins(u64),
 }
 
 /// What asks, batches and the dispatcher share. It ends nothing when it is dropped.

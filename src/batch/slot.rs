@@ -90,11 +90,14 @@ impl<T, E> Slot<T, E> {
 
     /// Its flight is gone.
     pub(super) fn leave(&self) -> Left {
-        match self.state.fetch_or(ENDED, Ordering::AcqRel) {
+        let left = match self.state.fetch_or(ENDED, Ordering::AcqRel) {
             0 => Left::Queue,
             ASSIGNED if self.demand.get().is_some_and(|demand| demand.end(End::Left)) => Left::BatchEmpty,
             _ => Left::Batch,
-        }
+        };
+        // It may be a caller's own, whose drop is not the dispatcher's to wait for.
+        drop_contained(self.waker.take());
+        left
     }
 
     /// False if its flight was gone. A second answer is dropped. Neither that nor a waker unwinds.

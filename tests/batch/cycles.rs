@@ -1,11 +1,15 @@
 //! Loaders that load from their own batcher.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use futures::join;
-use shardflight::{JoinError, TryJoinError};
+use shardflight::{Coalescer, JoinError, TryJoinError};
+use tokio::time::Instant;
 
-use crate::support::{Backend, Item, ItemBatch, Items, Loaded, Loading, id, items, limited, patient};
+use crate::support::{Backend, Item, ItemBatch, Items, Loaded, Loading, answer, id, items, limited, patient};
 
 /// A batcher whose loader loads for each key the key that `inner` says, and answers with the outcome: the inner value plus one, or the
 /// inner error.
@@ -104,6 +108,64 @@ async fn a_loader_that_shares_a_key_which_waits_for_its_batch_does_not_wait_for_
         let (first, other) = join!(items.load(10_u64), other);
         assert_eq!(first, refused(), "it has the only place");
         assert_eq!(id(&other), Some(0), "another caller is not told so");
+    })
+    .await;
+}
+
+/// A batcher whose loader is given the batcher, too. Each key's answer is ten times its number.
+fn with_itself(concurrent: usize, load: impl Fn(Items, u64) -> Loading + Send + Sync + 'static) -> Items {
+    let itself: Arc<OnceLock<Items>> = Arc::default();
+    let inside = Arc::clone(&itself);
+    let loader = move |keys: ItemBatch| -> Loading {
+        let itself = inside.get().expect("it is built before it loads").clone();
+        let loading = load(itself, keys.keys()[0].id);
+        Box::pin(async move {
+            loading.await?;
+            answer(&keys);
+            Ok(())
+        })
+    };
+    let items = items(&Backend::default(), |batcher| batcher.max_concurrent(concurrent), loader);
+    let _ = itself.set(items.clone());
+    items
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_that_a_loader_hands_to_a_task_waits_as_any_other() {
+    limited(async {
+        let (sender, mut spawned) = tokio::sync::mpsc::unbounded_channel();
+        let items = with_itself(1, move |itself, key| {
+            let load = (key == 1).then(|| tokio::spawn(itself.load(2_u64)));
+            load.into_iter().for_each(|load| sender.send(load).expect("the test waits for it"));
+            Box::pin(async {
+                turns(50).await;
+                Ok(())
+            })
+        });
+        assert_eq!(id(&items.load(1_u64).await), Some(10));
+        let spawned = spawned.recv().await.expect("the loader has spawned it");
+        assert_eq!(id(&spawned.await.unwrap()), Some(20));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loader_that_reaches_its_batcher_by_another_flight_is_not_waited_for() {
+    limited(async {
+        let others = Coalescer::<u64, u64>::new().handle();
+        let items = with_itself(4, move |itself, key| {
+            let others = others.clone();
+            Box::pin(async move {
+                if key == 1 {
+                    let by_another = others.join(7_u64, move || async move { id(&itself.load(2_u64).await).unwrap() });
+                    assert_eq!(by_another.await, Ok(20));
+                }
+                Ok(())
+            })
+        });
+        let began = Instant::now();
+        assert_eq!(id(&items.load(1_u64).await), Some(10));
+        assert!(began.elapsed() < Duration::from_secs(1), "no deadline had to end it");
     })
     .await;
 }

@@ -169,3 +169,40 @@ async fn a_waker_that_panics_keeps_no_other_key_of_its_batch_waiting() {
     })
     .await;
 }
+
+/// A waker whose last owner panics.
+struct PanicsInDrop;
+
+impl Wake for PanicsInDrop {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for PanicsInDrop {
+    fn drop(&mut self) {
+        panic_quietly("in a drop");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn wakers_that_panic_in_their_drop_end_with_the_loads_that_left_them() {
+    limited(async {
+        let gate = Gate::new();
+        let items = items(&Backend::default(), |batcher| patient(batcher).max_concurrent(1), behind(&gate));
+        let mut running = Box::pin(items.load(1_u64));
+        assert!(poll!(&mut running).is_pending());
+        settle().await;
+        let leaving = (2..100).map(|id| {
+            let (mut load, waker) = (Box::pin(items.load(id)), Waker::from(Arc::new(PanicsInDrop)));
+            assert!(load.poll_unpin(&mut Context::from_waker(&waker)).is_pending());
+            load
+        });
+        let leaving: Vec<_> = leaving.collect();
+        settle().await;
+        drop(leaving);
+        settle().await;
+        gate.open();
+        assert_eq!(id(&running.await), Some(10));
+        assert_eq!(id(&items.load(200_u64).await), Some(2000));
+    })
+    .await;
+}

@@ -35,8 +35,7 @@ pub(super) struct Collector<T, R> {
     queue: VecDeque<T>,
     /// How many in the queue are gone, as far as is known. Less than 0 if one was taken out whose departure is still to be told.
     gone: isize,
-    /// With the number of loads that each one's loader waits for.
-    running: HashMap<u64, usize>,
+    running: HashMap<u64, Running>,
     /// Those loads by their number, which ascends, with their batches.
     inner: BTreeMap<u64, (u64, R)>,
     /// How many of those that run wait for such loads, and so don't end by themselves.
@@ -46,6 +45,15 @@ pub(super) struct Collector<T, R> {
     /// When the first key in the queue came. Not noted without a window.
     since: Option<Instant>,
     settling: Settling,
+}
+
+/// What the loader of a batch does beside its batch.
+#[derive(Clone, Copy, Debug, Default)]
+struct Running {
+    /// How many loads of its own it waits for.
+    loads: usize,
+    /// It has joined flights.
+    joins: bool,
 }
 
 /// Turns of the other tasks, to see whether they bring more keys.
@@ -108,21 +116,21 @@ impl<T: Queued, R> Collector<T, R> {
     }
 
     pub(super) fn began(&mut self, batch: u64) {
-        self.running.insert(batch, 0);
+        self.running.insert(batch, Running::default());
     }
 
     pub(super) fn ended(&mut self, batch: u64) {
-        if let Some(waiting) = self.running.remove(&batch) {
-            self.waiting_inside -= usize::from(waiting > 0);
+        if let Some(batch) = self.running.remove(&batch) {
+            self.waiting_inside -= usize::from(batch.loads > 0);
             self.is_due = !self.queue.is_empty();
         }
     }
 
     /// The loader of a batch loads. (Of another batcher's if it isn't known.)
     pub(super) fn inner_began(&mut self, batch: u64, load: u64, refusal: R) {
-        if let Some(waiting) = self.running.get_mut(&batch) {
-            *waiting += 1;
-            self.waiting_inside += usize::from(*waiting == 1);
+        if let Some(running) = self.running.get_mut(&batch) {
+            running.loads += 1;
+            self.waiting_inside += usize::from(running.loads == 1);
             self.inner.insert(load, (batch, refusal));
         }
     }
@@ -134,9 +142,16 @@ impl<T: Queued, R> Collector<T, R> {
     }
 
     fn waits_for_one_less(&mut self, batch: u64) {
-        if let Some(waiting) = self.running.get_mut(&batch) {
-            *waiting -= 1;
-            self.waiting_inside -= usize::from(*waiting == 0);
+        if let Some(running) = self.running.get_mut(&batch) {
+            running.loads -= 1;
+            self.waiting_inside -= usize::from(running.loads == 0);
+        }
+    }
+
+    /// The loader of a batch has joined a flight. What that waits for isn't known, and may be a key in the queue.
+    pub(super) fn joins(&mut self, batch: u64) {
+        if let Some(running) = self.running.get_mut(&batch) {
+            running.joins = true;
         }
     }
 
@@ -167,8 +182,8 @@ impl<T: Queued, R> Collector<T, R> {
             {
                 return Next::Until(until);
             }
-            let may_end = self.running() - self.waiting_inside;
-            if may_end > 0 && queued < limits.min_batch && !self.is_due {
+            let will_end = |running: &Running| running.loads == 0 && !running.joins;
+            if queued < limits.min_batch && !self.is_due && self.running.values().any(will_end) {
                 return Next::Wait;
             }
             if limits.window.is_zero() && !self.settling.is_over() {

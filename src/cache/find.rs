@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     error::{JoinError, TryJoinError},
-    unwind::catch,
+    unwind::{Contained, catch},
 };
 
 /// What a read ends with.
@@ -238,7 +238,12 @@ where
 
 /// Runs the error's `Clone`, where others have it, too.
 pub(super) fn work_error<E: Clone>(error: Arc<E>) -> TryJoinError<E> {
-    match catch(|| Arc::unwrap_or_clone(error)) {
+    let shared = match Arc::try_unwrap(error) {
+        Ok(error) => return TryJoinError::Work(error),
+        // Contained: by the end of a clone that panics it may be the last, and of two panics the second would end the process (G13).
+        Err(shared) => Contained::new(shared),
+    };
+    match catch(|| E::clone(shared.get())) {
         Ok(error) => TryJoinError::Work(error),
         Err(panic) => JoinError::Panicked(panic).into(),
     }

@@ -103,7 +103,7 @@
 //! | the loader, the weigher, `negative_if` | in its reader's task or in one of its own, as [`RunWork`](crate::RunWork) says, outside of any lock |
 //! | the key's `Hash`, the value's and the error's `Clone` | in the caller, outside of any lock |
 //! | the key's `Eq` and `Clone` | in the caller or the load, under the lock of a shard of the store |
-//! | `Drop` of keys and values | where the last reference goes: in the caller or load that removes, replaces or evicts, after the lock. Under the lock only for a key whose load is under way, and for what is filled while `invalidate_all` runs |
+//! | `Drop` of keys and values | where the last reference goes: in the caller or load that removes, replaces or evicts, after the lock. Under the lock only for a key whose load is under way, for what is filled while `invalidate_all` runs, and for the key that a cache with room for one entry evicts |
 //!
 //! A panic in any of them reaches at most the callers of that key, and leaves the cache as it was. An `Eq` or a `Clone` of a key that
 //! blocks holds up the other keys of its store shard.

@@ -24,7 +24,7 @@ use crate::{
     sync::{AtomicUsize, Cell, boxed_task, now},
     task::current::{AnyRecord, Current},
     trace,
-    unwind::drop_contained,
+    unwind::{Deferred, drop_contained},
 };
 
 /// What the executions of a flight share.
@@ -231,8 +231,11 @@ impl<K: Key, V: Value> Attempts<K, V> {
         };
         self.spares.stop();
         let responding = completer.complete(ending);
-        // Blocking work that no thread has begun.
-        drop_contained(self.record.0.upgrade().and_then(|record| record.claim()));
+        // Blocking work that no thread has begun. Its drop is not the remaining callers' to wait for.
+        if let Some(unbegun) = self.record.0.upgrade().and_then(|record| record.claim()) {
+            let deferred = Deferred::new(move || drop(unbegun));
+            drop(self.engine.runtime.spawn(boxed_task(async move { drop(deferred) })));
+        }
         responding
     }
 

@@ -26,19 +26,22 @@ pub(crate) struct Browser {
 impl Browser {
     pub(crate) async fn open(url: &str) -> Self {
         let program = env::var("CHROMEDRIVER").unwrap_or_else(|_| "chromedriver".to_owned());
-        // A group of its own, to be killed with the browser that it starts.
-        let mut command = Command::new(&program);
-        command.arg("--port=0").process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut driver = command.spawn().unwrap_or_else(|error| {
-            panic!("{program} does not start ({error}); Debian has it in chromium-driver, and the browser in chromium")
-        });
+        // A group of its own, to be killed with the browser that it starts; also by the end of the standard input, which comes
+        // however this process ends.
+        let mut command = Command::new("sh");
+        command.args(["-c", "\"$0\" --port=0 </dev/null & read -r _; kill -KILL 0", &program]);
+        command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut driver = command.spawn().expect("there is a shell");
         let output = BufReader::new(driver.stdout.take().expect("it is piped"));
         // "ChromeDriver was started successfully on port 41234."
         let port = output.lines().map_while(Result::ok).find_map(|line| {
             let port = line.split("successfully on port ").nth(1)?;
             port.trim_end_matches('.').parse::<u16>().ok()
         });
-        let session = format!("http://127.0.0.1:{}/session", port.expect("it says on which port it listens"));
+        let port = port.unwrap_or_else(|| {
+            panic!("{program} does not start; Debian has it in chromium-driver, and the browser in chromium")
+        });
+        let session = format!("http://127.0.0.1:{port}/session");
         let mut browser = Self { driver, client: Client::builder().build().expect("a client"), session };
         let arguments = ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars"];
         let capabilities = json!({ "capabilities": { "alwaysMatch": {

@@ -9,7 +9,7 @@ Runs the checks of shardflight that are too long for a test run
 
 Usage: cargo xtask CHECK [OPTIONS]
 
-  build          Builds what is checked optimised, all at once: then no check has anything left to build
+  build          Builds what model, interleavings, simulation and instructions run, and the soak, all at once
   model          Checks every reachable state of small models of one shard, after each step: 4 million states, 20 seconds
     --vast             also the vast models: some minutes and gigabytes
   interleavings  Runs the real protocol under chosen thread schedules, without the actor

@@ -189,7 +189,8 @@ where
     }
 
     /// [`Handle::forget`] across the cluster: a join of this process that is made after this returns shares no work that began before, in
-    /// whichever process. Flights under way go on, and their callers get their outcome.
+    /// whichever process. Flights under way go on, and their callers get their outcome. The lease of a flight that this process leads is
+    /// not renewed from then on: if its work takes longer than a lease, flights of other processes that follow it run their own.
     ///
     /// Other processes go on sharing their flights under way: they have to forget by themselves, or to join under
     /// [`Freshness::StartedAfterCall`], which is the better way to read what was written just now. If Redis can't be asked, it is this

@@ -74,7 +74,8 @@
 //!
 //! A flight that asks or follows has a mailbox of four messages; one that leads, an entry for its renewals. An encoded value is bounded by
 //! [`max_value`](ClusterBuilder::max_value), and commands that were given up and still wait for their answer by 1,024. In Redis, a lease
-//! takes one key and a field per process that follows.
+//! takes one key and a field per flight that follows, until the lease ends: with [`OnAbandon::Abort`](crate::OnAbandon::Abort), callers
+//! that come and go leave a field each, and each is told of the end.
 //!
 //! # Redis
 //!

@@ -22,6 +22,7 @@ fn has_timers(runtime: &Runtime) -> bool {
 }
 
 thread_local! {
+    static IS_TIMEKEEPER: Cell<bool> = const { Cell::new(false) };
     /// The last runtime of this thread that was found to have no timers, so that the panic hook hears of it once.
     static TIMERLESS: Cell<Option<Id>> = const { Cell::new(None) };
 }
@@ -50,6 +51,11 @@ pub(crate) fn sleep_anywhere(duration: Duration) -> Option<Sleep> {
     Some(sleep(duration))
 }
 
+/// Whether this thread is the one of the timers that are made anywhere.
+pub(crate) fn is_timekeeper() -> bool {
+    IS_TIMEKEEPER.try_with(Cell::get).unwrap_or(false)
+}
+
 fn timekeeper() -> io::Result<Runtime> {
     static TIMEKEEPER: OnceLock<Runtime> = OnceLock::new();
     if let Some(timekeeper) = TIMEKEEPER.get() {
@@ -58,6 +64,7 @@ fn timekeeper() -> io::Result<Runtime> {
     let runtime = Builder::new_current_thread().enable_time().build()?;
     let timers = runtime.handle().clone();
     thread::Builder::new().name("shardflight timers".to_owned()).spawn(move || {
+        IS_TIMEKEEPER.set(true);
         runtime.block_on(std::future::pending::<()>());
     })?;
     // Of two that came at once, one keeps a thread that is never asked: it sleeps.

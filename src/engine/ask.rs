@@ -97,26 +97,33 @@ impl<K: Key, V: Value> Engine<K, V> {
     {
         let mut unasked = Some((Contained::new(input), question));
         let answered = self.visit(shard, |state| unasked.take().map(|unasked| answer(state, unasked)));
-        if let Some(Some(answered)) = answered {
+        if let Some(Some((answered, _unrun))) = answered {
             return Asked::Answered(answered);
         }
         let (reply, receiver) = oneshot::async_channel();
         let question = Box::new(move |state: &mut State<K, V>| {
-            let answered = unasked.map(|unasked| answer(state, unasked));
-            // Wakes the asker, whose waker is user code.
-            state.actions.push(Action::Run(Deferred::new(move || drop(answered.map(|answered| reply.send(answered))))));
+            let Some((answered, unrun)) = unasked.map(|unasked| answer(state, unasked)) else { return };
+            // Wakes the asker, whose waker is user code. So may what a question that was not put has in hand.
+            state.actions.push(Action::Run(Deferred::new(move || {
+                drop(reply.send(answered));
+                drop(unrun);
+            })));
         });
         self.post(shard, Message::Ask(question));
         Asked::Queued(receiver)
     }
 }
 
-fn answer<K: Key, V: Value, I, T>(
+/// The question comes back if the shard is closed.
+fn answer<K: Key, V: Value, I, T, Q: FnOnce(&mut State<K, V>, &I) -> T>(
     state: &mut State<K, V>,
-    (input, question): (Contained<I>, impl FnOnce(&mut State<K, V>, &I) -> T),
-) -> Answered<I, T> {
+    (input, question): (Contained<I>, Q),
+) -> (Answered<I, T>, Option<Q>) {
     // As a join does: a shard whose actor's thread is blocked has its flights end with whatever comes next (G11).
     state.shard.expire(now(), &mut state.effects);
-    let answer = if state.shard.is_closed() { Err(Closed) } else { Ok(question(state, input.get())) };
-    (input, answer)
+    if state.shard.is_closed() {
+        return ((input, Err(Closed)), Some(question));
+    }
+    let answer = question(state, input.get());
+    ((input, Ok(answer)), None)
 }

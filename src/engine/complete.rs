@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     error::JoinError,
-    shard::{Completion, Ended, FlightRef, Leaves, Left, Slot},
+    shard::{Completion, Cut, Ended, FlightRef, Leaves, Left, Slot},
     sync::now,
     task::current::{self, Current, Entered},
     unwind::{Deferred, drop_contained},
@@ -267,20 +267,28 @@ impl<K: Key, V: Value> Engine<K, V> {
     /// In its caller's own poll or drop: its waker is its own to drop.
     fn after_leaving(self: &Arc<Self>, left: Left<Live<K, V>>) -> After {
         let Left::Departed { waker, abandoned } = left else { return After::Over };
+        let after = match abandoned {
+            None => After::GoesOn,
+            Some(cut) => self.end_abandoned(cut),
+        };
+        // Last, as none of the others is to wait for it.
         drop_contained(waker);
-        let Some(cut) = abandoned else { return After::GoesOn };
+        after
+    }
+
+    fn end_abandoned(self: &Arc<Self>, cut: Cut<Live<K, V>>) -> After {
         // No caller is left to wake: what remains is the key's to drop, and the work's task to be told.
         let (work, unbegun) = (cut.record.abort(), cut.record.claim());
         // Its place in the queue is free when the caller has left.
         self.admission.iter().for_each(|admission| admission.withdraw(cut.itself.id));
         cut.record.publish(Err(JoinError::Aborted));
-        respond::tell(self, cut.itself.id, cut.started, || cut.record.ran_since(cut.started), cut.record.error(), 0);
-        drop_contained(cut.key);
         if let Some(work) = work {
-            Completer::new(Arc::clone(self), cut.record).drop_first(work);
+            Completer::new(Arc::clone(self), Arc::clone(&cut.record)).drop_first(work);
         }
         // No thread has begun it: now it only drops what it came with.
         drop(unbegun.map(Deferred::new));
+        respond::tell(self, cut.itself.id, cut.started, || cut.record.ran_since(cut.started), cut.record.error(), 0);
+        drop_contained(cut.key);
         After::Aborted
     }
 }

@@ -71,7 +71,7 @@ pub(super) fn respond<K: Key, V: Value>(
         drop_contained(key);
         return None;
     }
-    Some(Box::new(Responding { untold: None, waiters, key: Some(key) }))
+    Some(Box::new(Responding { untold: None, record: None, waiters, key: Some(key) }))
 }
 
 /// The wakers of a flight that is over.
@@ -205,7 +205,7 @@ impl<K: Key, V: Value> Tasks<K, V> {
 }
 
 /// Tasks on their way to a worker. Where the runtime has shut down meanwhile, they would be dropped on the thread that all
-/// coalescers share, and run user code there: then they get a thread of their own.
+/// coalescers share, and run user code there: then they get threads of their own.
 struct PassedOn<K: Key, V: Value>(Option<Tasks<K, V>>);
 
 impl<K: Key, V: Value> PassedOn<K, V> {
@@ -217,9 +217,20 @@ impl<K: Key, V: Value> PassedOn<K, V> {
 impl<K: Key, V: Value> Drop for PassedOn<K, V> {
     fn drop(&mut self) {
         if let Some(tasks) = self.0.take() {
-            run_on_its_own_thread(move || drop(tasks));
+            run_on_its_own_thread(move || do_on_threads(tasks));
         }
     }
+}
+
+/// What would be tasks, if there were a runtime. Each has a thread, which passes the others on before it may be blocked.
+fn do_on_threads<K: Key, V: Value>(mut tasks: Tasks<K, V>) {
+    let deferred = tasks.deferred.pop();
+    let responding = if deferred.is_none() { tasks.responding.pop() } else { None };
+    if (deferred.is_some() || responding.is_some()) && !tasks.is_empty() {
+        run_on_its_own_thread(move || do_on_threads(tasks));
+    }
+    drop(deferred);
+    drop(responding);
 }
 
 impl<K: Key, V: Value> Drop for Tasks<K, V> {
@@ -269,6 +280,9 @@ fn in_a_task_if_traced(defer: impl FnOnce(Deferred), action: impl FnOnce() + Sen
 pub(crate) struct Responding<K: Key, V: Value> {
     /// What tracing and the observer haven't been told yet.
     untold: Option<Untold<K, V>>,
+    /// Let go of before any caller is woken, so that the last one finds that the value is its own; and never in a turn, as a flight
+    /// without callers has its value dropped here.
+    record: Option<Arc<Record<V>>>,
     waiters: Wakers,
     key: Option<K>,
 }
@@ -296,13 +310,15 @@ impl<K: Key, V: Value> Responding<K, V> {
         let (engine, waiting) = (Arc::clone(engine), waiters.len());
         let ran_since = engine.flight_limit.as_ref().and_then(|_| record.ran_since(started));
         let untold = Untold { engine, flight: itself.id, started, ran_since, waiters: waiting, error };
-        Box::new(Self { untold: Some(untold), waiters: waiters.into_iter(), key })
+        Box::new(Self { untold: Some(untold), record: Some(record), waiters: waiters.into_iter(), key })
     }
 
+    /// Before any caller is woken.
     fn tell(&mut self) {
         if let Some(Untold { engine, flight, started, ran_since, waiters, error }) = self.untold.take() {
             tell(&engine, flight, started, || ran_since, error.as_ref(), waiters);
         }
+        self.record = None;
     }
 
     /// Has a task of its own wake them.

@@ -5,7 +5,10 @@ mod pending;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::atomic::{AtomicUsize, Ordering::SeqCst},
+    sync::{
+        Weak,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
     task::{Context, Poll, Wake, Waker},
 };
 
@@ -318,4 +321,40 @@ async fn a_task_adds_three_words_to_small_work() {
     let execution = task::execution(Completer::new(engine, record), work);
     // One more, and Tokio allocates 256 bytes for it, not 128.
     assert!(size_of_val(&execution) <= 3 * size_of::<usize>());
+}
+
+/// Counts if the shard is in its cell when it is dropped.
+struct DroppedOutside(Weak<Engine<u8, DroppedOutside>>, Arc<AtomicUsize>);
+
+impl Drop for DroppedOutside {
+    fn drop(&mut self) {
+        let engine = self.0.upgrade().expect("the test has it");
+        self.1.fetch_add(usize::from(engine.visit(0, |_| ()).is_some()), SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_no_caller_waits_for_is_dropped_outside_of_the_turn_that_publishes_it() {
+    let options = EngineOptions {
+        runtime: Runtime::current(),
+        observer: None,
+        takeover_after: None,
+        flight_limit: None,
+        admission: None,
+    };
+    let shard = Shard::new(0, Config::default().limits());
+    let engine: Arc<Engine<u8, DroppedOutside>> = Arc::new(Engine::new([shard].into_iter(), options));
+    let Join { hash, key, waker, class, .. } = join(1);
+    let join =
+        Join { hash, key, waker, class, origin: None, description: None, in_place: false, fresh: false, limit: None };
+    let joined = engine.visit(0, |state| state.shard.join(join, now(), &mut state.effects));
+    let Some(Joined::Leads { slot, record }) = joined else { panic!("it is the first") };
+    assert_eq!(engine.leave(slot, Leaves::ByItself), After::GoesOn);
+    let (completer, dropped) = (Completer::new(Arc::clone(&engine), record), Arc::default());
+    let value = DroppedOutside(Arc::downgrade(&engine), Arc::clone(&dropped));
+    let state = engine.ports[0].shard.take().expect("the shard is in");
+    assert!(completer.complete(Ok(Output { value, is_error: false })).is_none());
+    assert!(engine.ports[0].shard.put(state).is_none());
+    assert!(engine.visit(0, |_| ()).is_some());
+    eventually(|| dropped.load(SeqCst) == 1).await;
 }

@@ -10,7 +10,8 @@ use std::{
 use super::{Hedge, HedgeBudget, call::Call};
 use crate::{
     admission::{Admission, SparePermit},
-    sync::{Sleep, clock},
+    join::alarm::AlarmedSleep,
+    sync::clock,
     tally::Tally,
     task::current,
     unwind::Contained,
@@ -56,7 +57,7 @@ pub struct HedgedWork<F, Fut: Future> {
     first: Call<Fut>,
     second: Call<Fut>,
     /// Until the second call.
-    timer: Option<Pin<Box<Sleep>>>,
+    timer: Option<AlarmedSleep>,
     /// That of the second call. After the calls, and so given back when they are gone.
     permit: Option<SparePermit>,
 }
@@ -106,14 +107,15 @@ where
             self.first = Call::make(self.work.get());
             let polled = self.first.poll(self.is_success, cx);
             // Without a timer, there is no second call.
-            self.timer = self.first.is_running().then(|| clock::sleep_here(self.hedge.after).map(Box::pin)).flatten();
+            self.timer =
+                self.first.is_running().then(|| clock::sleep_here(self.hedge.after).map(AlarmedSleep::new)).flatten();
             return polled;
         }
         self.first.poll(self.is_success, cx)
     }
 
     fn poll_second(&mut self, cx: &mut Context<'_>) -> Poll<Fut::Output> {
-        if self.timer.as_mut().is_some_and(|timer| timer.as_mut().poll(cx).is_ready()) {
+        if self.timer.as_mut().is_some_and(|timer| timer.poll(cx).is_ok_and(|polled| polled.is_ready())) {
             self.timer = None;
             let permit = self.accounts.permit();
             if permit.is_some() && self.accounts.budget.spend() {

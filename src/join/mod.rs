@@ -1,5 +1,6 @@
 //! The join futures; their common state machine is in `state`.
 
+pub(crate) mod alarm;
 mod blocking;
 mod cycle;
 mod delivered;

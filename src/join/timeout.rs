@@ -1,15 +1,12 @@
 //! How long one caller waits (`max_wait`), and since when.
 
 use std::{
-    pin::Pin,
     task::{Context, Poll},
     time::{Duration, Instant},
 };
 
-use crate::{
-    sync::{Sleep, clock, now},
-    unwind::catch,
-};
+use super::alarm::AlarmedSleep;
+use crate::sync::{clock, now};
 
 /// How long a caller may wait, as its handle says, and since when it waits, if there is an observer. Most callers have
 /// neither, which costs them a null pointer.
@@ -27,7 +24,7 @@ struct Limit {
 struct Timer {
     began: Instant,
     /// `None` where no timer is to be had. The flight's own deadline still ends the wait.
-    sleep: Option<Pin<Box<Sleep>>>,
+    sleep: Option<AlarmedSleep>,
 }
 
 impl WaitTimeout {
@@ -55,17 +52,17 @@ impl WaitTimeout {
 
 impl Timer {
     fn start(after: Duration) -> Self {
-        Self { began: now(), sleep: clock::sleep_here(after).map(Box::pin) }
+        Self { began: now(), sleep: clock::sleep_here(after).map(AlarmedSleep::new) }
     }
 
-    fn poll(&mut self, after: Duration, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(&mut self, after: Duration, cx: &Context<'_>) -> Poll<()> {
         let Some(sleep) = &mut self.sleep else { return Poll::Pending };
-        if let Ok(polled) = catch(|| sleep.as_mut().poll(cx)) {
+        if let Ok(polled) = sleep.poll(cx) {
             return polled;
         }
         // The runtime that it was made on has shut down, and the join has been moved elsewhere before.
         let left = after.saturating_sub(now().saturating_duration_since(self.began));
-        self.sleep = clock::sleep_anywhere(left).map(Box::pin);
-        self.sleep.as_mut().map_or(Poll::Pending, |sleep| sleep.as_mut().poll(cx))
+        self.sleep = clock::sleep_anywhere(left).map(AlarmedSleep::new);
+        self.sleep.as_mut().and_then(|sleep| sleep.poll(cx).ok()).unwrap_or(Poll::Pending)
     }
 }

@@ -19,7 +19,7 @@ use self::graph::{Graph, Wait};
 use crate::{
     serial::{Handler, Serial},
     sync::{AtomicU8, AtomicWaker, run_on_its_own_thread},
-    unwind::Deferred,
+    unwind::{Deferred, drop_contained},
 };
 
 /// The graph of a process; in tests under Shuttle, of one execution.
@@ -160,6 +160,8 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         for Awaited { flight, verdict } in self.awaited() {
+            // Here, and not where another thread drops the last share, which has the graph: it is user code.
+            drop_contained(verdict.waker.take());
             let wait = Wait { waiting: self.by, awaited: *flight };
             self.graph.post(Change::End(wait, Arc::clone(verdict)));
         }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures::executor::block_on;
-use shardflight::{Coalescer, Handle, JoinError};
+use shardflight::{Coalescer, Handle, JoinError, OnAbandon};
 use tokio::runtime::Builder;
 
 use crate::{
@@ -360,6 +360,59 @@ fn a_waker_that_blocks_its_thread_holds_no_shard_that_its_caller_left_before() {
         drop(queued);
         busy.free();
         assert_eq!(block_on(handle.join(SlowKey::new(2), returning(7))).unwrap(), 7);
+    });
+}
+
+/// A waker whose last owner is blocked.
+struct BlocksInDrop(Wall);
+
+impl Wake for BlocksInDrop {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for BlocksInDrop {
+    fn drop(&mut self) {
+        self.0.block();
+    }
+}
+
+#[test]
+fn a_last_caller_whose_waker_blocks_in_its_drop_leaves_no_permit_behind() {
+    watched(|| {
+        let runtime = two_workers();
+        let builder = Coalescer::<i32, i32>::builder().shards(1).on_abandon(OnAbandon::Abort).max_executions(1);
+        let handle = inside(&runtime, || builder.build().unwrap().handle());
+        let ((wall, opener), began) = (Wall::new(), Count::default());
+        let calls = began.clone();
+        let mut join = handle.join(1, move || {
+            calls.up();
+            pending()
+        });
+        let waker = Waker::from(Arc::new(BlocksInDrop(wall)));
+        assert!(Pin::new(&mut join).poll(&mut Context::from_waker(&waker)).is_pending());
+        drop(waker);
+        eventually_blocking(|| began.get() == 1);
+        let leaver = thread::spawn(move || drop(join));
+        assert_eq!(block_on(handle.join(2, returning(7))).unwrap(), 7);
+        drop(opener);
+        leaver.join().unwrap();
+    });
+}
+
+#[test]
+fn a_second_shutdown_whose_waker_blocks_keeps_no_answer_from_the_first() {
+    watched(|| {
+        let runtime = two_workers();
+        let coalescer = inside(&runtime, || Coalescer::<SlowKey, i32>::builder().shards(1).build().unwrap());
+        let (wall, _opener) = Wall::new();
+        let busy = BusyShard::of(&coalescer.handle());
+        let (mut first, mut second) =
+            (Box::pin(coalescer.shutdown(Duration::ZERO)), Box::pin(coalescer.shutdown(Duration::ZERO)));
+        assert_pending(&mut first);
+        let waker = Waker::from(Arc::new(BlocksInWake { wall, woken: Count::default() }));
+        assert!(second.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        drop(busy);
+        assert_eq!(block_on(first).cut, 1);
     });
 }
 

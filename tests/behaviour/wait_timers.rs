@@ -1,6 +1,13 @@
 //! When a caller's `max_wait` begins, and by whose clock it ends: by that of the runtime that polls the join, or of none.
 
-use std::{future::pending, time::Duration};
+use std::{
+    future::pending,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Wake, Waker},
+    thread,
+    time::Duration,
+};
 
 use futures::{executor::block_on, future::join_all};
 use shardflight::{Coalescer, Handle, JoinError, RunWork};
@@ -12,7 +19,8 @@ use tokio::{
 use crate::{
     busy_shard::{BusyShard, SlowKey},
     support::{
-        Count, Gate, assert_pending, at_rest, eventually, inside, limited, one_shard, two_workers, until, watched,
+        Count, Gate, assert_pending, at_rest, eventually, eventually_blocking, in_a_child_process, inside, limited,
+        one_shard, panic_quietly, two_workers, until, watched,
     },
 };
 
@@ -178,5 +186,32 @@ fn a_caller_whose_wait_ended_while_its_join_was_queued_has_no_slot_when_others_j
         busy.free();
         gate.open();
         others.into_iter().for_each(|other| assert_eq!(block_on(other), Ok(7)));
+    });
+}
+
+/// Panics when it is woken.
+struct PanicsInWake(Count);
+
+impl Wake for PanicsInWake {
+    fn wake(self: Arc<Self>) {
+        self.0.up();
+        panic_quietly("a broken waker");
+    }
+}
+
+#[test]
+fn a_waker_that_panics_ends_no_timer_of_another_caller() {
+    in_a_child_process("wait_timers::a_waker_that_panics_ends_no_timer_of_another_caller", || async {
+        let handle = one_shard::<i32, i32>().with_max_wait(LIMIT);
+        let waits = thread::spawn(move || {
+            let woken = Count::default();
+            let mut first = handle.join(1, pending);
+            let waker = Waker::from(Arc::new(PanicsInWake(woken.clone())));
+            assert!(Pin::new(&mut first).poll(&mut Context::from_waker(&waker)).is_pending());
+            eventually_blocking(|| woken.get() == 1);
+            assert!(is_timed_out(&block_on(handle.join(2, pending)), LIMIT));
+        });
+        eventually(|| waits.is_finished()).await;
+        waits.join().unwrap();
     });
 }

@@ -44,6 +44,10 @@ pub(crate) mod clock {
         Some(sleep(duration))
     }
 
+    pub(crate) const fn is_timekeeper() -> bool {
+        false
+    }
+
     pub(crate) fn sleep_anywhere(duration: Duration) -> Option<Sleep> {
         sleep_here(duration)
     }

@@ -85,7 +85,7 @@ pub(crate) fn drop_contained<T>(value: T) {
 
 /// Awaits a future of the user's within one of ours. It is dropped by itself: where its poll panics, before that panic goes on, as of
 /// two panics in one unwind the second would end the process; and where it has ended, before its output is looked at.
-#[cfg(any(feature = "redis", feature = "tower"))]
+#[cfg(any(feature = "cache", feature = "redis", feature = "tower"))]
 pub(crate) async fn awaited<F: Future>(future: F) -> F::Output {
     let mut running = std::pin::pin!(Some(future));
     std::future::poll_fn(|cx| {

@@ -34,7 +34,8 @@
 //!
 //! - If no batch is under way: after a few turns of the runtime's other tasks, which may bring more keys. There is no timer, so a key
 //!   that comes alone waits microseconds.
-//! - While batches are under way: when [`min_batch`](BatcherBuilder::min_batch) keys wait, or when one of those batches ends.
+//! - While batches are under way: when [`min_batch`](BatcherBuilder::min_batch) keys wait, or when one of those batches ends. A batch
+//!   whose loader has joined a flight, a load among them, doesn't count: it may wait for a key that comes now.
 //! - In any case: when [`max_batch`](BatcherBuilder::max_batch) keys wait. No batch is larger, and not more than
 //!   [`max_concurrent`](BatcherBuilder::max_concurrent) are under way. Keys begin in the order in which they came.
 //!
@@ -62,7 +63,8 @@
 //! A loader may load other keys of its own batcher, or join other flights. What would wait for itself ends in
 //! [`JoinError::Reentrant`](crate::JoinError::Reentrant): a key of the same batch, a cycle of batches or flights, and a load where all
 //! places are held by loaders which wait for such loads. As everywhere, that is found where the loader itself polls the load, and not
-//! in a task that it spawns.
+//! in a task that it spawns. It isn't found either where loaders hold all places and wait for other flights whose work loads from this
+//! batcher: such a wait ends at the flights' deadline. Give them a batcher of their own, or places to spare.
 //!
 //! # User code
 //!

@@ -13,7 +13,11 @@ use super::{
     stats::CacheStats,
     take::{Copied, Shared, Take, Told},
 };
-use crate::{error::TryJoinError, handle::Handle, unwind::Contained};
+use crate::{
+    error::TryJoinError,
+    handle::Handle,
+    unwind::{Contained, awaited},
+};
 
 /// A way into a [`Cache`](crate::cache::Cache), cheap to clone and to share.
 ///
@@ -318,7 +322,7 @@ where
 }
 
 async fn fill<V, E>(loading: impl Future<Output = Result<V, E>>) -> Result<Fill<V, E>, E> {
-    loading.await.map(Fill::new)
+    awaited(loading).await.map(Fill::new)
 }
 
 impl<K, V, E> Clone for CacheHandle<K, V, E>

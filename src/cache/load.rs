@@ -14,7 +14,7 @@ use super::{
     trace,
     unfinished::Unfinished,
 };
-use crate::unwind::Contained;
+use crate::unwind::{Contained, awaited};
 
 /// How often a load tries to find its key's place before it loads for its callers alone. Each try but the first is for a load
 /// that was passed over, or for an entry whose tag was invalidated; only keys that are never equal to themselves need more.
@@ -58,7 +58,7 @@ where
                 let age = basis.age(state.clock.now());
                 Some(Previous::new(Arc::clone(basis.value()?), age))
             });
-            let loaded = loader.take()(previous).await;
+            let loaded = awaited(loader.take()(previous)).await;
             let fill = match loaded {
                 Ok(fill) => fill,
                 Err(error) => {

@@ -18,6 +18,7 @@ use super::{
     state::LayerState,
     vary::Varied,
 };
+use crate::unwind::Contained;
 
 /// Makes the leader's call, and reads the body if it is to be shared whole.
 pub(super) async fn lead<S, ReqB, ResB>(slot: RequestSlot<S, ReqB, ResB>) -> Answer
@@ -35,21 +36,23 @@ where
         Ok(response) => response.into_parts(),
         Err(error) => return Answer::new(Outcome::Failed(share(error)), None),
     };
+    // What is asked of it and of the response may panic, and so may its drop.
+    let body = Contained::new(body);
     let (config, said) = (&slot.layer().config, Said::by(&parts.headers));
     if let Some(reason) = config.not_shareable(Asked::by(slot.key()), &parts, &said) {
-        slot.put_response(Response::from_parts(parts, CoalescedBody::own(body)));
+        slot.put_response(Response::from_parts(parts, CoalescedBody::own(body.into_inner())));
         return Answer::new(Outcome::LeaderOnly(reason), None);
     }
     let varied = said.may_vary.then(|| Varied::new(&config.key_headers, &parts.headers, slot.key())).flatten();
     if is_head {
-        let outcome = Outcome::shared(head_only(parts, &body), Content { end: End::Head, ..Content::default() });
+        let outcome = Outcome::shared(head_only(parts, body.get()), Content { end: End::Head, ..Content::default() });
         return Answer::new(outcome, varied);
     }
     let max_bytes = config.max_body_bytes;
-    let (read, rest) = if config.is_too_large(&parts.headers, &body) {
-        (VecDeque::new(), Box::pin(body))
+    let (read, rest) = if config.is_too_large(&parts.headers, body.get()) {
+        (VecDeque::new(), Box::pin(body.into_inner()))
     } else {
-        match collect(body, max_bytes).await {
+        match collect(body.into_inner(), max_bytes).await {
             Collected::Whole(Content { end: End::Failed(error), .. }) => {
                 let (parts, data) = error_response::of_failed_body(error).into_parts();
                 return Answer::new(Outcome::shared(parts, Content { data, ..Content::default() }), varied);

@@ -1,12 +1,14 @@
 //! Errors that panic, panics where another is under way, and panics in a read's last step.
 
 use std::{
+    future::poll_fn,
     hash::{Hash, Hasher},
     panic::AssertUnwindSafe,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    task::Poll,
 };
 
 use futures::{FutureExt, poll};
@@ -15,7 +17,7 @@ use shardflight::{
     cache::{Cache, Fill},
 };
 
-use crate::support::{Gate, TTL, advance, limited, panic_quietly, settle};
+use crate::support::{Gate, TTL, advance, in_a_child_process, limited, panic_quietly, settle};
 
 #[derive(Debug)]
 struct NoClone;
@@ -158,4 +160,29 @@ async fn a_panic_in_a_keys_eq_is_an_answer_where_an_expired_value_is_looked_for(
         assert_eq!(users.get(Trap(armed), || async { Ok(8) }).await, Ok(7), "its backoff is on");
     })
     .await;
+}
+
+/// Whoever drops it panics.
+struct PanicsInDrop;
+
+impl Drop for PanicsInDrop {
+    fn drop(&mut self) {
+        panic_quietly("in a drop");
+    }
+}
+
+#[test]
+fn a_loader_may_panic_and_panic_again_in_its_drop() {
+    in_a_child_process("hostile_errors::a_loader_may_panic_and_panic_again_in_its_drop", || async {
+        let cache: Cache<u64, u64, ()> = Cache::builder().ttl(TTL).build().unwrap();
+        let held = PanicsInDrop;
+        let load = move || {
+            poll_fn(move |_| -> Poll<Result<u64, ()>> {
+                let _held = &held;
+                panic_quietly("broken")
+            })
+        };
+        assert!(is_panic(&cache.handle().get(1_u64, load).await));
+        assert_eq!(cache.handle().get(1_u64, || async { Ok(7) }).await, Ok(7));
+    });
 }

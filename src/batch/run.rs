@@ -182,6 +182,13 @@ impl<K, T, E> Run<K, T, E> {
     }
 
     fn abort(&mut self) {
+        if let ToAnswer::New(entries) = &self.keys.0 {
+            // Its last key left before its loader was called: no batch, and keys that nothing was asked for (G14).
+            self.channel().counters.abandoned.add(entries.len() as u64);
+            self.keys.do_with(|_| 0, aborted);
+            drop_contained(mem::replace(&mut self.stage, Stage::Over));
+            return;
+        }
         self.end(Outcome::Aborted, |shared| shared.answer_rest(aborted));
     }
 }

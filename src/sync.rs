@@ -8,6 +8,8 @@
 
 use std::pin::Pin;
 
+use crate::unwind::Deferred;
+
 #[cfg(not(shardflight_shuttle))]
 mod real {
     use std::{sync::mpsc, thread, time::Instant};
@@ -124,6 +126,11 @@ mod real {
 /// has some five hundred functions to compile.
 pub(crate) fn boxed_task(task: impl Future<Output = ()> + Send + 'static) -> Pin<Box<dyn Future<Output = ()> + Send>> {
     Box::pin(task)
+}
+
+/// Has a task of its own do it; the runtime's end, if it comes before.
+pub(crate) fn defer(runtime: &Runtime, deferred: Deferred) {
+    drop(runtime.spawn(boxed_task(async move { drop(deferred) })));
 }
 
 #[cfg(shardflight_shuttle)]

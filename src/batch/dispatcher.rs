@@ -24,7 +24,7 @@ use crate::{
     actor::Timer,
     engine::new_identity,
     error::JoinError,
-    sync::{boxed_task, now},
+    sync::{defer, now},
     unwind::{Deferred, drop_contained},
     wait_graph::WaitGraph,
 };
@@ -130,7 +130,7 @@ where
     }
 
     fn defer(&self, deferred: Deferred) {
-        drop(self.channel.runtime.spawn(boxed_task(async move { drop(deferred) })));
+        defer(&self.channel.runtime, deferred);
     }
 }
 

@@ -132,7 +132,7 @@ impl<K: Key, V: Value> Reply<K, V> {
         self.sender.as_ref().is_none_or(oneshot::Sender::is_closed)
     }
 
-    /// Of a caller that has left: there is nobody to answer. The waker comes back, to be dropped outside.
+    /// Of a caller that has left, and gets no answer. The waker comes back, to be dropped outside.
     fn disarm(mut self) -> Option<Waker> {
         self.sender = None;
         self.waker.take()

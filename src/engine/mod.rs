@@ -20,7 +20,7 @@ mod turn;
 mod watch;
 
 #[cfg(all(test, not(shardflight_shuttle)))]
-mod tests;
+pub(crate) mod tests;
 
 use std::{
     sync::{

@@ -22,7 +22,7 @@ use crate::{
     error::JoinError,
     flight_limit::FlightEnd,
     shard::{Cut, Ended, Flight, FlightId, Present, Report},
-    sync::{bound, boxed_task, is_inside, now, off_the_workers, run_on_its_own_thread},
+    sync::{self, bound, boxed_task, is_inside, now, off_the_workers, run_on_its_own_thread},
     trace,
     unwind::{Deferred, contain, drop_contained},
 };
@@ -236,7 +236,7 @@ fn do_on_threads<K: Key, V: Value>(mut tasks: Tasks<K, V>) {
 impl<K: Key, V: Value> Drop for Tasks<K, V> {
     fn drop(&mut self) {
         let runtime = &self.engine.runtime;
-        let defer = |deferred: Deferred| drop(runtime.spawn(boxed_task(async move { drop(deferred) })));
+        let defer = |deferred| sync::defer(runtime, deferred);
         for responding in self.responding.drain(..) {
             drop(runtime.spawn(boxed_task(responding)));
         }
@@ -252,8 +252,7 @@ impl<K: Key, V: Value> Drop for Tasks<K, V> {
                 let parked = work.park(completer.record());
                 if let Some((unneeded, completer)) = completer.begin_later(parked) {
                     let engine = Arc::clone(completer.engine());
-                    let drop_it = Deferred::new(move || completer.drop_first(unneeded));
-                    drop(engine.runtime.spawn(boxed_task(async move { drop(drop_it) })));
+                    sync::defer(&engine.runtime, Deferred::new(move || completer.drop_first(unneeded)));
                 }
             });
         }

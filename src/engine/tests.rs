@@ -38,7 +38,11 @@ fn engine_under(config: &Config) -> Arc<Numbers> {
     engine_of([0], config)
 }
 
-fn engine_of<const SHARDS: usize>(numbers: [usize; SHARDS], config: &Config) -> Arc<Numbers> {
+/// With a shard of each of these numbers, on the current runtime.
+pub(crate) fn engine_of<V: Value, const SHARDS: usize>(
+    numbers: [usize; SHARDS],
+    config: &Config,
+) -> Arc<Engine<u8, V>> {
     let options = EngineOptions {
         runtime: Runtime::current(),
         observer: None,
@@ -49,7 +53,7 @@ fn engine_of<const SHARDS: usize>(numbers: [usize; SHARDS], config: &Config) -> 
     Arc::new(Engine::new(numbers.map(|number| Shard::new(number, config.limits())).into_iter(), options))
 }
 
-fn join(key: u8) -> Join<Live<u8, u8>> {
+fn join<V>(key: u8) -> Join<Live<u8, V>> {
     let waker = Waker::noop().clone();
     let class = Priority::Normal;
     Join {
@@ -187,7 +191,7 @@ async fn a_turn_that_panics_calls_the_actor() {
 #[tokio::test]
 async fn a_queued_message_that_panics_takes_no_other_with_it_and_is_reported() {
     let (recoveries, _listening) = Recoveries::listen();
-    let engine = engine_of([0, 1, 2], &Config::default());
+    let engine = engine_of::<u8, 3>([0, 1, 2], &Config::default());
     let (message, reply) = queued(7);
     let meanwhile = |_: &mut State<u8, u8>| {
         engine.post(2, Message::Ask(Box::new(|_| panic!("planted"))));
@@ -335,19 +339,8 @@ impl Drop for DroppedOutside {
 
 #[tokio::test]
 async fn a_value_that_no_caller_waits_for_is_dropped_outside_of_the_turn_that_publishes_it() {
-    let options = EngineOptions {
-        runtime: Runtime::current(),
-        observer: None,
-        takeover_after: None,
-        flight_limit: None,
-        admission: None,
-    };
-    let shard = Shard::new(0, Config::default().limits());
-    let engine: Arc<Engine<u8, DroppedOutside>> = Arc::new(Engine::new([shard].into_iter(), options));
-    let Join { hash, key, waker, class, .. } = join(1);
-    let join =
-        Join { hash, key, waker, class, origin: None, description: None, in_place: false, fresh: false, limit: None };
-    let joined = engine.visit(0, |state| state.shard.join(join, now(), &mut state.effects));
+    let engine = engine_of::<DroppedOutside, 1>([0], &Config::default());
+    let joined = engine.visit(0, |state| state.shard.join(join(1), now(), &mut state.effects));
     let Some(Joined::Leads { slot, record }) = joined else { panic!("it is the first") };
     assert_eq!(engine.leave(slot, Leaves::ByItself), After::GoesOn);
     let (completer, dropped) = (Completer::new(Arc::clone(&engine), record), Arc::default());

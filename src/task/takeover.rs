@@ -21,7 +21,7 @@ use crate::{
     admission::SparePermit,
     engine::{Completer, Ending, Engine, Key, ParkedWork, Record, Responding, Spares, Value},
     shard::FlightRef,
-    sync::{AtomicUsize, Cell, boxed_task, now},
+    sync::{AtomicUsize, Cell, boxed_task, defer, now},
     task::current::{AnyRecord, Current},
     trace,
     unwind::{Deferred, drop_contained},
@@ -233,8 +233,7 @@ impl<K: Key, V: Value> Attempts<K, V> {
         let responding = completer.complete(ending);
         // Blocking work that no thread has begun. Its drop is not the remaining callers' to wait for.
         if let Some(unbegun) = self.record.0.upgrade().and_then(|record| record.claim()) {
-            let deferred = Deferred::new(move || drop(unbegun));
-            drop(self.engine.runtime.spawn(boxed_task(async move { drop(deferred) })));
+            defer(&self.engine.runtime, Deferred::new(move || drop(unbegun)));
         }
         responding
     }

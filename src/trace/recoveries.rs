@@ -18,7 +18,7 @@ use tracing_subscriber::{
 };
 
 /// Their shards and panics. Any unit test where a shard recovers has to listen: if the event first came up on a thread without a
-/// subscriber, tracing could remember that nobody wants it.
+/// subscriber, tracing could remember that no subscriber wants it.
 #[derive(Clone, Default)]
 pub(crate) struct Recoveries(Arc<Mutex<Vec<(u64, String)>>>);
 

@@ -17,8 +17,8 @@ use crate::{
     busy_shard::{BusyShard, SlowKey},
     isolation::{handle_on, other_keys_are_served},
     support::{
-        Count, Gate, Wall, assert_pending, eventually_blocking, inside, one_shard, returning, step, two_workers,
-        watched,
+        BlocksInDrop, Count, Gate, Wall, assert_pending, eventually_blocking, inside, one_shard, returning, step,
+        two_workers, watched,
     },
 };
 
@@ -364,16 +364,12 @@ fn a_waker_that_blocks_its_thread_holds_no_shard_that_its_caller_left_before() {
 }
 
 /// A waker whose last owner is blocked.
-struct BlocksInDrop(Wall);
-
-impl Wake for BlocksInDrop {
-    fn wake(self: Arc<Self>) {}
+struct LastOwnerBlocks {
+    _blocks: BlocksInDrop,
 }
 
-impl Drop for BlocksInDrop {
-    fn drop(&mut self) {
-        self.0.block();
-    }
+impl Wake for LastOwnerBlocks {
+    fn wake(self: Arc<Self>) {}
 }
 
 #[test]
@@ -388,7 +384,7 @@ fn a_last_caller_whose_waker_blocks_in_its_drop_leaves_no_permit_behind() {
             calls.up();
             pending()
         });
-        let waker = Waker::from(Arc::new(BlocksInDrop(wall)));
+        let waker = Waker::from(Arc::new(LastOwnerBlocks { _blocks: BlocksInDrop(wall) }));
         assert!(Pin::new(&mut join).poll(&mut Context::from_waker(&waker)).is_pending());
         drop(waker);
         eventually_blocking(|| began.get() == 1);

@@ -273,22 +273,37 @@ fn keys_and_closures_of_a_closing_queue_may_both_panic_when_dropped() {
     });
 }
 
+/// A join that waits for a busy shard, and whose caller leaves.
+async fn leave_a_queued_join(runtime_ends: bool) {
+    let home = two_workers();
+    let handle = inside(&home, one_shard::<SlowKey, i32>);
+    let busy = BusyShard::of(&handle);
+    let dropped = Count::default();
+    let mut left = queued_join(&handle, 1, &dropped);
+    assert_pending(&mut left);
+    drop(left);
+    let home = if runtime_ends {
+        end(home);
+        None
+    } else {
+        Some(home)
+    };
+    assert_eq!(dropped.get(), 0, "they are in the queue");
+    drop(busy);
+    eventually(|| dropped.get() == 2).await;
+    home.into_iter().for_each(Runtime::shutdown_background);
+}
+
 #[test]
 fn the_key_and_closure_of_a_queued_join_whose_caller_left_may_both_panic_when_dropped() {
     let test = "hostile_drops::the_key_and_closure_of_a_queued_join_whose_caller_left_may_both_panic_when_dropped";
-    in_a_child_process(test, || async {
-        let home = two_workers();
-        let handle = inside(&home, one_shard::<SlowKey, i32>);
-        let busy = BusyShard::of(&handle);
-        let dropped = Count::default();
-        let mut left = queued_join(&handle, 1, &dropped);
-        assert_pending(&mut left);
-        drop(left);
-        assert_eq!(dropped.get(), 0, "they are in the queue");
-        drop(busy);
-        eventually(|| dropped.get() == 2).await;
-        home.shutdown_background();
-    });
+    in_a_child_process(test, || leave_a_queued_join(false));
+}
+
+#[test]
+fn the_key_and_closure_of_a_left_join_may_both_panic_after_the_end_of_the_runtime() {
+    let test = "hostile_drops::the_key_and_closure_of_a_left_join_may_both_panic_after_the_end_of_the_runtime";
+    in_a_child_process(test, || leave_a_queued_join(true));
 }
 
 #[test]
@@ -339,23 +354,5 @@ fn keys_of_unanswered_questions_may_all_panic_when_dropped() {
             assert!(question.await.is_err());
         }
         eventually(|| dropped.get() == 6).await;
-    });
-}
-
-#[test]
-fn the_key_and_closure_of_a_left_join_may_both_panic_after_the_end_of_the_runtime() {
-    let test = "hostile_drops::the_key_and_closure_of_a_left_join_may_both_panic_after_the_end_of_the_runtime";
-    in_a_child_process(test, || async {
-        let home = two_workers();
-        let handle = inside(&home, one_shard::<SlowKey, i32>);
-        let busy = BusyShard::of(&handle);
-        let dropped = Count::default();
-        let mut left = queued_join(&handle, 1, &dropped);
-        assert_pending(&mut left);
-        drop(left);
-        end(home);
-        assert_eq!(dropped.get(), 0, "they are in the queue");
-        drop(busy);
-        eventually(|| dropped.get() == 2).await;
     });
 }

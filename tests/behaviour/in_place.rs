@@ -19,8 +19,8 @@ use tokio::{
 };
 
 use crate::support::{
-    Count, Gate, Wall, assert_pending, at_rest, eventually, eventually_blocking, inside, limited, panic_quietly,
-    poll_once, returning, settle, two_workers, until, watched,
+    BlocksInDrop, Count, Gate, Wall, assert_pending, at_rest, eventually, eventually_blocking, inside, limited,
+    panic_quietly, poll_once, returning, settle, two_workers, until, watched,
 };
 
 fn in_place() -> Builder<i32, i32> {
@@ -439,15 +439,6 @@ async fn a_leader_may_leave_work_that_panics_when_dropped() {
         assert_eq!(at_rest(&handle).await.aborts, 1);
     })
     .await;
-}
-
-/// Blocks the thread that drops it.
-struct BlocksInDrop(Wall);
-
-impl Drop for BlocksInDrop {
-    fn drop(&mut self) {
-        self.0.block();
-    }
 }
 
 #[test]

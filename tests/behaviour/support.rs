@@ -192,6 +192,16 @@ impl Drop for Opener {
     }
 }
 
+/// Blocks the thread that drops it.
+#[derive(Debug)]
+pub(crate) struct BlocksInDrop(pub(crate) Wall);
+
+impl Drop for BlocksInDrop {
+    fn drop(&mut self) {
+        self.0.block();
+    }
+}
+
 /// How often something happened.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Count(Arc<AtomicUsize>);

@@ -162,7 +162,7 @@ async fn a_panic_in_a_keys_eq_is_an_answer_where_an_expired_value_is_looked_for(
     .await;
 }
 
-/// Whoever drops it panics.
+/// Panics in its drop.
 struct PanicsInDrop;
 
 impl Drop for PanicsInDrop {

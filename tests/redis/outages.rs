@@ -237,7 +237,7 @@ fn a_runtime_without_network_and_timers_runs_alone() {
     });
 }
 
-/// Whoever drops it panics.
+/// Panics in its drop.
 struct PanicsInDrop;
 
 impl Drop for PanicsInDrop {

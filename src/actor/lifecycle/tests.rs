@@ -3,7 +3,7 @@
 use kameo::message::{Context, Message};
 
 use super::*;
-use crate::{config::Config, engine::EngineOptions, shard::Shard, trace::recoveries::Recoveries};
+use crate::{config::Config, engine::tests::engine_of, trace::recoveries::Recoveries};
 
 struct Panics;
 
@@ -18,15 +18,7 @@ impl Message<Panics> for ShardActor<u8, u8> {
 #[tokio::test]
 async fn an_actor_that_panics_reports_its_shard_and_goes_on() {
     let (recoveries, _listening) = Recoveries::listen();
-    let options = EngineOptions {
-        runtime: Runtime::current(),
-        observer: None,
-        takeover_after: None,
-        flight_limit: None,
-        admission: None,
-    };
-    let shards = [0, 1, 2].map(|number| Shard::new(number, Config::default().limits()));
-    let engine = Arc::new(Engine::<u8, u8>::new(shards.into_iter(), options));
+    let engine = engine_of::<u8, 3>([0, 1, 2], &Config::default());
     let actor = PreparedActor::<ShardActor<u8, u8>>::new(mailbox::unbounded());
     let actor_ref = actor.actor_ref().clone();
     actor.spawn(Args { shard: 2, executor: Executor::new(Arc::clone(&engine), 2, Runtime::current()) });

@@ -3,6 +3,8 @@
 //! A subscriber is user code. What a shard tells runs under guard, and nothing is put together without a listener.
 
 #[cfg(all(test, not(shardflight_shuttle)))]
+pub(crate) mod listening;
+#[cfg(all(test, not(shardflight_shuttle)))]
 pub(crate) mod recoveries;
 
 use std::time::Duration;

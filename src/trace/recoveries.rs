@@ -9,16 +9,13 @@ use tokio::task::yield_now;
 use tracing::{
     Event, Level, Subscriber,
     field::{Field, Visit},
-    subscriber::{DefaultGuard, set_default},
+    subscriber::DefaultGuard,
 };
-use tracing_subscriber::{
-    Layer,
-    layer::{Context, SubscriberExt},
-    registry,
-};
+use tracing_subscriber::{Layer, layer::Context};
 
-/// Their shards and panics. Any unit test where a shard recovers has to listen: if the event first came up on a thread without a
-/// subscriber, tracing could remember that no subscriber wants it.
+use super::listening::listen;
+
+/// Their shards and panics.
 #[derive(Clone, Default)]
 pub(crate) struct Recoveries(Arc<Mutex<Vec<(u64, String)>>>);
 
@@ -26,7 +23,7 @@ impl Recoveries {
     /// Of this thread, until the guard is dropped.
     pub(crate) fn listen() -> (Self, DefaultGuard) {
         let recoveries = Self::default();
-        (recoveries.clone(), set_default(registry().with(recoveries)))
+        (recoveries.clone(), listen(recoveries))
     }
 
     /// Gives tasks their turns until there are as many. The test's limit is a number of turns.

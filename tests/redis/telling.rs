@@ -19,7 +19,9 @@ use tracing_subscriber::{
 
 use crate::{
     server::{Server, is_missing},
-    support::{Count, Gate, at_once, behind, builder, coalescer, limited, node, until, until_followed},
+    support::{
+        Count, Gate, at_once, behind, builder, coalescer, in_a_child_process, limited, node, until, until_followed,
+    },
 };
 
 #[tokio::test]
@@ -97,12 +99,13 @@ impl<S: Subscriber> Layer<S> for Events {
     }
 }
 
-#[tokio::test]
-async fn flights_are_told_of_where_they_run() {
+/// In a process of its own: what other tests' threads do to tracing's caches doesn't matter there.
+#[test]
+fn flights_are_told_of_where_they_run() {
     if is_missing() {
         return;
     }
-    limited(async {
+    in_a_child_process("telling::flights_are_told_of_where_they_run", || async {
         let server = Server::start();
         let events = Events::default();
         let _subscribed = tracing::subscriber::set_default(tracing_subscriber::registry().with(events.clone()));
@@ -122,6 +125,5 @@ async fn flights_are_told_of_where_they_run() {
         let of_cluster = |message: &&String| message.starts_with("cluster");
         let told: Vec<_> = events.0.lock().unwrap().iter().filter(of_cluster).cloned().collect();
         assert_eq!(told, ["cluster flight led", "cluster lease lost", "cluster flight ran alone"]);
-    })
-    .await;
+    });
 }

@@ -11,15 +11,10 @@ use tokio::time::{Instant, advance, sleep, timeout};
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
-    subscriber,
 };
-use tracing_subscriber::{
-    Layer,
-    layer::{Context, SubscriberExt},
-    registry,
-};
+use tracing_subscriber::{Layer, layer::Context};
 
-use crate::{Adaptive, Builder, Coalescer, Handle, JoinError, OnAbandon, OnExpiry};
+use crate::{Adaptive, Builder, Coalescer, Handle, JoinError, OnAbandon, OnExpiry, trace::listening::listen};
 
 const MILLI: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -278,7 +273,7 @@ impl<S: Subscriber> Layer<S> for Moves {
 #[tokio::test(start_paused = true)]
 async fn a_limit_that_moves_far_is_told_once() {
     let moves = Moves::default();
-    let _guard = subscriber::set_default(registry().with(moves.clone()));
+    let _listening = listen(moves.clone());
     limited(async {
         let handle = learning(adaptive().between(20 * MILLI..=CEILING));
         let told = || std::mem::take(&mut *moves.0.lock().unwrap());

@@ -108,8 +108,9 @@ fn while_out<T>(engine: &Arc<Numbers>, meanwhile: impl FnOnce() -> T) -> T {
     result
 }
 
+/// A waker that counts.
 #[derive(Default)]
-struct Count(AtomicUsize);
+pub(crate) struct Count(pub(crate) AtomicUsize);
 
 impl Wake for Count {
     fn wake(self: Arc<Self>) {

@@ -5,7 +5,8 @@
 //! into a queue, and the thread that finds the graph in its cell makes all that is queued. A join that no work polls has
 //! nothing to do with it.
 //!
-//! A join's answer never depends on the graph. If another thread has it, the join learns later whether it closed a cycle.
+//! A join's answer never depends on the graph. If another thread has it, the join is polled again until that thread has added its wait:
+//! a timer can't come before, which matters where a runtime without work moves its clock on.
 
 mod graph;
 
@@ -18,25 +19,20 @@ pub(crate) use self::graph::Node;
 use self::graph::{Graph, Wait};
 use crate::{
     serial::{Handler, Serial},
-    sync::{AtomicU8, AtomicWaker, run_on_its_own_thread},
-    unwind::{Deferred, drop_contained},
+    sync::AtomicU8,
 };
 
 /// The graph of a process; in tests under Shuttle, of one execution.
 pub(crate) type WaitGraph = Serial<Graph>;
 
 pub(crate) enum Change {
-    Begin(Wait, Arc<Verdict>),
+    Begin(Wait, Verdict),
     /// With the verdict of its beginning, as a wait that closed a cycle was never added.
-    End(Wait, Arc<Verdict>),
+    End(Wait, Verdict),
 }
 
-/// What became of one wait.
-pub(crate) struct Verdict {
-    state: AtomicU8,
-    /// Its join's, for where another thread finds the cycle.
-    waker: AtomicWaker,
-}
+/// What became of one wait: one of the three below.
+type Verdict = Arc<AtomicU8>;
 
 /// Not in the graph yet.
 const QUEUED: u8 = 0;
@@ -67,49 +63,25 @@ impl WaitGraph {
 
 impl Handler for Graph {
     type Message = Change;
-    /// The verdict of a wait that has closed a cycle.
-    type Effect = Arc<Verdict>;
+    type Effect = ();
     type Outside = ();
 
-    fn handle(&mut self, change: Change, closed: &mut Vec<Arc<Verdict>>) {
-        closed.extend(change.make(self));
-    }
-
-    fn carry_out((): &(), closed: Vec<Arc<Verdict>>) {
-        closed.iter().for_each(|verdict| verdict.tell());
-    }
-}
-
-impl Change {
-    /// The verdict comes back if a cycle is to be told of.
-    fn make(self, graph: &mut Graph) -> Option<Arc<Verdict>> {
-        match self {
-            Self::Begin(wait, verdict) => {
-                let state = if graph.add(wait).is_ok() { ADDED } else { CLOSES_CYCLE };
-                // Relaxed: other changes read it with the graph in hand, and a join after `AtomicWaker` has ordered the two.
-                verdict.state.store(state, Ordering::Relaxed);
-                (state == CLOSES_CYCLE).then_some(verdict)
+    fn handle(&mut self, change: Change, _: &mut Vec<()>) {
+        match change {
+            Change::Begin(wait, verdict) => {
+                let state = if self.add(wait).is_ok() { ADDED } else { CLOSES_CYCLE };
+                // Relaxed: the join reads nothing else that this thread wrote, and other changes read it with the graph in hand.
+                verdict.store(state, Ordering::Relaxed);
             }
-            Self::End(wait, verdict) => {
-                if verdict.state.load(Ordering::Relaxed) == ADDED {
-                    graph.remove(wait);
+            Change::End(wait, verdict) => {
+                if verdict.load(Ordering::Relaxed) == ADDED {
+                    self.remove(wait);
                 }
-                None
             }
         }
     }
-}
 
-impl Verdict {
-    /// A waker is user code, and concerns another caller than this thread's: nearly always the cycle is found by the thread
-    /// that closes it, which finds no waker here.
-    fn tell(&self) {
-        if let Some(waker) = self.waker.take() {
-            // Where no thread is to be had, it is woken here: that is where the closure is dropped then.
-            let wake = Deferred::wake(waker);
-            run_on_its_own_thread(move || drop(wake));
-        }
-    }
+    fn carry_out((): &(), _: Vec<()>) {}
 }
 
 /// A join by which one flight waits for another. Once it is dropped, it does not.
@@ -123,13 +95,13 @@ pub(crate) struct Waiting {
 
 struct Awaited {
     flight: Node,
-    verdict: Arc<Verdict>,
+    verdict: Verdict,
 }
 
 impl Waiting {
     pub(crate) fn begin(graph: &Arc<WaitGraph>, waiting: Node, awaited: Node, beyond: Option<Node>) -> Self {
         let wait = |awaited| {
-            let verdict = Arc::new(Verdict { state: AtomicU8::new(QUEUED), waker: AtomicWaker::new() });
+            let verdict = Verdict::new(AtomicU8::new(QUEUED));
             graph.post(Change::Begin(Wait { waiting, awaited }, Arc::clone(&verdict)));
             Awaited { flight: awaited, verdict }
         };
@@ -145,23 +117,26 @@ impl Waiting {
         self.by
     }
 
-    /// Whether it closed a cycle, as far as is known. If it turns out to, this waker is woken.
+    /// Whether it closed a cycle. If that isn't known yet, this waker is woken at once: what another thread that has the graph still
+    /// does with it is less than it takes to be woken by that thread.
     pub(crate) fn closes_cycle(&self, waker: &Waker) -> bool {
-        self.awaited().any(|Awaited { verdict, .. }| {
-            let state = || verdict.state.load(Ordering::Relaxed);
-            if state() == QUEUED {
-                verdict.waker.register(waker);
+        let mut is_known = true;
+        for Awaited { verdict, .. } in self.awaited() {
+            match verdict.load(Ordering::Relaxed) {
+                CLOSES_CYCLE => return true,
+                state => is_known &= state != QUEUED,
             }
-            state() == CLOSES_CYCLE
-        })
+        }
+        if !is_known {
+            waker.wake_by_ref();
+        }
+        false
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
         for Awaited { flight, verdict } in self.awaited() {
-            // Here, and not where another thread drops the last share, which has the graph: it is user code.
-            drop_contained(verdict.waker.take());
             let wait = Wait { waiting: self.by, awaited: *flight };
             self.graph.post(Change::End(wait, Arc::clone(verdict)));
         }
@@ -171,7 +146,7 @@ impl Drop for Waiting {
 #[cfg(all(test, not(shardflight_shuttle)))]
 mod tests {
     use super::*;
-    use crate::shard::FlightId;
+    use crate::{engine::tests::Count, shard::FlightId};
 
     fn begin(graph: &Arc<WaitGraph>, waiting: usize, awaited: usize) -> Waiting {
         let node = |number| Node { coalescer: 0, flight: FlightId::first_of(number) };
@@ -192,23 +167,21 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_in_the_queue_is_added_by_the_next_and_its_join_is_woken_if_it_closes_a_cycle() {
-        struct Told(std::sync::mpsc::Sender<()>);
-        impl std::task::Wake for Told {
-            fn wake(self: Arc<Self>) {
-                let _ = self.0.send(());
-            }
-        }
+    fn a_join_whose_wait_is_in_the_queue_is_polled_until_it_knows_whether_it_closes_a_cycle() {
         let graph = Serial::new(Graph::default(), ());
         let _first = begin(&graph, 1, 0);
-        let (told, is_told) = std::sync::mpsc::channel();
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(Arc::clone(&count));
         let second = graph.while_out(|| {
             let second = begin(&graph, 0, 1);
-            assert!(!second.closes_cycle(&Waker::from(Arc::new(Told(told)))), "not known yet");
+            for polls in 1..4 {
+                assert!(!second.closes_cycle(&waker), "not known yet");
+                assert_eq!(count.0.load(Ordering::SeqCst), polls);
+            }
             second
         });
-        let _third = begin(&graph, 2, 3);
-        assert_eq!(is_told.recv_timeout(std::time::Duration::from_secs(30)), Ok(()));
-        assert!(second.closes_cycle(Waker::noop()));
+        let third = begin(&graph, 2, 3);
+        assert!(second.closes_cycle(&waker) && !third.closes_cycle(&waker));
+        assert_eq!(count.0.load(Ordering::SeqCst), 3, "both are known");
     }
 }

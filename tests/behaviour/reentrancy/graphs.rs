@@ -103,8 +103,8 @@ async fn a_cycle_through_a_join_that_was_polled_before_its_work_is_found() {
     .await;
 }
 
-/// By itself, as all tests of a process share a graph: where another one's thread has it, a join learns of its cycle only
-/// later, and in here that would be too late to be refused.
+/// By itself, as all tests of a process share a graph: where another one's thread has it, a join learns of its cycle some
+/// turns later, and in here that would be too late to be refused.
 #[test]
 fn a_join_that_work_hands_to_a_task_is_no_longer_the_works() {
     in_a_child_process("reentrancy::graphs::a_join_that_work_hands_to_a_task_is_no_longer_the_works", || async {

@@ -1,4 +1,5 @@
-//! The corpus, and chance.
+//! The corpus, and chance. By themselves, as all tests of a process share a graph of waits: where another one's thread has it, a join is
+//! told of its cycle some turns later than the player waits.
 
 use std::{
     fs,
@@ -7,7 +8,7 @@ use std::{
 };
 
 use super::{describe, play};
-use crate::support::{step, watched};
+use crate::support::{in_a_child_process, step, watched};
 
 const CORPUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/calls");
 const RANDOM_SCHEDULES: usize = 1_000;
@@ -22,9 +23,13 @@ fn try_out(name: &str, bytes: &[u8]) {
     }
 }
 
+fn alone(test: &str, body: impl FnOnce() + Send + 'static) {
+    in_a_child_process(&format!("schedules::tests::{test}"), async || watched(body));
+}
+
 #[test]
 fn the_corpus_of_call_schedules_holds() {
-    watched(|| {
+    alone("the_corpus_of_call_schedules_holds", || {
         let mut schedules = 0;
         for file in fs::read_dir(Path::new(CORPUS)).expect("the corpus is there") {
             let path = file.expect("a file of the corpus").path();
@@ -37,7 +42,7 @@ fn the_corpus_of_call_schedules_holds() {
 
 #[test]
 fn random_call_schedules_hold() {
-    watched(|| {
+    alone("random_call_schedules_hold", || {
         for seed in 0..RANDOM_SCHEDULES {
             let mut random = fastrand::Rng::with_seed(seed as u64);
             let bytes: Vec<u8> = (0..random.usize(2..LONGEST)).map(|_| random.u8(..)).collect();

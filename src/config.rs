@@ -156,7 +156,8 @@ pub enum RunWork {
     /// - A leader that is alive and not polled keeps its own work from going on, as long as no other caller joins.
     /// - The future is boxed.
     ///
-    /// Choose it where most calls meet no other caller.
+    /// Choose it where most calls meet no other caller. Where executions have a limit
+    /// ([`max_executions`](crate::Builder::max_executions)), it is without effect.
     ///
     /// Work is polled inside the coalescer's runtime, whatever executor its leader is on. The work of
     /// [`blocking_join`](crate::Handle::blocking_join) runs on the blocking pool under either policy.

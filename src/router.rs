@@ -126,6 +126,11 @@ impl<K: Key, V: Value, S> Router<K, V, S> {
         self.engine.has_lost_the_first_actor()
     }
 
+    /// Not where executions have a limit: a leader that isn't polled would keep a permit, which other keys wait for (G2).
+    pub(crate) fn runs_in_place(&self) -> bool {
+        self.run_work == RunWork::InPlace && self.engine.admission.is_none()
+    }
+
     /// What `inspect` is to say of a key. Runs the user's own code, in the caller.
     pub(crate) fn describe(&self, key: &K) -> Option<Box<str>> {
         let describe = self.describe.as_ref()?;

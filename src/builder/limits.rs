@@ -75,8 +75,8 @@ impl<K, V, S> Builder<K, V, S> {
     ///
     /// Without a limit, none. With one, a step on a count that all shards share for the start and the end of each execution;
     /// followers don't touch it. A flight that has to wait costs an entry in the queue and a task of its own, and its start a wake-up
-    /// by another thread. Under [`RunWork::InPlace`](crate::RunWork::InPlace), work that has to wait runs as a task; a leader that polls
-    /// its own work has the permit until that has ended, also while it doesn't poll. Blocking work waits before it takes a thread of the pool.
+    /// by another thread. All work runs as a task, also under [`RunWork::InPlace`](crate::RunWork::InPlace): a leader that polled its own
+    /// work and then no more would keep a permit for which other keys wait. Blocking work waits before it takes a thread of the pool.
     ///
     /// # Default
     ///

@@ -13,7 +13,7 @@ use super::{
     timeout::WaitTimeout,
 };
 use crate::{
-    config::{CallOptions, Freshness, RunWork, SharedOptions},
+    config::{CallOptions, Freshness, SharedOptions},
     engine::{Completer, LatestWaker, Launch, Live, Message, QueuedJoin, Record, Reply, Spares, Value, Watch},
     error::JoinError,
     observer::WaitEnd,
@@ -103,7 +103,7 @@ where
         let engine = &self.router.engine;
         let own = context.current.filter(|current| current.coalescer == engine.identity());
         let origin = own.map(|current| current.flight.id);
-        let in_place = W::IN_PLACE && self.router.run_work == RunWork::InPlace;
+        let in_place = W::IN_PLACE && self.router.runs_in_place();
         let description = self.router.describe(&key);
         let now = now();
         let CallOptions { max_flight_duration, freshness, priority: class, leaves_work, .. } = *options;
@@ -124,7 +124,7 @@ where
                 self.closes_cycle(context.current, completer.record(), cx);
                 let span = FlightSpan::open(context.span.as_ref(), completer.record());
                 // Work that has to wait runs as a task: its leader may not be there when it may begin.
-                if in_place && completer.request() {
+                if in_place {
                     let work = work.park(span);
                     return self.drive(slot.number, completer, timeout, work, true, cx);
                 }

@@ -150,22 +150,17 @@ fn the_end_of_a_runtime_answers_those_that_wait() {
 }
 
 #[tokio::test]
-async fn a_leader_that_would_poll_its_own_work_and_has_to_wait_stalls_none() {
+async fn leaders_that_would_poll_their_own_work_and_are_polled_no_more_stall_none() {
     limited(async {
-        let site = Site::new(1, |builder| builder.run_work(RunWork::InPlace));
+        let site = Site::new(1, |builder| builder.run_work(RunWork::InPlace).no_flight_deadline());
         let gate = Gate::new();
-        let mut in_place = site.join(0, &gate);
-        assert_pending(&mut in_place);
-        // Polled once, and never again.
-        let mut waits = site.join(1, &open());
-        assert_pending(&mut waits);
-        let mut last = site.join(2, &open());
-        assert_pending(&mut last);
+        // Each polled once: one that begins, and one that has to wait.
+        let mut joins = [site.join(0, &gate), site.join(1, &open())];
+        joins.iter_mut().for_each(assert_pending);
         gate.open();
-        assert_eq!(in_place.await, Ok(0));
-        assert_eq!(last.await, Ok(2));
+        assert_eq!(site.join(2, &open()).await, Ok(2));
         assert_eq!(site.begun().await, [0, 1, 2]);
-        assert!(poll_once(&mut waits).is_ready());
+        assert!(joins.iter_mut().all(|join| poll_once(join).is_ready()));
         assert_eq!(at_rest(&site.handle).await.executing, 0);
     })
     .await;

@@ -45,7 +45,7 @@ impl AnyRecord for BatchRecord {
 
     fn will_wait(&self) {
         let batch = self.current().node();
-        let wait = |flight: &Node| Waiting::begin(&self.graph, *flight, batch, None);
+        let wait = |flight: &Node| Waiting::begin(&self.graph, *flight, batch);
         self.waits.get_or_init(|| {
             (self.tell)();
             self.flights.iter().map(wait).collect()

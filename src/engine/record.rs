@@ -61,6 +61,8 @@ const AFTER_ABORTED: u8 = 16;
 const ERROR_WANTED: u8 = 32;
 /// No join finds the flight any more, though it may go on.
 const FORGOTTEN: u8 = 64;
+/// Work waits for this flight, whose own work is pending: the wait graph has that it waits for its predecessor.
+const AWAITED_BY_WORK: u8 = 128;
 
 pub(crate) struct Record<V> {
     flight: FlightRef,
@@ -127,6 +129,19 @@ impl<V> Record<V> {
     /// Of the flight under way that it waited for at its beginning, as long as anyone has it.
     pub(crate) fn predecessor(&self) -> Option<Arc<Self>> {
         self.rare.as_ref()?.predecessor.as_ref()?.upgrade()
+    }
+
+    /// The flight that this one's work is still to wait for, where other work waits for this one: when it has begun, the wait graph
+    /// is to hear of it.
+    pub(crate) fn awaited_predecessor(&self) -> Option<Arc<Self>> {
+        let first = self.predecessor()?;
+        // Relaxed: all that is decided by these two flags is decided by their order in this one word.
+        (self.flags.fetch_or(AWAITED_BY_WORK, Ordering::Relaxed) & SHARED == 0).then_some(first)
+    }
+
+    /// The predecessor, if the wait graph may have a wait for it.
+    pub(super) fn no_longer_awaits(&self) -> Option<Arc<Self>> {
+        (self.flags.load(Ordering::Relaxed) & AWAITED_BY_WORK != 0).then(|| self.predecessor()).flatten()
     }
 
     /// Whether its work waits at its beginning. When it no longer does, its shard has it begin.
@@ -297,6 +312,11 @@ impl<V> Record<V> {
     pub(crate) fn share(&self) -> Option<Box<ParkedWork<V>>> {
         self.flags.fetch_or(SHARED, Ordering::Relaxed);
         self.parked.take()
+    }
+
+    /// Whether its work is a task, or is about to be. Of pending work: whether it has begun.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.flags.load(Ordering::Relaxed) & SHARED != 0
     }
 
     /// The leader's work, to be polled. `None` if it is no longer the leader's to poll.

@@ -124,7 +124,12 @@ pub(super) fn hand_over<K: Key, V: Value>(engine: &Arc<Engine<K, V>>, actions: V
             Action::Park(work, completer) => tasks.parks.push((work, completer)),
             Action::Spare(work, record, place) => tasks.spares.push((work, record, place)),
             Action::RunWork(record) => {
-                if let Some(work) = record.share() {
+                let work = record.share();
+                // It may begin while its predecessor runs on, and be waited for by that.
+                if let Some(first) = record.no_longer_awaits() {
+                    engine.waits.end_all(engine.node(record.flight()), engine.node(first.flight()));
+                }
+                if let Some(work) = work {
                     tasks.launches.push((work, Completer::new(Arc::clone(engine), record)));
                 }
             }

@@ -22,8 +22,16 @@ use crate::{
 /// A join by which one flight waits for another.
 pub(super) struct NestedWait {
     waiting: Waiting,
+    /// That other's wait for the flight before it, as its work has not begun. The graph hears of it only where work waits for it.
+    beyond: Option<Waiting>,
     /// For that flight, and the one before it. `None` where executions have no limit, and for flights of other coalescers.
     _lending: [Option<Lending>; 2],
+}
+
+impl NestedWait {
+    fn closes_cycle(&self, waker: &Waker) -> bool {
+        [Some(&self.waiting), self.beyond.as_ref()].into_iter().flatten().any(|wait| wait.closes_cycle(waker))
+    }
 }
 
 impl<K, V, W, S> Joining<K, V, W, S>
@@ -48,14 +56,19 @@ where
         if self.waiting.as_ref().map(|before| before.waiting.waiting()) != current.map(Current::node) {
             let begin = |current: Current| {
                 current::will_wait();
-                let beyond = awaited.predecessor().map(|first| engine.node(first.flight()));
-                let waiting = Waiting::begin(&engine.waits, current.node(), engine.node(awaited.flight()), beyond);
-                let flights = [Some(awaited.flight().id), beyond.map(|beyond| beyond.flight)];
-                Box::new(NestedWait { waiting, _lending: flights.map(|awaited| lend(engine, current, awaited?)) })
+                let awaits = |waiting, awaited| Waiting::begin(&engine.waits, waiting, awaited);
+                let itself = engine.node(awaited.flight());
+                let waiting = awaits(current.node(), itself);
+                let first = awaited.awaited_predecessor().map(|first| engine.node(first.flight()));
+                // If its work has begun meanwhile, the graph may have heard of that before it heard of this wait.
+                let beyond = first.map(|first| awaits(itself, first)).filter(|_| !awaited.is_shared());
+                let flights = [Some(itself.flight), first.map(|first| first.flight)];
+                let lending = flights.map(|awaited| lend(engine, current, awaited?));
+                Box::new(NestedWait { waiting, beyond, _lending: lending })
             };
             self.waiting = current.map(begin);
         }
-        self.waiting.as_ref().is_some_and(|nested| nested.waiting.closes_cycle(waker))
+        self.waiting.as_ref().is_some_and(|nested| nested.closes_cycle(waker))
     }
 
     /// Ends a join whose wait closed a cycle, unless its flight has ended meanwhile.

@@ -72,14 +72,20 @@ impl Graph {
 
     /// One join less.
     pub(crate) fn remove(&mut self, wait: Wait) {
+        let Some(links) = self.flights.get_mut(&wait.waiting) else { return };
+        match links.waits_for.get_mut(&wait.awaited) {
+            Some(joins) if *joins > 1 => *joins -= 1,
+            _ => self.remove_all(wait),
+        }
+    }
+
+    /// However many joins there are.
+    pub(crate) fn remove_all(&mut self, wait: Wait) {
         let Wait { waiting, awaited } = wait;
         let Some(links) = self.flights.get_mut(&waiting) else { return };
-        let Entry::Occupied(mut joins) = links.waits_for.entry(awaited) else { return };
-        *joins.get_mut() -= 1;
-        if *joins.get() > 0 {
+        if links.waits_for.remove(&awaited).is_none() {
             return;
         }
-        joins.remove();
         if is_spacious(links.waits_for.capacity(), links.waits_for.len()) {
             links.waits_for.shrink_to_fit();
         }

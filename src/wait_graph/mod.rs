@@ -29,6 +29,8 @@ pub(crate) enum Change {
     Begin(Wait, Verdict),
     /// With the verdict of its beginning, as a wait that closed a cycle was never added.
     End(Wait, Verdict),
+    /// Of all joins that made the one flight wait for the other.
+    EndAll(Wait),
 }
 
 /// What became of one wait: one of the three below.
@@ -52,6 +54,11 @@ impl WaitGraph {
     #[cfg(shardflight_shuttle)]
     pub(crate) fn of_the_process() -> Arc<Self> {
         Serial::new(Graph::default(), ())
+    }
+
+    /// The one flight waits for the other no longer, for whomever it did: its work has begun.
+    pub(crate) fn end_all(self: &Arc<Self>, waiting: Node, awaited: Node) {
+        self.post(Change::EndAll(Wait { waiting, awaited }));
     }
 
     /// No flight's work waits for another flight.
@@ -78,68 +85,46 @@ impl Handler for Graph {
                     self.remove(wait);
                 }
             }
+            Change::EndAll(wait) => self.remove_all(wait),
         }
     }
 
     fn carry_out((): &(), _: Vec<()>) {}
 }
 
-/// A join by which one flight waits for another. Once it is dropped, it does not.
+/// That one flight waits for another, on behalf of one join. Once it is dropped, it does not.
 pub(crate) struct Waiting {
     graph: Arc<WaitGraph>,
-    by: Node,
-    awaited: Awaited,
-    /// What the flight that was joined waits for itself, as its work has not begun.
-    beyond: Option<Awaited>,
-}
-
-struct Awaited {
-    flight: Node,
+    wait: Wait,
     verdict: Verdict,
 }
 
 impl Waiting {
-    pub(crate) fn begin(graph: &Arc<WaitGraph>, waiting: Node, awaited: Node, beyond: Option<Node>) -> Self {
-        let wait = |awaited| {
-            let verdict = Verdict::new(AtomicU8::new(QUEUED));
-            graph.post(Change::Begin(Wait { waiting, awaited }, Arc::clone(&verdict)));
-            Awaited { flight: awaited, verdict }
-        };
-        Self { graph: Arc::clone(graph), by: waiting, awaited: wait(awaited), beyond: beyond.map(wait) }
-    }
-
-    fn awaited(&self) -> impl Iterator<Item = &Awaited> {
-        [&self.awaited].into_iter().chain(&self.beyond)
+    pub(crate) fn begin(graph: &Arc<WaitGraph>, waiting: Node, awaited: Node) -> Self {
+        let (wait, verdict) = (Wait { waiting, awaited }, Verdict::new(AtomicU8::new(QUEUED)));
+        graph.post(Change::Begin(wait, Arc::clone(&verdict)));
+        Self { graph: Arc::clone(graph), wait, verdict }
     }
 
     /// The flight that waits.
     pub(crate) fn waiting(&self) -> Node {
-        self.by
+        self.wait.waiting
     }
 
     /// Whether it closed a cycle. If that isn't known yet, this waker is woken at once: what another thread that has the graph still
     /// does with it is less than it takes to be woken by that thread.
     pub(crate) fn closes_cycle(&self, waker: &Waker) -> bool {
-        let mut is_known = true;
-        for Awaited { verdict, .. } in self.awaited() {
-            match verdict.load(Ordering::Relaxed) {
-                CLOSES_CYCLE => return true,
-                state => is_known &= state != QUEUED,
-            }
-        }
-        if !is_known {
+        let state = self.verdict.load(Ordering::Relaxed);
+        if state == QUEUED {
             waker.wake_by_ref();
         }
-        false
+        state == CLOSES_CYCLE
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        for Awaited { flight, verdict } in self.awaited() {
-            let wait = Wait { waiting: self.by, awaited: *flight };
-            self.graph.post(Change::End(wait, Arc::clone(verdict)));
-        }
+        self.graph.post(Change::End(self.wait, Arc::clone(&self.verdict)));
     }
 }
 
@@ -150,7 +135,7 @@ mod tests {
 
     fn begin(graph: &Arc<WaitGraph>, waiting: usize, awaited: usize) -> Waiting {
         let node = |number| Node { coalescer: 0, flight: FlightId::first_of(number) };
-        Waiting::begin(graph, node(waiting), node(awaited), None)
+        Waiting::begin(graph, node(waiting), node(awaited))
     }
 
     #[test]

@@ -249,16 +249,21 @@ impl<'a> Trial<'a> {
         self.callers.iter().enumerate().filter(move |(_, caller)| waits(caller)).map(|(number, _)| number)
     }
 
-    /// What the wait graph has: each wait from the flight whose work polls a caller to the flight that it has joined.
+    /// What the wait graph has: each wait from the flight whose work polls a caller to the flight that it has joined, and from that
+    /// one, if it is pending, to the one before it.
     fn waits(&self) -> impl Iterator<Item = (usize, usize)> {
         let waits = |caller: &Caller| match (caller.inside, caller.stage) {
-            (Some(waiting), Stage::Waiting(place)) => {
-                let beyond = self.flights[place.flight].predecessor;
-                [Some(place.flight), beyond].map(|awaited| Some((waiting, awaited?)))
+            (Some(waiting), Stage::Waiting(Place { flight, .. })) => {
+                [Some((waiting, flight)), self.awaited_first(flight).map(|first| (flight, first))]
             }
             _ => [None, None],
         };
         self.callers.iter().flat_map(waits).flatten()
+    }
+
+    /// The flight under way that a pending one waits for.
+    fn awaited_first(&self, flight: usize) -> Option<usize> {
+        self.flights[flight].predecessor.filter(|_| !self.flights[flight].has_begun())
     }
 
     /// Whether a caller waits for work that waits for the caller (G12).
@@ -267,7 +272,7 @@ impl<'a> Trial<'a> {
             return false;
         };
         let (mut next, mut seen) = (vec![place.flight], Vec::new());
-        next.extend(self.flights[place.flight].predecessor);
+        next.extend(self.awaited_first(place.flight));
         while let Some(flight) = next.pop() {
             if flight == waiting {
                 return true;

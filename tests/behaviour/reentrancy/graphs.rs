@@ -1,12 +1,17 @@
 //! Cycles that are hard to see, and waits that only look like one.
 
-use futures::future::{BoxFuture, FutureExt, join_all, pending};
-use shardflight::{Coalescer, Freshness, Handle};
+use std::time::Duration;
 
-use super::{chain, joiner, reentrant};
+use futures::future::{BoxFuture, FutureExt, join_all, pending};
+use shardflight::{Coalescer, Freshness, Handle, OnExpiry};
+use tokio::time::sleep;
+
+use super::{Joiner, chain, joiner, reentrant};
 use crate::support::{Gate, assert_pending, at_rest, in_a_child_process, limited, returning, settle};
 
 type Numbers = Handle<u64, u64>;
+
+const SECOND: Duration = Duration::from_secs(1);
 
 fn numbers(shards: usize) -> Numbers {
     Coalescer::builder().shards(shards).no_flight_deadline().build().unwrap().handle()
@@ -133,6 +138,31 @@ fn a_join_that_work_hands_to_a_task_is_no_longer_the_works() {
         assert_eq!((first.await.unwrap(), second.await.unwrap()), (Ok(7), Ok(7)));
         assert_eq!(at_rest(&handle).await.rejections, 0);
     });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pending_flight_that_has_begun_beside_the_one_before_waits_for_it_no_longer() {
+    limited(async {
+        let builder = Coalescer::builder().shards(2).on_expiry(OnExpiry::Detach).max_flight_duration(SECOND);
+        let handle: Joiner = builder.build().unwrap().handle();
+        let (patient, inner) = (handle.clone().with_max_flight_duration(60 * SECOND).unwrap(), handle.clone());
+        let fresh = handle.clone().with_freshness(Freshness::StartedAfterCall);
+        let mut overdue = handle.join(1, move || async move {
+            sleep(2 * SECOND).await;
+            chain(inner, vec![2]).await
+        });
+        assert_pending(&mut overdue);
+        // Its work waits for a flight of key 1 that begins when the first one's time is over, and then not for that one any more.
+        let begins_beside = || async {
+            sleep(3 * SECOND).await;
+            Ok(8)
+        };
+        let mut waits = patient.join(2, move || async move { fresh.join(1, begins_beside).await.unwrap() });
+        assert_pending(&mut waits);
+        let (overdue, waits) = tokio::join!(overdue, waits);
+        assert_eq!((overdue.unwrap(), waits.unwrap()), (Ok(8), Ok(8)));
+    })
+    .await;
 }
 
 #[tokio::test]

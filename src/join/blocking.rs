@@ -210,6 +210,10 @@ where
                 None => unpark.wait(longest),
                 Some((_, left)) if !left.is_zero() => unpark.wait(left.min(longest)),
                 Some((limit, _)) => {
+                    // The answer may be there, above all where this thread has run the work itself.
+                    if let Poll::Ready(delivered) = joining.poll_concluding(cx) {
+                        return delivered;
+                    }
                     joining.time_out();
                     return Err(JoinError::TimedOut { after: limit });
                 }

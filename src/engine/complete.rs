@@ -136,10 +136,11 @@ impl<K: Key, V: Value> Completer<K, V> {
                 InPlaceEnd::Own(ending.map(|output| output.value))
             }
             (Some(Some((ended, _, leader))), None) => {
-                drop_contained(leader);
                 if let Some(rest) = respond::respond(engine, ended) {
                     rest.hand_over(engine);
                 }
+                // Last, as none of the others is to wait for it.
+                drop_contained(leader);
                 InPlaceEnd::Elsewhere(record)
             }
             (None, Some(ending)) => {

@@ -37,7 +37,7 @@ pub(crate) use self::{
     latest_waker::LatestWaker,
     message::{Answer, Key, Launch, Live, Message, QueuedJoin, Reply, Value},
     published::{Takes, publish_by_error, publish_clonable},
-    record::{BoxedFuture, Ending, Needed, Output, ParkedWork, Record},
+    record::{BoxedFuture, Ending, Needed, Output, ParkedWork, Record, Unbegun},
     respond::Responding,
     spares::Spares,
     turn::State,

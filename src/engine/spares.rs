@@ -8,8 +8,8 @@ use std::{
 
 use super::record::ParkedWork;
 use crate::{
-    sync::{AtomicBool, AtomicUsize, AtomicWaker, Cell},
-    unwind::drop_contained,
+    sync::{AtomicBool, AtomicUsize, AtomicWaker, Cell, Runtime, defer},
+    unwind::{Deferred, drop_contained},
 };
 
 /// One place for each execution beyond the first.
@@ -71,6 +71,17 @@ impl<V> Spares<V> {
     /// Drops what is left, where user code may run.
     pub(crate) fn clear(&self) {
         self.works.iter().for_each(|work| drop_contained(work.take()));
+    }
+
+    /// The same, where callers may still have to be woken.
+    pub(crate) fn clear_later(&self, runtime: &Runtime)
+    where
+        V: 'static,
+    {
+        let left: Vec<_> = self.works.iter().filter_map(Cell::take).collect();
+        if !left.is_empty() {
+            defer(runtime, Deferred::new(move || left.into_iter().for_each(drop_contained)));
+        }
     }
 
     pub(crate) fn is_stopped(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use std::{
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Weak},
     task::{Context, Poll, ready},
 };
 
@@ -12,7 +12,7 @@ use super::{
     work::poll_contained,
 };
 use crate::{
-    engine::{BoxedFuture, Key, Output, Record, Responding, Value},
+    engine::{BoxedFuture, Key, Output, Record, Responding, Unbegun, Value},
     error::JoinError,
     unwind::{catch, drop_contained},
 };
@@ -138,17 +138,21 @@ impl<K: Key, V: Value> BlockingAttempt<K, V> {
     }
 }
 
-/// Blocking work for a thread of the pool, unless a caller that waits for it has begun it meanwhile.
-pub(super) struct Offered<V>(Arc<Record<V>>);
+/// Blocking work for a thread of the pool, unless a caller that waits for it has begun it meanwhile. While none has, the work
+/// itself has the record, as it completes that record's flight. Afterwards this keeps no value, however long the pool is busy (G6).
+pub(super) struct Offered<V>(Weak<Record<V>>);
 
 impl<V> Offered<V> {
-    pub(super) fn new(record: Arc<Record<V>>) -> Self {
-        Self(record)
+    pub(super) fn new(record: &Arc<Record<V>>) -> Self {
+        Self(Arc::downgrade(record))
+    }
+
+    fn claim(&self) -> Option<Unbegun> {
+        self.0.upgrade()?.claim()
     }
 
     pub(super) fn run(self) {
-        let work = self.0.claim();
-        // Work that outlives its flight keeps no value (G6).
+        let work = self.claim();
         drop(self);
         if let Some(work) = work {
             work();
@@ -159,6 +163,6 @@ impl<V> Offered<V> {
 /// The runtime has dropped it. Left in its record, the work would keep itself alive, as it completes that record's flight.
 impl<V> Drop for Offered<V> {
     fn drop(&mut self) {
-        drop_contained(self.0.claim());
+        drop_contained(self.claim());
     }
 }

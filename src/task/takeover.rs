@@ -118,7 +118,7 @@ fn begin<K: Key, V: Value>(work: ParkedWork<V>, spares: Arc<Spares<V>>, complete
         ParkedWork::Blocking(work) => {
             let attempt = BlockingAttempt::new(attempts, 0, work);
             record.offer(Box::new(move || attempt.run()));
-            let offered = Offered::new(record);
+            let offered = Offered::new(&record);
             drop(runtime.spawn_blocking(move || offered.run()));
         }
     }
@@ -252,6 +252,7 @@ impl<K: Key, V: Value> Drop for Attempts<K, V> {
         self.spares.stop();
         drop(self.duty.take());
         self.permits.iter().for_each(|permit| drop(permit.take()));
-        self.spares.clear();
+        // This may be below what has the last callers to wake in hand.
+        self.spares.clear_later(&self.engine.runtime);
     }
 }

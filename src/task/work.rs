@@ -275,7 +275,7 @@ where
 {
     let record = execution.completer.share_record();
     record.offer(Box::new(move || execution.run(span)));
-    let offered = Offered::new(record);
+    let offered = Offered::new(&record);
     drop(runtime.spawn_blocking(move || offered.run()));
 }
 

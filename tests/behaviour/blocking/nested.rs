@@ -1,6 +1,6 @@
 //! Blocking work that joins: the pool has fewer threads than wait for it.
 
-use std::thread;
+use std::{sync::Arc, thread, time::Duration};
 
 use shardflight::{Coalescer, Freshness, Handle};
 use tokio::runtime::{self, Runtime};
@@ -8,7 +8,7 @@ use tokio::runtime::{self, Runtime};
 use crate::support::{Wall, at_rest, inside, until, watched};
 
 /// A runtime with so many threads for blocking work, and a coalescer without deadlines on it.
-fn small_pool(threads: usize) -> (Runtime, Handle<i32, i32>) {
+fn small_pool<V: Send + Sync + 'static>(threads: usize) -> (Runtime, Handle<i32, V>) {
     let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(threads)
@@ -90,5 +90,32 @@ fn work_that_waits_for_the_flight_after_one_that_no_thread_has_begun_runs_both()
             handle.with_freshness(Freshness::StartedAfterCall).blocking_join(2, || 8).unwrap()
         });
         assert_eq!(answers, (8, 7));
+    });
+}
+
+#[test]
+fn what_a_caller_computes_on_its_own_thread_is_its_answer_after_any_time() {
+    watched(|| {
+        let (_runtime, handle) = small_pool(1);
+        let impatient = handle.with_max_wait(Duration::ZERO);
+        // The one thread has the outer work, so the inner work runs there, too.
+        let outer = move || impatient.blocking_join(2, || 7).unwrap();
+        assert_eq!(handle.blocking_join(1, outer), Ok(7));
+    });
+}
+
+#[test]
+fn work_that_another_thread_has_begun_leaves_no_value_in_the_pools_queue() {
+    watched(|| {
+        let (_runtime, handle) = small_pool(1);
+        let inner = handle.clone();
+        let outer = move || {
+            let value = inner.blocking_join(2, || Arc::new(7)).unwrap();
+            let weak = Arc::downgrade(&value);
+            drop(value);
+            assert_eq!(weak.strong_count(), 0, "G6: the one thread is here, so the pool has not come to it yet");
+            Arc::new(8)
+        };
+        assert_eq!(handle.blocking_join(1, outer), Ok(Arc::new(8)));
     });
 }

@@ -1,12 +1,13 @@
 //! Work that blocks its thread.
 
-use std::{thread, time::Duration};
+use std::{sync::mpsc, thread, time::Duration};
 
 use shardflight::{Coalescer, Handle, OnStall};
 
 use super::Stalls;
 use crate::support::{
-    Count, CountsDrop, Wall, assert_pending, at_rest, eventually_blocking, inside, two_workers, until, watched,
+    BlocksInDrop, Count, CountsDrop, Gate, Wall, assert_pending, at_rest, eventually_blocking, inside, returning, step,
+    two_workers, until, watched,
 };
 
 /// Real time, as threads are blocked.
@@ -108,4 +109,62 @@ fn a_flight_that_is_aborted_ends_when_the_thread_that_it_blocks_does() {
             assert_eq!(at_rest(&handle).await.aborts, 1);
         });
     });
+}
+
+#[test]
+fn a_closure_that_was_not_needed_and_blocks_in_its_drop_delays_no_caller() {
+    watched(|| {
+        let runtime = two_workers();
+        let handle = inside(&runtime, || {
+            let builder = Coalescer::<i32, i32>::builder().shards(1);
+            builder
+                .on_stall(OnStall::Takeover { after: Duration::MAX, at_most: 1 })
+                .no_flight_deadline()
+                .build()
+                .unwrap()
+                .handle()
+        });
+        let (gate, (wall, opener)) = (Gate::new(), Wall::new());
+        let passed = gate.pass();
+        let leader = runtime.spawn(handle.join(1, move || async move {
+            passed.await;
+            7
+        }));
+        runtime.block_on(until(&handle, |stats| stats.executions == 1));
+        let (dropping, is_dropping) = mpsc::channel();
+        let unneeded = (OnDrop(dropping), BlocksInDrop(wall));
+        let follower = runtime.spawn(handle.join(1, move || async move {
+            drop(unneeded);
+            0
+        }));
+        runtime.block_on(until(&handle, |stats| stats.waiters == 2));
+        // More than are woken at once.
+        let others: Vec<_> = (0..600).map(|_| runtime.spawn(handle.join(1, returning(0)))).collect();
+        runtime.block_on(until(&handle, |stats| stats.waiters == 602));
+        // The other worker has no part in it until the drop has begun.
+        let (busy, is_free) = Wall::new();
+        let (begun, has_begun) = mpsc::channel();
+        runtime.spawn(async move {
+            begun.send(()).unwrap();
+            busy.block();
+        });
+        has_begun.recv().unwrap();
+        gate.open();
+        is_dropping.recv().unwrap();
+        step();
+        drop(is_free);
+        eventually_blocking(|| {
+            leader.is_finished() && follower.is_finished() && others.iter().all(|other| other.is_finished())
+        });
+        drop(opener);
+    });
+}
+
+/// Tells of its drop.
+struct OnDrop(mpsc::Sender<()>);
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        let _ = self.0.send(());
+    }
 }

@@ -14,7 +14,7 @@ use shardflight::{Builder, Coalescer, Handle, JoinError, OnAbandon, RunWork};
 use tokio::{sync::Semaphore, task::yield_now, time::advance};
 
 use crate::support::{
-    Count, Opener, Wall, assert_pending, at_rest, eventually, inside, limited, poll_once, returning, settle,
+    Count, LIMIT, Opener, Wall, assert_pending, at_rest, eventually, inside, limited, poll_once, returning, settle,
     two_workers, until, watched,
 };
 
@@ -89,17 +89,23 @@ fn callers_of_an_expired_flight_are_answered_while_the_next_waits_for_its_work()
         let builder = Coalescer::<i32, i32>::builder().shards(1).max_flight_duration(Duration::from_millis(20));
         let handle = inside(&runtime, || builder.abort_grace(Duration::MAX).build().unwrap().handle());
         runtime.block_on(async {
-            let ((wall, opener), began, drops) = (Wall::new(), Count::default(), Count::default());
-            let dropped = drops.on_drop();
-            let work = stubborn(wall, began.clone());
-            let hung = tokio::spawn(handle.join(1, move || {
-                let _dropped = dropped;
-                work()
-            }));
-            eventually(|| began.get() == 1).await;
-            assert!(matches!(hung.await.unwrap(), Err(JoinError::TimedOut { .. })));
-            let seen = drops.clone();
-            let mut next = handle.join(1, move || async move { i32::try_from(seen.get()).unwrap() });
+            // Work that has not begun by its deadline never begins: then once more.
+            let (opener, drops) = loop {
+                let ((wall, opener), began, drops) = (Wall::new(), Count::default(), Count::default());
+                let dropped = drops.on_drop();
+                let work = stubborn(wall, began.clone());
+                let hung = tokio::spawn(handle.join(1, move || {
+                    let _dropped = dropped;
+                    work()
+                }));
+                eventually(|| began.get() == 1 || hung.is_finished()).await;
+                assert!(matches!(hung.await.unwrap(), Err(JoinError::TimedOut { .. })));
+                if began.get() == 1 {
+                    break (opener, drops);
+                }
+            };
+            let (seen, patient) = (drops.clone(), handle.with_max_flight_duration(LIMIT).unwrap());
+            let mut next = patient.join(1, move || async move { i32::try_from(seen.get()).unwrap() });
             assert_pending(&mut next);
             let stats = until(&handle, |stats| stats.pending == 1).await;
             assert_eq!((stats.flights, stats.lingering), (1, 1));
@@ -116,16 +122,22 @@ fn blocking_work_that_goes_on_after_its_abort_and_joins_its_own_key_is_refused()
         let runtime = two_workers();
         let builder = Coalescer::<i32, i32>::builder().shards(1).max_flight_duration(Duration::from_millis(20));
         let handle = inside(&runtime, || builder.abort_grace(Duration::MAX).build().unwrap().handle());
-        let ((wall, opener), (sender, inner_answer)) = (Wall::new(), mpsc::channel());
-        let inner = handle.clone();
-        let answer = handle.blocking_join(1, move || {
-            wall.block();
-            sender.send(inner.blocking_join(1, || 2)).unwrap();
-            1
-        });
-        assert!(matches!(answer, Err(JoinError::TimedOut { .. })));
-        drop(opener);
-        assert_eq!(inner_answer.recv().unwrap(), Err(JoinError::Reentrant));
+        // Work that no thread has begun by its deadline never begins: then once more.
+        let inner_answer = loop {
+            let ((wall, opener), (sender, inner_answer)) = (Wall::new(), mpsc::channel());
+            let inner = handle.clone();
+            let answer = handle.blocking_join(1, move || {
+                wall.block();
+                sender.send(inner.blocking_join(1, || 2)).unwrap();
+                1
+            });
+            assert!(matches!(answer, Err(JoinError::TimedOut { .. })));
+            drop(opener);
+            if let Ok(inner_answer) = inner_answer.recv() {
+                break inner_answer;
+            }
+        };
+        assert_eq!(inner_answer, Err(JoinError::Reentrant));
         runtime.block_on(at_rest(&handle));
     });
 }

@@ -168,6 +168,11 @@ pub(super) fn play(plan: &Plan) -> Played {
     let history = if all_through {
         // Ends what an abort may still be dropping.
         home.into_iter().chain([away]).for_each(|runtime| runtime.shutdown_timeout(LIMIT));
+        // A thread of the crate's own may have the last values in hand, which no runtime's end waits for.
+        let deadline = Instant::now() + LIMIT;
+        while log.values_alive.load(SeqCst) > 0 && Instant::now() < deadline {
+            thread::yield_now();
+        }
         log.history(plan.rules.clone(), quiet, stalls.longest())
     } else {
         let history = log.history(plan.rules.clone(), quiet, stalls.longest());

@@ -103,7 +103,8 @@ fn a_call_survives_another_runtimes_end() {
         block_on(waiting_on(&first, 2));
         source.set(20);
         first.shutdown_background();
-        assert!(block_on(leader).unwrap_err().is_cancelled());
+        // Its flight's end may have woken it before the runtime came to it.
+        assert!(!matches!(block_on(leader), Ok(Ok(_))));
         block_on(waiting_on(&second, 1));
         gate.open();
         assert_eq!(block_on(follower).unwrap().unwrap(), 27);

@@ -3,7 +3,13 @@
 use http::{HeaderMap, StatusCode, header, response};
 use http_body::Body;
 
-use super::{config::Config, headers::members_of, key::Key, reason::Reason, vary};
+use super::{
+    config::Config,
+    headers::{directives_of, members_of},
+    key::Key,
+    reason::Reason,
+    vary,
+};
 
 /// The client errors that depend on the target alone. The others depend on the client, its rate, its connection or its headers:
 /// sharing them would let one client have others rejected.
@@ -40,8 +46,9 @@ impl Said {
                 "set-cookie" | "set-cookie2" => said.sets_a_cookie = true,
                 "cache-control" => {
                     let is = |directive: &[u8], named: &[u8]| directive.eq_ignore_ascii_case(named);
-                    said.forbids_caching |= members_of(value).any(|one| is(one, b"no-store") || is(one, b"no-cache"));
-                    said.is_private |= members_of(value).any(|one| is(one, b"private"));
+                    said.forbids_caching |=
+                        directives_of(value).any(|one| is(one, b"no-store") || is(one, b"no-cache"));
+                    said.is_private |= directives_of(value).any(|one| is(one, b"private"));
                 }
                 "vary" => {
                     said.may_vary = true;

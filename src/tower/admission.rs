@@ -7,7 +7,7 @@ use http_body::Body;
 
 use super::{
     config::Config,
-    headers::members_of,
+    headers::{directives_of, members_of},
     key::{Key, KeyParts},
     key_bytes::userinfo,
     known_headers::Says,
@@ -90,7 +90,7 @@ impl Said {
                 Says::IsForARange => said.is_for_a_range = true,
                 Says::IsConditional => said.is_conditional = true,
                 // Directives about a cached response's age don't matter: the layer caches nothing.
-                Says::Directs => said.has_directives |= !members_of(value).all(is_about_age),
+                Says::Directs => said.has_directives |= !directives_of(value).all(is_about_age),
                 Says::HasPragma => said.has_directives = true,
             }
         }

@@ -69,7 +69,8 @@ impl CoalesceLayerBuilder {
     /// Up to that size, a body is read whole before the response is delivered. A larger one is delivered as it arrives: at once if
     /// `Content-Length` shows the size, otherwise when the cap is exceeded. It is read at the pace of its fastest caller, through
     /// a buffer of this size, and [`on_slow_reader`](Self::on_slow_reader) says what becomes of a caller that falls behind. A chunk
-    /// counts as 64 bytes more than its data; one that is larger than the cap is kept until the fastest caller has it.
+    /// counts as 64 bytes more than its data. One of less than 4 KiB is copied, as it may be a slice of a larger buffer; one that is
+    /// larger than the cap is kept until the fastest caller has it.
     ///
     /// # Default
     ///

@@ -11,6 +11,7 @@ use super::{
     body::CoalescedBody,
     error::{BoxError, SharedError, share},
     nesting,
+    read_body::BodyForKey,
 };
 use crate::unwind::awaited;
 
@@ -35,6 +36,8 @@ where
         let calling = {
             let Self { mut inner, mut parts, body, layer_id } = *self;
             nesting::meet(&mut parts.extensions, layer_id);
+            // The inner service may send the request on with another body. A layer behind it would take this one for that.
+            parts.extensions.remove::<BodyForKey>();
             inner.call(Request::from_parts(parts, body))
         };
         awaited(calling).await

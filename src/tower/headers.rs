@@ -25,7 +25,18 @@ pub(super) fn members<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Ite
 /// Those of one line of it.
 pub(super) fn members_of(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     let members = value.as_bytes().split(|byte| *byte == b',');
-    members.map(|member| member.split(|byte| matches!(byte, b'=' | b';')).next().unwrap_or_default().trim_ascii())
+    members.map(|member| up_to(member, |byte| matches!(byte, b'=' | b';')))
+}
+
+/// The directives in one line of `Cache-Control`, each without its argument. Some services separate them by `;`, which must not hide
+/// one that forbids to share.
+pub(super) fn directives_of(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    let directives = value.as_bytes().split(|byte| matches!(byte, b',' | b';'));
+    directives.map(|directive| up_to(directive, |byte| byte == b'='))
+}
+
+fn up_to(member: &[u8], is_end: impl Fn(u8) -> bool) -> &[u8] {
+    member.split(|byte| is_end(*byte)).next().unwrap_or_default().trim_ascii()
 }
 
 /// The parameters of `Forwarded` that describe the target, element by element: a service may take those of one proxy. Parameters
@@ -92,14 +103,22 @@ mod tests {
 
     #[test]
     fn finds_directives_in_any_case_and_position() {
-        let mut headers = HeaderMap::new();
-        headers.append(header::CACHE_CONTROL, HeaderValue::from_static("max-age=5 , PRIVATE=\"set-cookie, x\""));
-        headers.append(header::CACHE_CONTROL, HeaderValue::from_static("no-Store"));
-        for (directive, is_there) in [("private", true), ("no-store", true), ("max-age", true), ("no-cache", false)] {
-            let mut listed = members(&headers, &header::CACHE_CONTROL);
-            let is_listed = listed.any(|listed| listed.eq_ignore_ascii_case(directive.as_bytes()));
+        let value = HeaderValue::from_static("max-age=5 , PRIVATE=\"set-cookie, x\";s-maxage=7 ; no-Store");
+        for (directive, is_there) in
+            [("private", true), ("no-store", true), ("max-age", true), ("s-maxage", true), ("no-cache", false)]
+        {
+            let is_listed = directives_of(&value).any(|listed| listed.eq_ignore_ascii_case(directive.as_bytes()));
             assert_eq!(is_listed, is_there, "{directive}");
         }
+    }
+
+    #[test]
+    fn finds_members_without_their_parameters() {
+        let mut headers = HeaderMap::new();
+        headers.append(header::CONTENT_TYPE, HeaderValue::from_static("text/plain;charset=utf-8 , text/html ; q=1"));
+        headers.append(header::CONTENT_TYPE, HeaderValue::from_static("a=b;c"));
+        let listed: Vec<_> = members(&headers, &header::CONTENT_TYPE).collect();
+        assert_eq!(listed, [&b"text/plain"[..], b"text/html", b"a"]);
     }
 
     #[test]

@@ -181,8 +181,10 @@
 //! # Bodies
 //!
 //! A body up to [`max_body_bytes`](CoalesceLayerBuilder::max_body_bytes) is read whole before the response is delivered, so the
-//! first byte comes later than without the layer. If such a body fails, nothing of it was sent, and all callers get a 502, with the
-//! error as a [`SharedError<()>`](SharedError) in the response's extensions.
+//! first byte comes later than without the layer. If such a body fails, or is shorter than its `Content-Length`, nothing of it was
+//! sent, and all callers get a 502, with the error as a [`SharedError<()>`](SharedError) in the response's extensions. So it is if
+//! `Content-Length` is not one length. A body that is longer than that is cut to it, as HTTP/1 servers cut a body whose size they
+//! don't know.
 //!
 //! A larger body is delivered as it arrives, to all callers of its flight, from a buffer of that size. It is read at the pace of its
 //! fastest caller; one that has fallen behind by a whole buffer makes a call of its own and goes on from where it was, or ends in an
@@ -202,7 +204,7 @@
 //! | failure | response |
 //! | --- | --- |
 //! | the service, its body or `share_if` panicked | 500 |
-//! | the body failed before any of it was sent | 502, which `map_join_error` doesn't see |
+//! | the body failed before any of it was sent, or is shorter than its head announces | 502, which `map_join_error` doesn't see |
 //! | `max_waiters_per_flight`, `max_flights`, `max_queued` or `queue_timeout` is reached | 503 with `Retry-After` |
 //! | the flight, its body included, took longer than `max_flight_duration` | 504 with `Retry-After` |
 //! | the runtime is shutting down, or the coalescer was shut down | 503 |
@@ -253,6 +255,7 @@ mod key_headers;
 mod key_options;
 mod known_headers;
 mod layer;
+mod length;
 mod nesting;
 mod pass_through;
 mod read_body;

@@ -19,13 +19,15 @@ use super::{
     collect::{Collected, collect},
 };
 
-/// A request's whole body, in its extensions.
+/// A request's whole body, in its extensions. The layer that calls the inner service takes it out.
 #[derive(Clone, Debug)]
 pub(super) struct BodyForKey(pub(super) Bytes);
 
 /// A layer that reads the bodies of requests, up to a limit, so that a [`CoalesceLayer`](crate::tower::CoalesceLayer) **directly
 /// below it** can have them in its key. They are only in the key of requests for which
-/// [`key_by`](crate::tower::CoalesceLayerBuilder::key_by) returned `Some`; other requests with a body pass through.
+/// [`key_by`](crate::tower::CoalesceLayerBuilder::key_by) returned `Some`; other requests with a body pass through. A body counts
+/// for that one layer alone, whether it coalesces the request or passes it through: another one further below needs a
+/// `ReadBodyLayer` of its own.
 ///
 /// Each request holds up to `max_bytes` of memory while it waits. A body that is larger or of unknown length, that fails, or that has
 /// trailers reaches the service as it is, and its request passes through. So does a request with `Expect`. The bytes themselves are compared, and no digest of them: so no client

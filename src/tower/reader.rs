@@ -16,6 +16,7 @@ use tokio::task::coop::poll_proceed;
 use super::{
     body::End,
     error::{ArcError, BoxError, share},
+    length,
     shared_stream::{BodyError, Next, Place, SharedStream},
 };
 
@@ -72,7 +73,7 @@ impl<B> Refetches<B> {
 
 pub(super) struct Reader<B> {
     place: Place,
-    /// Of the whole body, if it was known at its beginning.
+    /// Of the whole body, if it was known at its beginning, and its head announces no other one.
     length: Option<u64>,
     status: StatusCode,
     /// Those headers of the shared response that a response has to have, too, with which a reader goes on by itself.
@@ -125,7 +126,12 @@ impl<B> Reader<B> {
             refetches.lock().push(Entry { reader: Some(place.number()), call });
         }
         let representation = representation(&head.headers).map(|(name, value)| (name.clone(), value.clone())).collect();
-        let (length, status) = (stream.length(), head.status);
+        // Servers believe the size rather than the head. Without it, they keep to the head.
+        let length = stream.length().filter(|&length| match length::announced(&head.headers) {
+            Ok(announced) => announced.is_none_or(|announced| announced == length),
+            Err(_) => false,
+        });
+        let status = head.status;
         Self { place, length, status, representation, refetches, source: Source::Shared(stream) }
     }
 

@@ -1,9 +1,16 @@
 //! Which responses may be shared. Keep it in line with the table in the module's documentation.
 
-use http::{HeaderMap, StatusCode, header, response};
+use http::{HeaderMap, StatusCode, response};
 use http_body::Body;
 
-use super::{config::Config, headers::members_of, key::Key, reason::Reason, vary};
+use super::{
+    config::Config,
+    headers::{directives_of, members_of},
+    key::Key,
+    length,
+    reason::Reason,
+    vary,
+};
 
 /// The client errors that depend on the target alone. The others depend on the client, its rate, its connection or its headers:
 /// sharing them would let one client have others rejected.
@@ -40,8 +47,9 @@ impl Said {
                 "set-cookie" | "set-cookie2" => said.sets_a_cookie = true,
                 "cache-control" => {
                     let is = |directive: &[u8], named: &[u8]| directive.eq_ignore_ascii_case(named);
-                    said.forbids_caching |= members_of(value).any(|one| is(one, b"no-store") || is(one, b"no-cache"));
-                    said.is_private |= members_of(value).any(|one| is(one, b"private"));
+                    said.forbids_caching |=
+                        directives_of(value).any(|one| is(one, b"no-store") || is(one, b"no-cache"));
+                    said.is_private |= directives_of(value).any(|one| is(one, b"private"));
                 }
                 "vary" => {
                     said.may_vary = true;
@@ -92,9 +100,8 @@ impl Config {
 
     /// Whether a body is larger than the cap, by what is announced of it.
     pub(super) fn is_too_large(&self, headers: &HeaderMap, body: &impl Body) -> bool {
-        let announced = headers.get(header::CONTENT_LENGTH).filter(|_| !body.is_end_stream());
-        let announced = announced.and_then(|length| length.to_str().ok()?.parse::<u64>().ok()).unwrap_or(0);
-        let at_least = announced.max(body.size_hint().lower());
+        let announced = if body.is_end_stream() { None } else { length::announced(headers).ok().flatten() };
+        let at_least = announced.unwrap_or(0).max(body.size_hint().lower());
         usize::try_from(at_least).map_or(true, |length| length > self.max_body_bytes)
     }
 }

@@ -38,6 +38,10 @@ const SLOW_READERS_WAIT: Duration = Duration::from_millis(100);
 /// Larger chunks are cut, so that readers lose no more of them than they must.
 const CHUNK: usize = 64 * 1024;
 
+/// Smaller chunks are copied. They may be slices of larger buffers, such as hyper's of 8 KiB, which each of them would keep alive:
+/// the cap would bound a small part of the memory that is held.
+const SMALL: usize = 4 * 1024;
+
 /// Aborts its task when the last caller has let go of it.
 pub(super) struct SharedStream {
     state: Mutex<State>,
@@ -137,6 +141,11 @@ impl SharedStream {
     }
 
     fn push(&self, mut data: Bytes) {
+        if data.len() < SMALL {
+            let copy = Bytes::copy_from_slice(&data);
+            // What it is a slice of may be the user's.
+            drop_contained(mem::replace(&mut data, copy));
+        }
         self.with(|state| {
             while data.len() > CHUNK {
                 state.buffer.push(data.split_to(CHUNK));

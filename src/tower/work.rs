@@ -13,6 +13,7 @@ use super::{
     collect::{Collected, collect},
     error::{BoxError, share},
     error_response,
+    length::as_announced,
     request_slot::{RequestSlot, SlotState},
     shareable::{Asked, Said},
     state::LayerState,
@@ -53,17 +54,24 @@ where
         (VecDeque::new(), Box::pin(body.into_inner()))
     } else {
         match collect(body.into_inner(), max_bytes).await {
-            Collected::Whole(Content { end: End::Failed(error), .. }) => {
-                let (parts, data) = error_response::of_failed_body(error).into_parts();
-                return Answer::new(Outcome::shared(parts, Content { data, ..Content::default() }), varied);
-            }
-            Collected::Whole(content) => return Answer::new(Outcome::shared(parts, content), varied),
+            Collected::Whole(content) => return Answer::new(collected(parts, content), varied),
             Collected::TooLarge { read, rest } => (read, rest),
         }
     };
     // Boxed, as few responses need it.
     let callers = Box::pin(callers(slot.layer())).await;
     Answer::new(Outcome::streamed(parts, read, rest, max_bytes, callers), varied)
+}
+
+/// Nothing of the body was sent so far: if it has failed, there is still time for another response.
+fn collected(parts: response::Parts, content: Content) -> Outcome {
+    match as_announced(&parts, content) {
+        Content { end: End::Failed(error), .. } => {
+            let (parts, data) = error_response::of_failed_body(error).into_parts();
+            Outcome::shared(parts, Content { data, ..Content::default() })
+        }
+        content => Outcome::shared(parts, content),
+    }
 }
 
 /// How many wait for the flight whose work this is.

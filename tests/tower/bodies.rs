@@ -5,9 +5,13 @@ use std::io;
 use axum::{Router, body::Body, response::IntoResponse, routing::get};
 use bytes::Bytes;
 use futures::{StreamExt, future::join_all, stream};
-use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
-use shardflight::tower::{CoalescedBody, Reason};
+use shardflight::tower::{CoalescedBody, Reason, SharedError};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::support::{Fixture, Gate, Server, Version, fetch, get_request, limited};
 
@@ -131,6 +135,132 @@ async fn a_content_length_over_the_cap_is_not_collected() {
         assert_eq!((fixture.calls.get(), fixture.layer.passes().total()), (1, 0));
     })
     .await;
+}
+
+/// A body of unknown size in two chunks, under a head that announces these lengths.
+fn announced<const N: usize>(lengths: [&'static str; N], body: [&'static str; 2]) -> Response<Body> {
+    let body = Body::from_stream(stream::iter(body.map(Ok::<_, io::Error>)));
+    let mut response = Response::new(body);
+    for length in lengths {
+        response.headers_mut().append(header::CONTENT_LENGTH, HeaderValue::from_static(length));
+    }
+    response
+}
+
+/// Checks what two clients of one flight get.
+async fn two_clients<R: IntoResponse>(
+    version: Version,
+    respond: impl Fn(usize) -> R + Clone + Send + Sync + 'static,
+    expected: (StatusCode, &'static str),
+) {
+    let fixture = capped();
+    let server = Server::start(fixture.router(respond)).await;
+    let tasks = [(); 2].map(|()| {
+        let (client, url) = (version.client(), server.url("/a"));
+        tokio::spawn(async move { fetch(&client, &url).await })
+    });
+    fixture.until(|stats| stats.waiters == 2).await;
+    fixture.gate.open();
+    for task in tasks {
+        assert_eq!(task.await.unwrap(), (expected.0, Bytes::from(expected.1)), "{version:?}");
+    }
+    assert_eq!((fixture.calls.get(), fixture.layer.passes().total()), (1, 0), "{version:?}");
+}
+
+#[tokio::test]
+async fn a_body_longer_than_its_head_says_is_cut() {
+    limited(async {
+        for version in Version::BOTH {
+            two_clients(version, |_| announced(["5"], ["hel", "lo, world"]), (StatusCode::OK, "hello")).await;
+            two_clients(version, |_| announced(["0"], ["hel", "lo, world"]), (StatusCode::OK, "")).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_body_longer_than_its_head_says_spares_the_next_response() {
+    fn over_the_cap() -> String {
+        "hello".repeat(CAP)
+    }
+    let bodies: [fn() -> Response<Body>; 4] = [
+        || announced(["5"], ["hel", "lo, world"]),
+        || announced(["5"], ["hello", over_the_cap().leak()]),
+        // Of these, the size is known.
+        || ([(header::CONTENT_LENGTH, "5")], "hello, world").into_response(),
+        || ([(header::CONTENT_LENGTH, "5")], over_the_cap()).into_response(),
+    ];
+    limited(async {
+        for (index, body) in bodies.into_iter().enumerate() {
+            let fixture = capped();
+            fixture.gate.open();
+            let server = Server::start(fixture.router(move |_| body())).await;
+            let mut connection = TcpStream::connect(server.url("").trim_start_matches("http://")).await.unwrap();
+            let requests = "GET /a HTTP/1.1\r\nhost: a.example\r\n\r\n\
+                GET /b HTTP/1.1\r\nhost: a.example\r\nconnection: close\r\n\r\n";
+            connection.write_all(requests.as_bytes()).await.unwrap();
+            let mut received = String::new();
+            connection.read_to_string(&mut received).await.unwrap();
+            let responses: Vec<_> = received.split("HTTP/1.1 200 OK\r\n").skip(1).collect();
+            assert_eq!(responses.len(), 2, "{index}: {received:?}");
+            for response in responses {
+                assert!(response.ends_with("\r\n\r\nhello"), "{index}: {response:?}");
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_body_shorter_than_its_head_says_is_a_502() {
+    limited(async {
+        let failed = (StatusCode::BAD_GATEWAY, "Bad Gateway");
+        for version in Version::BOTH {
+            two_clients(version, |_| announced(["5"], ["hel", "l"]), failed).await;
+            two_clients(version, |_| announced(["5"], ["", ""]), failed).await;
+        }
+        let fixture = capped();
+        fixture.gate.open();
+        let router = fixture.router(|_| announced(["5"], ["hel", "l"]));
+        let response = crate::support::send(&router, get_request("/a", &[])).await;
+        let error = response.extensions().get::<SharedError<()>>().expect("the error");
+        assert_eq!(error.to_string(), "the body is shorter than its `Content-Length`");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_body_of_contradictory_lengths_is_a_502() {
+    async fn get(lengths: [&'static str; 2]) -> (StatusCode, Bytes) {
+        let fixture = capped();
+        fixture.gate.open();
+        let router = fixture.router(move |_| announced(lengths, ["hel", "lo"]));
+        let response = limited(crate::support::send(&router, get_request("/a", &[]))).await;
+        (response.status(), response.into_body())
+    }
+    for lengths in [["5", "7"], ["5", "five"], ["+5", "5"], ["5, 7", "5"], ["", "5"], ["5", "99999999999999999999"]] {
+        assert_eq!(get(lengths).await.0, StatusCode::BAD_GATEWAY, "{lengths:?}");
+    }
+    // The same length twice is no contradiction (RFC 9110, section 8.6).
+    for lengths in [["5", "5"], ["5, 5", "5"]] {
+        assert_eq!(get(lengths).await, (StatusCode::OK, Bytes::from("hello")), "{lengths:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_response_that_has_no_body_keeps_its_length() {
+    for (status, length) in [(StatusCode::NOT_MODIFIED, "1000"), (StatusCode::NO_CONTENT, "5")] {
+        let fixture = Fixture::with(|layer| layer.key_by(|_| Some("")));
+        let router = fixture.router(move |_| (status, [(header::CONTENT_LENGTH, length)]));
+        let requests = [(); 2].map(|()| get_request("/a", &[("if-none-match", "\"1\"")]));
+        for response in limited(fixture.send_all(&router, requests, 2)).await {
+            assert_eq!(
+                (response.status(), &response.headers()[header::CONTENT_LENGTH]),
+                (status, &length.parse().unwrap())
+            );
+        }
+        assert_eq!(fixture.calls.get(), 1, "{status}");
+    }
 }
 
 #[tokio::test]

@@ -171,6 +171,45 @@ async fn other_bodies_pass_through_unchanged() {
     }
 }
 
+/// A handler that forwards each request with another body of the same length, through a client with a layer of its own.
+#[tokio::test]
+async fn a_forwarded_request_has_no_key_of_the_body_before() {
+    let by_body = || Fixture::with(|layer| layer.key_by(|_| Some("")));
+    // One whose requests lead flights, and one that passes them through.
+    for outer in [by_body(), Fixture::new()] {
+        let inner = by_body();
+        let Fixture { gate, calls, layer, .. } = inner.clone();
+        let echo = async move |body: Bytes| {
+            calls.up();
+            gate.pass().await;
+            body
+        };
+        let client = Router::new().route("/a", any(echo)).layer(layer);
+        let forward = async move |request: Request<Body>| {
+            let (mut parts, _) = request.into_parts();
+            let user = parts.headers.remove("x-user").expect("a user");
+            let user = Bytes::copy_from_slice(user.as_bytes());
+            crate::support::send(&client, Request::from_parts(parts, Body::from(user))).await.map(Body::from)
+        };
+        let router = Router::new().route("/a", any(forward)).layer(outer.layer).layer(ReadBodyLayer::new(CAP));
+        let tasks = ["42", "43"].map(|user| {
+            let mut request = request("POST", "me");
+            request.headers_mut().insert("x-user", HeaderValue::from_static(user));
+            tokio::spawn(crate::support::send(&router, request))
+        });
+        limited(async {
+            let passes = inner.layer.passes();
+            inner.until(|stats| stats.waiters as u64 + passes.total() == 2).await;
+            inner.gate.open();
+            for (task, user) in tasks.into_iter().zip(["42", "43"]) {
+                assert_eq!(task.await.unwrap().body(), user);
+            }
+        })
+        .await;
+        assert_eq!(inner.passes(Reason::RequestBody), 2);
+    }
+}
+
 #[tokio::test]
 async fn posts_over_sockets_share_a_call() {
     limited(async {

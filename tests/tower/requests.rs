@@ -106,6 +106,7 @@ async fn specific_requests_pass_through() {
         (Reason::RequestCacheControl, "cache-control", "no-cache"),
         (Reason::RequestCacheControl, "cache-control", "max-age=0, No-Store"),
         (Reason::RequestCacheControl, "cache-control", "only-if-cached"),
+        (Reason::RequestCacheControl, "cache-control", "max-age=0; no-cache"),
         (Reason::RequestCacheControl, "pragma", "no-cache"),
     ];
     for (reason, name, value) in of_its_own {
@@ -115,7 +116,9 @@ async fn specific_requests_pass_through() {
 
 #[tokio::test]
 async fn a_reload_is_coalesced() {
-    agree(Fixture::new(), get_request("/a", &[("cache-control", "max-age=0")]), get_request("/a", &[])).await;
+    for value in ["max-age=0", "max-age=0;", "max-age=0; max-stale"] {
+        agree(Fixture::new(), get_request("/a", &[("cache-control", value)]), get_request("/a", &[])).await;
+    }
 }
 
 #[tokio::test]

@@ -70,7 +70,18 @@ async fn cookies_are_not_shared() {
 
 #[tokio::test]
 async fn private_responses_are_not_shared() {
-    for value in ["private", "max-age=60, Private", "private=\"x-user\"", "no-store", "no-cache", "public, no-cache"] {
+    for value in [
+        "private",
+        "max-age=60, Private",
+        "private=\"x-user\"",
+        "no-store",
+        "no-cache",
+        "public, no-cache",
+        // Not the separator of directives, but it occurs.
+        "max-age=0; private",
+        "public;no-store",
+        "max-age=0;, No-Cache",
+    ] {
         not_shared(Fixture::new(), Reason::ResponseCacheControl, (StatusCode::OK, vec![("cache-control", value)]))
             .await;
     }

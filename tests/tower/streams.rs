@@ -481,6 +481,46 @@ async fn a_response_to_head_waits_for_no_body() {
     .await;
 }
 
+/// What a server or a client reads from its connection: chunks are slices of it.
+struct ReadBuffer {
+    bytes: [u8; 8_192],
+    _alive: Arc<()>,
+}
+
+impl AsRef<[u8]> for ReadBuffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+#[tokio::test]
+async fn small_chunks_keep_no_large_buffers_alive() {
+    limited(async {
+        let fixture = capped(OnSlowReader::Fail);
+        let alive = Arc::new(());
+        let buffers = Arc::downgrade(&alive);
+        let router = fixture.router(move |_| {
+            let buffers = buffers.clone();
+            let small = move || {
+                let buffer = ReadBuffer { bytes: [7; 8_192], _alive: buffers.upgrade().expect("the test runs") };
+                Ok::<_, io::Error>(Bytes::from_owner(buffer).slice(..16))
+            };
+            // Over the cap by what it announces, so that all of it is read as it arrives.
+            ([(header::CONTENT_LENGTH, "1000000")], Body::from_stream(stream::repeat_with(small)))
+        });
+        let tasks = [(); 2].map(|()| tokio::spawn(router.clone().oneshot(get_request("/a", &[]))));
+        fixture.until(|stats| stats.waiters == 2).await;
+        fixture.gate.open();
+        let [leader, follower] = tasks;
+        let mut reads = leader.await.unwrap().unwrap().into_body();
+        let _idle = follower.await.unwrap().unwrap().into_body();
+        assert_eq!(read(&mut reads, 100 * 16).await.len(), 100 * 16);
+        let held = (Arc::strong_count(&alive) - 1) * 8_192;
+        assert!(held <= 3 * CAP, "{held} bytes");
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_body_that_fails_before_its_head_was_sent_is_a_502() {
     limited(async {

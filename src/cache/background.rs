@@ -1,15 +1,14 @@
-//! Loads that go on without their readers: in tasks, which are callers of the flight.
+//! Loads that go on without their readers: then in tasks, which are callers of the flight.
 
 use std::{
-    future::poll_fn,
     hash::Hash,
     pin::{Pin, pin},
     sync::Arc,
-    task::Poll,
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
-use futures_util::future::Either;
+use futures_util::future::{Either, select};
 
 use super::{
     claims::{RefreshClaim, SlowMark},
@@ -28,16 +27,9 @@ use super::{
 };
 use crate::{
     error::{JoinError, JoinErrorKind},
-    sync::{boxed_task, oneshot},
+    sync::{Runtime, boxed_task, oneshot},
     unwind::Contained,
 };
-
-/// A join with a soft timeout.
-struct SoftJoin<V, E> {
-    /// Told if the timeout passes first, and dropped otherwise.
-    is_slow: oneshot::AsyncReceiver<()>,
-    joined: oneshot::AsyncReceiver<Joined<V, E>>,
-}
 
 impl<K, V, E> CacheHandle<K, V, E>
 where
@@ -56,6 +48,10 @@ where
         L: FnOnce(Option<Previous<V>>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<Fill<V, E>, E>> + Send + 'static,
     {
+        // What the cache has is served on after a shutdown, and nothing can replace it.
+        if self.flights().closed_reason().is_some() {
+            return;
+        }
         let state = Arc::clone(self.state());
         let join = self.join(key, Loader::once(load), Reason::Refresh(Arc::clone(claim.entry())));
         state.counters.refreshes.up();
@@ -72,50 +68,60 @@ where
         limit: Duration,
         entry: &Arc<Entry<V, E>>,
     ) -> Result<Either<Answer<V, E>, Joined<V, E>>, JoinError> {
-        let mut join = Box::pin(join);
-        if let Some(joined) = at_once(&mut join).await {
-            return Ok(Either::Right(joined));
-        }
-        let SoftJoin { is_slow, joined } = self.go_on_softly(join, limit, Arc::clone(entry));
-        if is_slow.await.is_ok()
-            && let Some(answer) = self.fall_back(key, entry, StaleReason::LoadSlow)?
-        {
-            return Ok(Either::Left(answer));
-        }
-        Ok(Either::Right(joined.await.unwrap_or(Err(JoinError::Aborted))))
-    }
-
-    /// Waits for a join in a task, which goes on when the reader has left.
-    fn go_on_softly(
-        &self,
-        mut join: Pin<Box<impl Future<Output = Joined<V, E>> + Send + 'static>>,
-        limit: Duration,
-        entry: Arc<Entry<V, E>>,
-    ) -> SoftJoin<V, E> {
-        let state = Arc::clone(self.state());
-        let ((slow, is_slow), (sender, answer)) = (oneshot::async_channel(), oneshot::async_channel());
-        let runtime = state.runtime.clone();
-        drop(runtime.spawn(boxed_task(async move {
-            if let Ok(joined) = within(Some(limit), &mut join).await {
-                let _ = sender.send(joined);
-                return;
+        let (slow, is_slow) = oneshot::async_channel();
+        let (state, loaded) = (Arc::clone(self.state()), Arc::clone(entry));
+        let mut joined = self.go_on(async move {
+            let mut join = pin!(join);
+            if let Ok(joined) = within(Some(limit), join.as_mut()).await {
+                return joined;
             }
             // Before the reader is told: the next one doesn't wait for this load.
-            let mark = SlowMark::on(Arc::clone(&entry));
+            let mark = SlowMark::on(Arc::clone(&loaded));
             let _ = slow.send(());
             trace::load_slow(state.config.name());
-            let _ = sender.send(wait_holding(mark, &entry, join.as_mut(), &state).await);
-        })));
-        SoftJoin { is_slow, joined: answer }
+            wait_holding(mark, &loaded, join, &state).await
+        });
+        let joined = match select(&mut joined, is_slow).await {
+            Either::Left((joined, _)) => joined,
+            Either::Right(_) => match self.fall_back(key, entry, StaleReason::LoadSlow)? {
+                Some(answer) => return Ok(Either::Left(answer)),
+                None => joined.await,
+            },
+        };
+        Ok(Either::Right(joined))
+    }
+
+    /// Goes on in a task when it is dropped before its end. Up to there its caller polls it: a load that waits for another is known to
+    /// do so, which finds cycles (G12) and lends permits.
+    pub(super) fn go_on<F>(&self, future: F) -> GoesOn<F>
+    where
+        F: Future + Send + 'static,
+    {
+        GoesOn { future: Some(Box::pin(future)), runtime: self.state().runtime.clone() }
     }
 }
 
-/// The first poll of a join, where its caller is: a load that reads its own key is told so (G12).
-pub(super) async fn at_once<T>(join: &mut (impl Future<Output = T> + Unpin)) -> Option<T> {
-    let polled = poll_fn(|cx| Poll::Ready(Pin::new(&mut *join).poll(cx))).await;
-    match polled {
-        Poll::Ready(joined) => Some(joined),
-        Poll::Pending => None,
+pub(super) struct GoesOn<F: Future + Send + 'static> {
+    future: Option<Pin<Box<F>>>,
+    runtime: Runtime,
+}
+
+impl<F: Future + Send + 'static> Future for GoesOn<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let future = self.future.as_mut().expect("it is not polled after its end");
+        let output = ready!(future.as_mut().poll(cx));
+        self.future = None;
+        Poll::Ready(output)
+    }
+}
+
+impl<F: Future + Send + 'static> Drop for GoesOn<F> {
+    fn drop(&mut self) {
+        if let Some(future) = self.future.take() {
+            drop(self.runtime.spawn(boxed_task(async move { drop(future.await) })));
+        }
     }
 }
 

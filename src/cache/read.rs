@@ -5,7 +5,7 @@ use std::{borrow::Borrow, future::ready, hash::Hash, sync::Arc};
 use futures_util::future::Either;
 
 use super::{
-    background::{at_once, is_load_failure},
+    background::is_load_failure,
     entry::Entry,
     fill::{Fill, Previous},
     find::{Answer, Found, Missed, work_error},
@@ -22,7 +22,6 @@ use super::{
 use crate::{
     config::Priority,
     error::{JoinError, TryJoinError},
-    sync::{boxed_task, oneshot},
     unwind::{Contained, catch},
 };
 
@@ -107,18 +106,7 @@ where
         let loading = async {
             loop {
                 let join = catch(|| self.join(&key, loader.lend(), Reason::Asked)).map_err(JoinError::Panicked)?;
-                let mut join = Box::pin(join);
-                let joined = match at_once(&mut join).await {
-                    Some(joined) => joined,
-                    None => {
-                        let (sender, joined) = oneshot::async_channel();
-                        drop(state.runtime.spawn(boxed_task(async move {
-                            let _ = sender.send(join.await);
-                        })));
-                        joined.await.unwrap_or(Err(JoinError::Aborted))
-                    }
-                };
-                let LoadResult(result) = joined?;
+                let LoadResult(result) = self.go_on(join).await?;
                 // A read's load that found the key filled has loaded nothing.
                 let is_loaded = !matches!(result, Ok(Outcome { source: Source::Kept, .. }));
                 if is_loaded && let Some(result) = state.unless_too_old(result, began) {

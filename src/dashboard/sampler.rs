@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::future::join_all;
+use futures_util::{FutureExt, future::join_all};
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -125,7 +125,9 @@ impl Slot {
             self.asked = None;
             return Answered::Stopped;
         }
-        let mut question = self.asked.take().unwrap_or_else(|| watched.source.read());
+        // One that was answered while nobody looked says how things were at any time before.
+        let unanswered = self.asked.take().and_then(|mut asked| (&mut asked).now_or_never().is_none().then_some(asked));
+        let mut question = unanswered.unwrap_or_else(|| watched.source.read());
         match timeout(PATIENCE, &mut question).await {
             Ok(Ok(reading)) => {
                 let mut panels = panel::of_coalescer(&reading);
@@ -283,7 +285,6 @@ mod tests {
         assert_eq!(asked.load(Ordering::Relaxed), 1, "its queue must not grow");
         release.send_replace(true);
         assert_eq!(states().await, ["live", "live"]);
-        assert_eq!(states().await, ["live", "live"]);
-        assert_eq!(asked.load(Ordering::Relaxed), 2);
+        assert_eq!(asked.load(Ordering::Relaxed), 2, "the late answer may be of any age");
     }
 }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use futures::future::join_all;
+use futures::{future::join_all, poll};
 use shardflight::{
     JoinError, TryJoinError,
     cache::{Fill, Lookup},
 };
+use tokio::task::yield_now;
 
 use crate::support::{Count, Gate, Source, TICK, TTL, advance, just_before, limited, no_load, settle, users};
 
@@ -157,6 +158,46 @@ async fn a_loader_that_refreshes_its_own_key_is_told_so() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_loader_that_reads_a_key_whose_load_refreshes_its_own_is_told_so() {
+    limited(async {
+        let users = users(|cache| cache);
+        let (outer, inner) = (users.clone(), users.clone());
+        let load_bob = move || async move {
+            // So that the refresh is pending after its first poll.
+            yield_now().await;
+            assert_eq!(inner.get("ada", no_load).await, Err(TryJoinError::Join(JoinError::Reentrant)));
+            Ok(8)
+        };
+        let load_ada = move || async move { outer.refresh("bob", load_bob).await.map_err(|error| error.to_string()) };
+        assert_eq!(users.get("ada", load_ada).await, Ok(8));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn refreshes_of_a_loader_run_under_its_permit_one_after_the_other() {
+    limited(async {
+        let users = users(|cache| cache.coalescer(|flights| flights.max_executions(1)));
+        let (inside, source, gate) = (users.clone(), Source::of(7), Gate::new());
+        let loads: Vec<_> = ["ada", "bob", "eve"].map(|key| (key, source.load_behind(&gate))).into();
+        let all = move || async move {
+            let refreshed = join_all(loads.into_iter().map(|(key, load)| inside.refresh(key, load))).await;
+            Ok(refreshed.into_iter().map(Result::unwrap).sum())
+        };
+        let mut read = Box::pin(users.get("all", all));
+        assert!(poll!(&mut read).is_pending());
+        for _ in 0..3 {
+            settle().await;
+            assert!(poll!(&mut read).is_pending());
+        }
+        assert_eq!(source.loads.get(), 1);
+        gate.open();
+        assert_eq!((read.await, source.loads.get()), (Ok(21), 3));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_loader_that_invalidates_its_own_key_is_not_kept() {
     limited(async {
         let users = users(|cache| cache);
@@ -191,6 +232,7 @@ async fn hits_are_served_after_a_shutdown_and_misses_are_refused() {
             assert_eq!(users.get("eve", source.load()).await, Ok(9), "it may be served, though nothing can replace it");
             settle().await;
         }
+        assert_eq!(users.stats().refreshes, 0);
         assert_eq!(users.get("ada", no_load).await, Ok(7));
         assert_eq!(users.get("bob", no_load).await, Err(TryJoinError::Join(JoinError::Closed)));
         users.invalidate("ada").await;

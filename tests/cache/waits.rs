@@ -8,7 +8,7 @@ use shardflight::{
     cache::{CacheBuilder, Fill, Lookup, StaleReason},
 };
 
-use tokio::time::Instant;
+use tokio::{task::yield_now, time::Instant};
 
 use crate::support::{Gate, Source, TTL, UsersHandle, advance, limited, no_load, settle, users};
 
@@ -157,6 +157,26 @@ async fn a_load_that_reads_its_own_expired_key_softly_is_told_so() {
             Ok(8)
         };
         assert_eq!(users.get("ada", load).await, Ok(8));
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_whose_key_is_read_by_a_load_that_it_reads_softly_is_told_so() {
+    limited(async {
+        let users = users(|cache| cache.soft_timeout(WAIT).stale_if_error(WINDOW));
+        users.insert("bob", 7).await;
+        advance(TTL).await;
+        let (outer, inner, begun) = (users.clone(), users.clone(), Instant::now());
+        let load_bob = move || async move {
+            // So that the soft read is pending after its first poll.
+            yield_now().await;
+            assert_eq!(inner.get("ada", no_load).await, Err(TryJoinError::Join(JoinError::Reentrant)));
+            Ok(8)
+        };
+        let load_ada = move || async move { outer.get("bob", load_bob).await.map_err(|error| error.to_string()) };
+        assert_eq!(users.get("ada", load_ada).await, Ok(8));
         assert_eq!(begun.elapsed(), Duration::ZERO);
     })
     .await;

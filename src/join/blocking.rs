@@ -40,6 +40,9 @@ where
     /// callers on the blocking pool, in a `spawn_blocking` of their own, take threads that the work needs too: if as many
     /// of them wait as the pool has threads, the work gets a thread only when their deadline ends their wait.
     ///
+    /// Tokio's queue for the pool has no bound. While all threads are busy, each flight that ends before a thread has begun its work
+    /// leaves an entry there, of the size of a task, which no cap counts.
+    ///
     /// # Errors
     ///
     /// As [`join`](Self::join).

@@ -5,11 +5,13 @@ use std::{
     time::Duration,
 };
 
-use futures::join;
+use futures::{join, poll};
 use shardflight::{Coalescer, JoinError, TryJoinError};
 use tokio::time::Instant;
 
-use crate::support::{Backend, Item, ItemBatch, Items, Loaded, Loading, answer, id, items, limited, patient};
+use crate::support::{
+    Backend, Gate, Item, ItemBatch, Items, Loaded, Loading, answer, id, items, limited, patient, settle,
+};
 
 /// A batcher whose loader loads for each key the key that `inner` says, and answers with the outcome: the inner value plus one, or the
 /// inner error.
@@ -128,6 +130,46 @@ fn with_itself(concurrent: usize, load: impl Fn(Items, u64) -> Loading + Send + 
     let items = items(&Backend::default(), |batcher| batcher.max_concurrent(concurrent), loader);
     let _ = itself.set(items.clone());
     items
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_whose_place_is_about_to_be_free_is_not_refused() {
+    limited(async {
+        let (gate, itself) = (Gate::new(), Arc::<OnceLock<Items>>::default());
+        let (sender, mut inner) = tokio::sync::mpsc::unbounded_channel();
+        let (passes, inside) = (gate.clone(), Arc::clone(&itself));
+        let load = move |keys: ItemBatch| -> Loading {
+            let itself = inside.get().expect("it is built before it loads").clone();
+            let (sender, passed) = (sender.clone(), passes.pass());
+            Box::pin(async move {
+                match keys.keys()[0].id {
+                    1 => _ = itself.load(2_u64).await,
+                    2 => {
+                        passed.await;
+                        // From here on 1 goes on, and then its place is free.
+                        answer(&keys);
+                        let _ = sender.send(itself.load(3_u64).await);
+                    }
+                    _ => {}
+                }
+                for key in keys.keys() {
+                    keys.fulfil(key, Ok(Item::from(10 * key.id)));
+                }
+                Ok(())
+            })
+        };
+        let items = items(&Backend::default(), |batcher| patient(batcher).max_concurrent(2), load);
+        let _ = itself.set(items.clone());
+        let first = tokio::spawn(items.load(1_u64));
+        settle().await;
+        gate.open();
+        // The dispatcher comes after the loader of 2, and before that of 1.
+        let mut other = Box::pin(items.load(4_u64));
+        assert!(poll!(&mut other).is_pending());
+        assert_eq!(id(&inner.recv().await.expect("it is loaded")), Some(30));
+        assert_eq!((id(&first.await.unwrap()), id(&other.await)), (Some(10), Some(40)));
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,8 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often the dispatcher lets other tasks run before a batch begins that isn't full: until so many times in a row have brought no
-/// key, and so many times at most.
+/// How often the dispatcher lets other tasks run before a batch begins that isn't full, or a load is refused: until so many times in a
+/// row have brought no key, or ended no load, and so many times at most.
 const QUIET_TURNS: u32 = 3;
 const MOST_TURNS: u32 = 32;
 
@@ -45,6 +45,8 @@ pub(super) struct Collector<T, R> {
     /// When the first key in the queue came. Not noted without a window.
     since: Option<Instant>,
     settling: Settling,
+    /// Whether a loader that seems to wait is about to go on.
+    ending: Settling,
 }
 
 /// What the loader of a batch does beside its batch.
@@ -56,7 +58,7 @@ struct Running {
     joins: bool,
 }
 
-/// Turns of the other tasks, to see whether they bring more keys.
+/// Turns of the other tasks, to see whether they bring something.
 #[derive(Clone, Copy, Debug, Default)]
 struct Settling {
     quiet: u32,
@@ -90,6 +92,7 @@ impl<T: Queued, R> Collector<T, R> {
             is_due: false,
             since: None,
             settling: Settling::default(),
+            ending: Settling::default(),
         }
     }
 
@@ -138,6 +141,7 @@ impl<T: Queued, R> Collector<T, R> {
     pub(super) fn inner_ended(&mut self, load: u64) {
         if let Some((batch, _)) = self.inner.remove(&load) {
             self.waits_for_one_less(batch);
+            self.ending.has_new = true;
         }
     }
 
@@ -174,7 +178,7 @@ impl<T: Queued, R> Collector<T, R> {
             return Next::Wait;
         }
         if self.running() >= limits.max_concurrent {
-            return self.refuse().map_or(Next::Wait, Next::Refuse);
+            return self.next_without_a_place();
         }
         if queued < limits.max_batch {
             if let Some(until) = self.since.and_then(|since| since.checked_add(limits.window))
@@ -219,14 +223,20 @@ impl<T: Queued, R> Collector<T, R> {
         self.settling = Settling { has_new: self.settling.has_new, ..Settling::default() };
     }
 
-    /// The last load of a loader, if no batch ends before such a load has its answer.
-    fn refuse(&mut self) -> Option<R> {
+    /// Refuses the last load of a loader, if no batch ends before such a load has its answer. A load that has one already is
+    /// known to wait until its loader has been polled, which is given its turn before.
+    fn next_without_a_place(&mut self) -> Next<T, R> {
         if self.waiting_inside < self.running() {
-            return None;
+            self.ending = Settling::default();
+            return Next::Wait;
         }
-        let (_, (batch, refusal)) = self.inner.pop_last()?;
+        if !self.ending.is_over() {
+            return Next::Settle;
+        }
+        self.ending = Settling::default();
+        let Some((_, (batch, refusal))) = self.inner.pop_last() else { return Next::Wait };
         self.waits_for_one_less(batch);
-        Some(refusal)
+        Next::Refuse(refusal)
     }
 
     /// One that was taken out turned out to be gone. Its departure is still to be told.

@@ -41,7 +41,8 @@
 //! - **R5 Redis can't hurt.** A Redis that is slow, dead or cut off costs a flight [`op_timeout`](ClusterBuilder::op_timeout) for its lease
 //!   and as long again for its result, and after five failures in a row nothing: a breaker opens, and the background probes. Flights then run their own work, or are refused
 //!   ([`OnUnavailable`]). A flight that follows others notices a silent server within half a lease and one `op_timeout`, and a leader
-//!   that died within a lease.
+//!   that died within a lease. A connection on which a call has waited for a lease is left for a new one; in a Redis Cluster, once the
+//!   slots have moved.
 //! - **R6 Nothing stays.** A flight that no other process follows leaves no key behind. Results for followers expire after a lease, and so
 //!   does whatever a process leaves that was killed.
 //!

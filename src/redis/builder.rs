@@ -120,8 +120,9 @@ impl<C> ClusterBuilder<C> {
         }
     }
 
-    /// How long a leader that dies, stalls or is cut off keeps the others waiting. While its work runs, a process renews its leases
-    /// every third of this, so work may take longer. If the process is stopped for longer, another takes over, and both run.
+    /// How long a leader that dies, stalls or is cut off keeps the others waiting at most. While its work runs, a process renews its
+    /// leases every third of this, so work may take longer. A process that is stopped for up to half of this keeps its leases. If it is
+    /// stopped for longer, another may take over, and both run.
     ///
     /// # Default
     ///

@@ -231,12 +231,13 @@ where
         if node.breaker.is_open() && !is_fresh {
             return boxed_alone(node, coalescer, work);
         }
+        let key = Name::of(node, key);
         let prepared = Prepared {
             node: Arc::clone(node),
             codec: Arc::clone(self.cluster.codec()),
             coalescer,
-            key: Name::of(node, key),
-            freshness: Asks::new(&self.fresh, is_fresh),
+            freshness: Asks::new(&self.fresh, &key, is_fresh),
+            key,
         };
         boxed(prepared, work)
     }

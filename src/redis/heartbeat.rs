@@ -6,16 +6,16 @@ use std::sync::{
 };
 
 use futures_util::{StreamExt, stream};
-use tokio::time::sleep;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::{
-    lease::{Held, LeaseId, Renewable},
+    lease::{Held, LeaseId, Renewable, Time},
     node::Node,
     scripts::Keys,
 };
 use crate::task::current::AnyRecord;
 
-/// Renewals under way at a time.
+/// Renewals under way at a time, of those that were due at the same look.
 const AT_ONCE: usize = 64;
 
 /// A flight that holds a lease, for its renewals.
@@ -51,6 +51,14 @@ impl Heartbeat {
         self.lock().held.len()
     }
 
+    /// What to renew now. `None` if there is nothing held: the task that looks ends.
+    fn due(&self, now: Time) -> Option<Vec<(LeaseId, Holder)>> {
+        let mut beating = self.lock();
+        // Under the lock, so that the next lease finds that there is no task.
+        beating.is_beating = !beating.held.is_empty();
+        beating.is_beating.then(|| beating.held.due(now))
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Beating> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -63,9 +71,10 @@ pub(super) struct Holding {
 }
 
 impl Holding {
-    pub(super) fn new(node: &Arc<Node>, lease: LeaseId, holder: Holder) -> Self {
+    /// `asked`: when the lease was asked for. The server may have granted it right then.
+    pub(super) fn new(node: &Arc<Node>, lease: LeaseId, holder: Holder, asked: Time) -> Self {
         let mut beating = node.heartbeat.lock();
-        beating.held.hold(lease, holder, node.now());
+        beating.held.hold(lease, holder, asked);
         if !beating.is_beating
             && let Some(runtime) = node.connected()
         {
@@ -85,28 +94,36 @@ impl Drop for Holding {
     }
 }
 
+/// Looks at fixed moments, and waits for nothing else: however long renewals take, they hold up no others.
 async fn beat(node: Weak<Node>) {
+    let Some(every) = node.upgrade().map(|node| Held::<Holder>::every(node.config.rules.lease)) else { return };
+    let mut looks = interval_at(Instant::now() + every, every);
+    // After a stall, one look makes up for all that were missed.
+    looks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
-        let Some(every) = node.upgrade().map(|node| Held::<Holder>::every(node.config.rules.lease)) else { return };
-        sleep(every).await;
+        looks.tick().await;
         let Some(node) = node.upgrade() else { return };
-        let due = {
-            let mut beating = node.heartbeat.lock();
-            if beating.held.is_empty() {
-                // Under the lock, so that the next lease finds that there is no task.
-                beating.is_beating = false;
+        let now = node.now();
+        let Some(due) = node.heartbeat.due(now) else { return };
+        if !due.is_empty() {
+            tokio::spawn(renew(node, due, now));
+        }
+    }
+}
+
+async fn renew(node: Arc<Node>, due: Vec<(LeaseId, Holder)>, now: Time) {
+    let renewals = stream::iter(due).for_each_concurrent(AT_ONCE, |(lease, holder)| {
+        let node = &node;
+        async move {
+            if !node.heartbeat.lock().held.begins(lease) {
                 return;
             }
-            beating.held.due(node.now())
-        };
-        let renewals = stream::iter(due).for_each_concurrent(AT_ONCE, |(lease, holder)| {
-            let node = &node;
-            async move {
-                if node.renew(&holder.keys, lease).await == Ok(false) {
-                    holder.is_lost.store(true, Ordering::Relaxed);
-                }
+            let Ok(was_there) = node.renew(&holder.keys, lease).await else { return };
+            node.heartbeat.lock().held.renewed(lease, now);
+            if !was_there {
+                holder.is_lost.store(true, Ordering::Relaxed);
             }
-        });
-        renewals.await;
-    }
+        }
+    });
+    renewals.await;
 }

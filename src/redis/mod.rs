@@ -22,8 +22,9 @@
 //! # What it promises
 //!
 //! - **R1 Once, usually.** Of a key, at most one execution runs per process, always. At most one runs in the cluster while Redis answers
-//!   in time, remembers its leases, and no leader stalls or is cut off for longer than a [`lease`](ClusterBuilder::lease). Each such event
-//!   can cost one execution more; while Redis is away, one per process. Values that [can't be handed over](FailOpen) cost one per process,
+//!   in time, remembers its leases, and no leader stalls or is cut off for longer than half a [`lease`](ClusterBuilder::lease): a process
+//!   asks for the next renewal before five twelfths of a lease are over. Each such event can cost one execution more; while Redis is away,
+//!   one per process. Values that [can't be handed over](FailOpen) cost one per process,
 //!   too. **This saves work. It excludes nothing: it is no lock for writes.**
 //! - **R2 Fenced.** [`join_fenced`](ClusterHandle::join_fenced) gives work its [`Fence`], whose token grows from lease to lease of a key, so
 //!   that a store can refuse the write of a leader that was overtaken. The result of such a leader reaches its own callers and no other
@@ -40,7 +41,8 @@
 //! - **R5 Redis can't hurt.** A Redis that is slow, dead or cut off costs a flight [`op_timeout`](ClusterBuilder::op_timeout) for its lease
 //!   and as long again for its result, and after five failures in a row nothing: a breaker opens, and the background probes. Flights then run their own work, or are refused
 //!   ([`OnUnavailable`]). A flight that follows others notices a silent server within half a lease and one `op_timeout`, and a leader
-//!   that died within a lease.
+//!   that died within a lease. A connection on which a call has waited for a lease is left for a new one; in a Redis Cluster, once the
+//!   slots have moved.
 //! - **R6 Nothing stays.** A flight that no other process follows leaves no key behind. Results for followers expire after a lease, and so
 //!   does whatever a process leaves that was killed.
 //!
@@ -56,7 +58,7 @@
 //!
 //! A flight that leads costs two calls of a script, one to get the lease and one to publish. A flight that follows costs one, and gets
 //! the value in a push; a value of more than [`inline`](ClusterBuilder::inline) bytes costs one call more. The lease of work that
-//! takes longer than a third of it is renewed, by one call per third. A flight that waits asks again every half a lease, as pushes can get lost. Other
+//! takes longer than a quarter of it is renewed, by one call per third. A flight that waits asks again every half a lease, as pushes can get lost. Other
 //! callers of the flight's process cost nothing. While the breaker is open, a join costs an allocation more than one of the plain handle.
 //!
 //! Each [`Cluster`] has one connection, for commands and pushes, on a thread of its own that the first flight starts. So neither work that

@@ -3,11 +3,12 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
+    process,
     sync::{
         Arc, Mutex, Once, PoisonError, Weak,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use ::redis::RedisResult;
@@ -34,7 +35,7 @@ use super::{
 use crate::counter::Counter;
 
 pub(super) struct Node {
-    /// With a number drawn at random: a process that starts again is another node.
+    /// With a number of its own: a process that starts again is another node.
     pub(super) identity: Identity,
     pub(super) config: Config,
     pub(super) address: Address,
@@ -65,7 +66,7 @@ pub(super) struct Reports {
 impl Node {
     pub(super) fn new(config: Config, address: Address, reports: Option<Reports>) -> Self {
         let random = RandomState::new();
-        let id = random.hash_one(0);
+        let id = number(&random, process::id(), SystemTime::now());
         Self {
             identity: Identity::new(id),
             channel: format!("shardflight:{}:{id:016x}", config.namespace),
@@ -76,7 +77,7 @@ impl Node {
             late: AtomicUsize::new(0),
             fresh: Mutex::default(),
             counters: Counters::default(),
-            random: AtomicU64::new(random.hash_one(1)),
+            random: AtomicU64::new(random.hash_one(id)),
             began: Instant::now(),
             background: Background::default(),
             supervised: Once::new(),
@@ -182,6 +183,11 @@ impl Node {
     }
 }
 
+/// Of a node, and no other's. Processes that were forked from one thread share their random state, so it alone doesn't tell them apart.
+fn number(random: &RandomState, process: u32, now: SystemTime) -> u64 {
+    random.hash_one((process, now))
+}
+
 /// A recorder is user code, so it is called on one of the runtime's threads for what blocks.
 async fn report(node: Weak<Node>, Reports { every, reporter }: Reports) {
     loop {
@@ -199,5 +205,19 @@ impl Drop for Node {
             let gone = ClusterStats { is_open: false, is_connected: false, leases: 0, waiting: 0, ..self.stats() };
             reporter.report(&gone, true);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processes_that_share_their_random_state_have_other_numbers() {
+        let (random, now) = (RandomState::new(), SystemTime::now());
+        assert_ne!(number(&random, 1, now), number(&random, 2, now));
+        // In containers, two may have the same process number.
+        assert_ne!(number(&random, 1, now), number(&random, 1, now + Duration::from_micros(1)));
+        assert_ne!(number(&random, 1, now), number(&RandomState::new(), 1, now));
     }
 }

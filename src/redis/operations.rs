@@ -4,7 +4,10 @@
 use std::{
     future::ready,
     pin::Pin,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use ::redis::{RedisError, RedisResult, Value};
@@ -13,7 +16,7 @@ use tokio::time::timeout;
 use super::{
     fail_open::FailOpen,
     lease::{Action, Asker, Flight, LeaseId, Message, Reply},
-    link::Connection,
+    link::{Connection, Line},
     node::Node,
     scripts::{self, Call, Keys},
 };
@@ -22,7 +25,21 @@ use super::{
 /// taken end by themselves.
 const MOST_LATE: usize = 1 << 10;
 
-type Calling<T> = Pin<Box<dyn Future<Output = Result<T, FailOpen>> + Send>>;
+/// A call under way.
+struct Calling<T> {
+    answer: Pin<Box<dyn Future<Output = Result<T, FailOpen>> + Send>>,
+    on: Arc<On>,
+}
+
+/// On which connection a call waits for its answer: the attempt that this came of, 0 while there is none.
+#[derive(Default)]
+struct On(AtomicU64);
+
+impl On {
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 /// What a script has returned.
 struct Answer {
@@ -41,9 +58,10 @@ impl Node {
         me: Asker,
         followed: Option<LeaseId>,
     ) -> Result<(Reply, u64), FailOpen> {
-        let (node, names) = (Arc::clone(self), Arc::clone(keys));
-        let asking: Calling<(Reply, u64)> = Box::pin(async move {
-            let Answer { value, generation, .. } = node.call(&node.ask(&names, me, followed)).await?;
+        let (node, names, on) = (Arc::clone(self), Arc::clone(keys), Arc::<On>::default());
+        let waits_on = Arc::clone(&on);
+        let answer = Box::pin(async move {
+            let Answer { value, generation, .. } = node.call(&node.ask(&names, me, followed), &waits_on).await?;
             let reply = scripts::read_ask(value).ok_or(FailOpen::Error)?;
             if let Reply::Leads(lease) | Reply::Follows(lease, _) = &reply {
                 node.identity.saw(*lease);
@@ -51,13 +69,13 @@ impl Node {
             Ok((reply, generation))
         });
         let (node, names) = (Arc::clone(self), Arc::clone(keys));
-        self.limited(asking, move |asked| async move {
+        self.limited(Calling { answer, on }, move |asked| async move {
             // The flight has gone on without a lease, so it doesn't know that it has one.
             if let Ok((reply, _)) = asked
                 && let Some(Action::Publish(lease, message)) = Flight::late(me, &reply)
             {
                 node.link.connected_again().await;
-                let _ = node.call(&node.publication(&names, lease, &message)).await;
+                let _ = node.call(&node.publication(&names, lease, &message), &On::default()).await;
             }
         })
         .await
@@ -70,13 +88,14 @@ impl Node {
         lease: LeaseId,
         message: &Message,
     ) -> Result<bool, FailOpen> {
-        let (node, call) = (Arc::clone(self), self.publication(keys, lease, message));
-        let publishing: Calling<bool> = Box::pin(async move {
-            let Answer { value, was_repeated, .. } = node.call(&call).await?;
+        let (node, call, on) = (Arc::clone(self), self.publication(keys, lease, message), Arc::<On>::default());
+        let waits_on = Arc::clone(&on);
+        let answer = Box::pin(async move {
+            let Answer { value, was_repeated, .. } = node.call(&call, &waits_on).await?;
             // If it ran twice, the first time has ended the lease.
             scripts::read_publish(&value).map(|was_there| was_there || was_repeated).ok_or(FailOpen::Error)
         });
-        self.limited(publishing, |_| ready(())).await
+        self.limited(Calling { answer, on }, |_| ready(())).await
     }
 
     fn publication(&self, keys: &Keys, lease: LeaseId, message: &Message) -> Call {
@@ -87,21 +106,21 @@ impl Node {
     pub(super) async fn renew(self: &Arc<Self>, keys: &Keys, lease: LeaseId) -> Result<bool, FailOpen> {
         self.counters.renewals.up();
         let call = scripts::renew(keys, lease, self.config.rules.lease);
-        let renewed = timeout(self.config.op_timeout, self.call(&call)).await;
+        let renewed = timeout(self.config.op_timeout, self.call(&call, &On::default())).await;
         self.judge(renewed.ok().map(|renewed| scripts::read_flag(&renewed?.value).ok_or(FailOpen::Error)))
     }
 
     /// Moves a lease aside; no matter if there is none any more.
     pub(super) async fn detach(self: &Arc<Self>, keys: &Keys, lease: LeaseId) -> Result<(), FailOpen> {
         let call = scripts::detach(keys, lease);
-        let detached = timeout(self.config.op_timeout, self.call(&call)).await;
+        let detached = timeout(self.config.op_timeout, self.call(&call, &On::default())).await;
         self.judge(detached.ok().map(|detached| detached.map(drop)))
     }
 
     /// Moves the key's lease aside, whoever has it.
     pub(super) async fn detach_any(self: &Arc<Self>, keys: &Keys) -> Result<(), FailOpen> {
         let finding = async {
-            let (mut connection, _) = self.link.connection(0).await.ok_or(FailOpen::Open)?;
+            let Line { mut connection, .. } = self.link.connection(0).await.ok_or(FailOpen::Open)?;
             self.counters.round_trips.up();
             connection.query(&scripts::find(keys)).await.map_err(|_| FailOpen::Error)
         };
@@ -114,10 +133,13 @@ impl Node {
 
     /// Runs a script on the connection there is or will be, which may take as long as it likes. If the connection is lost meanwhile, it
     /// runs it again on the next one: it may run twice, which all of them bear.
-    async fn call(&self, call: &Call) -> Result<Answer, FailOpen> {
+    async fn call(&self, call: &Call, on: &On) -> Result<Answer, FailOpen> {
         let mut since = 0;
         loop {
-            let (mut connection, generation) = self.link.connection(since).await.ok_or(FailOpen::Open)?;
+            on.0.store(0, Ordering::Relaxed);
+            let Line { mut connection, generation, attempt } =
+                self.link.connection(since).await.ok_or(FailOpen::Open)?;
+            on.0.store(attempt, Ordering::Relaxed);
             self.counters.round_trips.up();
             match run(&mut connection, call).await {
                 Ok(value) => return Ok(Answer { value, generation, was_repeated: since > 0 }),
@@ -128,19 +150,26 @@ impl Node {
     }
 
     /// Waits for a call for so long, and has it go on for up to a lease if that is over: it may have been sent, and can't be taken back,
-    /// so its answer has to be heard.
+    /// so its answer has to be heard. If there is none by then, the link is told that its connection is silent.
     async fn limited<T, L, Fut>(self: &Arc<Self>, mut calling: Calling<T>, late: L) -> Result<T, FailOpen>
     where
         T: Send + 'static,
         L: FnOnce(Result<T, FailOpen>) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + Send,
     {
-        let answer = timeout(self.config.op_timeout, &mut calling).await.ok();
+        let answer = timeout(self.config.op_timeout, &mut calling.answer).await.ok();
         if answer.is_none() {
             let (node, lease) = (Arc::clone(self), self.config.rules.lease);
             if node.late.fetch_add(1, Ordering::Relaxed) < MOST_LATE {
                 tokio::spawn(async move {
-                    let _ = timeout(lease, async { late(calling.await).await }).await;
+                    let Calling { answer, on } = calling;
+                    let waited_on = on.get();
+                    match timeout(lease, answer).await {
+                        Ok(answer) => drop(timeout(lease, late(answer)).await),
+                        // On another connection by now, it has not waited for long.
+                        Err(_) if on.get() == waited_on => node.link.silent(waited_on),
+                        Err(_) => {}
+                    }
                     node.late.fetch_sub(1, Ordering::Relaxed);
                 });
             } else {

@@ -66,9 +66,11 @@ impl Seeker {
         let Self { node, keys, me, record, .. } = &self;
         let mut mailbox = Mailbox::open(&node.mailboxes, me.number);
         let mut watch = Watch { standing: node.link.watch(), seen: 0 };
+        let mut asked_at = Time::ZERO;
         let found = loop {
             let event = match action {
                 Action::Ask(followed) => {
+                    asked_at = node.now();
                     let asked = node.ask_for(keys, *me, followed).await;
                     Event::Asked(asked.map(|(reply, generation)| {
                         watch.seen = generation;
@@ -80,7 +82,7 @@ impl Seeker {
                     Some(event) => event,
                     None => return,
                 },
-                Action::Lead(lease) => break Found::Lead(Leading::new(node, keys, record, lease, flight)),
+                Action::Lead(lease) => break Found::Lead(Leading::new(node, keys, record, (lease, asked_at), flight)),
                 Action::RunAlone(why) => break Found::RunAlone(why),
                 Action::Refuse(why) => break Found::Refuse(why),
                 Action::Answer(lease, outcome) => break Found::Answer(lease, outcome, flight),
@@ -187,10 +189,17 @@ pub(super) struct Leading {
 }
 
 impl Leading {
-    fn new(node: &Arc<Node>, keys: &Arc<Keys>, record: &Weak<dyn AnyRecord>, lease: LeaseId, flight: Flight) -> Self {
+    /// With a lease, and when it was asked for.
+    fn new(
+        node: &Arc<Node>,
+        keys: &Arc<Keys>,
+        record: &Weak<dyn AnyRecord>,
+        (lease, asked): (LeaseId, Time),
+        flight: Flight,
+    ) -> Self {
         let is_lost = Arc::default();
         let holder = Holder { keys: Arc::clone(keys), record: Weak::clone(record), is_lost: Arc::clone(&is_lost) };
-        let holding = Some(Holding::new(node, lease, holder));
+        let holding = Some(Holding::new(node, lease, holder, asked));
         Self { node: Arc::clone(node), keys: Arc::clone(keys), lease, is_lost, flight: Some(flight), holding }
     }
 

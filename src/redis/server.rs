@@ -93,11 +93,11 @@ pub(super) enum Address {
     },
 }
 
-/// With RESP3, for pushes, and without Nagle's algorithm, which would hold small commands back for each other.
+/// With RESP3, for pushes.
 fn parse(url: &str) -> RedisResult<ConnectionInfo> {
     let info = url.into_connection_info()?;
     let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-    let tcp = info.tcp_settings().clone().set_nodelay(true);
+    let tcp = super::link::watchful(info.tcp_settings().clone());
     Ok(info.set_redis_settings(settings).set_tcp_settings(tcp))
 }
 

@@ -88,27 +88,35 @@ impl Name {
 /// What the join asks of the flights that it shares, for as long as its work is not dropped.
 pub(super) struct Asks {
     fresh: Arc<Fresh>,
+    /// The key's.
+    hash: u64,
     is_fresh: bool,
     gone: u64,
 }
 
 impl Asks {
-    pub(super) fn new(fresh: &Arc<Fresh>, is_fresh: bool) -> Self {
+    pub(super) fn new(fresh: &Arc<Fresh>, key: &Name, is_fresh: bool) -> Self {
+        let hash = match key {
+            Name::Known(keys) => keys.hash(),
+            // Their flights follow none, so it doesn't matter which.
+            Name::TooLong | Name::Panicked(_) => 0,
+        };
+        let slot = fresh.of(hash);
         if is_fresh {
-            fresh.enter();
+            slot.enter();
         }
-        Self { fresh: Arc::clone(fresh), is_fresh, gone: fresh.gone() }
+        Self { fresh: Arc::clone(fresh), hash, is_fresh, gone: slot.gone() }
     }
 
     fn is_strict(&self) -> bool {
-        self.is_fresh || self.fresh.since(self.gone)
+        self.is_fresh || self.fresh.of(self.hash).since(self.gone)
     }
 }
 
 impl Drop for Asks {
     fn drop(&mut self) {
         if self.is_fresh {
-            self.fresh.leave();
+            self.fresh.of(self.hash).leave();
         }
     }
 }

@@ -70,6 +70,37 @@ async fn a_join_that_asks_for_later_work_waits_for_the_lease_of_before() {
 }
 
 #[tokio::test]
+async fn a_join_that_asks_for_later_work_leaves_other_keys_as_they_are() {
+    if is_missing() {
+        return;
+    }
+    limited(async {
+        let server = Server::start();
+        let (leader, other) = (node(&server), node(&server));
+        let (first, second, runs) = (Gate::new(), Gate::new(), Count::default());
+        let here = tokio::spawn(other.join("a", behind(&first, &Count::default(), "here")));
+        until("the lease is taken", || other.cluster().stats().leases == 1).await;
+        // It waits for the end of the work here, for as long as the test does.
+        let fresh = other.with_freshness(Freshness::StartedAfterCall);
+        let mut later = std::pin::pin!(fresh.join("a", at_once(&Count::default(), "later")));
+        assert!(futures::poll!(&mut later).is_pending());
+
+        let led = tokio::spawn(leader.join("b", behind(&second, &Count::default(), "shared")));
+        until("the other lease is taken", || leader.cluster().stats().leases == 1).await;
+        let shared = tokio::spawn(other.join("b", at_once(&runs, "own")));
+        until_followed(&server, 1).await;
+        second.open();
+        assert_eq!(led.await.unwrap().unwrap(), "shared");
+        assert_eq!(shared.await.unwrap().unwrap(), "shared");
+        assert_eq!(runs.get(), 0);
+        first.open();
+        assert_eq!(here.await.unwrap().unwrap(), "here");
+        assert_eq!(later.await.unwrap(), "later");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_join_after_a_forget_shares_nothing_of_before() {
     if is_missing() {
         return;

@@ -3,6 +3,10 @@
 use std::{
     future::poll_fn,
     net::{Ipv4Addr, TcpListener},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::Poll,
     time::{Duration, Instant},
 };
@@ -11,6 +15,11 @@ use futures::future::join_all;
 use shardflight::{
     JoinError,
     redis::{Cluster, FailOpen, OnUnavailable},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, split},
+    net::TcpStream,
+    spawn,
 };
 
 use crate::{
@@ -101,6 +110,66 @@ async fn a_silent_server_costs_an_op_timeout_and_is_found_again() {
         until_led(&node).await;
         // What was asked while it was silent is given back when it speaks again, and not left to expire.
         server.assert_empty_within(LEASE * 30);
+    })
+    .await;
+}
+
+/// Passes on what is sent to a server and by it.
+#[derive(Clone, Default)]
+struct Proxy {
+    connections: Arc<AtomicUsize>,
+    /// So many of them, from the first on, pass on nothing any more, and stay.
+    silent: Arc<AtomicUsize>,
+}
+
+impl Proxy {
+    /// Its URL.
+    fn start(&self, server: u16) -> String {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let url = format!("redis://{}", listener.local_addr().unwrap());
+        listener.set_nonblocking(true).unwrap();
+        let (listener, proxy) = (tokio::net::TcpListener::from_std(listener).unwrap(), self.clone());
+        spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let number = proxy.connections.fetch_add(1, Ordering::SeqCst);
+                let server = TcpStream::connect((Ipv4Addr::LOCALHOST, server)).await.unwrap();
+                let ((from_client, to_client), (from_server, to_server)) = (split(client), split(server));
+                spawn(proxy.clone().pass_on(number, from_client, to_server));
+                spawn(proxy.clone().pass_on(number, from_server, to_client));
+            }
+        });
+        url
+    }
+
+    async fn pass_on(self, number: usize, mut from: impl AsyncReadExt + Unpin, mut to: impl AsyncWriteExt + Unpin) {
+        let mut bytes = [0; 4096];
+        while let Ok(count @ 1..) = from.read(&mut bytes).await {
+            if number >= self.silent.load(Ordering::SeqCst) && to.write_all(&bytes[..count]).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_silent_for_a_lease_is_made_anew() {
+    if is_missing() {
+        return;
+    }
+    limited(async {
+        let (server, proxy) = (Server::start(), Proxy::default());
+        let options = Cluster::builder(proxy.start(server.port)).namespace("tests").lease(LEASE).op_timeout(LEASE / 3);
+        let node = coalescer().across(options.build().unwrap());
+        until_led(&node).await;
+        let made = proxy.connections.load(Ordering::SeqCst);
+        proxy.silent.store(made, Ordering::SeqCst);
+        let failed = node.cluster().stats().fail_opens();
+        // One call that fails opens no breaker.
+        node.join("key", at_once(&Count::default(), "alone")).await.unwrap();
+        assert_eq!(node.cluster().stats().fail_opens() - failed, 1);
+        until("it connects again", || proxy.connections.load(Ordering::SeqCst) > made).await;
+        until_led(&node).await;
+        assert_eq!(node.cluster().stats().openings, 0);
     })
     .await;
 }

@@ -6,7 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{server::Server, support::LIMIT};
+use shardflight::redis::Cluster;
+
+use crate::{
+    server::{Server, is_missing},
+    support::{LEASE, LIMIT, Users, coalescer, limited},
+};
 
 pub(crate) struct RedisCluster {
     servers: Vec<Server>,
@@ -63,6 +68,18 @@ impl RedisCluster {
     /// Until its replica has taken its place.
     pub(crate) fn kill_master_of(&mut self, tag: &str) {
         drop(self.servers.remove(self.master_of(tag).expect("one of ours")));
+        self.wait_until_replaced(tag);
+    }
+
+    /// The same, but the master's connections stay, and it answers no more.
+    fn silence_master_of(&mut self, tag: &str) -> Server {
+        let silent = self.servers.remove(self.master_of(tag).expect("one of ours"));
+        silent.pause();
+        self.wait_until_replaced(tag);
+        silent
+    }
+
+    fn wait_until_replaced(&self, tag: &str) {
         let deadline = Instant::now() + LIMIT;
         while self.master_of(tag).is_none() {
             assert!(Instant::now() < deadline, "no replica takes its place");
@@ -84,4 +101,48 @@ impl RedisCluster {
         let is_master = |server: &Server| master.contains(&format!("127.0.0.1:{}@", server.port));
         self.servers.iter().position(is_master)
     }
+}
+
+/// Whether the work had a lease.
+async fn is_led(node: &Users, key: &str) -> bool {
+    let (told, token) = tokio::sync::oneshot::channel();
+    let work = |fence: shardflight::redis::Fence| async move {
+        let _ = told.send(fence.token());
+        String::new()
+    };
+    node.join_fenced(key, work).await.expect("it runs");
+    token.await.expect("it ran here").is_some()
+}
+
+#[tokio::test]
+async fn a_master_that_falls_silent_is_given_up_for_the_one_in_its_place() {
+    if is_missing() {
+        return;
+    }
+    limited(async {
+        let mut servers = RedisCluster::start();
+        let server = shardflight::redis::Server::cluster(servers.urls());
+        let options = Cluster::builder(server).namespace("tests").lease(LEASE * 2).op_timeout(LEASE / 2);
+        let node = coalescer().across(options.build().unwrap());
+        let tag = |key: &str| format!("{{tests:{}:{key}}}", key.len());
+        let master = servers.master_of(&tag("key-0"));
+        let keys = (0..100).map(|number| format!("key-{number}"));
+        let (lost, kept): (Vec<_>, Vec<_>) = keys.partition(|key| servers.master_of(&tag(key)) == master);
+        let deadline = Instant::now() + LIMIT;
+        while !is_led(&node, &lost[0]).await {
+            assert!(Instant::now() < deadline, "never led: {:?}", node.cluster().stats());
+        }
+
+        let silent = servers.silence_master_of(&tag(&lost[0]));
+        // Joins of other masters' keys succeed meanwhile, so the breaker stays closed.
+        for (lost, kept) in lost.iter().cycle().zip(kept.iter().cycle()) {
+            if is_led(&node, lost).await {
+                break;
+            }
+            is_led(&node, kept).await;
+            assert!(Instant::now() < deadline, "its keys run alone: {:?}", node.cluster().stats());
+        }
+        silent.resume();
+    })
+    .await;
 }

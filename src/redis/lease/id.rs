@@ -5,8 +5,8 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-/// One flight of one coalescer in one process. No two are alike, and none comes again: the node's number is drawn at random
-/// whenever a [`Cluster`](crate::redis::Cluster) is built.
+/// One flight of one coalescer in one process. No two are alike, and none comes again: the node's number is drawn
+/// whenever a [`Cluster`](crate::redis::Cluster) is built, from a random state, the process and the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Asker {
     pub(crate) node: u64,

@@ -2,7 +2,11 @@
 //!
 //! Each script names all keys that it touches, and all keys of one flight hash to one slot, so they run on Redis Cluster as they are.
 
-use std::{sync::LazyLock, time::Duration};
+use std::{
+    hash::{DefaultHasher, Hasher},
+    sync::LazyLock,
+    time::Duration,
+};
 
 use ::redis::{Cmd, Script, Value};
 
@@ -66,6 +70,13 @@ impl Keys {
     /// No namespace has a colon, so no two of them share a key.
     pub(super) fn new(namespace: &str, key: &KeyBytes) -> Self {
         Self { tag: [b"{", namespace.as_bytes(), b":", key.as_bytes(), b"}:"].concat() }
+    }
+
+    /// The same for equal keys.
+    pub(super) fn hash(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(&self.tag);
+        hasher.finish()
     }
 
     pub(super) fn lease(&self) -> Vec<u8> {

@@ -47,6 +47,16 @@ fn every_schedule_keeps_the_rules() {
     assert!(sum.renewals > 0 && sum.late > 0 && sum.detached > 0 && sum.stored > 0 && sum.strict > 0 && sum.calm > 0);
 }
 
+#[test]
+fn a_stall_of_half_a_lease_costs_no_leader_its_lease() {
+    for seed in 0..schedules() {
+        match World::new(Schedule::of_stalls(seed), Planted::Nothing).run() {
+            Ok(seen) => assert_eq!((seen.takeovers, seen.fenced_out), (0, 0), "seed {seed}: {seen:?}"),
+            Err(broken) => panic!("seed {seed}: {broken}"),
+        }
+    }
+}
+
 fn assert_found(planted: Planted, by: &str) {
     let (seed, broken) = first_broken(planted).unwrap_or_else(|| panic!("{planted:?} went unnoticed"));
     println!("{planted:?} by seed {seed}: {broken}");

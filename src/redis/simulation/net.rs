@@ -1,13 +1,27 @@
 //! What travels between nodes and the server.
 
-use super::super::lease::{Asker, LeaseId, Message, Reply};
+use super::super::lease::{Asker, LeaseId, Message, Reply, Time};
 
 #[derive(Clone, Debug)]
 pub(super) enum Request {
-    Ask { me: Asker, followed: Option<LeaseId>, least: u64 },
-    Publish { lease: LeaseId, message: Message, is_inline: bool },
-    Renew { lease: LeaseId },
-    Detach { lease: LeaseId },
+    Ask {
+        me: Asker,
+        followed: Option<LeaseId>,
+        least: u64,
+    },
+    Publish {
+        lease: LeaseId,
+        message: Message,
+        is_inline: bool,
+    },
+    /// With when it was due.
+    Renew {
+        lease: LeaseId,
+        due: Time,
+    },
+    Detach {
+        lease: LeaseId,
+    },
 }
 
 #[derive(Clone, Debug)]

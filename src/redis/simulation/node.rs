@@ -35,6 +35,8 @@ pub(super) struct Running {
     pub(super) waits: Option<Time>,
     pub(super) work: Work,
     pub(super) seen: u64,
+    /// When it asked last.
+    pub(super) asked: Time,
 }
 
 /// A command without an answer.

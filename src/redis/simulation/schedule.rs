@@ -53,6 +53,8 @@ pub(super) struct Schedule {
     pub(super) nodes: usize,
     /// Without anything that may cost an execution.
     pub(super) is_calm: bool,
+    /// What is sent arrives soon.
+    pub(super) is_quick: bool,
     pub(super) may_go_alone: bool,
     pub(super) wait_at_most: Option<Duration>,
     pub(super) incidents: Vec<(Duration, Incident)>,
@@ -77,7 +79,21 @@ impl Schedule {
         }
         incidents.sort_by_key(|(at, _)| *at);
         let wait_at_most = (!is_calm && random.u8(0..8) == 0).then(|| millis(random.u64(10..3000)));
-        Self { nodes, is_calm, may_go_alone: random.u8(0..4) > 0, wait_at_most, incidents, random }
+        Self { nodes, is_calm, is_quick: is_calm, may_go_alone: random.u8(0..4) > 0, wait_at_most, incidents, random }
+    }
+
+    /// Nothing happens but that each process stands still once, for half a lease.
+    pub(super) fn of_stalls(seed: u64) -> Self {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let nodes = random.usize(2..=4);
+        let mut incidents = Vec::new();
+        for node in 0..nodes {
+            // Several calls, so that leases are granted between two looks at which of them to renew.
+            incidents.extend((0..4).map(|_| (moment(&mut random), Incident::Call { node, is_strict: false })));
+            incidents.push((moment(&mut random), Incident::Pause { node, time: LEASE / 2 }));
+        }
+        incidents.sort_by_key(|(at, _)| *at);
+        Self { nodes, is_calm: false, is_quick: true, may_go_alone: true, wait_at_most: None, incidents, random }
     }
 }
 

@@ -35,6 +35,7 @@ impl World {
             waits: None,
             work: Work::Rests,
             seen: 0,
+            asked: self.now,
         };
         self.nodes[node].flights.push(running);
         let flight = self.nodes[node].flights.len() - 1;
@@ -53,6 +54,7 @@ impl World {
         self.nodes[node].flights[flight].waits = None;
         match action {
             Action::Ask(followed) => {
+                self.nodes[node].flights[flight].asked = self.now;
                 let (me, least) = (self.nodes[node].flights[flight].me, self.nodes[node].identity.least_token());
                 self.send(node, Some(flight), Request::Ask { me, followed, least });
             }
@@ -105,7 +107,7 @@ impl World {
         self.seen.takeovers += u64::from(self.nodes[node].flights[flight].logic.took_over());
         let live = self.nodes[node].flights[flight].live.clone();
         let state = &mut self.nodes[node];
-        state.held.hold(lease, live, self.now);
+        state.held.hold(lease, live, state.flights[flight].asked);
         state.flights[flight].work = Work::Led(lease);
         if !state.beats {
             state.beats = true;
@@ -167,7 +169,8 @@ impl World {
             let is_led = self.nodes[node].flights.iter().any(|flight| flight.work == Work::Led(lease));
             self.judge.expect(is_led, || format!("{lease} is renewed after its flight"));
             self.seen.renewals += 1;
-            self.send(node, None, Request::Renew { lease });
+            self.nodes[node].held.begins(lease);
+            self.send(node, None, Request::Renew { lease, due: self.now });
         }
         self.plan(self.now + Held::<Live>::every(LEASE), Step::Beat { node });
     }

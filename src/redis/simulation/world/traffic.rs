@@ -70,9 +70,9 @@ impl World {
         self.plan(at, Step::Arrives { node, connection, command, request });
     }
 
-    /// Mostly short, and in calm schedules always.
+    /// Mostly short, and in quick schedules always.
     pub(super) fn delay(&mut self) -> Duration {
-        let most = if self.schedule.is_calm || self.schedule.random.u8(0..8) > 0 { 5_000 } else { 120_000 };
+        let most = if self.schedule.is_quick || self.schedule.random.u8(0..8) > 0 { 5_000 } else { 120_000 };
         Duration::from_micros(self.schedule.random.u64(50..most))
     }
 
@@ -107,7 +107,7 @@ impl World {
                 }
                 Answer::Published(was_there)
             }
-            Request::Renew { lease } => {
+            Request::Renew { lease, .. } => {
                 let was_there = self.server.renew(lease, LEASE, wall);
                 if was_there {
                     self.judge.renewed(lease, wall);
@@ -149,6 +149,9 @@ impl World {
                 self.publish(node, None, lease, message);
             }
             return;
+        }
+        if let Request::Renew { lease, due } = request {
+            self.nodes[node].held.renewed(lease, due);
         }
         let Some(flight) = flight else { return };
         let event = match answer {

@@ -62,8 +62,8 @@
 //!
 //! A loader may load other keys of its own batcher, or join other flights. What would wait for itself ends in
 //! [`JoinError::Reentrant`](crate::JoinError::Reentrant): a key of the same batch, a cycle of batches or flights, and a load where all
-//! places are held by loaders which wait for such loads. (A loader whose load has been answered, and which gets no thread for some turns of
-//! the other tasks, still counts as one that waits.) As everywhere, that is found where the loader itself polls the load, and not
+//! places are held by loaders which wait for such loads. (A loader whose load has been answered still counts as one that waits if no
+//! thread polls it for a millisecond.) As everywhere, that is found where the loader itself polls the load, and not
 //! in a task that it spawns. It isn't found either where loaders hold all places and wait for other flights whose work loads from this
 //! batcher: such a wait ends at the flights' deadline. Give them a batcher of their own, or places to spare.
 //!

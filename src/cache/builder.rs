@@ -274,7 +274,7 @@ where
     /// # Default
     ///
     /// Those of [`Builder`], but for [`run_work`](Builder::run_work): loads run [in place](RunWork::InPlace), as most have one reader,
-    /// and readers that come later find the value.
+    /// and readers that come later find the value. With [`max_executions`](Builder::max_executions) each load is a task of its own.
     ///
     /// # Errors
     ///

@@ -120,14 +120,17 @@ impl Sampler {
 }
 
 impl Slot {
+    /// An answer that came while no page was open may be of any age.
+    fn forget_late_answer(&mut self) {
+        self.asked = self.asked.take().and_then(|mut asked| (&mut asked).now_or_never().is_none().then_some(asked));
+    }
+
     async fn ask(&mut self, watched: &Watched) -> Answered {
         if watched.source.has_stopped() {
             self.asked = None;
             return Answered::Stopped;
         }
-        // One that was answered while nobody looked says how things were at any time before.
-        let unanswered = self.asked.take().and_then(|mut asked| (&mut asked).now_or_never().is_none().then_some(asked));
-        let mut question = unanswered.unwrap_or_else(|| watched.source.read());
+        let mut question = self.asked.take().unwrap_or_else(|| watched.source.read());
         match timeout(PATIENCE, &mut question).await {
             Ok(Ok(reading)) => {
                 let mut panels = panel::of_coalescer(&reading);
@@ -161,6 +164,7 @@ pub(super) fn start(shared: &Arc<Shared>) {
 
 async fn run(mut running: Running) {
     let shared = Arc::clone(&running.shared);
+    running.sampler.iter_mut().flat_map(|sampler| &mut sampler.slots).for_each(Slot::forget_late_answer);
     while let Some(sampler) = &mut running.sampler {
         while let Some(is_last) = sampler.next(&shared).await {
             let frame = sampler.sample(&shared, is_last).await;
@@ -270,7 +274,7 @@ mod tests {
             sampler: Cell::full(Box::new(Sampler::new(2, None))),
         });
         let mut frames = shared.frames.subscribe();
-        let _viewer = Viewer::enter(&shared).expect("there is room");
+        let viewer = Viewer::enter(&shared).expect("there is room");
         let mut states = async || {
             timeout(Duration::from_secs(5), frames.changed())
                 .await
@@ -285,6 +289,19 @@ mod tests {
         assert_eq!(asked.load(Ordering::Relaxed), 1, "its queue must not grow");
         release.send_replace(true);
         assert_eq!(states().await, ["live", "live"]);
-        assert_eq!(asked.load(Ordering::Relaxed), 2, "the late answer may be of any age");
+        assert_eq!(states().await, ["live", "live"]);
+        assert_eq!(asked.load(Ordering::Relaxed), 2);
+        release.send_replace(false);
+        assert_eq!(states().await, ["silent", "live"]);
+        drop(viewer);
+        sleep(2 * LOOK).await;
+        release.send_replace(true);
+        sleep(Duration::from_hours(1)).await;
+        let _viewer = Viewer::enter(&shared).expect("there is room");
+        assert_eq!(
+            (states().await, asked.load(Ordering::Relaxed)),
+            (["live", "live"].map(str::to_owned), 4),
+            "an hour old"
+        );
     }
 }

@@ -125,8 +125,11 @@ pub(super) fn hand_over<K: Key, V: Value>(engine: &Arc<Engine<K, V>>, actions: V
             Action::Spare(work, record, place) => tasks.spares.push((work, record, place)),
             Action::RunWork(record) => {
                 let work = record.share();
-                // It may begin while its predecessor runs on, and be waited for by that.
-                if let Some(first) = record.no_longer_awaits() {
+                // It may begin while its predecessor runs on, and be waited for by that. Where executions have a limit, the predecessor
+                // may have the permit of what waits for this flight, which then waits for both.
+                if engine.admission.is_none()
+                    && let Some(first) = record.no_longer_awaits()
+                {
                     engine.waits.end_all(engine.node(record.flight()), engine.node(first.flight()));
                 }
                 if let Some(work) = work {

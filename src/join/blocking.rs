@@ -41,7 +41,7 @@ where
     /// of them wait as the pool has threads, the work gets a thread only when their deadline ends their wait.
     ///
     /// Tokio's queue for the pool has no bound. While all threads are busy, each flight that ends before a thread has begun its work
-    /// leaves an entry there, of the size of a task, which no cap counts.
+    /// leaves an entry there, with the room of a task and of a value, which no cap counts.
     ///
     /// # Errors
     ///
@@ -248,6 +248,8 @@ impl Unpark {
     /// Until it is woken, or has been since the last time, and no longer than this. May return for no reason.
     fn wait(&self, at_most: Duration) {
         if self.take() {
+            // It may have been woken by its own poll, which waits for a thread that has lost its core.
+            thread::yield_now();
             return;
         }
         if at_most == Duration::MAX {

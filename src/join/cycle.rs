@@ -58,12 +58,13 @@ where
                 current::will_wait();
                 let awaits = |waiting, awaited| Waiting::begin(&engine.waits, waiting, awaited);
                 let itself = engine.node(awaited.flight());
-                let waiting = awaits(current.node(), itself);
                 let first = awaited.awaited_predecessor().map(|first| engine.node(first.flight()));
-                // If its work has begun meanwhile, the graph may have heard of that before it heard of this wait.
+                // Before this flight's wait, so that a cycle is closed by that: it is this join that is to be refused. And if the other
+                // flight's work has begun meanwhile, the graph may have heard of that before it heard of this.
                 let beyond = first.map(|first| awaits(itself, first)).filter(|_| !awaited.is_shared());
-                let flights = [Some(itself.flight), first.map(|first| first.flight)];
-                let lending = flights.map(|awaited| lend(engine, current, awaited?));
+                let waiting = awaits(current.node(), itself);
+                let flights = [Some(itself), beyond.as_ref().map(Waiting::awaited)];
+                let lending = flights.map(|awaited| lend(engine, current, awaited?.flight));
                 Box::new(NestedWait { waiting, beyond, _lending: lending })
             };
             self.waiting = current.map(begin);

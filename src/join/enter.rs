@@ -123,7 +123,6 @@ where
                 // A flight that is new waits for nothing, so no cycle is closed, but one may be later.
                 self.closes_cycle(context.current, completer.record(), cx);
                 let span = FlightSpan::open(context.span.as_ref(), completer.record());
-                // Work that has to wait runs as a task: its leader may not be there when it may begin.
                 if in_place {
                     let work = work.park(span);
                     return self.drive(slot.number, completer, timeout, work, true, cx);

@@ -24,6 +24,7 @@ use crate::{
     task::{self, current},
     trace,
     unwind::drop_contained,
+    wait_graph::Waiting,
 };
 
 /// The state machine of every join future.
@@ -93,9 +94,16 @@ where
 
     /// Runs the flight's blocking work here, or that which it waits for, if no thread has begun it.
     pub(super) fn run_unbegun(&self) {
-        if let Stage::Waiting { record, .. } = &self.stage {
-            let work = record.predecessor().and_then(|first| first.claim()).or_else(|| record.claim());
-            work.into_iter().for_each(|work| work());
+        let Stage::Waiting { record, .. } = &self.stage else { return };
+        let first = record.predecessor().filter(|_| !record.is_shared());
+        if let Some((first, work)) = first.and_then(|first| Some((first.flight(), first.claim()?))) {
+            let engine = &self.router.engine;
+            // This thread's work waits for it up to its end, even if the flight that was joined begins before, beside it.
+            let _waiting =
+                current::get().map(|current| Waiting::begin(&engine.waits, current.node(), engine.node(first)));
+            work();
+        } else if let Some(work) = record.claim() {
+            work();
         }
     }
 

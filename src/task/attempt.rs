@@ -138,8 +138,8 @@ impl<K: Key, V: Value> BlockingAttempt<K, V> {
     }
 }
 
-/// Blocking work for a thread of the pool, unless a caller that waits for it has begun it meanwhile. While none has, the work
-/// itself has the record, as it completes that record's flight. Afterwards this keeps no value, however long the pool is busy (G6).
+/// Blocking work for a thread of the pool, unless a caller that waits for it has begun it meanwhile. While the work is to complete the
+/// record's flight, it has the record itself. Afterwards this keeps no value, however long the pool is busy (G6).
 pub(super) struct Offered<V>(Weak<Record<V>>);
 
 impl<V> Offered<V> {

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     admission::SparePermit,
-    engine::{Completer, Ending, Engine, Key, ParkedWork, Record, Responding, Spares, Value},
+    engine::{self, Completer, Ending, Engine, Key, ParkedWork, Record, Responding, Spares, Value},
     shard::FlightRef,
     sync::{AtomicUsize, Cell, boxed_task, defer, now},
     task::current::{AnyRecord, Current},
@@ -230,19 +230,27 @@ impl<K: Key, V: Value> Attempts<K, V> {
             return None;
         };
         self.spares.stop();
+        // Blocking work that no thread has begun. Its drop is not the remaining callers' to wait for, nor the last one's to come upon in
+        // the record.
+        let unbegun = completer.record().claim();
         let responding = completer.complete(ending);
-        // Blocking work that no thread has begun. Its drop is not the remaining callers' to wait for.
-        if let Some(unbegun) = self.record.0.upgrade().and_then(|record| record.claim()) {
+        self.defer_drop(unbegun);
+        responding
+    }
+
+    fn defer_drop(&self, unbegun: Option<engine::Unbegun>) {
+        if let Some(unbegun) = unbegun {
             defer(&self.engine.runtime, Deferred::new(move || drop(unbegun)));
         }
-        responding
     }
 
     /// An execution was dropped before its end, as the runtime shuts down: the callers learn of it at once (G5).
     pub(super) fn abort(&self) {
         let completer = self.duty.take();
         self.spares.stop();
+        let unbegun = completer.as_ref().and_then(|completer| completer.record().claim());
         drop(completer);
+        self.defer_drop(unbegun);
     }
 }
 

@@ -5,8 +5,9 @@
 //! into a queue, and the thread that finds the graph in its cell makes all that is queued. A join that no work polls has
 //! nothing to do with it.
 //!
-//! A join's answer never depends on the graph. If another thread has it, the join is polled again until that thread has added its wait:
-//! a timer can't come before, which matters where a runtime without work moves its clock on.
+//! A join's answer never depends on the graph. If another thread has it, the join is polled again until that thread has added its wait.
+//! So its runtime is never idle meanwhile: one whose clock is paused would move on to the next timer, and a deadline come first. The
+//! other thread has a few changes to make, and runs nothing of the user's.
 
 mod graph;
 
@@ -56,7 +57,7 @@ impl WaitGraph {
         Serial::new(Graph::default(), ())
     }
 
-    /// The one flight waits for the other no longer, for whomever it did: its work has begun.
+    /// The one flight waits for the other no longer, whichever joins said so: its work has begun.
     pub(crate) fn end_all(self: &Arc<Self>, waiting: Node, awaited: Node) {
         self.post(Change::EndAll(Wait { waiting, awaited }));
     }
@@ -109,6 +110,10 @@ impl Waiting {
     /// The flight that waits.
     pub(crate) fn waiting(&self) -> Node {
         self.wait.waiting
+    }
+
+    pub(crate) fn awaited(&self) -> Node {
+        self.wait.awaited
     }
 
     /// Whether it closed a cycle. If that isn't known yet, this waker is woken at once: what another thread that has the graph still

@@ -137,10 +137,10 @@ async fn a_load_whose_place_is_about_to_be_free_is_not_refused() {
     limited(async {
         let (gate, itself) = (Gate::new(), Arc::<OnceLock<Items>>::default());
         let (sender, mut inner) = tokio::sync::mpsc::unbounded_channel();
-        let (passes, inside) = (gate.clone(), Arc::clone(&itself));
+        let (entrance, inside) = (gate.clone(), Arc::clone(&itself));
         let load = move |keys: ItemBatch| -> Loading {
             let itself = inside.get().expect("it is built before it loads").clone();
-            let (sender, passed) = (sender.clone(), passes.pass());
+            let (sender, passed) = (sender.clone(), entrance.pass());
             Box::pin(async move {
                 match keys.keys()[0].id {
                     1 => _ = itself.load(2_u64).await,

@@ -8,8 +8,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often the dispatcher lets other tasks run before a batch begins that isn't full, or a load is refused: until so many times in a
-/// row have brought no key, or ended no load, and so many times at most.
+/// How long all loaders wait for others' loads before one of them is refused. No loader that has its answer takes longer to be polled,
+/// unless all threads are busy.
+const PATIENCE: Duration = Duration::from_millis(1);
+
+/// How often the dispatcher lets other tasks run before a batch begins that isn't full: until so many times in a row have brought no
+/// key, and so many times at most.
 const QUIET_TURNS: u32 = 3;
 const MOST_TURNS: u32 = 32;
 
@@ -45,8 +49,8 @@ pub(super) struct Collector<T, R> {
     /// When the first key in the queue came. Not noted without a window.
     since: Option<Instant>,
     settling: Settling,
-    /// Whether a loader that seems to wait is about to go on.
-    ending: Settling,
+    /// When a load is to be refused, as all loaders wait for others.
+    stuck: Option<Instant>,
 }
 
 /// What the loader of a batch does beside its batch.
@@ -58,7 +62,7 @@ struct Running {
     joins: bool,
 }
 
-/// Turns of the other tasks, to see whether they bring something.
+/// Turns of the other tasks, to see whether they bring more keys.
 #[derive(Clone, Copy, Debug, Default)]
 struct Settling {
     quiet: u32,
@@ -92,7 +96,7 @@ impl<T: Queued, R> Collector<T, R> {
             is_due: false,
             since: None,
             settling: Settling::default(),
-            ending: Settling::default(),
+            stuck: None,
         }
     }
 
@@ -141,7 +145,7 @@ impl<T: Queued, R> Collector<T, R> {
     pub(super) fn inner_ended(&mut self, load: u64) {
         if let Some((batch, _)) = self.inner.remove(&load) {
             self.waits_for_one_less(batch);
-            self.ending.has_new = true;
+            self.stuck = None;
         }
     }
 
@@ -171,14 +175,18 @@ impl<T: Queued, R> Collector<T, R> {
     /// What is to be done now. Keys that are gone and in the way are put into `gone`.
     pub(super) fn next(&mut self, now: impl FnOnce() -> Instant, gone: &mut Vec<T>) -> Next<T, R> {
         let (queued, limits) = (self.queued(), self.limits);
+        let has_place = self.running() < limits.max_concurrent;
+        if queued == 0 || has_place || self.waiting_inside < self.running() {
+            self.stuck = None;
+        }
         if queued == 0 {
             self.gone -= self.queue.len().cast_signed();
             gone.extend(self.queue.drain(..));
             self.start_anew();
             return Next::Wait;
         }
-        if self.running() >= limits.max_concurrent {
-            return self.next_without_a_place();
+        if !has_place {
+            return self.next_without_a_place(now);
         }
         if queued < limits.max_batch {
             if let Some(until) = self.since.and_then(|since| since.checked_add(limits.window))
@@ -223,17 +231,18 @@ impl<T: Queued, R> Collector<T, R> {
         self.settling = Settling { has_new: self.settling.has_new, ..Settling::default() };
     }
 
-    /// Refuses the last load of a loader, if no batch ends before such a load has its answer. A load that has one already is
-    /// known to wait until its loader has been polled, which is given its turn before.
-    fn next_without_a_place(&mut self) -> Next<T, R> {
+    /// Refuses the last load of a loader, if no batch ends before such a load has its answer. A load that has one already counts as one
+    /// that waits until its loader has been polled, for which there is some time.
+    fn next_without_a_place(&mut self, now: impl FnOnce() -> Instant) -> Next<T, R> {
         if self.waiting_inside < self.running() {
-            self.ending = Settling::default();
             return Next::Wait;
         }
-        if !self.ending.is_over() {
-            return Next::Settle;
+        let now = now();
+        let until = *self.stuck.get_or_insert(now + PATIENCE);
+        if now < until {
+            return Next::Until(until);
         }
-        self.ending = Settling::default();
+        self.stuck = None;
         let Some((_, (batch, refusal))) = self.inner.pop_last() else { return Next::Wait };
         self.waits_for_one_less(batch);
         Next::Refuse(refusal)

@@ -2,10 +2,11 @@
 
 use std::{sync::Arc, thread, time::Duration};
 
-use shardflight::{Coalescer, Freshness, Handle};
+use futures::executor::block_on;
+use shardflight::{Coalescer, Freshness, Handle, OnExpiry};
 use tokio::runtime::{self, Runtime};
 
-use crate::support::{Wall, at_rest, inside, until, watched};
+use crate::support::{LIMIT, Wall, at_rest, inside, until, watched};
 
 /// A runtime with so many threads for blocking work, and a coalescer without deadlines on it.
 fn small_pool<V: Send + Sync + 'static>(threads: usize) -> (Runtime, Handle<i32, V>) {
@@ -90,6 +91,47 @@ fn work_that_waits_for_the_flight_after_one_that_no_thread_has_begun_runs_both()
             handle.with_freshness(Freshness::StartedAfterCall).blocking_join(2, || 8).unwrap()
         });
         assert_eq!(answers, (8, 7));
+    });
+}
+
+#[test]
+fn work_that_runs_on_the_thread_of_work_which_it_joins_is_told_so() {
+    watched(|| {
+        let runtime = runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .max_blocking_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let builder = Coalescer::<i32, i32>::builder().shards(1).on_expiry(OnExpiry::Detach);
+        let handle =
+            builder.max_flight_duration(Duration::from_millis(100)).build_on(runtime.handle()).unwrap().handle();
+        let patient = handle.clone().with_max_flight_duration(LIMIT).unwrap();
+        let fresh = handle.clone().with_freshness(Freshness::StartedAfterCall);
+        let ((wall, opener), inner) = (Wall::new(), handle.clone());
+        let outer = thread::spawn(move || {
+            patient.blocking_join(2, move || {
+                wall.block();
+                fresh.blocking_join(1, || 8).unwrap()
+            })
+        });
+        runtime.block_on(until(&handle, |stats| stats.executions == 1));
+        let first = {
+            let handle = handle.clone();
+            let work = move || {
+                // Until its time is over, and the flight after it waits no longer.
+                while block_on(inner.stats()).unwrap().timeouts == 0 {
+                    thread::yield_now();
+                }
+                inner.blocking_join(2, || 7).unwrap_or(-1)
+            };
+            thread::spawn(move || handle.blocking_join(1, work))
+        };
+        runtime.block_on(until(&handle, |stats| stats.flights == 2));
+        drop(opener);
+        // If this thread came too late, the first flight ends by itself.
+        assert_eq!(outer.join().unwrap(), Ok(8));
+        assert!(first.join().unwrap().is_ok());
     });
 }
 

@@ -165,6 +165,27 @@ async fn a_pending_flight_that_has_begun_beside_the_one_before_waits_for_it_no_l
     .await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_cycle_through_a_permit_that_the_flight_before_a_pending_one_has_is_found() {
+    limited(async {
+        let builder = Coalescer::builder().shards(2).on_expiry(OnExpiry::Detach).max_flight_duration(SECOND);
+        let handle: Joiner = builder.max_executions(1).build().unwrap().handle();
+        let (patient, inner) = (handle.clone().with_max_flight_duration(60 * SECOND).unwrap(), handle.clone());
+        let fresh = handle.clone().with_freshness(Freshness::StartedAfterCall);
+        let mut waits = patient.join(2, move || async move { fresh.join(1, returning(Ok(8))).await.unwrap() });
+        assert_pending(&mut waits);
+        // Waits for the permit, which it is lent. The flight after it begins when its time is over, and waits for the permit in turn.
+        let mut overdue = handle.join(1, move || async move {
+            sleep(2 * SECOND).await;
+            chain(inner, vec![2]).await
+        });
+        assert_pending(&mut overdue);
+        let (overdue, waits) = tokio::join!(overdue, waits);
+        assert_eq!((overdue.unwrap(), waits.unwrap()), (reentrant(), Ok(8)));
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_cycle_through_what_a_pending_flight_waits_for_is_found() {
     limited(async {

@@ -3,6 +3,7 @@
 use std::{sync::mpsc, thread, time::Duration};
 
 use shardflight::{Coalescer, Handle, OnStall};
+use tokio::task::JoinHandle;
 
 use super::Stalls;
 use crate::support::{
@@ -154,7 +155,7 @@ fn a_closure_that_was_not_needed_and_blocks_in_its_drop_delays_no_caller() {
         step();
         drop(is_free);
         eventually_blocking(|| {
-            leader.is_finished() && follower.is_finished() && others.iter().all(|other| other.is_finished())
+            leader.is_finished() && follower.is_finished() && others.iter().all(JoinHandle::is_finished)
         });
         drop(opener);
     });

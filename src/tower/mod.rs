@@ -96,7 +96,7 @@
 //! | `Expect` | [`Reason::Expect`] | it negotiates with the server |
 //! | `Range`, `If-Range` | [`Reason::Range`] | it asks for a part; joins with `key_by` |
 //! | `If-None-Match`, `If-Match`, `If-Modified-Since`, `If-Unmodified-Since` | [`Reason::Conditional`] | the response depends on what the client has; joins with `key_by` |
-//! | `Cache-Control` with anything but `max-age` or `max-stale`; `Pragma` | [`Reason::RequestCacheControl`] | it asks for a response of its own. `max-age=0`, which browsers send on reload, only limits the age of cached responses, and nothing is cached here |
+//! | `Cache-Control` with anything but `max-age` or `max-stale`; `Pragma` | [`Reason::RequestCacheControl`] | it asks for a response of its own. `max-age=0`, which browsers send on reload, only limits the age of cached responses, and nothing is cached here. For a cache below, see `Age` after these tables |
 //! | credentials that you didn't decide on | [`Reason::Credentials`] | the response may be specific to one moment of its client, such as a message that is shown once |
 //! | `coalesce_if` returning `false` | [`Reason::RequestVetoed`] | you said so |
 //! | a way through the same layer behind it, as where nested routers have it, too | [`Reason::Nested`] | it would wait for itself |
@@ -117,7 +117,8 @@
 //!
 //! **`Vary` on a header outside of the key** is compared per follower: if its request has the leader's values of the header, or
 //! like the leader's none, it shares, and otherwise it makes a call of its own, as [`Reason::Vary`]. `Content-Encoding` implies
-//! `Vary: Accept-Encoding`, and `Content-Language` implies `Vary: Accept-Language`.
+//! `Vary: Accept-Encoding`, and `Content-Language` implies `Vary: Accept-Language`. `Age` implies `Vary: Cache-Control`: the response
+//! comes from an HTTP cache below, which may have chosen it by the leader's `max-age` or `max-stale`.
 //!
 //! # What is remembered
 //!
@@ -154,8 +155,9 @@
 //!
 //! **Below everything that authorizes** (authentication, limits per client), as nothing below the layer sees a request that
 //! follows another, and below everything that adds something specific to each response: request ids, CORS, compression,
-//! tracing. **Above everything that is expensive**: caches that load, limits of the backend, the handlers. In axum, layers that
-//! are added later are above.
+//! tracing. **Above everything that is expensive**: caches that load, limits of the backend, the handlers. An HTTP cache below has
+//! to send `Age` with what it has stored, as RFC 9111 demands: without, a client that sends `max-age=0` may share a cached response.
+//! In axum, layers that are added later are above.
 //!
 //! **Above everything that sets cookies.** The layer has to see the request's `Cookie` and the response's `Set-Cookie`: then each
 //! client gets a response of its own. Below the middleware, it sees neither, and two visitors without cookies are equal to it.

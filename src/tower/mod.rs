@@ -64,6 +64,10 @@
 //! [`coalesce_if`](CoalesceLayerBuilder::coalesce_if). Of all that rewrites targets, the layer knows axum 0.8's nesting only: if
 //! anything else above the layer strips a part of the target that responses depend on, put that part into the key.
 //!
+//! **A response that may be used once only** (a challenge, a new id, a redirect with a `state`) must say `Cache-Control: no-store`,
+//! or be excluded by `coalesce_if` or [`share_if`](CoalesceLayerBuilder::share_if): otherwise, all callers of a flight get the same
+//! one.
+//!
 //! **You can decide on more.** [`key_by`](CoalesceLayerBuilder::key_by) gives single requests a key of your own instead of their
 //! query: for parameters in any order, for a POST that reads, as GraphQL and searches do (with [`ReadBodyLayer`] if its body
 //! matters), for ranges and for conditional requests.
@@ -92,7 +96,7 @@
 //! | a method other than GET, HEAD, or with `key_by` POST; `X-HTTP-Method-Override` or its variants | [`Reason::Method`] | it may be a write |
 //! | `Upgrade`, or `Connection: upgrade` | [`Reason::Upgrade`] | it takes over its connection |
 //! | `Connection` with the name of a header | [`Reason::Connection`] | a proxy below removes that header |
-//! | a body, a `Content-Length` that isn't 0, `Transfer-Encoding` | [`Reason::RequestBody`] | the body isn't in the key, unless [`ReadBodyLayer`] read it for `key_by` |
+//! | a body, a `Content-Length` that isn't 0, `Transfer-Encoding` | [`Reason::RequestBody`] | the body isn't in the key, unless [`ReadBodyLayer`] read it for `key_by`. A body of unknown size counts: a layer that hides it, such as tower-http's `RequestBodyTimeoutLayer`, belongs below |
 //! | `Expect` | [`Reason::Expect`] | it negotiates with the server |
 //! | `Range`, `If-Range` | [`Reason::Range`] | it asks for a part; joins with `key_by` |
 //! | `If-None-Match`, `If-Match`, `If-Modified-Since`, `If-Unmodified-Since` | [`Reason::Conditional`] | the response depends on what the client has; joins with `key_by` |
@@ -171,6 +175,21 @@
 //! | authentication that leaves the credentials in the request | below it, with [`vary`](CoalesceLayerBuilder::vary) or `principal` to coalesce |
 //! | authentication that validates a token, removes it and inserts an extension | below it, **with [`principal`](CoalesceLayerBuilder::principal) from that extension**: without, all users are equal to the layer. Or above it, with `vary([AUTHORIZATION])`: requests with the leader's token share what the leader's token was good for |
 //! | sessions or cookies above the layer that you can't move | below them, with a `principal` from the session's extension |
+//! | layers that scope a task-local, such as `USER.scope(user, next.run(request))` in axum, or that enter a context at each poll | above them: a coalesced call runs in a task of its own, where what they set above the layer is missing. Or below them, with the value in an extension, and a `principal` from it |
+//!
+//! # After a write
+//!
+//! A GET that a client sends after its own write may join a flight that read before the write, and so get the old state
+//! ([why](crate::guide::after_a_write)). There are three ways to see the write:
+//!
+//! - a handle for the whole layer whose joins share only work that begins after them:
+//!   `.handle(handle.with_freshness(Freshness::StartedAfterCall))`. Requests for one key then wait for up to two calls. See
+//!   [`Freshness`](crate::Freshness::StartedAfterCall);
+//! - [`forget_all`](crate::Handle::forget_all) on the layer's [`handle`](CoalesceLayer::handle), in the handler that writes, after
+//!   the write and before its response, in one task with the write, as the client may hang up in between. Later requests for any
+//!   key make new calls;
+//! - [`coalesce_if`](CoalesceLayerBuilder::coalesce_if), to have the requests that must see the write pass through, such as those
+//!   with a header that your client sends after a write.
 //!
 //! # What a shared response contains
 //!
@@ -208,7 +227,7 @@
 //! | the service, its body or `share_if` panicked | 500 |
 //! | the body failed before any of it was sent, or is shorter than its head announces | 502, which `map_join_error` doesn't see |
 //! | `max_waiters_per_flight`, `max_flights`, `max_queued` or `queue_timeout` is reached | 503 with `Retry-After` |
-//! | the flight, its body included, took longer than `max_flight_duration` | 504 with `Retry-After` |
+//! | the flight, its body included, took longer than [`max_flight_duration`](crate::Builder::max_flight_duration), 30 s by default | 504 with `Retry-After` |
 //! | the runtime is shutting down, or the coalescer was shut down | 503 |
 //! | a handler, in its own task, requests what waits for that handler ([G12](crate#guarantees)) | 508 |
 //!
@@ -232,8 +251,9 @@
 //!
 //! # Rollout
 //!
-//! If the [`handle`](CoalesceLayer::handle)'s rollout excludes a key, or coalescing is disabled, a request is answered as if there
-//! were no layer, and counts as a [`bypass`](crate::Stats::bypasses).
+//! If the [`handle`](CoalesceLayer::handle)'s rollout excludes a key, or coalescing is disabled, a request makes a call of its own,
+//! and counts as a [`bypass`](crate::Stats::bypasses). What a [`ReadBodyLayer`] above read for the key is removed, as from every
+//! request: a coalescing layer further below needs a [`ReadBodyLayer`] of its own.
 //!
 //! # Backpressure
 //!

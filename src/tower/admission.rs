@@ -89,7 +89,8 @@ impl Said {
                 Says::Expects => said.expects = true,
                 Says::IsForARange => said.is_for_a_range = true,
                 Says::IsConditional => said.is_conditional = true,
-                // Directives about a cached response's age don't matter: the layer caches nothing.
+                // Directives about a cached response's age matter to a cache below only: then the response has `Age`, which
+                // implies `Vary: Cache-Control`.
                 Says::Directs => said.has_directives |= !directives_of(value).all(is_about_age),
                 Says::HasPragma => said.has_directives = true,
             }

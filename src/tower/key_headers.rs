@@ -121,7 +121,21 @@ impl KeyHeaders {
         headers: &'h RequestHeaders<'a>,
     ) -> impl Iterator<Item = (&'a str, Cow<'a, HeaderValue>)> + use<'h, 'a, '_> {
         let inside = headers.iter().filter(|header| header.is_in_key);
-        inside.filter_map(|header| Some((header.name, self.kept_of(header)?)))
+        let mut has_target = None;
+        inside.filter_map(move |header| {
+            let kept = self.kept_of(header).or_else(|| {
+                // A service may read one line of `Forwarded` only: which one has the target matters.
+                let keeps_its_place = header.known.parts == Parts::Target
+                    && *has_target.get_or_insert_with(|| self.have_a_target(headers));
+                keeps_its_place.then(|| Cow::Owned(HeaderValue::from_static("")))
+            });
+            Some((header.name, kept?))
+        })
+    }
+
+    /// Whether a line of `Forwarded` describes the target.
+    fn have_a_target(&self, headers: &RequestHeaders<'_>) -> bool {
+        headers.iter().any(|header| header.known.parts == Parts::Target && self.kept_of(header).is_some())
     }
 
     /// Those that responses may vary on although the key doesn't have them, or not all of them.

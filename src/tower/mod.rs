@@ -64,6 +64,10 @@
 //! [`coalesce_if`](CoalesceLayerBuilder::coalesce_if). Of all that rewrites targets, the layer knows axum 0.8's nesting only: if
 //! anything else above the layer strips a part of the target that responses depend on, put that part into the key.
 //!
+//! **A response that may be used once only** (a challenge, a new id, a redirect with a `state`) must say `Cache-Control: no-store`,
+//! or be excluded by `coalesce_if` or [`share_if`](CoalesceLayerBuilder::share_if): otherwise, all callers of a flight get the same
+//! one.
+//!
 //! **You can decide on more.** [`key_by`](CoalesceLayerBuilder::key_by) gives single requests a key of your own instead of their
 //! query: for parameters in any order, for a POST that reads, as GraphQL and searches do (with [`ReadBodyLayer`] if its body
 //! matters), for ranges and for conditional requests.
@@ -77,7 +81,7 @@
 //! | tracing | `traceparent`, `tracestate`, `b3`, `X-B3-TraceId`, `-SpanId`, `-ParentSpanId`, `-Sampled` and `-Flags`, `uber-trace-id`, `sentry-trace`, `X-Cloud-Trace-Context`, `X-Amzn-Trace-Id`, `X-Datadog-Trace-Id`, `-Parent-Id` and `-Sampling-Priority`, `elastic-apm-traceparent`, `newrelic`, `grpc-trace-bin` |
 //! | ids and times of a request | `Request-Id`, `X-Request-Id`, `Correlation-Id`, `X-Correlation-Id`, `X-Trace-Id`, `X-Span-Id`, `X-Amzn-RequestId`, `X-Amz-Cf-Id`, `X-Client-Trace-Id`, `X-Client-Request-Id`, `X-MS-Client-Request-Id`, `CF-Ray`, `Fly-Request-Id`, `X-Request-Start`, `X-Queue-Start` |
 //! | the user agent | `User-Agent`, `Sec-CH-UA`, and `Sec-CH-UA-Arch`, `-Bitness`, `-Form-Factors`, `-Full-Version`, `-Full-Version-List`, `-Mobile`, `-Model`, `-Platform`, `-Platform-Version` and `-WoW64` |
-//! | addresses of clients and proxies | `for` and `by` in `Forwarded`; `Forwarded-For`, `X-Forwarded-For`, `X-Original-Forwarded-For`, `X-Real-IP`, `Via`, `CF-Connecting-IP`, `CF-Connecting-IPv6`, `True-Client-IP`, `X-Client-IP`, `X-Cluster-Client-IP`, `Fastly-Client-IP`, `Fly-Client-IP`, `X-Azure-ClientIP`, `X-Azure-SocketIP`, `X-Envoy-External-Address` |
+//! | addresses of clients and proxies | `for` and `by` in `Forwarded`, unless they may change how the rest is parsed; `Forwarded-For`, `X-Forwarded-For`, `X-Original-Forwarded-For`, `X-Real-IP`, `Via`, `CF-Connecting-IP`, `CF-Connecting-IPv6`, `True-Client-IP`, `X-Client-IP`, `X-Cluster-Client-IP`, `Fastly-Client-IP`, `Fly-Client-IP`, `X-Azure-ClientIP`, `X-Azure-SocketIP`, `X-Envoy-External-Address` |
 //! | the connection | `Connection`, `Keep-Alive`, `Proxy-Connection`, `TE`, `Trailer`, `Transfer-Encoding`, `Upgrade`, `HTTP2-Settings`. A header that `Connection` names stays in the key |
 //! | settled otherwise | `Content-Length` and `Cache-Control`, as only requests without a body and without a wish of their own join; `Priority` |
 //!
@@ -92,11 +96,11 @@
 //! | a method other than GET, HEAD, or with `key_by` POST; `X-HTTP-Method-Override` or its variants | [`Reason::Method`] | it may be a write |
 //! | `Upgrade`, or `Connection: upgrade` | [`Reason::Upgrade`] | it takes over its connection |
 //! | `Connection` with the name of a header | [`Reason::Connection`] | a proxy below removes that header |
-//! | a body, a `Content-Length` that isn't 0, `Transfer-Encoding` | [`Reason::RequestBody`] | the body isn't in the key, unless [`ReadBodyLayer`] read it for `key_by` |
+//! | a body, a `Content-Length` that isn't 0, `Transfer-Encoding` | [`Reason::RequestBody`] | the body isn't in the key, unless [`ReadBodyLayer`] read it for `key_by`. A body of unknown size counts: a layer that hides it, such as tower-http's `RequestBodyTimeoutLayer`, belongs below |
 //! | `Expect` | [`Reason::Expect`] | it negotiates with the server |
 //! | `Range`, `If-Range` | [`Reason::Range`] | it asks for a part; joins with `key_by` |
 //! | `If-None-Match`, `If-Match`, `If-Modified-Since`, `If-Unmodified-Since` | [`Reason::Conditional`] | the response depends on what the client has; joins with `key_by` |
-//! | `Cache-Control` with anything but `max-age` or `max-stale`; `Pragma` | [`Reason::RequestCacheControl`] | it asks for a response of its own. `max-age=0`, which browsers send on reload, only limits the age of cached responses, and nothing is cached here |
+//! | `Cache-Control` with anything but `max-age` or `max-stale`; `Pragma` | [`Reason::RequestCacheControl`] | it asks for a response of its own. `max-age=0`, which browsers send on reload, only limits the age of cached responses, and nothing is cached here. For a cache below, see `Age` after these tables |
 //! | credentials that you didn't decide on | [`Reason::Credentials`] | the response may be specific to one moment of its client, such as a message that is shown once |
 //! | `coalesce_if` returning `false` | [`Reason::RequestVetoed`] | you said so |
 //! | a way through the same layer behind it, as where nested routers have it, too | [`Reason::Nested`] | it would wait for itself |
@@ -117,7 +121,8 @@
 //!
 //! **`Vary` on a header outside of the key** is compared per follower: if its request has the leader's values of the header, or
 //! like the leader's none, it shares, and otherwise it makes a call of its own, as [`Reason::Vary`]. `Content-Encoding` implies
-//! `Vary: Accept-Encoding`, and `Content-Language` implies `Vary: Accept-Language`.
+//! `Vary: Accept-Encoding`, and `Content-Language` implies `Vary: Accept-Language`. `Age` implies `Vary: Cache-Control`: the response
+//! comes from an HTTP cache below, which may have chosen it by the leader's `max-age` or `max-stale`.
 //!
 //! # What is remembered
 //!
@@ -154,8 +159,9 @@
 //!
 //! **Below everything that authorizes** (authentication, limits per client), as nothing below the layer sees a request that
 //! follows another, and below everything that adds something specific to each response: request ids, CORS, compression,
-//! tracing. **Above everything that is expensive**: caches that load, limits of the backend, the handlers. In axum, layers that
-//! are added later are above.
+//! tracing. **Above everything that is expensive**: caches that load, limits of the backend, the handlers. An HTTP cache below has
+//! to send `Age` with what it has stored, as RFC 9111 demands: without, a client that sends `max-age=0` may share a cached response.
+//! In axum, layers that are added later are above.
 //!
 //! **Above everything that sets cookies.** The layer has to see the request's `Cookie` and the response's `Set-Cookie`: then each
 //! client gets a response of its own. Below the middleware, it sees neither, and two visitors without cookies are equal to it.
@@ -169,6 +175,21 @@
 //! | authentication that leaves the credentials in the request | below it, with [`vary`](CoalesceLayerBuilder::vary) or `principal` to coalesce |
 //! | authentication that validates a token, removes it and inserts an extension | below it, **with [`principal`](CoalesceLayerBuilder::principal) from that extension**: without, all users are equal to the layer. Or above it, with `vary([AUTHORIZATION])`: requests with the leader's token share what the leader's token was good for |
 //! | sessions or cookies above the layer that you can't move | below them, with a `principal` from the session's extension |
+//! | layers that scope a task-local, such as `USER.scope(user, next.run(request))` in axum, or that enter a context at each poll | above them: a coalesced call runs in a task of its own, where what they set above the layer is missing. Or below them, with the value in an extension, and a `principal` from it |
+//!
+//! # After a write
+//!
+//! A GET that a client sends after its own write may join a flight that read before the write, and so get the old state
+//! ([why](crate::guide::after_a_write)). There are three ways to see the write:
+//!
+//! - a handle for the whole layer whose joins share only work that begins after them:
+//!   `.handle(handle.with_freshness(Freshness::StartedAfterCall))`. Requests for one key then wait for up to two calls. See
+//!   [`Freshness`](crate::Freshness::StartedAfterCall);
+//! - [`forget_all`](crate::Handle::forget_all) on the layer's [`handle`](CoalesceLayer::handle), in the handler that writes, after
+//!   the write and before its response, in one task with the write, as the client may hang up in between. Later requests for any
+//!   key make new calls;
+//! - [`coalesce_if`](CoalesceLayerBuilder::coalesce_if), to have the requests that must see the write pass through, such as those
+//!   with a header that your client sends after a write.
 //!
 //! # What a shared response contains
 //!
@@ -206,7 +227,7 @@
 //! | the service, its body or `share_if` panicked | 500 |
 //! | the body failed before any of it was sent, or is shorter than its head announces | 502, which `map_join_error` doesn't see |
 //! | `max_waiters_per_flight`, `max_flights`, `max_queued` or `queue_timeout` is reached | 503 with `Retry-After` |
-//! | the flight, its body included, took longer than `max_flight_duration` | 504 with `Retry-After` |
+//! | the flight, its body included, took longer than [`max_flight_duration`](crate::Builder::max_flight_duration), 30 s by default | 504 with `Retry-After` |
 //! | the runtime is shutting down, or the coalescer was shut down | 503 |
 //! | a handler, in its own task, requests what waits for that handler ([G12](crate#guarantees)) | 508 |
 //!
@@ -230,8 +251,9 @@
 //!
 //! # Rollout
 //!
-//! If the [`handle`](CoalesceLayer::handle)'s rollout excludes a key, or coalescing is disabled, a request is answered as if there
-//! were no layer, and counts as a [`bypass`](crate::Stats::bypasses).
+//! If the [`handle`](CoalesceLayer::handle)'s rollout excludes a key, or coalescing is disabled, a request makes a call of its own,
+//! and counts as a [`bypass`](crate::Stats::bypasses). What a [`ReadBodyLayer`] above read for the key is removed, as from every
+//! request: a coalescing layer further below needs a [`ReadBodyLayer`] of its own.
 //!
 //! # Backpressure
 //!

@@ -56,7 +56,7 @@ impl Said {
                     said.varies_on_anything |= vary::matches_none(value);
                 }
                 // A response that was chosen by a header depends on it, whether it says so or not.
-                "content-encoding" | "content-language" => said.may_vary = true,
+                "content-encoding" | "content-language" | "age" => said.may_vary = true,
                 "content-type" => said.is_a_stream |= members_of(value).any(is_a_stream),
                 "x-accel-buffering" => {
                     said.is_a_stream |= members_of(value).any(|one| one.eq_ignore_ascii_case(b"no"));

@@ -34,11 +34,14 @@ impl Varied {
 /// The headers outside of the key that a response depends on.
 pub(super) fn varied_names(key_headers: &KeyHeaders, response: &HeaderMap) -> Vec<HeaderName> {
     let listed = members(response, &header::VARY).filter_map(|name| HeaderName::from_bytes(name).ok());
-    // A response that was chosen by such a header depends on it, whether it says so or not.
-    let implied =
-        [(header::CONTENT_ENCODING, header::ACCEPT_ENCODING), (header::CONTENT_LANGUAGE, header::ACCEPT_LANGUAGE)]
-            .into_iter()
-            .filter_map(|(chosen, by)| response.contains_key(chosen).then_some(by));
+    // A response that was chosen by such a header depends on it, whether it says so or not. One with `Age` comes from an HTTP
+    // cache, which obeys the request's `max-age` and `max-stale` (RFC 9111, section 5.2.1).
+    let implied = [
+        (header::CONTENT_ENCODING, header::ACCEPT_ENCODING),
+        (header::CONTENT_LANGUAGE, header::ACCEPT_LANGUAGE),
+        (header::AGE, header::CACHE_CONTROL),
+    ];
+    let implied = implied.into_iter().filter_map(|(chosen, by)| response.contains_key(chosen).then_some(by));
     listed.chain(implied).filter(|name| !key_headers.always_includes(name)).collect()
 }
 

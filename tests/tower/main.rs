@@ -3,6 +3,7 @@
 //! Where the protocol may matter, tests use real sockets, over both HTTP/1.1 and HTTP/2. No test sleeps to wait for something:
 //! gates hold handlers back, and conditions are awaited under a time limit.
 
+mod after_a_write;
 mod apart;
 mod bodies;
 mod checks;

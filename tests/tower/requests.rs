@@ -1,7 +1,7 @@
 //! Which requests are identical, and which pass through.
 
 use axum::{Router, body::Body, routing::any};
-use http::{Method, Request};
+use http::{HeaderValue, Method, Request, header};
 use shardflight::tower::{CoalesceLayer, Reason};
 
 use crate::{
@@ -65,6 +65,36 @@ async fn target_headers_are_in_the_key() {
 async fn forwarded_for_is_not_in_the_key() {
     let one = get_request("/a", &[("forwarded", "for=192.0.2.1;host=one.example")]);
     agree(Fixture::new(), one, get_request("/a", &[("forwarded", "for=192.0.2.2;host=one.example")])).await;
+}
+
+/// A service may read the first line only, as axum-extra's extractors do.
+#[tokio::test]
+async fn a_line_of_forwarded_without_a_target_keeps_its_place() {
+    let request = |lines: &[&str]| {
+        let headers: Vec<_> = lines.iter().map(|line| ("forwarded", *line)).collect();
+        get_request("/a", &headers)
+    };
+    differ(Fixture::new(), request(&["for=10.0.0.1", "host=b.example"]), request(&["host=b.example"])).await;
+    differ(Fixture::new(), request(&["for=10.0.0.1", "host=b.example"]), request(&["host=b.example", "for=10.0.0.1"]))
+        .await;
+    agree(Fixture::new(), request(&["for=10.0.0.1", "host=b.example"]), request(&["for=10.0.0.2", "host=b.example"]))
+        .await;
+    agree(Fixture::new(), request(&["for=10.0.0.1", "by=10.0.0.2"]), request(&[])).await;
+}
+
+/// Of such a line, services read another target, or none.
+#[tokio::test]
+async fn a_client_in_forwarded_that_hides_the_target_is_in_the_key() {
+    let values: [&[u8]; 6] =
+        [b"for=\"x;", b"for=x\";", b"for=\"x\\\";", b"for=\"x\"y\";", b"for=\xff;", b"by=\"\xff\";"];
+    for value in values {
+        let hidden = [value, b"host=b.example"].concat();
+        let mut one = get_request("/a", &[]);
+        one.headers_mut().insert(header::FORWARDED, HeaderValue::from_bytes(&hidden).unwrap());
+        differ(Fixture::new(), one, get_request("/a", &[("forwarded", "host=b.example")])).await;
+    }
+    let quoted = get_request("/a", &[("forwarded", "for=\"[2001:db8::1]:4711\";host=b.example")]);
+    agree(Fixture::new(), quoted, get_request("/a", &[("forwarded", "host=b.example")])).await;
 }
 
 #[tokio::test]

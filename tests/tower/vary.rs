@@ -100,6 +100,19 @@ async fn a_response_in_a_language_goes_to_clients_that_asked_alike() {
     assert_eq!(calls(&ignoring(), german, &[("accept-language", "de")], &[("accept-language", "de")]).await, 1);
 }
 
+/// `Age` shows that a cache below read the request's `Cache-Control`.
+#[tokio::test]
+async fn a_cached_response_goes_to_clients_that_asked_for_the_same_age() {
+    let aged = &[("age", "100")];
+    let (fresh, stale): (Sent, Sent) = (&[("cache-control", "max-age=0")], &[("cache-control", "max-stale")]);
+    assert_eq!(calls(&Fixture::new(), aged, &[], fresh).await, 3);
+    assert_eq!(calls(&Fixture::new(), aged, stale, &[]).await, 3);
+    assert_eq!(calls(&Fixture::new(), aged, stale, fresh).await, 3);
+    assert_eq!(calls(&Fixture::new(), aged, stale, stale).await, 1);
+    assert_eq!(calls(&Fixture::new(), aged, &[], &[]).await, 1);
+    assert_eq!(calls(&Fixture::new(), &[], &[], fresh).await, 1);
+}
+
 #[tokio::test]
 async fn vary_on_what_only_leaves_out_is_compared() {
     let fixture = || Fixture::with(|layer| layer.only([header::ACCEPT]));

@@ -49,6 +49,8 @@ pub enum OnStall {
     /// - [`max_flights`](crate::Builder::max_flights) counts a flight as one execution, and not what it leaves behind when it has
     ///   been answered. [`Stats::executions`](crate::Stats::executions) counts one per flight,
     ///   [`Stats::takeovers`](crate::Stats::takeovers) the others.
+    /// - The key's next flight begins when this one has its answer, also under
+    ///   [`StartedAfterCall`](crate::Freshness::StartedAfterCall): what still runs of this one may end after it.
     /// - Callers of this crate's caches, clusters and HTTP layers leave no closures, so their flights are not taken over.
     ///
     /// Executions are tasks of their own, or threads of the blocking pool for [`blocking_join`](crate::Handle::blocking_join), so

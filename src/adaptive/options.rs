@@ -15,7 +15,7 @@ const CEILING: Duration = Duration::from_secs(30);
 /// [`Builder::adaptive_flight_duration`](crate::Builder::adaptive_flight_duration).
 ///
 /// The limit is a quantile of the time that flights took lately, times a factor, between a floor and a ceiling. A flight gets the
-/// limit that holds when it starts.
+/// limit that holds when its first caller joins, also where its work has to wait for that of another flight.
 ///
 /// # What is measured
 ///

@@ -62,7 +62,7 @@ impl<K, V, S> Builder<K, V, S> {
     ///
     /// Work that joins a key of the same coalescer has a permit, which it doesn't need while it waits. If the flight that it waits
     /// for is in the queue, that flight begins at once under this permit: otherwise all permits could be with work that waits for
-    /// the queue. Work lends its permit to one flight at a time, and what runs under a lent permit may lend it on. So `limit` is the
+    /// the queue. A flight lends one permit at a time, however many executions it has, and what runs under a lent permit may lend it on. So `limit` is the
     /// most executions that run and don't wait for one that has their permit. Work that stops waiting, as in a `select!`, goes on
     /// at once, beside the flight that has its permit; the next permit that becomes free makes up for it. So there is one execution
     /// too many for each such wait whose flight still runs.

@@ -28,11 +28,16 @@ pub(crate) enum Asked<I, T> {
 
 impl<I, T> Asked<I, T> {
     pub(crate) async fn answer(self) -> Result<(Contained<I>, T), Closed> {
-        let (input, answer) = match self {
-            Self::Answered(answered) => answered,
-            Self::Queued(answered) => answered.await.map_err(|_| Closed)?,
-        };
+        let (input, answer) = self.returned().await?;
         answer.map(|answer| (input, answer))
+    }
+
+    /// What was asked with, also from a shard that is closed. Not from one that has gone.
+    pub(crate) async fn returned(self) -> Result<(Contained<I>, Result<T, Closed>), Closed> {
+        match self {
+            Self::Answered(answered) => Ok(answered),
+            Self::Queued(answered) => answered.await.map_err(|_| Closed),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     error::JoinError,
     shard::{Completion, Cut, Ended, FlightRef, Leaves, Left, Slot},
-    sync::now,
+    sync::{defer, now},
     task::current::{self, Current, Entered},
     unwind::{Deferred, drop_contained},
 };
@@ -280,6 +280,10 @@ impl<K: Key, V: Value> Engine<K, V> {
     fn end_abandoned(self: &Arc<Self>, cut: Cut<Live<K, V>>) -> After {
         // No caller is left to wake: what remains is the key's to drop, and the work's task to be told.
         let (work, unbegun) = (cut.record.abort(), cut.record.claim());
+        // Other callers' closures.
+        if let Some(left) = cut.record.spares().and_then(|spares| spares.take_left()) {
+            defer(&self.runtime, left);
+        }
         // Its place in the queue is free when the caller has left.
         self.admission.iter().for_each(|admission| admission.withdraw(cut.itself.id));
         cut.record.publish(Err(JoinError::Aborted));

@@ -304,6 +304,7 @@ impl<V> Record<V> {
         self.flags.fetch_or(ABORTED, Ordering::Relaxed);
         self.ticket.cancel();
         self.task.wake();
+        self.spares().into_iter().for_each(|spares| spares.stop());
         self.parked.take()
     }
 

@@ -46,6 +46,7 @@ pub(super) fn cut_short<K: Key, V: Value>(
         if engine.admission.is_some() {
             actions.push(Action::Withdraw(cut.itself.id));
         }
+        actions.extend(cut.record.spares().and_then(|spares| spares.take_left()).map(Action::Run));
         // Blocking work that no thread has begun: now it only drops what it came with, and its execution has ended.
         actions.extend(cut.record.claim().map(|unbegun| Action::Run(Deferred::new(unbegun))));
     }

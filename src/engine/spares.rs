@@ -8,7 +8,7 @@ use std::{
 
 use super::record::ParkedWork;
 use crate::{
-    sync::{AtomicBool, AtomicUsize, AtomicWaker, Cell, Runtime, defer},
+    sync::{AtomicBool, AtomicUsize, AtomicWaker, Cell},
     unwind::{Deferred, drop_contained},
 };
 
@@ -73,15 +73,13 @@ impl<V> Spares<V> {
         self.works.iter().for_each(|work| drop_contained(work.take()));
     }
 
-    /// The same, where callers may still have to be woken.
-    pub(crate) fn clear_later(&self, runtime: &Runtime)
+    /// What is left, to be dropped where no caller waits for that.
+    pub(crate) fn take_left(&self) -> Option<Deferred>
     where
         V: 'static,
     {
         let left: Vec<_> = self.works.iter().filter_map(Cell::take).collect();
-        if !left.is_empty() {
-            defer(runtime, Deferred::new(move || left.into_iter().for_each(drop_contained)));
-        }
+        (!left.is_empty()).then(|| Deferred::new(move || left.into_iter().for_each(drop_contained)))
     }
 
     pub(crate) fn is_stopped(&self) -> bool {

@@ -55,22 +55,24 @@ where
                 panic!("hashing a key to forget {panic}");
             }
         };
-        let mut was_live = false;
+        let (mut was_live, mut is_closed) = (false, false);
         // One domain after the other, as there is but one key to compare with.
         for shard in self.router.shards_of(hash) {
             let asked = self.router.engine.ask(shard, key, move |state, key| state.shard.forget(hash, key));
-            let (returned, forgotten) = asked.answer().await?;
+            let (returned, forgotten) = asked.returned().await?;
             key = returned.into_inner();
             match forgotten {
-                Ok(live) => was_live |= live,
-                Err(panic) => {
+                // In the other domains, flights may still run that a shutdown waits for.
+                Err(Closed) => is_closed = true,
+                Ok(Ok(live)) => was_live |= live,
+                Ok(Err(panic)) => {
                     drop_contained(key);
                     panic!("comparing a key to forget {panic}");
                 }
             }
         }
         drop_contained(key);
-        Ok(was_live)
+        if is_closed { Err(Closed) } else { Ok(was_live) }
     }
 }
 

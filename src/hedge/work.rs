@@ -58,7 +58,7 @@ pub struct HedgedWork<F, Fut: Future> {
     second: Call<Fut>,
     /// Until the second call.
     timer: Option<AlarmedSleep>,
-    /// That of the second call. After the calls, and so given back when they are gone.
+    /// Of the second of two calls that run. After the calls, and so given back when they are gone.
     permit: Option<SparePermit>,
 }
 
@@ -150,6 +150,9 @@ where
             && let Poll::Ready(value) = self.poll_second(cx)
         {
             return Poll::Ready(value);
+        }
+        if !(self.first.is_running() && self.second.is_running()) {
+            self.permit = None;
         }
         if self.is_running() {
             return Poll::Pending;

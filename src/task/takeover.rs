@@ -6,7 +6,6 @@
 
 use std::{
     sync::{Arc, Weak, atomic::Ordering},
-    task::{Wake, Waker},
     time::Instant,
 };
 
@@ -63,42 +62,52 @@ pub(super) fn launch<K: Key, V: Value>(work: ParkedWork<V>, spares: Arc<Spares<V
         return begin(work, spares, completer);
     }
     let runtime = completer.engine().runtime.clone();
-    // The duty first, as the callers have to hear of it even if the work's `Drop` never returns (G5).
-    let unbegun = Unbegun { completer, work: Some(work) };
+    let mut unbegun = Unbegun { completer: Some(completer), work: Some(work), spares: Some(spares) };
     let wait = async move {
-        let admitted = PermitWait::of(&unbegun.completer).await;
-        let Unbegun { completer, work } = unbegun;
-        let Some(work) = work else { return };
+        let Some(completer) = &unbegun.completer else { return };
+        let admitted = PermitWait::of(completer).await;
+        let (Some(completer), Some(work)) = (unbegun.completer.take(), unbegun.work.take()) else { return };
         match admitted {
             // Or it is aborted, which its executions hear of.
-            Ok(()) => begin(work, spares, completer),
+            Ok(()) => {
+                if let Some(spares) = unbegun.spares.take() {
+                    begin(work, spares, completer);
+                }
+            }
             Err(error) => {
                 let engine = Arc::clone(completer.engine());
                 if let Some(rest) = completer.complete(Err(error)) {
                     rest.hand_over(&engine);
                 }
                 drop_contained(work);
-                spares.stop();
-                spares.clear();
             }
         }
     };
     drop(runtime.spawn(boxed_task(wait)));
 }
 
+/// What waits for a permit. Whatever ends that, the callers hear of it first (G5), and what followers have left is dropped last.
 struct Unbegun<K: Key, V: Value> {
-    completer: Completer<K, V>,
+    completer: Option<Completer<K, V>>,
     work: Option<ParkedWork<V>>,
+    spares: Option<Arc<Spares<V>>>,
+}
+
+impl<K: Key, V: Value> Drop for Unbegun<K, V> {
+    fn drop(&mut self) {
+        drop(self.completer.take());
+        drop_contained(self.work.take());
+        if let Some(spares) = self.spares.take() {
+            spares.stop();
+            spares.clear();
+        }
+    }
 }
 
 /// Here begins the time after which it is taken over.
 fn begin<K: Key, V: Value>(work: ParkedWork<V>, spares: Arc<Spares<V>>, completer: Completer<K, V>) {
     let engine = Arc::clone(completer.engine());
     let (record, runtime) = (completer.share_record(), engine.runtime.clone());
-    // If the flight is aborted already, its executions hear of it here.
-    if record.register(&OnAbort::waker(&record, &spares)) {
-        spares.stop();
-    }
     let attempts = Arc::new(Attempts {
         engine,
         flight: record.flight(),
@@ -120,33 +129,6 @@ fn begin<K: Key, V: Value>(work: ParkedWork<V>, spares: Arc<Spares<V>>, complete
             record.offer(Box::new(move || attempt.run()));
             let offered = Offered::new(&record);
             drop(runtime.spawn_blocking(move || offered.run()));
-        }
-    }
-}
-
-/// Where the record would wake the flight's one task: tells all executions of an abort.
-struct OnAbort<V> {
-    record: Weak<Record<V>>,
-    spares: Arc<Spares<V>>,
-}
-
-impl<V: Value> OnAbort<V> {
-    fn waker(record: &Arc<Record<V>>, spares: &Arc<Spares<V>>) -> Waker {
-        Arc::new(Self { record: Arc::downgrade(record), spares: Arc::clone(spares) }).into()
-    }
-}
-
-impl<V: Value> Wake for OnAbort<V> {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        // A permit's wake-up may come when the work has begun. That took this waker out, so it is registered again; and an abort
-        // that came in between is seen by that.
-        let goes_on = |record: Arc<Record<V>>| !record.register(&Arc::clone(self).into());
-        if !self.record.upgrade().is_some_and(goes_on) {
-            self.spares.stop();
         }
     }
 }
@@ -227,6 +209,8 @@ impl<K: Key, V: Value> Attempts<K, V> {
         let counts = (is_last || ending.is_ok()) && !self.spares.is_stopped();
         let Some(completer) = counts.then(|| self.duty.take()).flatten() else {
             drop_contained(ending);
+            // The others have theirs: a permit each.
+            drop(self.permits.iter().find_map(Cell::take));
             return None;
         };
         self.spares.stop();
@@ -261,6 +245,6 @@ impl<K: Key, V: Value> Drop for Attempts<K, V> {
         drop(self.duty.take());
         self.permits.iter().for_each(|permit| drop(permit.take()));
         // This may be below what has the last callers to wake in hand.
-        self.spares.clear_later(&self.engine.runtime);
+        self.spares.take_left().into_iter().for_each(|left| defer(&self.engine.runtime, left));
     }
 }

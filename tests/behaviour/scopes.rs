@@ -1,8 +1,9 @@
 //! Scopes: windows that reach no further than a core or a node.
 
-use std::{cell::Cell, future::pending};
+use std::{cell::Cell, future::pending, time::Duration};
 
-use shardflight::{BuildError, Coalescer, Handle, JoinError, Machine, Scope, Topology};
+use shardflight::{BuildError, Closed, Coalescer, Handle, JoinError, Machine, Scope, Topology};
+use tokio::sync::oneshot;
 
 use crate::support::{Count, assert_pending, at_rest, limited, returning, until};
 
@@ -114,6 +115,29 @@ async fn the_first_poll_chooses_the_core() {
         assert_pending(&mut join);
         let stats = handle.stats().await.unwrap();
         assert_eq!(stats.per_shard()[6..9].iter().map(|shard| shard.flights).sum::<usize>(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_is_forgotten_in_the_scopes_that_still_run_when_others_are_closed() {
+    limited(async {
+        on_core(1);
+        let builder = Coalescer::<i32, i32>::builder().shards(1).scope(Scope::PerCore).topology(Fake::default());
+        let coalescer = builder.build().unwrap();
+        let (handle, (sender, flight)) = (coalescer.handle(), oneshot::channel());
+        let inside = handle.clone();
+        let mut join = handle.join(1, move || async move {
+            let _ = sender.send(inside.current_flight().unwrap());
+            pending().await
+        });
+        assert_pending(&mut join);
+        let flight = flight.await.unwrap();
+        on_core(0);
+        // The first core's shard has no flight, and is closed at once.
+        let mut shutdown = Box::pin(coalescer.shutdown(Duration::from_secs(60)));
+        assert_pending(&mut shutdown);
+        assert_eq!((handle.forget(1).await, flight.is_forgotten()), (Err(Closed), true));
     })
     .await;
 }

@@ -7,7 +7,7 @@ use shardflight::OnStall;
 use tokio::{task::yield_now, time::sleep};
 
 use super::{Site, join_by, open};
-use crate::support::{Gate, Wall, assert_pending, inside, limited, two_workers, until, watched};
+use crate::support::{Gate, Wall, assert_pending, inside, limited, panic_quietly, two_workers, until, watched};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -36,6 +36,23 @@ async fn a_flight_is_taken_over_only_if_a_permit_is_left() {
         assert_eq!(site.begun().await, [0]);
         joins.iter_mut().for_each(assert_pending);
         assert_eq!(site.handle.stats().await.unwrap().takeovers, 0);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_execution_that_panics_beside_another_gives_its_permit_back() {
+    limited(async {
+        let takeover = OnStall::Takeover { after: SECOND, at_most: 1 };
+        let site = Site::new(2, |builder| builder.on_stall(takeover).no_flight_deadline());
+        let hangs = site.doing(0, || pending().boxed());
+        let panics = site.doing(0, || async { panic_quietly("planned") }.boxed());
+        let mut joins = [join_by(&site.handle, 0, hangs), join_by(&site.handle, 0, panics)];
+        joins.iter_mut().for_each(assert_pending);
+        sleep(2 * SECOND).await;
+        assert_eq!(site.join(1, &open()).await, Ok(1));
+        let stats = site.handle.stats().await.unwrap();
+        assert_eq!((stats.takeovers, stats.executing), (1, 1));
     })
     .await;
 }

@@ -3,7 +3,7 @@
 use std::{future::pending, time::Duration};
 
 use futures::FutureExt as _;
-use shardflight::{Builder, Coalescer, Handle, JoinError, OnAbandon, OnExpiry, OnStall};
+use shardflight::{Builder, Coalescer, Freshness, Handle, JoinError, OnAbandon, OnExpiry, OnStall};
 use tokio::time::sleep;
 
 use super::{AFTER, Stalls, is_taken_over, once, taken_over};
@@ -132,6 +132,28 @@ async fn unused_work_is_dropped_with_its_flight() {
         // Only the flight's own task and the watcher drop it: no caller looks.
         eventually(|| stalls.dropped.get() == 2).await;
         assert_eq!((leader.await, stalls.called.get()), (Ok(1), 0));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn unused_work_is_dropped_with_a_flight_that_never_began() {
+    limited(async {
+        let coalescer = Coalescer::<i32, i32>::builder()
+            .shards(1)
+            .on_stall(OnStall::Takeover { after: AFTER, at_most: 1 })
+            .build()
+            .unwrap();
+        let (handle, stalls) = (coalescer.handle(), Stalls::default());
+        let fresh = handle.clone().with_freshness(Freshness::StartedAfterCall);
+        let mut callers = [handle.join(1, stalls.work()), fresh.join(1, stalls.work()), fresh.join(1, stalls.work())];
+        callers.iter_mut().for_each(assert_pending);
+        settle().await;
+        coalescer.shutdown(Duration::ZERO).await;
+        // No caller looks.
+        eventually(|| stalls.dropped.get() == 3).await;
+        assert_eq!(stalls.called.get(), 1);
+        drop(callers);
     })
     .await;
 }

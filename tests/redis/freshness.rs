@@ -130,7 +130,7 @@ async fn a_flight_that_follows_what_was_forgotten_asks_again_and_goes_on_followi
     }
     limited(async {
         let server = Server::start();
-        let short = || node_of(builder(&server).lease(LEASE).op_timeout(LEASE / 3));
+        let short = || node_of(builder(&server).lease(LEASE * 3).op_timeout(LEASE));
         let (leader, follower, other) = (short(), short(), short());
         let (gate, runs) = (Gate::new(), Count::default());
         let led = tokio::spawn(leader.join("key", behind(&gate, &runs, "old")));

@@ -6,8 +6,8 @@ use std::{
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{
-        Mutex,
-        atomic::{AtomicU32, Ordering},
+        LazyLock, Mutex,
+        atomic::{AtomicU16, AtomicU32, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -197,10 +197,11 @@ fn spawn(port: u16, folder: &PathBuf, arguments: &Vec<String>) -> Child {
 }
 
 /// A port that nothing listens on, nor on the one that a node of a Redis Cluster adds to it. Both are below those that outgoing
-/// connections get, of which one may get it meanwhile.
+/// connections get, of which one may get it meanwhile. No two tests get the same.
 pub(crate) fn free_port() -> u16 {
+    static NEXT: LazyLock<AtomicU16> = LazyLock::new(|| AtomicU16::new(fastrand::u16(..)));
     loop {
-        let port = fastrand::u16(10_000..22_000);
+        let port = 10_000 + NEXT.fetch_add(1, Ordering::Relaxed) % 12_000;
         let is_free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
         let is_silent =
             TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), Duration::from_millis(100))

@@ -45,6 +45,7 @@ impl<K: Key, V: Value> Completer<K, V> {
         if record.call() {
             let flight = record.flight().id;
             self.engine.tallies[flight.shard()].call(flight);
+            self.engine.is_called(record);
         }
     }
 
@@ -250,6 +251,21 @@ impl<K: Key, V: Value> Engine<K, V> {
         if let Some(work) = record.share() {
             let completer = Completer::new(Arc::clone(self), Arc::clone(record));
             respond::hand_over(self, vec![Action::Launch(work, completer)]);
+        }
+    }
+
+    /// A pending flight may begin while its predecessor runs on, and be waited for by that: it waits for it no longer.
+    pub(super) fn awaits_no_more(&self, record: &Record<V>) {
+        if let Some(first) = record.no_longer_awaits() {
+            self.waits.end_all(self.node(record.flight()), self.node(first.flight()));
+        }
+    }
+
+    /// Where executions have a limit, the predecessor of a pending flight may have the permit that this one needs, until its work is
+    /// called.
+    pub(crate) fn is_called(&self, record: &Record<V>) {
+        if self.admission.is_some() {
+            self.awaits_no_more(record);
         }
     }
 

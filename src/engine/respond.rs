@@ -126,12 +126,8 @@ pub(super) fn hand_over<K: Key, V: Value>(engine: &Arc<Engine<K, V>>, actions: V
             Action::Spare(work, record, place) => tasks.spares.push((work, record, place)),
             Action::RunWork(record) => {
                 let work = record.share();
-                // It may begin while its predecessor runs on, and be waited for by that. Where executions have a limit, the predecessor
-                // may have the permit of what waits for this flight, which then waits for both.
-                if engine.admission.is_none()
-                    && let Some(first) = record.no_longer_awaits()
-                {
-                    engine.waits.end_all(engine.node(record.flight()), engine.node(first.flight()));
+                if engine.admission.is_none() {
+                    engine.awaits_no_more(&record);
                 }
                 if let Some(work) = work {
                     tasks.launches.push((work, Completer::new(Arc::clone(engine), record)));

@@ -75,7 +75,7 @@ impl<K: Key, V: Value> Attempt<K, V> {
     fn give_up(&mut self) -> Poll<()> {
         // The work first: an execution has ended when it is gone.
         drop_contained(self.work.take());
-        drop(self.part.leave());
+        self.part.leave().into_iter().for_each(|attempts| attempts.give_permit_back());
         Poll::Ready(())
     }
 }
@@ -130,7 +130,7 @@ impl<K: Key, V: Value> BlockingAttempt<K, V> {
         let ran = self.part.run(|| work.take().map(|work| catch(work).map_err(JoinError::Panicked)));
         drop_contained(self.work.take());
         let Some(attempts) = self.part.leave() else { return };
-        let Some(ending) = ran.flatten() else { return };
+        let Some(ending) = ran.flatten() else { return attempts.give_permit_back() };
         let engine = Arc::clone(&attempts.engine);
         if let Some(rest) = attempts.end(ending) {
             rest.hand_over(&engine);

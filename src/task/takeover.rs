@@ -108,6 +108,10 @@ impl<K: Key, V: Value> Drop for Unbegun<K, V> {
 fn begin<K: Key, V: Value>(work: ParkedWork<V>, spares: Arc<Spares<V>>, completer: Completer<K, V>) {
     let engine = Arc::clone(completer.engine());
     let (record, runtime) = (completer.share_record(), engine.runtime.clone());
+    // An abort says so in the record first, and its executions look at the spares alone.
+    if record.is_aborted() {
+        spares.stop();
+    }
     let attempts = Arc::new(Attempts {
         engine,
         flight: record.flight(),
@@ -153,6 +157,7 @@ impl<K: Key, V: Value> Attempts<K, V> {
         let tally = &self.engine.tallies[self.flight.id.shard()];
         if record.call() {
             tally.call(self.flight.id);
+            self.engine.is_called(&record);
         } else {
             tally.takeovers.up();
         }
@@ -209,8 +214,7 @@ impl<K: Key, V: Value> Attempts<K, V> {
         let counts = (is_last || ending.is_ok()) && !self.spares.is_stopped();
         let Some(completer) = counts.then(|| self.duty.take()).flatten() else {
             drop_contained(ending);
-            // The others have theirs: a permit each.
-            drop(self.permits.iter().find_map(Cell::take));
+            self.give_permit_back();
             return None;
         };
         self.spares.stop();
@@ -220,6 +224,11 @@ impl<K: Key, V: Value> Attempts<K, V> {
         let responding = completer.complete(ending);
         self.defer_drop(unbegun);
         responding
+    }
+
+    /// The work of an execution is gone, and the flight goes on or is over. Which permit it is doesn't matter: each of the others has one.
+    pub(super) fn give_permit_back(&self) {
+        drop(self.permits.iter().find_map(Cell::take));
     }
 
     fn defer_drop(&self, unbegun: Option<engine::Unbegun>) {

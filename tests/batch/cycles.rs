@@ -133,6 +133,23 @@ fn with_itself(concurrent: usize, load: impl Fn(Items, u64) -> Loading + Send + 
 }
 
 #[tokio::test(start_paused = true)]
+async fn many_loads_of_a_loader_are_refused_at_once() {
+    limited(async {
+        let items = with_itself(1, |itself, key| {
+            Box::pin(async move {
+                let inner = if key == 1 { itself.load_many(2..1_000_u64).await } else { Vec::new() };
+                assert!(inner.iter().all(|load| *load == Err(TryJoinError::Join(JoinError::Reentrant))));
+                Ok(())
+            })
+        });
+        let began = Instant::now();
+        assert_eq!(id(&items.load(1_u64).await), Some(10));
+        assert!(began.elapsed() < Duration::from_millis(100), "{:?}", began.elapsed());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_load_whose_place_is_about_to_be_free_is_not_refused() {
     limited(async {
         let (gate, itself) = (Gate::new(), Arc::<OnceLock<Items>>::default());

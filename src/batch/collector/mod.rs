@@ -51,6 +51,8 @@ pub(super) struct Collector<T, R> {
     settling: Settling,
     /// When a load is to be refused, as all loaders wait for others.
     stuck: Option<Instant>,
+    /// The batch whose loads are being refused.
+    refused: Option<u64>,
 }
 
 /// What the loader of a batch does beside its batch.
@@ -97,6 +99,7 @@ impl<T: Queued, R> Collector<T, R> {
             since: None,
             settling: Settling::default(),
             stuck: None,
+            refused: None,
         }
     }
 
@@ -177,7 +180,7 @@ impl<T: Queued, R> Collector<T, R> {
         let (queued, limits) = (self.queued(), self.limits);
         let has_place = self.running() < limits.max_concurrent;
         if queued == 0 || has_place || self.waiting_inside < self.running() {
-            self.stuck = None;
+            (self.stuck, self.refused) = (None, None);
         }
         if queued == 0 {
             self.gone -= self.queue.len().cast_signed();
@@ -237,13 +240,18 @@ impl<T: Queued, R> Collector<T, R> {
         if self.waiting_inside < self.running() {
             return Next::Wait;
         }
-        let now = now();
-        let until = *self.stuck.get_or_insert(now + PATIENCE);
-        if now < until {
-            return Next::Until(until);
-        }
-        self.stuck = None;
-        let Some((_, (batch, refusal))) = self.inner.pop_last() else { return Next::Wait };
+        // All loads of a loader at once: there may be many.
+        let further =
+            |refused| self.inner.iter().rev().find(|(_, (batch, _))| *batch == refused).map(|(load, _)| *load);
+        let load = self.refused.and_then(further).or_else(|| {
+            let now = now();
+            let until = *self.stuck.get_or_insert(now + PATIENCE);
+            if now < until { None } else { self.inner.keys().next_back().copied() }
+        });
+        let Some((batch, refusal)) = load.and_then(|load| self.inner.remove(&load)) else {
+            return self.stuck.map_or(Next::Wait, Next::Until);
+        };
+        (self.stuck, self.refused) = (None, Some(batch));
         self.waits_for_one_less(batch);
         Next::Refuse(refusal)
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt, join_all, pending};
-use shardflight::{Coalescer, Freshness, Handle, OnExpiry};
+use shardflight::{Builder, Coalescer, Freshness, Handle, OnExpiry};
 use tokio::time::sleep;
 
 use super::{Joiner, chain, joiner, reentrant};
@@ -142,9 +142,10 @@ fn a_join_that_work_hands_to_a_task_is_no_longer_the_works() {
 
 #[tokio::test(start_paused = true)]
 async fn a_pending_flight_that_has_begun_beside_the_one_before_waits_for_it_no_longer() {
-    limited(async {
+    let without_limit: fn(Builder<_, _>) -> Builder<_, _> = |builder| builder;
+    for configure in [without_limit, |builder| builder.max_executions(2)] {
         let builder = Coalescer::builder().shards(2).on_expiry(OnExpiry::Detach).max_flight_duration(SECOND);
-        let handle: Joiner = builder.build().unwrap().handle();
+        let handle: Joiner = configure(builder).build().unwrap().handle();
         let (patient, inner) = (handle.clone().with_max_flight_duration(60 * SECOND).unwrap(), handle.clone());
         let fresh = handle.clone().with_freshness(Freshness::StartedAfterCall);
         let mut overdue = handle.join(1, move || async move {
@@ -159,10 +160,9 @@ async fn a_pending_flight_that_has_begun_beside_the_one_before_waits_for_it_no_l
         };
         let mut waits = patient.join(2, move || async move { fresh.join(1, begins_beside).await.unwrap() });
         assert_pending(&mut waits);
-        let (overdue, waits) = tokio::join!(overdue, waits);
+        let (overdue, waits) = limited(async { tokio::join!(overdue, waits) }).await;
         assert_eq!((overdue.unwrap(), waits.unwrap()), (Ok(8), Ok(8)));
-    })
-    .await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -257,7 +257,7 @@ impl<K: Key, V: Value> Engine<K, V> {
     /// A pending flight may begin while its predecessor runs on, and be waited for by that: it waits for it no longer.
     pub(super) fn awaits_no_more(&self, record: &Record<V>) {
         if let Some(first) = record.no_longer_awaits() {
-            self.waits.end_all(self.node(record.flight()), self.node(first.flight()));
+            self.waits.end_all(self.pending_node(record.flight()), self.node(first.flight()));
         }
     }
 

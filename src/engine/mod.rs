@@ -141,7 +141,12 @@ impl<K: Key, V: Value> Engine<K, V> {
 
     /// A flight of this coalescer, in the wait graph.
     pub(crate) fn node(&self, flight: FlightRef) -> Node {
-        Node { coalescer: self.identity, flight: flight.id }
+        Node { coalescer: self.identity, flight: flight.id, is_pending: false }
+    }
+
+    /// The same flight, as long as its work waits for that of its predecessor.
+    pub(crate) fn pending_node(&self, flight: FlightRef) -> Node {
+        Node { is_pending: true, ..self.node(flight) }
     }
 
     /// How long a flight may take that starts now, if that is learned.

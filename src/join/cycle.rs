@@ -22,15 +22,16 @@ use crate::{
 /// A join by which one flight waits for another.
 pub(super) struct NestedWait {
     waiting: Waiting,
-    /// That other's wait for the flight before it, as its work has not begun. The graph hears of it only where work waits for it.
-    beyond: Option<Waiting>,
+    /// That other's wait for the flight before it, as its work has not begun, and this one's part in that. The graph hears of it only
+    /// where work waits for it.
+    pending: Option<[Waiting; 2]>,
     /// For that flight, and the one before it. `None` where executions have no limit, and for flights of other coalescers.
     _lending: [Option<Lending>; 2],
 }
 
 impl NestedWait {
     fn closes_cycle(&self, waker: &Waker) -> bool {
-        [Some(&self.waiting), self.beyond.as_ref()].into_iter().flatten().any(|wait| wait.closes_cycle(waker))
+        self.pending.iter().flatten().chain([&self.waiting]).any(|wait| wait.closes_cycle(waker))
     }
 }
 
@@ -61,11 +62,13 @@ where
                 let first = awaited.awaited_predecessor().map(|first| engine.node(first.flight()));
                 // Before this flight's wait, so that a cycle is closed by that: it is this join that is to be refused. And if the other
                 // flight's work has begun meanwhile, the graph may have heard of that before it heard of this.
-                let beyond = first.map(|first| awaits(itself, first)).filter(|_| !awaited.is_shared());
+                let pending = engine.pending_node(awaited.flight());
+                let beyond = first.map(|first| awaits(pending, first)).filter(|_| !awaited.is_shared());
+                let first = beyond.as_ref().map(Waiting::awaited);
+                let pending = beyond.map(|beyond| [beyond, awaits(current.node(), pending)]);
                 let waiting = awaits(current.node(), itself);
-                let flights = [Some(itself), beyond.as_ref().map(Waiting::awaited)];
-                let lending = flights.map(|awaited| lend(engine, current, awaited?.flight));
-                Box::new(NestedWait { waiting, beyond, _lending: lending })
+                let lending = [Some(itself), first].map(|awaited| lend(engine, current, awaited?.flight));
+                Box::new(NestedWait { waiting, pending, _lending: lending })
             };
             self.waiting = current.map(begin);
         }

@@ -25,7 +25,7 @@ pub(crate) struct Current {
 impl Current {
     /// In the wait graph.
     pub(crate) fn node(self) -> Node {
-        Node { coalescer: self.coalescer, flight: self.flight.id }
+        Node { coalescer: self.coalescer, flight: self.flight.id, is_pending: false }
     }
 }
 

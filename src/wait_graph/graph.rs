@@ -15,6 +15,8 @@ use crate::shard::FlightId;
 pub(crate) struct Node {
     pub(crate) coalescer: u64,
     pub(crate) flight: FlightId,
+    /// Stands for the flight up to the moment at which its work begins. What the work waits for then is the flight's own.
+    pub(crate) is_pending: bool,
 }
 
 /// The work of one flight waits for another flight.
@@ -178,7 +180,7 @@ mod tests {
     use super::*;
 
     fn node(number: usize) -> Node {
-        Node { coalescer: 0, flight: FlightId::first_of(number) }
+        Node { coalescer: 0, flight: FlightId::first_of(number), is_pending: false }
     }
 
     fn wait(waiting: usize, awaited: usize) -> Wait {

@@ -139,7 +139,7 @@ mod tests {
     use crate::{engine::tests::Count, shard::FlightId};
 
     fn begin(graph: &Arc<WaitGraph>, waiting: usize, awaited: usize) -> Waiting {
-        let node = |number| Node { coalescer: 0, flight: FlightId::first_of(number) };
+        let node = |number| Node { coalescer: 0, flight: FlightId::first_of(number), is_pending: false };
         Waiting::begin(graph, node(waiting), node(awaited))
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt, join_all, pending};
 use shardflight::{Builder, Coalescer, Freshness, Handle, OnExpiry};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::{Joiner, chain, joiner, reentrant};
 use crate::support::{Gate, assert_pending, at_rest, in_a_child_process, limited, returning, settle};
@@ -163,6 +163,36 @@ async fn a_pending_flight_that_has_begun_beside_the_one_before_waits_for_it_no_l
         let (overdue, waits) = limited(async { tokio::join!(overdue, waits) }).await;
         assert_eq!((overdue.unwrap(), waits.unwrap()), (Ok(8), Ok(8)));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_work_of_a_flight_waits_for_outlasts_what_it_waited_for_while_it_was_pending() {
+    limited(async {
+        let builder = Coalescer::builder().shards(2).on_expiry(OnExpiry::Detach).max_flight_duration(SECOND);
+        let handle: Joiner = builder.build().unwrap().handle();
+        let patient = handle.clone().with_max_flight_duration(60 * SECOND).unwrap();
+        let fresh = handle.clone().with_freshness(Freshness::StartedAfterCall);
+        let inner = handle.clone();
+        let mut first = handle.join(1, move || async move {
+            sleep(SECOND * 9 / 5).await;
+            chain(inner, vec![1]).await
+        });
+        assert_pending(&mut first);
+        let mut follows = handle.join(1, returning(Ok(0)));
+        assert_pending(&mut follows);
+        // The work of the next flight of key 1 waits for the first. What it waited for before is over with the join that gives up.
+        let mut gives_up = patient.join(2, move || async move {
+            let next = fresh.join(1, move || async move { follows.await.unwrap() });
+            timeout(SECOND * 3 / 2, next).await.map_or(Ok(8), Result::unwrap)
+        });
+        assert_pending(&mut gives_up);
+        sleep(SECOND * 6 / 5).await;
+        let mut stays = handle.join(1, returning(Ok(0)));
+        assert_pending(&mut stays);
+        let answers = tokio::join!(first, gives_up, stays);
+        assert_eq!(answers, (Ok(reentrant()), Ok(Ok(8)), Ok(reentrant())));
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,7 +10,7 @@ use std::{
 
 /// How long all loaders wait for others' loads before one of them is refused. No loader that has its answer takes longer to be polled,
 /// unless all threads are busy.
-const PATIENCE: Duration = Duration::from_millis(1);
+const REFUSE_AFTER: Duration = Duration::from_millis(1);
 
 /// How often the dispatcher lets other tasks run before a batch begins that isn't full: until so many times in a row have brought no
 /// key, and so many times at most.
@@ -179,7 +179,8 @@ impl<T: Queued, R> Collector<T, R> {
     pub(super) fn next(&mut self, now: impl FnOnce() -> Instant, gone: &mut Vec<T>) -> Next<T, R> {
         let (queued, limits) = (self.queued(), self.limits);
         let has_place = self.running() < limits.max_concurrent;
-        if queued == 0 || has_place || self.waiting_inside < self.running() {
+        let is_stuck = !has_place && self.waiting_inside >= self.running();
+        if queued == 0 || !is_stuck {
             (self.stuck, self.refused) = (None, None);
         }
         if queued == 0 {
@@ -189,7 +190,7 @@ impl<T: Queued, R> Collector<T, R> {
             return Next::Wait;
         }
         if !has_place {
-            return self.next_without_a_place(now);
+            return if is_stuck { self.refuse(now) } else { Next::Wait };
         }
         if queued < limits.max_batch {
             if let Some(until) = self.since.and_then(|since| since.checked_add(limits.window))
@@ -234,18 +235,15 @@ impl<T: Queued, R> Collector<T, R> {
         self.settling = Settling { has_new: self.settling.has_new, ..Settling::default() };
     }
 
-    /// Refuses the last load of a loader, if no batch ends before such a load has its answer. A load that has one already counts as one
+    /// Refuses the last load of a loader, as no batch ends before such a load has its answer. A load that has one already counts as one
     /// that waits until its loader has been polled, for which there is some time.
-    fn next_without_a_place(&mut self, now: impl FnOnce() -> Instant) -> Next<T, R> {
-        if self.waiting_inside < self.running() {
-            return Next::Wait;
-        }
+    fn refuse(&mut self, now: impl FnOnce() -> Instant) -> Next<T, R> {
         // All loads of a loader at once: there may be many.
         let further =
             |refused| self.inner.iter().rev().find(|(_, (batch, _))| *batch == refused).map(|(load, _)| *load);
         let load = self.refused.and_then(further).or_else(|| {
             let now = now();
-            let until = *self.stuck.get_or_insert(now + PATIENCE);
+            let until = *self.stuck.get_or_insert(now + REFUSE_AFTER);
             if now < until { None } else { self.inner.keys().next_back().copied() }
         });
         let Some((batch, refusal)) = load.and_then(|load| self.inner.remove(&load)) else {

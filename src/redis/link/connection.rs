@@ -25,7 +25,7 @@ use crate::redis::{envelope, node::Node, server::Address};
 pub(super) type Slots = Vec<(i64, i64, Vec<u8>)>;
 
 /// For an answer from one server of a Redis Cluster to what has nothing to do with its keys.
-const PATIENCE: Duration = Duration::from_millis(250);
+const SLOTS_TIMEOUT: Duration = Duration::from_millis(250);
 /// For a server that answers to be among those that are asked, which are picked at random.
 const TRIES: u32 = 8;
 
@@ -105,7 +105,7 @@ impl Connection {
         }
         let ask = ::redis::cmd("CLUSTER").arg("SLOTS").to_owned();
         for _ in 0..TRIES {
-            if let Ok(Ok(answer)) = time::timeout(PATIENCE, self.query(&ask)).await {
+            if let Ok(Ok(answer)) = time::timeout(SLOTS_TIMEOUT, self.query(&ask)).await {
                 return read_slots(answer);
             }
         }
